@@ -1,0 +1,1 @@
+//! Finds a compiler for the kernel object and runs it.

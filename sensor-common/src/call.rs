@@ -1,0 +1,137 @@
+//! Attach cookies: which argument of a TLS library's function is what.
+//!
+//! One generic program serves every function of every C library. The cookie given at attachment (Linux 5.15) is a
+//! [`CallSpec`] packed into 64 bits, so the program needs no table in the kernel.
+
+/// What a function does, seen from the stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum CallKind {
+    /// Hands decrypted bytes to the application.
+    Read = 1,
+    /// Takes bytes from the application to encrypt.
+    Write = 2,
+    /// Names the descriptor a connection uses.
+    SetFd = 3,
+    /// Runs the handshake: opens a window in which socket calls are nested.
+    Handshake = 4,
+    /// This side sends no more.
+    Shutdown = 5,
+    /// Ends the connection object.
+    Free = 6,
+}
+
+/// Where the number of bytes that moved is found on return.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum CountRule {
+    /// The return value, when greater than zero.
+    Return = 0,
+    /// `*out` (a `size_t`), when the return value is 1.
+    OutWhenOne = 1,
+    /// Nothing is counted.
+    None = 2,
+}
+
+/// The argument number that means "no such argument".
+pub const NO_ARG: u8 = 0xf;
+
+/// Arguments and rules of one function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CallSpec {
+    /// What it does.
+    pub kind: CallKind,
+    /// Argument that is the connection object.
+    pub handle: u8,
+    /// Argument that is the buffer, or [`NO_ARG`].
+    pub buffer: u8,
+    /// Argument that is the descriptor, or [`NO_ARG`].
+    pub fd: u8,
+    /// Argument that points to the count, or [`NO_ARG`].
+    pub out: u8,
+    /// How the count is found.
+    pub count: CountRule,
+    /// Row and function of the TLS stack table: joins entry and return.
+    pub function: u16,
+}
+
+impl CallSpec {
+    /// Packs the specification into an attach cookie. Never zero, because no kind is.
+    pub const fn to_cookie(self) -> u64 {
+        self.kind as u64
+            | (self.handle as u64 & 0xf) << 8
+            | (self.buffer as u64 & 0xf) << 12
+            | (self.fd as u64 & 0xf) << 16
+            | (self.out as u64 & 0xf) << 20
+            | (self.count as u64 & 0xf) << 24
+            | (self.function as u64) << 32
+    }
+}
+
+/// Field access on the packed form, in the shape the kernel side needs: plain numbers, no enums to validate.
+#[derive(Clone, Copy)]
+pub struct Cookie(pub u64);
+
+impl Cookie {
+    /// [`CallKind`] as a number.
+    #[inline(always)]
+    pub const fn kind(self) -> u8 {
+        self.0 as u8
+    }
+    /// Argument number of the connection object.
+    #[inline(always)]
+    pub const fn handle(self) -> u8 {
+        (self.0 >> 8) as u8 & 0xf
+    }
+    /// Argument number of the buffer.
+    #[inline(always)]
+    pub const fn buffer(self) -> u8 {
+        (self.0 >> 12) as u8 & 0xf
+    }
+    /// Argument number of the descriptor.
+    #[inline(always)]
+    pub const fn fd(self) -> u8 {
+        (self.0 >> 16) as u8 & 0xf
+    }
+    /// Argument number of the count pointer.
+    #[inline(always)]
+    pub const fn out(self) -> u8 {
+        (self.0 >> 20) as u8 & 0xf
+    }
+    /// [`CountRule`] as a number.
+    #[inline(always)]
+    pub const fn count(self) -> u8 {
+        (self.0 >> 24) as u8 & 0xf
+    }
+    /// Joins entry and return of one function.
+    #[inline(always)]
+    pub const fn function(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_keeps_every_field() {
+        let spec = CallSpec {
+            kind: CallKind::Free,
+            handle: 1,
+            buffer: 2,
+            fd: NO_ARG,
+            out: 5,
+            count: CountRule::OutWhenOne,
+            function: 0xabcd,
+        };
+        let cookie = Cookie(spec.to_cookie());
+        assert_eq!(cookie.kind(), CallKind::Free as u8);
+        assert_eq!(
+            (cookie.handle(), cookie.buffer(), cookie.fd(), cookie.out()),
+            (1, 2, NO_ARG, 5)
+        );
+        assert_eq!(cookie.count(), CountRule::OutWhenOne as u8);
+        assert_eq!(cookie.function(), 0xabcd);
+    }
+}

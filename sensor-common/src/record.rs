@@ -1,0 +1,197 @@
+//! Records: what the kernel object writes into its two rings.
+//!
+//! `DATA` carries [`StreamRecord`]s of kind [`KIND_DATA`] (followed by `captured` bytes of payload) and
+//! [`KIND_GAP`]. `CONTROL` carries the rest, so that a flood of payload cannot push out life-cycle records.
+//! User space reads fields at the offsets these layouts define and checks every one; it never casts.
+
+use core::mem::{offset_of, size_of};
+
+/// First two bytes of each record.
+pub const MAGIC: u16 = 0xA51E;
+/// Version of these layouts; user space refuses any other.
+pub const VERSION: u8 = 1;
+
+/// Payload that an application read or wrote; `captured` bytes follow the header.
+pub const KIND_DATA: u8 = 1;
+/// `call_len` bytes at `position` that were moved by the application and not captured; `detail` says why.
+pub const KIND_GAP: u8 = 2;
+/// A TLS stream was seen driving a socket; `detail` is the evidence.
+pub const KIND_BIND: u8 = 3;
+/// A socket was accepted or connected.
+pub const KIND_OPEN: u8 = 4;
+/// A stream ended; `detail` says how.
+pub const KIND_CLOSE: u8 = 5;
+/// A watched process replaced its program.
+pub const KIND_EXEC: u8 = 6;
+/// A watched process ended.
+pub const KIND_EXIT: u8 = 7;
+/// A watched process mapped a file as executable, so a library may have arrived.
+pub const KIND_MAP: u8 = 8;
+
+/// The application wrote the bytes; otherwise it read them.
+pub const FLAG_WRITE: u16 = 1;
+/// First record of its call.
+pub const FLAG_FIRST: u16 = 1 << 1;
+/// A second socket was seen inside one TLS call: the binding cannot be trusted.
+pub const FLAG_AMBIGUOUS: u16 = 1 << 2;
+
+/// Why bytes became a gap (`detail` of [`KIND_GAP`]).
+pub mod gap {
+    /// Beyond the policy's bytes per message direction, or the chunks one call may emit.
+    pub const LIMIT: u16 = 1;
+    /// The page was not resident (`bpf_probe_read_user` does not fault pages in).
+    pub const FAULT: u16 = 2;
+    /// More `iovec` elements than one call may walk.
+    pub const IOVECS: u16 = 3;
+}
+
+/// What a binding rests on (`detail` of [`KIND_BIND`]).
+pub mod evidence {
+    /// `SSL_set_fd` or one of its siblings named the descriptor.
+    pub const SET_FD: u16 = 1;
+    /// A socket system call ran inside a TLS call of the same thread.
+    pub const NESTED_SYSCALL: u16 = 2;
+}
+
+/// How a stream ended (`detail` of [`KIND_CLOSE`]).
+pub mod close {
+    /// `close(2)` of the socket.
+    pub const SOCKET: u16 = 1;
+    /// `SSL_shutdown`: this side sends no more.
+    pub const SHUTDOWN: u16 = 2;
+    /// `SSL_free`: the pointer may be reused from here on.
+    pub const FREE: u16 = 3;
+}
+
+/// What [`StreamRef::id`] is.
+pub mod source {
+    /// The address of the TLS library's connection object.
+    pub const TLS: u32 = 1;
+    /// The inode number of the socket.
+    pub const SOCKET: u32 = 2;
+}
+
+/// Which end of the connection a process is, as far as the kernel saw it.
+pub mod role {
+    /// Neither `accept` nor `connect` was seen.
+    pub const UNKNOWN: u16 = 0;
+    /// The socket came from `accept`.
+    pub const SERVER: u16 = 1;
+    /// The socket was given to `connect`.
+    pub const CLIENT: u16 = 2;
+}
+
+/// Common front of every record.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: u16,
+    /// [`VERSION`].
+    pub version: u8,
+    /// One of the `KIND_` numbers.
+    pub kind: u8,
+    /// `FLAG_` bits.
+    pub flags: u16,
+    /// A reason whose meaning depends on the kind.
+    pub detail: u16,
+    /// `bpf_ktime_get_ns`: nanoseconds of CLOCK_MONOTONIC.
+    pub time_ns: u64,
+    /// Start of the process in nanoseconds since boot, 0 when the kernel's layout is unknown; guards against
+    /// reuse of process ids.
+    pub process_start_ns: u64,
+    /// Process id in the initial namespace.
+    pub tgid: u32,
+    /// Thread id in the initial namespace.
+    pub tid: u32,
+    /// Id of the task's cgroup in the unified hierarchy.
+    pub cgroup: u64,
+}
+
+/// Names a stream within its process.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct StreamRef {
+    /// Address of the TLS object, or inode number of the socket; see [`source`].
+    pub id: u64,
+    /// Told apart from an earlier stream of the same id.
+    pub generation: u32,
+    /// One of [`source`].
+    pub source: u32,
+}
+
+/// Layout of [`KIND_DATA`], [`KIND_GAP`] and [`KIND_CLOSE`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct StreamRecord {
+    /// Common front.
+    pub header: Header,
+    /// The stream.
+    pub stream: StreamRef,
+    /// Bytes this direction had carried before this record, lost ones included.
+    pub position: u64,
+    /// Inode of the bound socket, 0 while none is known.
+    pub socket: u64,
+    /// Bytes the application moved in this call (data), or bytes missing (gap).
+    pub call_len: u32,
+    /// Bytes of payload that follow.
+    pub captured: u32,
+}
+
+/// A socket as the kernel describes it. Addresses are in network order, IPv4 in the first four bytes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Socket {
+    /// Inode number, as in `/proc/PID/fd` and `/proc/net/tcp`.
+    pub inode: u64,
+    /// Local address.
+    pub local: [u8; 16],
+    /// Remote address.
+    pub remote: [u8; 16],
+    /// Descriptor at the time, or -1.
+    pub fd: i32,
+    /// `AF_INET` (2), `AF_INET6` (10) or `AF_UNIX` (1).
+    pub family: u16,
+    /// One of [`role`].
+    pub role: u16,
+    /// Local port, host order.
+    pub local_port: u16,
+    /// Remote port, host order.
+    pub remote_port: u16,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Layout of [`KIND_BIND`] and [`KIND_OPEN`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SocketRecord {
+    /// Common front.
+    pub header: Header,
+    /// The stream the socket belongs to.
+    pub stream: StreamRef,
+    /// The socket.
+    pub socket: Socket,
+}
+
+/// Layout of [`KIND_EXEC`], [`KIND_EXIT`] and [`KIND_MAP`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ProcessRecord {
+    /// Common front.
+    pub header: Header,
+    /// `comm` of the task, padded with zero bytes.
+    pub comm: [u8; 16],
+}
+
+const _: () = {
+    assert!(size_of::<Header>() == 40);
+    assert!(size_of::<StreamRef>() == 16);
+    assert!(size_of::<StreamRecord>() == 80);
+    assert!(offset_of!(StreamRecord, position) == 56);
+    assert!(offset_of!(StreamRecord, captured) == 76);
+    assert!(size_of::<Socket>() == 56);
+    assert!(offset_of!(Socket, fd) == 40);
+    assert!(size_of::<SocketRecord>() == 112);
+    assert!(size_of::<ProcessRecord>() == 56);
+};

@@ -1,0 +1,313 @@
+//! Kernel or file to [`Record`]s.
+//!
+//! Takes ring bytes or a recording. Gives [`Record`]s whose every field was checked.
+//! Never interprets payload. Bounded by the size of the rings and of a batch.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+/// A process, safe against reuse of its id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ProcessKey {
+    /// Process id in the initial namespace.
+    pub pid: u32,
+    /// Start in nanoseconds since boot; 0 when unknown.
+    pub start_ns: u64,
+}
+
+/// What a stream was seen through.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Source {
+    /// A TLS library's connection object.
+    Tls,
+    /// System calls on a socket.
+    Socket,
+}
+
+/// A stream: one connection as one process sees it. Never named by a descriptor.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct StreamKey {
+    /// The process.
+    pub process: ProcessKey,
+    /// What `id` is.
+    pub source: Source,
+    /// Address of the TLS object, or inode of the socket.
+    pub id: u64,
+    /// Told apart from an earlier stream of the same id.
+    pub generation: u32,
+}
+
+/// Direction of bytes, seen from the process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Direction {
+    /// The process read them.
+    Read,
+    /// The process wrote them.
+    Write,
+}
+
+impl Direction {
+    /// The other one.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Read => Self::Write,
+            Self::Write => Self::Read,
+        }
+    }
+}
+
+/// Why bytes are missing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum GapReason {
+    /// Beyond the policy's bytes per message direction or per call.
+    Limit,
+    /// The page was not resident when the kernel object read it.
+    Fault,
+    /// More `iovec` elements than one call may walk.
+    Iovecs,
+    /// No record: the ring was full, or the recording has a hole.
+    Lost,
+}
+
+/// How it is known which socket a TLS stream uses (REQUIREMENTS S10).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Evidence {
+    /// `SSL_set_fd` or a sibling.
+    SetFd,
+    /// A socket call inside a TLS call of the same thread.
+    NestedSyscall,
+    /// The stream is the socket.
+    Direct,
+    /// Read from a recording.
+    Recorded,
+}
+
+impl Evidence {
+    /// Name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SetFd => "set_fd",
+            Self::NestedSyscall => "nested_syscall",
+            Self::Direct => "socket",
+            Self::Recorded => "recorded",
+        }
+    }
+}
+
+/// Which end of a connection the process is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Role {
+    /// Not known yet.
+    #[default]
+    Unknown,
+    /// It accepted the connection, or requests arrive at it.
+    Server,
+    /// It connected, or it sends the requests.
+    Client,
+}
+
+/// Address and port. `None` for a UNIX socket.
+pub type Endpoint = Option<(IpAddr, u16)>;
+
+/// A socket at the moment it was looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SocketAddress {
+    /// Inode number.
+    pub inode: u64,
+    /// Local end.
+    pub local: Endpoint,
+    /// Remote end.
+    pub remote: Endpoint,
+    /// As the kernel saw it.
+    pub role: Role,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CloseReason {
+    /// The socket was closed.
+    Socket,
+    /// This side sends no more TLS data.
+    Shutdown,
+    /// The TLS object was freed.
+    Free,
+}
+
+/// Front of every record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// Nanoseconds of the monotonic clock (live) or of the recording.
+    pub time_ns: u64,
+    /// The process.
+    pub process: ProcessKey,
+    /// Thread id.
+    pub tid: u32,
+    /// Id of the cgroup in the unified hierarchy, 0 when unknown.
+    pub cgroup: u64,
+}
+
+/// One thing the kernel saw. Payload never prints.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Record {
+    /// Bytes of one direction.
+    Data(Data),
+    /// Bytes of one direction that are known to be missing.
+    Gap(Gap),
+    /// A TLS stream drives this socket.
+    Bind {
+        /// Front.
+        origin: Origin,
+        /// The stream.
+        stream: StreamKey,
+        /// The socket.
+        socket: SocketAddress,
+        /// What this rests on.
+        evidence: Evidence,
+        /// A second socket appeared in one TLS call.
+        ambiguous: bool,
+    },
+    /// A socket was accepted or connected.
+    Open {
+        /// Front.
+        origin: Origin,
+        /// The socket's own stream.
+        stream: StreamKey,
+        /// The socket.
+        socket: SocketAddress,
+    },
+    /// A stream ended.
+    Close {
+        /// Front.
+        origin: Origin,
+        /// The stream.
+        stream: StreamKey,
+        /// How.
+        reason: CloseReason,
+    },
+    /// The process replaced its program.
+    Exec(ProcessEvent),
+    /// The process ended.
+    Exit(ProcessEvent),
+    /// The process mapped a file as executable.
+    Map(ProcessEvent),
+}
+
+/// Payload of one direction of a stream.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Data {
+    /// Front.
+    pub origin: Origin,
+    /// The stream.
+    pub stream: StreamKey,
+    /// Direction.
+    pub direction: Direction,
+    /// Bytes this direction had carried before, lost ones included.
+    pub position: u64,
+    /// Inode of the bound socket, 0 while none is known.
+    pub socket: u64,
+    /// The payload.
+    pub bytes: Bytes,
+}
+
+/// Bytes that are known to be missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gap {
+    /// Front.
+    pub origin: Origin,
+    /// The stream.
+    pub stream: StreamKey,
+    /// Direction.
+    pub direction: Direction,
+    /// Bytes this direction had carried before.
+    pub position: u64,
+    /// How many are missing.
+    pub missing: u64,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// A step in a process's life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProcessEvent {
+    /// Front.
+    pub origin: Origin,
+    /// The task's name.
+    pub comm: Comm,
+}
+
+/// The kernel's 16-byte task name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Comm(pub [u8; 16]);
+
+impl fmt::Display for Comm {
+    /// Control characters and invalid UTF-8 become `?`: a process may name itself anything.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.iter().take_while(|byte| **byte != 0) {
+            let shown = if byte.is_ascii_graphic() {
+                *byte as char
+            } else {
+                '?'
+            };
+            write!(f, "{shown}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Comm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl Record {
+    /// Front of the record.
+    pub const fn origin(&self) -> &Origin {
+        match self {
+            Self::Data(Data { origin, .. })
+            | Self::Gap(Gap { origin, .. })
+            | Self::Bind { origin, .. }
+            | Self::Open { origin, .. }
+            | Self::Close { origin, .. }
+            | Self::Exec(ProcessEvent { origin, .. })
+            | Self::Exit(ProcessEvent { origin, .. })
+            | Self::Map(ProcessEvent { origin, .. }) => origin,
+        }
+    }
+}
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Data")
+            .field("stream", &self.stream)
+            .field("direction", &self.direction)
+            .field("position", &self.position)
+            .field("bytes", &format_args!("[{} bytes]", self.bytes.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data(data) => data.fmt(f),
+            Self::Gap(gap) => gap.fmt(f),
+            Self::Bind {
+                stream,
+                socket,
+                evidence,
+                ..
+            } => {
+                write!(f, "Bind({stream:?} {socket:?} {evidence:?})")
+            }
+            Self::Open { stream, socket, .. } => write!(f, "Open({stream:?} {socket:?})"),
+            Self::Close { stream, reason, .. } => write!(f, "Close({stream:?} {reason:?})"),
+            Self::Exec(event) => write!(f, "Exec({event:?})"),
+            Self::Exit(event) => write!(f, "Exit({event:?})"),
+            Self::Map(event) => write!(f, "Map({event:?})"),
+        }
+    }
+}

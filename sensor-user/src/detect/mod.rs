@@ -1,0 +1,164 @@
+//! Exchanges, labels and endpoints to [`Finding`]s.
+//!
+//! A rule is data ([`RuleMeta`]) and a small judgement ([`Detector`]). A rule that could not judge says why
+//! ([`Blind`]) and is counted; that is not the same as clean. Never reads the clock; time comes with the exchange.
+
+use crate::capture::ProcessKey;
+use crate::classify::{Confidence, DataKind, Label, Labels, Masked, Place};
+use crate::exchange::{CallerHash, Exchange};
+use crate::inventory::EndpointRef;
+
+/// Permanent id of a rule, such as `API3-001`. Never reused.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct RuleId(pub &'static str);
+
+/// How bad it is if true.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// For information.
+    Info,
+    /// Low.
+    Low,
+    /// Medium.
+    Medium,
+    /// High.
+    High,
+    /// Critical.
+    Critical,
+}
+
+impl Severity {
+    /// Name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What a rule must see to judge.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Input {
+    /// The whole request head.
+    RequestHead,
+    /// The response's status.
+    Status,
+    /// The whole response body.
+    ResponseBody,
+    /// What was learnt of the endpoint.
+    EndpointHistory,
+}
+
+/// A rule's description, the source of `docs/RULES.md` and of `api-sensor rules`.
+#[derive(Debug)]
+pub struct RuleMeta {
+    /// Permanent id.
+    pub id: RuleId,
+    /// One line.
+    pub title: &'static str,
+    /// OWASP API Security Top 10, 2019 edition, such as `API3:2019`.
+    pub owasp_2019: &'static str,
+    /// OWASP API Security Top 10, 2023 edition.
+    pub owasp_2023: &'static str,
+    /// CWE number.
+    pub cwe: u16,
+    /// Severity before evidence adjusts it.
+    pub severity: Severity,
+    /// Required inputs.
+    pub needs: &'static [Input],
+    /// What the rule looks at and when it fires.
+    pub description: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+/// Why a rule could not judge. A closed set: a metric label.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Blind {
+    /// The head was cut.
+    HeadCut,
+    /// No response was seen.
+    NoResponse,
+    /// The body was cut or in an encoding that is not read.
+    BodyCut,
+    /// The endpoint has not been seen often enough.
+    NotEnoughEvidence,
+}
+
+impl Blind {
+    /// Name in outputs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HeadCut => "head_cut",
+            Self::NoResponse => "no_response",
+            Self::BodyCut => "body_cut",
+            Self::NotEnoughEvidence => "not_enough_evidence",
+        }
+    }
+}
+
+/// What a rule looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// The exchange.
+    pub exchange: &'a Exchange,
+    /// What is in it.
+    pub labels: &'a Labels,
+    /// Which endpoint it called.
+    pub endpoint: &'a EndpointRef,
+}
+
+/// What a rule saw. Typed, so that export decides the wording and nothing unmasked can be in it.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Evidence {
+    /// Sensitive data at a place.
+    Data(Label),
+    /// Credentials in the request head, by scheme name.
+    Credentials(&'static str),
+    /// Successes with credentials against all successes of the endpoint.
+    AuthenticationNorm {
+        /// With credentials.
+        with: u64,
+        /// All.
+        of: u64,
+    },
+}
+
+/// A rule's verdict about one exchange.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The rule.
+    pub rule: &'static RuleMeta,
+    /// Severity after evidence.
+    pub severity: Severity,
+    /// How sure.
+    pub confidence: Confidence,
+    /// The endpoint.
+    pub endpoint: EndpointRef,
+    /// The caller, when known.
+    pub caller: Option<CallerHash>,
+    /// The process it was seen in.
+    pub process: ProcessKey,
+    /// When: the clock of the exchange.
+    pub time_ns: u64,
+    /// What was seen.
+    pub evidence: Evidence,
+    /// The exchange had holes or was cut: what is not reported may still be there.
+    pub partial: bool,
+    /// Status code of the response, 0 when none was seen.
+    pub status: u16,
+}
+
+impl Finding {
+    /// Kind, place and masked sample, where the evidence is data.
+    pub const fn data(&self) -> Option<(DataKind, &Place, &Masked)> {
+        match &self.evidence {
+            Evidence::Data(label) => Some((label.kind, &label.place, &label.sample)),
+            Evidence::Credentials(_) | Evidence::AuthenticationNorm { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Messages to [`Exchange`]s: request and response paired and timed, the caller known by a keyed hash.
+//!
+//! Takes flow events. Gives exchanges. Never lets a credential out: heads and bodies print nothing, and the caller
+//! is hashed here, where the raw credential last exists. Bounded by [`Limits`].
+
+pub mod secret;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::capture::{Comm, Endpoint, Evidence, GapReason, ProcessKey, Role, StreamKey};
+use crate::protocol::{Anomaly, Span};
+
+pub use secret::{CallerHash, Secret};
+
+/// Bounds of pairing.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes kept of one body; the rest is counted in [`Body::total`] only.
+    pub body_bytes: usize,
+    /// Bytes of one message head.
+    pub head_bytes: usize,
+    /// Requests waiting for their response on one connection (pipelining).
+    pub pending: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 64 * 1024,
+            head_bytes: 64 * 1024,
+            pending: 128,
+        }
+    }
+}
+
+/// One connection, as far as it is known when an exchange on it completes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Connection {
+    /// The stream.
+    pub stream: StreamKey,
+    /// The process that was watched.
+    pub process: ProcessKey,
+    /// Its name; empty while unknown.
+    pub comm: Comm,
+    /// Which end the process is: from accept or connect, else from the direction requests take.
+    pub role: Role,
+    /// The process's own end.
+    pub local: Endpoint,
+    /// The peer's end.
+    pub remote: Endpoint,
+    /// How the socket was found; `None` while unknown.
+    pub evidence: Option<Evidence>,
+    /// Two sockets were seen for this stream: the peer is not to be trusted.
+    pub ambiguous: bool,
+    /// The bytes travelled inside TLS.
+    pub tls: bool,
+}
+
+/// A head: the raw bytes and where its parts are. Prints its sizes only.
+#[derive(Clone, Default)]
+pub struct Head {
+    /// The bytes from start line to the empty line.
+    pub raw: Bytes,
+    /// Header fields in order.
+    pub headers: SmallVec<[(Span, Span); 16]>,
+}
+
+impl Head {
+    /// Value of the first field of that name (compared without case), trimmed.
+    pub fn header(&self, name: &str) -> Option<Secret<'_>> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key.of(&self.raw).eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| Secret::new(value.of(&self.raw)))
+    }
+
+    /// Fields in order: name and value.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], Secret<'_>)> {
+        self.headers
+            .iter()
+            .map(|(name, value)| (name.of(&self.raw), Secret::new(value.of(&self.raw))))
+    }
+}
+
+impl std::fmt::Debug for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "[head, {} bytes, {} fields]",
+            self.raw.len(),
+            self.headers.len()
+        )
+    }
+}
+
+/// A body as far as it was captured.
+#[derive(Clone, Default, Debug)]
+pub struct Body {
+    /// The captured bytes in order, without transfer coding.
+    pub pieces: SmallVec<[BodyPiece; 4]>,
+    /// Bytes of the body on the wire after transfer coding was removed, captured or not.
+    pub total: u64,
+    /// Whether `pieces` is all of it.
+    pub state: BodyState,
+}
+
+/// Part of a body. Prints its length only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BodyPiece(pub Bytes);
+
+impl std::fmt::Debug for BodyPiece {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{} bytes]", self.0.len())
+    }
+}
+
+/// Why a body is not whole. Absence carries its reason.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum BodyState {
+    /// The message has no body.
+    #[default]
+    Empty,
+    /// Every byte is in `pieces`.
+    Whole,
+    /// Only the front is in `pieces`: the limit was reached.
+    Limited,
+    /// Bytes are missing inside or at the end; `pieces` ends where the first hole begins.
+    Holed(GapReason),
+    /// The connection ended first.
+    Cut,
+}
+
+impl Body {
+    /// Whether a judgement about absence ("contains no ...") may rest on it.
+    pub const fn is_whole(&self) -> bool {
+        matches!(self.state, BodyState::Empty | BodyState::Whole)
+    }
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Head.
+    pub head: Head,
+    /// Method within `head.raw`.
+    pub method: Span,
+    /// Request target within `head.raw`, as sent.
+    pub target: Span,
+    /// HTTP version: 10 or 11.
+    pub version: u8,
+    /// Body.
+    pub body: Body,
+    /// Nanoseconds: first byte, last byte.
+    pub time_ns: (u64, u64),
+}
+
+impl Request {
+    /// The method as sent; hostile, so map it with [`Method::of`] before it is shown.
+    pub fn method(&self) -> &[u8] {
+        self.method.of(&self.head.raw)
+    }
+
+    /// The target as sent, query included.
+    pub fn target(&self) -> Secret<'_> {
+        Secret::new(self.target.of(&self.head.raw))
+    }
+}
+
+/// A response.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// Head.
+    pub head: Head,
+    /// Status code, 100 to 999.
+    pub status: u16,
+    /// Body.
+    pub body: Body,
+    /// Nanoseconds: first byte, last byte.
+    pub time_ns: (u64, u64),
+}
+
+/// What became of the response.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It was seen.
+    Answered(Response),
+    /// The connection ended first.
+    Unanswered,
+    /// Bytes were lost where it should have been.
+    Lost,
+}
+
+impl Outcome {
+    /// The response, if seen.
+    pub const fn response(&self) -> Option<&Response> {
+        match self {
+            Self::Answered(response) => Some(response),
+            Self::Unanswered | Self::Lost => None,
+        }
+    }
+}
+
+/// Who called, as far as the request says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Caller {
+    /// Credentials were present; the hash is keyed by installation.
+    Known {
+        /// Where they were.
+        scheme: AuthScheme,
+        /// Keyed hash of the credential (the subject, for Basic the user name).
+        hash: CallerHash,
+    },
+    /// The head was whole and held no credentials that the sensor knows.
+    Anonymous,
+    /// The head was cut, so nothing can be said (LESSONS 27).
+    Unseen,
+}
+
+/// Kind of credentials.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum AuthScheme {
+    /// `Authorization: Bearer` with a JWT.
+    Jwt,
+    /// `Authorization: Bearer`, opaque.
+    Bearer,
+    /// `Authorization: Basic`.
+    Basic,
+    /// Another `Authorization` scheme.
+    Other,
+    /// `X-API-Key` and its siblings.
+    ApiKey,
+    /// A session cookie.
+    Session,
+}
+
+impl AuthScheme {
+    /// Name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Jwt => "jwt",
+            Self::Bearer => "bearer",
+            Self::Basic => "basic",
+            Self::Other => "other",
+            Self::ApiKey => "api_key",
+            Self::Session => "session",
+        }
+    }
+}
+
+/// Methods that are shown by name; others are `_OTHER` (OpenTelemetry HTTP conventions).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// HEAD.
+    Head,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// PATCH.
+    Patch,
+    /// DELETE.
+    Delete,
+    /// OPTIONS.
+    Options,
+    /// CONNECT.
+    Connect,
+    /// TRACE.
+    Trace,
+    /// Anything else.
+    Other,
+}
+
+impl Method {
+    /// Maps the bytes of a method.
+    pub fn of(raw: &[u8]) -> Self {
+        match raw {
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"POST" => Self::Post,
+            b"PUT" => Self::Put,
+            b"PATCH" => Self::Patch,
+            b"DELETE" => Self::Delete,
+            b"OPTIONS" => Self::Options,
+            b"CONNECT" => Self::Connect,
+            b"TRACE" => Self::Trace,
+            _ => Self::Other,
+        }
+    }
+
+    /// Name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Connect => "CONNECT",
+            Self::Trace => "TRACE",
+            Self::Other => "_OTHER",
+        }
+    }
+}
+
+/// One request and what became of it.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The connection it ran on.
+    pub connection: Arc<Connection>,
+    /// The request.
+    pub request: Request,
+    /// The response, or why there is none.
+    pub outcome: Outcome,
+    /// Who called.
+    pub caller: Caller,
+    /// Departures from the protocol seen on the way.
+    pub anomalies: SmallVec<[Anomaly; 2]>,
+}

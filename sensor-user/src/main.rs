@@ -1,0 +1,2 @@
+//! `api-sensor`.
+fn main() {}

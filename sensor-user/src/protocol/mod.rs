@@ -1,0 +1,107 @@
+//! Bytes to messages, for every protocol the sensor reads.
+//!
+//! Takes the bytes of one direction, however split. Gives messages and anomalies.
+//! Never performs I/O, reads a clock, logs, spawns or panics, and uses nothing else of this crate.
+//! Bounded by the `Limits` handed in; each limit hit is an [`Anomaly`].
+
+use std::num::NonZeroUsize;
+
+/// Turns one direction of a connection's bytes into protocol messages.
+///
+/// Law (property-tested): how the bytes are split never changes the output, where adjacent pieces of a body count
+/// as one.
+pub trait StreamParser {
+    /// What comes out. Spans inside it are relative to the bytes that the same step consumed.
+    type Message;
+
+    /// Looks at the front of `input` and says how to proceed. Never blocks, never panics.
+    fn step(&mut self, input: &[u8]) -> Step<Self::Message>;
+
+    /// `missing` bytes were lost in the kernel or by reassembly; find the next boundary or stop.
+    fn on_gap(&mut self, missing: u64) -> Resync<Self::Message>;
+}
+
+/// How a parser wants to proceed.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<M> {
+    /// Drop `consumed` bytes. `message` is `None` while something is skipped.
+    Advance {
+        /// Bytes to drop from the front of the input.
+        consumed: NonZeroUsize,
+        /// What they were.
+        message: Option<M>,
+    },
+    /// Call again once `at_least` bytes are buffered; nothing was consumed.
+    NeedMore {
+        /// Bytes needed from the front of the input.
+        at_least: NonZeroUsize,
+    },
+    /// The peer broke the protocol. The flow ends here, and the anomaly is itself evidence.
+    Reject(Anomaly),
+}
+
+/// What a parser makes of a hole.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub enum Resync<M> {
+    /// The hole lies within a part of known length: parsing goes on exactly where it ends. A message is given
+    /// when the hole ended one.
+    Exact(Option<M>),
+    /// The place in the protocol is lost: bytes are skipped until a message starts. A message that was under way
+    /// is given as cut.
+    Searching(Option<M>),
+}
+
+/// Bytes within the input that a step consumed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// Number of bytes.
+    pub len: u32,
+}
+
+impl Span {
+    /// The bytes in `raw`, or nothing when the span lies outside of it.
+    pub fn of<'a>(&self, raw: &'a [u8]) -> &'a [u8] {
+        let start = self.start as usize;
+        raw.get(start..start.saturating_add(self.len as usize))
+            .unwrap_or_default()
+    }
+}
+
+/// A peer's departure from its protocol, or a limit that was hit. A closed set: usable as a metric label.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Anomaly {
+    /// A start line or header block that is not HTTP/1.
+    MalformedHead,
+    /// The head exceeds the limit.
+    HeadTooLong,
+    /// More header fields than the limit.
+    TooManyHeaders,
+    /// `Content-Length` is not a number, or several disagree (RFC 9112, 6.3).
+    BadContentLength,
+    /// `Content-Length` beside `Transfer-Encoding` (RFC 9112, 6.1).
+    LengthAndChunked,
+    /// A chunk size or chunk delimiter is malformed (RFC 9112, 7.1).
+    BadChunk,
+    /// `Transfer-Encoding` with a last coding other than chunked in a request (RFC 9112, 6.3).
+    BadTransferEncoding,
+}
+
+impl Anomaly {
+    /// Name in outputs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MalformedHead => "malformed_head",
+            Self::HeadTooLong => "head_too_long",
+            Self::TooManyHeaders => "too_many_headers",
+            Self::BadContentLength => "bad_content_length",
+            Self::LengthAndChunked => "length_and_chunked",
+            Self::BadChunk => "bad_chunk",
+            Self::BadTransferEncoding => "bad_transfer_encoding",
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What whole-sensor tests share.
