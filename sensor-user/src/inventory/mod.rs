@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::exchange::Method;
+use crate::exchange::{Exchange, Method};
 
 /// An API endpoint. Its text is safe to show: values in the path became `{...}`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -39,5 +39,40 @@ impl Default for Limits {
             template_bytes: 512,
             siblings: 64,
         }
+    }
+}
+
+/// What is known of one endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct History {
+    /// Exchanges seen.
+    pub exchanges: u64,
+    /// Successes (2xx) with credentials.
+    pub success_known: u64,
+    /// Successes without credentials, where the head was whole.
+    pub success_anonymous: u64,
+}
+
+/// Every endpoint seen, with its history.
+#[derive(Debug)]
+pub struct Inventory {
+    limits: Limits,
+}
+
+impl Inventory {
+    /// An empty inventory.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits }
+    }
+
+    /// Names the endpoint of an exchange and gives what was known of it before this exchange, then learns from it.
+    pub fn observe(&mut self, exchange: &Exchange) -> (EndpointRef, History) {
+        let _ = self.limits;
+        let endpoint = Endpoint {
+            method: Method::of(exchange.request.method()),
+            host: "-".into(),
+            template: "/".into(),
+        };
+        (Arc::new(endpoint), History::default())
     }
 }

@@ -1,1 +1,80 @@
 //! The sensor about itself: counters with a closed set of names. A leaf: uses nothing else of this crate.
+//!
+//! Every queue is bounded and every loss is named here. Labels are enum values, never text from outside.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! metrics {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// What is counted.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[repr(usize)]
+        pub enum Metric { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Metric {
+            /// Every metric, in index order.
+            pub const ALL: &[Metric] = &[$(Metric::$variant,)+];
+
+            /// Name without prefix, such as `exchanges`.
+            pub const fn name(self) -> &'static str {
+                match self { $(Metric::$variant => $name,)+ }
+            }
+
+            /// What it counts.
+            pub const fn help(self) -> &'static str {
+                match self { $(Metric::$variant => concat!($($doc),+),)+ }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Records read from the rings or a recording.
+    Records = "records",
+    /// Records whose bytes were not a record of this version.
+    RecordsMalformed = "records_malformed",
+    /// Bytes handed to a protocol parser.
+    BytesParsed = "bytes_parsed",
+    /// Bytes of streams in which no protocol was recognised.
+    BytesUnrecognised = "bytes_unrecognised",
+    /// Bytes declared missing: the kernel or the recording says so.
+    BytesMissing = "bytes_missing",
+    /// Bytes that arrived after their place was declared missing, or twice.
+    BytesLate = "bytes_late",
+    /// Streams forgotten to make room.
+    StreamsEvicted = "streams_evicted",
+    /// Exchanges completed.
+    Exchanges = "exchanges",
+    /// Exchanges of which bytes were missing or no response was seen.
+    ExchangesPartial = "exchanges_partial",
+    /// Departures from a protocol.
+    Anomalies = "anomalies",
+    /// Findings.
+    Findings = "findings",
+    /// Rules that could not judge an exchange.
+    RulesBlind = "rules_blind",
+    /// Endpoints not remembered because the inventory was full.
+    EndpointsOverflow = "endpoints_overflow",
+    /// Events that an exporter could not take in time.
+    ExportDropped = "export_dropped",
+}
+
+/// One slot per [`Metric`], shared by reference.
+#[derive(Debug, Default)]
+pub struct Counters([AtomicU64; Metric::ALL.len()]);
+
+impl Counters {
+    /// Adds to a counter.
+    pub fn add(&self, metric: Metric, amount: u64) {
+        if let Some(slot) = self.0.get(metric as usize) {
+            slot.fetch_add(amount, Ordering::Relaxed);
+        }
+    }
+
+    /// Current value.
+    pub fn value(&self, metric: Metric) -> u64 {
+        self.0
+            .get(metric as usize)
+            .map_or(0, |slot| slot.load(Ordering::Relaxed))
+    }
+}
