@@ -3,6 +3,11 @@
 //! Takes ring bytes or a recording. Gives [`Record`]s whose every field was checked.
 //! Never interprets payload. Bounded by the size of the rings and of a batch.
 
+#[cfg(feature = "kernel")]
+pub mod attach;
+pub mod coverage;
+pub mod discover;
+
 use std::fmt;
 use std::net::IpAddr;
 
