@@ -51,6 +51,7 @@ fn judge(name: &str, library: Result<PathBuf>) -> Option<Target> {
             .expect("no TLS stack recognised")
     };
     let cheapest = target(Returns::Cheapest);
+    assert_eq!(cheapest.stack.name, "openssl");
     let symbols: Vec<&str> = cheapest.points.iter().map(|point| point.symbol).collect();
     for function in FUNCTIONS {
         assert!(symbols.contains(&function), "{name} has no point for {function}");

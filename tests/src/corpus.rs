@@ -116,12 +116,16 @@ impl Apt {
             format!("deb [signed-by={keyring}] {uri} {suite} main\n"),
         )?;
         fs::create_dir_all(place.join("lists/partial"))?;
+        let status = place.join("status");
+        fs::write(&status, "")?;
         let options = [
             format!("Dir::Etc::sourcelist={}", sources.display()),
             "Dir::Etc::sourceparts=/dev/null".to_owned(),
             format!("Dir::State::lists={}", place.join("lists").display()),
             "Dir::Cache::pkgcache=".to_owned(),
             "Dir::Cache::srcpkgcache=".to_owned(),
+            // Nothing is installed as far as this download is concerned: what the suite has is wanted, not the newest.
+            format!("Dir::State::status={}", status.display()),
             // The package is written into our own directory, which apt's own user cannot enter.
             "APT::Sandbox::User=root".to_owned(),
         ];

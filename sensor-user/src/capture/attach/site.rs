@@ -59,7 +59,7 @@ impl ArgumentSet {
 }
 
 /// What the caller wants to know about the function's return.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Returns {
     /// Nothing.
     Unwanted,
