@@ -3,6 +3,15 @@
 //! Takes ring bytes or a recording. Gives [`Record`]s whose every field was checked.
 //! Never interprets payload. Bounded by the size of the rings and of a batch.
 
+pub mod attach;
+pub mod btf;
+pub mod decode;
+pub mod load;
+pub mod ring;
+pub mod tracefs;
+pub mod kernel;
+pub mod attacher;
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -186,6 +195,8 @@ pub enum Record {
         stream: StreamKey,
         /// How.
         reason: CloseReason,
+        /// Bytes read and written in all, when the source knows: what is beyond the last record was lost.
+        ends: Option<(u64, u64)>,
     },
     /// The process replaced its program.
     Exec(ProcessEvent),
