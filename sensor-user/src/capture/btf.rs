@@ -58,7 +58,8 @@ impl<'a> Btf<'a> {
         let section = |offset: usize| -> Result<&'a [u8], BtfError> {
             let start = header.saturating_add(u32_at(data, offset)? as usize);
             let length = u32_at(data, offset + 4)? as usize;
-            data.get(start..start.saturating_add(length)).ok_or(BtfError::Malformed(offset))
+            data.get(start..start.saturating_add(length))
+                .ok_or(BtfError::Malformed(offset))
         };
         let mut btf = Self {
             strings: section(16)?,
@@ -80,7 +81,13 @@ impl<'a> Btf<'a> {
             let bytes = types.get(body..body + length).ok_or(BtfError::Malformed(at))?;
             match kind {
                 KIND_STRUCT | KIND_UNION => {
-                    self.composites.insert(id, Composite { members: bytes, bit_offsets: info >> 31 != 0 });
+                    self.composites.insert(
+                        id,
+                        Composite {
+                            members: bytes,
+                            bit_offsets: info >> 31 != 0,
+                        },
+                    );
                     if kind == KIND_STRUCT && name != 0 {
                         let name = self.string(name)?;
                         self.names.entry(name).or_insert(id);
@@ -99,21 +106,29 @@ impl<'a> Btf<'a> {
     }
 
     fn string(&self, offset: u32) -> Result<&'a [u8], BtfError> {
-        let tail = self.strings.get(offset as usize..).ok_or(BtfError::Malformed(offset as usize))?;
+        let tail = self
+            .strings
+            .get(offset as usize..)
+            .ok_or(BtfError::Malformed(offset as usize))?;
         let end = memchr::memchr(0, tail).ok_or(BtfError::Malformed(offset as usize))?;
         Ok(tail.get(..end).unwrap_or_default())
     }
 
     /// Offset in bytes of a member of a structure, anonymous members looked into.
     pub fn offset(&self, structure: &'static str, member: &'static str) -> Result<u32, BtfError> {
-        let id = self.names.get(structure.as_bytes()).ok_or(BtfError::NoStruct(structure))?;
+        let id = self
+            .names
+            .get(structure.as_bytes())
+            .ok_or(BtfError::NoStruct(structure))?;
         self.find(*id, member.as_bytes(), MAX_DEPTH)?
             .map(|bits| bits / 8)
             .ok_or(BtfError::NoMember(structure, member))
     }
 
     fn find(&self, id: u32, wanted: &[u8], depth: u32) -> Result<Option<u32>, BtfError> {
-        let Some(composite) = self.composites.get(&id) else { return Ok(None) };
+        let Some(composite) = self.composites.get(&id) else {
+            return Ok(None);
+        };
         for (name, member_type, bits) in composite.members() {
             if name != 0 {
                 if self.string(name)? == wanted {
@@ -143,7 +158,11 @@ impl Composite<'_> {
     fn members(&self) -> impl Iterator<Item = Member> {
         let mask = if self.bit_offsets { 0x00ff_ffff } else { u32::MAX };
         self.members.chunks_exact(12).filter_map(move |raw| {
-            Some((u32_at(raw, 0).ok()?, u32_at(raw, 4).ok()?, u32_at(raw, 8).ok()? & mask))
+            Some((
+                u32_at(raw, 0).ok()?,
+                u32_at(raw, 4).ok()?,
+                u32_at(raw, 8).ok()? & mask,
+            ))
         })
     }
 }
@@ -186,16 +205,22 @@ mod tests {
         let strings = b"\0outer\0a\0deep\0";
         let kind = |kind: u32, count: u32| kind << 24 | count;
         let words: Vec<u32> = [
-            vec![0, kind(1, 0), 4, 32],                           // 1: int
-            vec![0, kind(4, 1), 4, 9, 1, 0],                      // 2: anonymous struct { deep }
-            vec![0, kind(10, 0), 2],                              // 3: const 2
-            vec![0, kind(5, 1), 4, 0, 3, 0],                      // 4: anonymous union { 3 }
-            vec![1, kind(4, 2), 12, 7, 1, 0, 0, 4, 64],           // 5: outer { a; 4 at 64 bits }
+            vec![0, kind(1, 0), 4, 32],                 // 1: int
+            vec![0, kind(4, 1), 4, 9, 1, 0],            // 2: anonymous struct { deep }
+            vec![0, kind(10, 0), 2],                    // 3: const 2
+            vec![0, kind(5, 1), 4, 0, 3, 0],            // 4: anonymous union { 3 }
+            vec![1, kind(4, 2), 12, 7, 1, 0, 0, 4, 64], // 5: outer { a; 4 at 64 bits }
         ]
         .concat();
         let types: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let mut out = vec![0x9f, 0xeb, 1, 0];
-        for word in [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32] {
+        for word in [
+            24,
+            0,
+            types.len() as u32,
+            types.len() as u32,
+            strings.len() as u32,
+        ] {
             out.extend_from_slice(&word.to_le_bytes());
         }
         out.extend_from_slice(&types);

@@ -14,7 +14,7 @@ use sensor_common::counter::Counter;
 use super::Record;
 use super::attach::Backend;
 use super::attacher::Attacher;
-use super::load::{self, Loaded, LoadError};
+use super::load::{self, LoadError, Loaded};
 use super::ring::RingReader;
 use crate::telemetry::Counters;
 
@@ -72,6 +72,9 @@ pub enum KernelError {
     /// Attaching failed.
     #[error(transparent)]
     Attach(#[from] super::attach::AttachError),
+    /// A library named in the options cannot be used.
+    #[error("cannot probe a library that was asked for")]
+    Library(#[source] super::discover::target::TargetError),
     /// A thread could not be started.
     #[error("cannot start the attaching thread")]
     Thread(#[source] std::io::Error),
@@ -112,8 +115,19 @@ impl KernelSource {
         let attacher = Attacher::start(&loaded, options)?;
         loaded.attach_tracepoints()?;
         loaded.watch(options)?;
-        attacher.scan(options);
-        Ok(Self { attacher, reader, loaded, counters })
+        // Again after the hooks are in place: what forked or executed in between is found by this scan or by them.
+        for process in Attacher::running(options) {
+            if process.pid != std::process::id() && !options.everyone {
+                loaded.watch_running(process.pid, options)?;
+            }
+            attacher.look_at(process.pid);
+        }
+        Ok(Self {
+            attacher,
+            reader,
+            loaded,
+            counters,
+        })
     }
 
     /// Watches one more process, with its descendants.
@@ -126,6 +140,11 @@ impl KernelSource {
     /// Name of the backend in use.
     pub fn backend(&self) -> &'static str {
         self.attacher.backend()
+    }
+
+    /// Files that could not be probed and why, since the last call.
+    pub fn take_failures(&self) -> Vec<String> {
+        self.attacher.take_failures()
     }
 
     /// Probes in place.
@@ -166,5 +185,7 @@ impl KernelSource {
 pub fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
 }

@@ -9,7 +9,9 @@ use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::TracePoint;
 use aya::{Ebpf, EbpfLoader, Pod, include_bytes_aligned};
 use sensor_common::counter::Counter;
-use sensor_common::policy::{ALLOW, CgroupFilter, DENY, EVERYONE, ExeKey, KEEP_OVER_EXEC, MAX_CGROUP_FILTERS};
+use sensor_common::policy::{
+    ALLOW, CgroupFilter, DENY, EVERYONE, ExeKey, KEEP_OVER_EXEC, MAX_CGROUP_FILTERS,
+};
 
 use super::btf::{Btf, BtfError};
 use super::kernel::Options;
@@ -24,7 +26,9 @@ const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// No BTF.
-    #[error("cannot read {BTF_PATH}; the kernel must be built with CONFIG_DEBUG_INFO_BTF (every Debian, Ubuntu, Fedora and RHEL kernel since 5.8 is)")]
+    #[error(
+        "cannot read {BTF_PATH}; the kernel must be built with CONFIG_DEBUG_INFO_BTF (every Debian, Ubuntu, Fedora and RHEL kernel since 5.8 is)"
+    )]
     NoBtf(#[source] io::Error),
     /// A structure is not as expected.
     #[error(transparent)]
@@ -150,7 +154,9 @@ impl std::fmt::Debug for CounterReader {
 impl CounterReader {
     /// Sum over CPUs.
     pub fn value(&self, counter: Counter) -> u64 {
-        self.0.get(&(counter as u32), 0).map_or(0, |values| values.iter().sum())
+        self.0
+            .get(&(counter as u32), 0)
+            .map_or(0, |values| values.iter().sum())
     }
 }
 
@@ -164,9 +170,18 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
         .collect::<Result<_, BtfError>>()?;
     let traces = [
-        ("SYS_ENTER_ARGS", tracefs::field_offset(&tracefs, "syscalls/sys_enter_read", "fd")?),
-        ("SYS_EXIT_RET", tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?),
-        ("FORK_CHILD", tracefs::field_offset(&tracefs, "sched/sched_process_fork", "child_pid")?),
+        (
+            "SYS_ENTER_ARGS",
+            tracefs::field_offset(&tracefs, "syscalls/sys_enter_read", "fd")?,
+        ),
+        (
+            "SYS_EXIT_RET",
+            tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?,
+        ),
+        (
+            "FORK_CHILD",
+            tracefs::field_offset(&tracefs, "sched/sched_process_fork", "child_pid")?,
+        ),
     ];
     let wake = u64::from(options.ring_bytes / 4).min(256 << 10);
     let mut loader = EbpfLoader::new();
@@ -179,7 +194,9 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .map_max_entries("DATA", options.ring_bytes)
         .map_max_entries("CONTROL", options.control_ring_bytes)
         .map_max_entries("STREAMS", options.streams);
-    let mut ebpf = loader.load(OBJECT).map_err(|error| LoadError::Object(Box::new(error)))?;
+    let mut ebpf = loader
+        .load(OBJECT)
+        .map_err(|error| LoadError::Object(Box::new(error)))?;
     let policy = take(&mut ebpf, "POLICY")?;
     let counters: PerCpuArray<MapData, u64> = take(&mut ebpf, "COUNTERS")?;
     let mut loaded = Loaded {
@@ -206,16 +223,29 @@ fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LoadError>
 where
     M: TryFrom<Map, Error = aya::maps::MapError>,
 {
-    let absent = || LoadError::Map(name, Box::new(aya::maps::MapError::InvalidName { name: name.to_owned() }));
+    let absent = || {
+        LoadError::Map(
+            name,
+            Box::new(aya::maps::MapError::InvalidName {
+                name: name.to_owned(),
+            }),
+        )
+    };
     // Maps are cloned by descriptor, so that the object keeps its own for relocating programs.
     let map = ebpf.map(name).ok_or_else(absent)?;
-    let copy = duplicate(map).map_err(|error| LoadError::Map(name, Box::new(error)))?.ok_or_else(absent)?;
+    let copy = duplicate(map)
+        .map_err(|error| LoadError::Map(name, Box::new(error)))?
+        .ok_or_else(absent)?;
     M::try_from(copy).map_err(|error| LoadError::Map(name, Box::new(error)))
 }
 
 fn duplicate(map: &Map) -> Result<Option<Map>, aya::maps::MapError> {
     let copy = |data: &MapData| -> Result<MapData, aya::maps::MapError> {
-        let fd = data.fd().as_fd().try_clone_to_owned().map_err(aya::maps::MapError::IoError)?;
+        let fd = data
+            .fd()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(aya::maps::MapError::IoError)?;
         MapData::from_fd(fd)
     };
     use std::os::fd::AsFd as _;
@@ -259,7 +289,11 @@ impl Loaded {
 
     /// Loads and attaches every tracepoint program.
     pub fn attach_tracepoints(&self) -> Result<(), LoadError> {
-        let exit = if self.has_loop { "socket_exit_loop" } else { "socket_exit" };
+        let exit = if self.has_loop {
+            "socket_exit_loop"
+        } else {
+            "socket_exit"
+        };
         let mut object = self.object();
         for (program, call) in SOCKET_CALLS {
             attach(&mut object, exit, "syscalls", &format!("sys_exit_{call}"))?;
@@ -290,13 +324,24 @@ impl Loaded {
         self.set(pid, ALLOW | KEEP_OVER_EXEC)
     }
 
-    /// Watches a process that a filter other than its id selected.
-    pub fn watch_selected(&mut self, pid: u32) -> Result<(), LoadError> {
-        self.set(pid, ALLOW)
+    /// Watches a process that runs already and matches the filters. Chosen by id or as a descendant, it stays
+    /// watched over `exec`; chosen by what it runs, `exec` decides anew. A filter by id is the wider, so a process
+    /// that both select keeps it.
+    pub fn watch_running(&mut self, pid: u32, options: &Options) -> Result<(), LoadError> {
+        self.set(
+            pid,
+            if options.pids.is_empty() {
+                ALLOW
+            } else {
+                ALLOW | KEEP_OVER_EXEC
+            },
+        )
     }
 
     fn set(&mut self, pid: u32, entry: u32) -> Result<(), LoadError> {
-        self.policy.insert(pid, entry, 0).map_err(|error| LoadError::Map("POLICY", Box::new(error)))
+        self.policy
+            .insert(pid, entry, 0)
+            .map_err(|error| LoadError::Map("POLICY", Box::new(error)))
     }
 
     fn watch_names(&self, options: &Options) -> Result<(), LoadError> {
@@ -306,7 +351,8 @@ impl Loaded {
             for (slot, byte) in key.iter_mut().take(15).zip(comm.bytes()) {
                 *slot = byte;
             }
-            map.insert(key, 1, 0).map_err(|error| LoadError::Map("WATCH_COMM", Box::new(error)))?;
+            map.insert(key, 1, 0)
+                .map_err(|error| LoadError::Map("WATCH_COMM", Box::new(error)))?;
         }
         Ok(())
     }
@@ -319,7 +365,10 @@ impl Loaded {
                 path: path.clone(),
                 source,
             })?;
-            let key = ExeKey { inode: meta.ino(), device: kernel_device(meta.dev()) };
+            let key = ExeKey {
+                inode: meta.ino(),
+                device: kernel_device(meta.dev()),
+            };
             map.insert(ExeKeyPod(key), 1, 0)
                 .map_err(|error| LoadError::Map("WATCH_EXE", Box::new(error)))?;
         }
@@ -329,12 +378,19 @@ impl Loaded {
     fn watch_cgroups(&self, options: &Options) -> Result<(), LoadError> {
         let mut map: Array<MapData, CgroupFilterPod> = take(&mut self.object(), "WATCH_CGROUP")?;
         for (slot, path) in (0_u32..).zip(&options.cgroups) {
-            let problem = |problem| LoadError::Cgroup { path: path.clone(), problem };
+            let problem = |problem| LoadError::Cgroup {
+                path: path.clone(),
+                problem,
+            };
             if slot >= MAX_CGROUP_FILTERS {
                 return Err(problem("at most 8 cgroups can be named"));
             }
             let filter = cgroup_filter(path)
-                .map_err(|source| LoadError::Filter { what: "cgroup", path: path.clone(), source })?
+                .map_err(|source| LoadError::Filter {
+                    what: "cgroup",
+                    path: path.clone(),
+                    source,
+                })?
                 .ok_or_else(|| problem("it is not in a mounted cgroup v2 hierarchy"))?;
             map.set(slot, CgroupFilterPod(filter), 0)
                 .map_err(|error| LoadError::Map("WATCH_CGROUP", Box::new(error)))?;
@@ -363,13 +419,23 @@ fn cgroup_filter(path: &Path) -> io::Result<Option<CgroupFilter>> {
     let path = path.canonicalize()?;
     let id = path.metadata()?.ino();
     let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
-    let root = mounts.lines().filter(|line| line.contains(" - cgroup2 ")).find_map(|line| {
-        let root = line.split(' ').nth(4)?;
-        path.starts_with(root).then(|| PathBuf::from(root))
-    });
+    let root = mounts
+        .lines()
+        .filter(|line| line.contains(" - cgroup2 "))
+        .find_map(|line| {
+            let root = line.split(' ').nth(4)?;
+            path.starts_with(root).then(|| PathBuf::from(root))
+        });
     Ok(root.map(|root| {
-        let depth = path.components().count().saturating_sub(root.components().count());
-        CgroupFilter { id, level: u32::try_from(depth).unwrap_or(u32::MAX), reserved: 0 }
+        let depth = path
+            .components()
+            .count()
+            .saturating_sub(root.components().count());
+        CgroupFilter {
+            id,
+            level: u32::try_from(depth).unwrap_or(u32::MAX),
+            reserved: 0,
+        }
     }))
 }
 

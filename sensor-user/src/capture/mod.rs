@@ -3,14 +3,23 @@
 //! Takes ring bytes or a recording. Gives [`Record`]s whose every field was checked.
 //! Never interprets payload. Bounded by the size of the rings and of a batch.
 
+#[cfg(feature = "kernel")]
 pub mod attach;
+#[cfg(feature = "kernel")]
+mod attacher;
+#[cfg(feature = "kernel")]
 pub mod btf;
+pub mod coverage;
 pub mod decode;
-pub mod load;
-pub mod ring;
-pub mod tracefs;
+pub mod discover;
+#[cfg(feature = "kernel")]
 pub mod kernel;
-pub mod attacher;
+#[cfg(feature = "kernel")]
+pub mod load;
+#[cfg(feature = "kernel")]
+mod ring;
+#[cfg(feature = "kernel")]
+pub mod tracefs;
 
 use std::fmt;
 use std::net::IpAddr;

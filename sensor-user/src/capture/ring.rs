@@ -33,20 +33,29 @@ pub struct RingReader {
 
 impl std::fmt::Debug for RingReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RingReader").field("held", &self.held.len()).finish_non_exhaustive()
+        f.debug_struct("RingReader")
+            .field("held", &self.held.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl RingReader {
     /// Takes the rings.
     pub fn new(data: RingBuf<MapData>, control: RingBuf<MapData>) -> Self {
-        Self { data, control, fresh: Vec::new(), held: Vec::new() }
+        Self {
+            data,
+            control,
+            fresh: Vec::new(),
+            held: Vec::new(),
+        }
     }
 
     /// Waits up to `timeout` for a wake-up from either ring.
     pub fn wait(&self, timeout: Duration) {
-        let mut fds =
-            [PollFd::new(&self.data, PollFlags::IN), PollFd::new(&self.control, PollFlags::IN)];
+        let mut fds = [
+            PollFd::new(&self.data, PollFlags::IN),
+            PollFd::new(&self.control, PollFlags::IN),
+        ];
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(timeout.subsec_nanos()),
@@ -74,7 +83,11 @@ impl RingReader {
         out.append(&mut self.fresh);
         if caught_up {
             let settled = now_ns.saturating_sub(SETTLE_NS);
-            let ready = self.held.iter().take_while(|record| record.origin().time_ns <= settled).count();
+            let ready = self
+                .held
+                .iter()
+                .take_while(|record| record.origin().time_ns <= settled)
+                .count();
             out.extend(self.held.drain(..ready));
         }
     }

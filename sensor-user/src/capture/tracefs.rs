@@ -41,7 +41,9 @@ pub fn find_or_mount() -> Result<PathBuf, TracefsError> {
         "nodev",
         target,
         "tracefs",
-        rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV | rustix::mount::MountFlags::NOEXEC,
+        rustix::mount::MountFlags::NOSUID
+            | rustix::mount::MountFlags::NODEV
+            | rustix::mount::MountFlags::NOEXEC,
         None,
     );
     if mounted.is_ok() {
@@ -52,7 +54,10 @@ pub fn find_or_mount() -> Result<PathBuf, TracefsError> {
 
 /// Where tracefs is mounted and readable.
 pub fn find() -> Option<PathBuf> {
-    PLACES.iter().map(PathBuf::from).find(|place| place.join("events/syscalls").is_dir())
+    PLACES
+        .iter()
+        .map(PathBuf::from)
+        .find(|place| place.join("events/syscalls").is_dir())
 }
 
 /// Whether a tracepoint exists on this kernel.

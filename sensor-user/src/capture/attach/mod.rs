@@ -1,7 +1,11 @@
-//! Putting probes into files: one backend trait, two ways to do it, and a choice made by trying.
+//! Putting probes into files: which instruction of a function is probed, one backend trait, two ways to do it, and a
+//! choice between them made by trying.
 
+mod function;
 pub mod multi;
 pub mod perf;
+pub mod site;
+pub mod trial;
 
 use std::fmt;
 use std::io;
@@ -78,6 +82,9 @@ pub enum AttachError {
         #[source]
         source: io::Error,
     },
+    /// The file's content changed after the instructions were chosen.
+    #[error("the file was changed while it was being looked at")]
+    Changed,
     /// The kernel refused a link.
     #[error("cannot attach {program} to {file}")]
     Link {

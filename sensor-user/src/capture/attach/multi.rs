@@ -3,7 +3,10 @@
 //! aya 0.14 cannot load programs for this attachment type, so the programs are loaded here: the same object is parsed
 //! again, its map references are relocated to aya's maps, and two `bpf(2)` commands do the rest. Commands and
 //! structures: `include/uapi/linux/bpf.h`.
-#![expect(unsafe_code, reason = "bpf(2) has no safe wrapper that knows this attachment type")]
+#![expect(
+    unsafe_code,
+    reason = "bpf(2) has no safe wrapper that knows this attachment type"
+)]
 
 use std::collections::HashSet;
 use std::ffi::CString;
@@ -114,8 +117,12 @@ impl Multi {
             .iter()
             .filter_map(|(name, map)| Some((name.as_str(), descriptor(ebpf.map(name)?)?, map)))
             .collect();
-        parsed.relocate_maps(fds.into_iter(), &text).map_err(|error| relocation(names, error))?;
-        parsed.relocate_calls(&text).map_err(|error| relocation(names, error))?;
+        parsed
+            .relocate_maps(fds.into_iter(), &text)
+            .map_err(|error| relocation(names, error))?;
+        parsed
+            .relocate_calls(&text)
+            .map_err(|error| relocation(names, error))?;
         let [enter, leave, site] = names;
         Ok(Self {
             enter: load_program(&parsed, enter, btf.as_ref())?,
@@ -135,9 +142,16 @@ impl Multi {
     }
 }
 
-fn relocation(names: [&'static str; 3], error: impl std::error::Error + Send + Sync + 'static) -> AttachError {
+fn relocation(
+    names: [&'static str; 3],
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> AttachError {
     let [program, ..] = names;
-    AttachError::Load { program, log: "relocation failed".to_owned(), source: io::Error::other(error) }
+    AttachError::Load {
+        program,
+        log: "relocation failed".to_owned(),
+        source: io::Error::other(error),
+    }
 }
 
 fn descriptor(map: &Map) -> Option<RawFd> {
@@ -155,7 +169,15 @@ fn load_btf(object: &mut aya_obj::Object) -> Option<OwnedFd> {
     let features = aya::features().btf()?;
     let bytes = object.fixup_and_sanitize_btf(features).ok()??.to_bytes();
     let size = u32::try_from(bytes.len()).ok()?;
-    bpf(BPF_BTF_LOAD, &BtfLoad { btf: bytes.as_ptr() as u64, size, ..BtfLoad::default() }).ok()
+    bpf(
+        BPF_BTF_LOAD,
+        &BtfLoad {
+            btf: bytes.as_ptr() as u64,
+            size,
+            ..BtfLoad::default()
+        },
+    )
+    .ok()
 }
 
 fn load_program(
@@ -164,8 +186,14 @@ fn load_program(
     btf: Option<&OwnedFd>,
 ) -> Result<OwnedFd, AttachError> {
     let program = object.programs.get(name).ok_or(AttachError::NoProgram(name))?;
-    let function = object.functions.get(&program.function_key()).ok_or(AttachError::NoProgram(name))?;
-    let (functions, lines) = (function.func_info.func_info_bytes(), function.line_info.line_info_bytes());
+    let function = object
+        .functions
+        .get(&program.function_key())
+        .ok_or(AttachError::NoProgram(name))?;
+    let (functions, lines) = (
+        function.func_info.func_info_bytes(),
+        function.line_info.line_info_bytes(),
+    );
     let mut attr = ProgLoad {
         prog_type: BPF_PROG_TYPE_KPROBE,
         insn_cnt: number(function.instructions.len()),
@@ -187,7 +215,11 @@ fn load_program(
     for (slot, byte) in attr.prog_name.iter_mut().take(15).zip(name.bytes()) {
         *slot = byte;
     }
-    bpf(BPF_PROG_LOAD, &attr).map_err(|source| AttachError::Load { program: name, log: why(attr), source })
+    bpf(BPF_PROG_LOAD, &attr).map_err(|source| AttachError::Load {
+        program: name,
+        log: why(attr),
+        source,
+    })
 }
 
 /// A count for the kernel; one that does not fit is refused by it.
@@ -206,7 +238,11 @@ fn why(mut attr: ProgLoad) -> String {
     let text = text.trim_end_matches('\0').trim_end();
     let tail: Vec<&str> = text.lines().rev().take(12).collect();
     let tail: Vec<&str> = tail.into_iter().rev().collect();
-    if again.is_ok() { "it was accepted when asked again".to_owned() } else { tail.join(" | ") }
+    if again.is_ok() {
+        "it was accepted when asked again".to_owned()
+    } else {
+        tail.join(" | ")
+    }
 }
 
 /// Links of one file, at most one per hook.
@@ -237,13 +273,18 @@ impl AttachBackend for Multi {
                 continue;
             }
             let (program, name) = self.program(hook);
-            fds.push(link(program, hook, file, &here).map_err(|source| AttachError::Link {
-                program: name,
-                file: file.display().to_string(),
-                source,
-            })?);
+            fds.push(
+                link(program, hook, file, &here).map_err(|source| AttachError::Link {
+                    program: name,
+                    file: file.display().to_string(),
+                    source,
+                })?,
+            );
         }
-        Ok(Box::new(Links { _fds: fds, points: points.len() }))
+        Ok(Box::new(Links {
+            _fds: fds,
+            points: points.len(),
+        }))
     }
 }
 
@@ -260,7 +301,11 @@ fn link(program: &OwnedFd, hook: Hook, file: &Path, points: &[&Point]) -> io::Re
             offsets: offsets.as_ptr() as u64,
             cookies: cookies.as_ptr() as u64,
             cnt: u32::try_from(points.len()).map_err(io::Error::other)?,
-            multi_flags: if hook == Hook::Return { BPF_F_UPROBE_MULTI_RETURN } else { 0 },
+            multi_flags: if hook == Hook::Return {
+                BPF_F_UPROBE_MULTI_RETURN
+            } else {
+                0
+            },
             ..LinkCreate::default()
         },
     )

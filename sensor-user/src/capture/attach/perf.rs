@@ -62,7 +62,11 @@ impl AttachBackend for Perf {
         let [enter, leave, site] = self.names;
         let mut object = self.ebpf.lock().unwrap_or_else(PoisonError::into_inner);
         let mut links = Vec::with_capacity(points.len());
-        let order = [(Hook::ReturnSite, site), (Hook::Return, leave), (Hook::Enter, enter)];
+        let order = [
+            (Hook::ReturnSite, site),
+            (Hook::Return, leave),
+            (Hook::Enter, enter),
+        ];
         for (hook, name) in order {
             for point in points.iter().filter(|point| point.hook == hook) {
                 let program = program(&mut object, name)?;
