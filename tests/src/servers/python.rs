@@ -13,7 +13,7 @@ use crate::private::PrivateTls;
 use crate::programs::Program;
 
 /// The script: one thread per connection, keep-alive.
-pub const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/programs/api.py");
+pub(super) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/programs/api.py");
 
 /// `POST /echo?seed=S&length=N` answers with that body and the SHA-256 of what it received in `X-Received`;
 /// `POST /early` answers before it reads; `POST /slow` reads in small steps from a small buffer.
