@@ -14,7 +14,7 @@ pub use find::{
     Lack, Missing, Route, Toolchain, commands, debian_packages, find, linker_command, llvm_of_debian,
 };
 
-/// Target of the kernel object: little-endian BPF, as on x86_64 and aarch64.
+/// Target of the kernel object: little-endian BPF, as on `x86_64` and `aarch64`.
 const TARGET: &str = "bpfel-unknown-none";
 
 /// What cargo or a wrapper sets for build scripts and what would change the inner build: the first, set to nothing,

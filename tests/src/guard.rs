@@ -7,6 +7,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::wait::{self, Deadline};
 
+/// The signal that asks a process to end.
+pub const SIGTERM: i32 = libc::SIGTERM;
+
 /// A process started here. Dropping it kills and reaps that process and the children it has then, by id.
 #[derive(Debug)]
 pub struct Guard {
@@ -136,7 +139,7 @@ pub fn children(pid: u32) -> Result<Vec<u32>> {
     reason = "std cannot signal a process other than by SIGKILL to its own child"
 )]
 fn send(pid: u32, signal: i32) -> io::Result<()> {
-    let pid = i32::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let pid = i32::try_from(pid).map_err(io::Error::other)?;
     // SAFETY: kill takes two integers and touches no memory of this process.
     match unsafe { libc::kill(pid, signal) } {
         0 => Ok(()),

@@ -33,7 +33,7 @@ impl PrivateTls {
         self.directory.path().join("libssl.so.3")
     }
 
-    /// The directory, for LD_LIBRARY_PATH.
+    /// The directory, for `LD_LIBRARY_PATH`.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }

@@ -85,7 +85,7 @@ impl OneShot {
     pub fn received(self) -> Result<Vec<u8>> {
         self.conversation
             .join()
-            .map_err(|_| anyhow!("the conversation panicked"))?
+            .unwrap_or_else(|_| Err(anyhow!("the conversation panicked")))
     }
 }
 
@@ -94,10 +94,10 @@ fn read_request(mut output: ChildStdout) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {
-        if let Some((head, body)) = split_head(&bytes) {
-            if body.len() >= length(head) {
-                return Ok(body.to_vec());
-            }
+        if let Some((head, body)) = split_head(&bytes)
+            && body.len() >= length(head)
+        {
+            return Ok(body.to_vec());
         }
         let count = output.read(&mut buffer)?;
         if count == 0 {
