@@ -18,6 +18,7 @@ pub mod flow;
 pub mod inventory;
 pub mod protocol;
 
+pub mod app;
 pub mod pipeline;
 
 pub mod config;

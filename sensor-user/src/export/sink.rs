@@ -73,18 +73,28 @@ impl Sink {
     /// Tells every output. A finding follows its exchange at once ([`crate::export`]'s caller sees to that) and is
     /// shown when that exchange was.
     pub fn send(&mut self, event: Event) {
-        if let Event::Exchange(call) = &event {
-            self.passing = self.filter.passes(call);
-        }
-        if !self.passing && !matches!(event, Event::Accounts(_)) {
-            return;
-        }
-        let event = Arc::new(event);
+        let Some(event) = self.shown(event) else { return };
         for queue in &self.queues {
             if !queue.offer(&event) {
                 self.counters.add(Metric::ExportDropped, 1);
             }
         }
+    }
+
+    /// Tells every output and waits for those that are behind: for a replay, which nobody else waits for.
+    pub fn send_waiting(&mut self, event: Event) {
+        let Some(event) = self.shown(event) else { return };
+        for queue in &self.queues {
+            queue.offer_waiting(&event);
+        }
+    }
+
+    /// A finding follows its exchange at once and is shown when that exchange was.
+    fn shown(&mut self, event: Event) -> Option<Arc<Event>> {
+        if let Event::Exchange(call) = &event {
+            self.passing = self.filter.passes(call);
+        }
+        (self.passing || matches!(event, Event::Accounts(_))).then(|| Arc::new(event))
     }
 
     /// Whether an output has ended by itself: standard output was closed, for instance.
@@ -139,6 +149,11 @@ impl Queue {
 
     fn offer(&self, event: &Arc<Event>) -> bool {
         self.to.try_send(Arc::clone(event)).is_ok()
+    }
+
+    fn offer_waiting(&self, event: &Arc<Event>) {
+        // Fails only when the output has ended, which `has_ended` tells.
+        self.to.send(Arc::clone(event)).ok();
     }
 
     fn close(self) -> (&'static str, Receiver<()>) {
