@@ -3,6 +3,9 @@
 //! Takes ring bytes or a recording. Gives [`Record`]s whose every field was checked.
 //! Never interprets payload. Bounded by the size of the rings and of a batch.
 
+pub mod decode;
+pub mod encode;
+
 use std::fmt;
 use std::net::IpAddr;
 
