@@ -11,6 +11,7 @@ pub(crate) mod attacher;
 pub mod btf;
 pub mod coverage;
 pub mod decode;
+pub mod encode;
 pub mod discover;
 #[cfg(feature = "kernel")]
 pub mod kernel;

@@ -52,6 +52,8 @@ metrics! {
     Exchanges = "exchanges",
     /// Exchanges of which bytes were missing or no response was seen.
     ExchangesPartial = "exchanges_partial",
+    /// Responses whose request was not seen or could not be told.
+    ResponsesUnpaired = "responses_unpaired",
     /// Departures from a protocol.
     Anomalies = "anomalies",
     /// Findings.
