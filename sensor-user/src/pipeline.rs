@@ -95,7 +95,7 @@ impl Judge {
     /// A judge who has seen nothing.
     pub fn new(settings: &Settings) -> Self {
         Self {
-            inventory: Inventory::new(settings.inventory),
+            inventory: Inventory::new(settings.inventory, Arc::clone(&settings.counters)),
             engine: Engine::default(),
             findings: Vec::new(),
             counters: Arc::clone(&settings.counters),

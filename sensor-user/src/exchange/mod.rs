@@ -4,6 +4,8 @@
 //! is hashed here, where the raw credential last exists. Bounded by [`Limits`].
 
 pub mod secret;
+#[cfg(test)]
+pub(crate) mod test_support;
 
 use std::sync::Arc;
 
