@@ -13,7 +13,7 @@ use crate::exchange::{Caller, Exchange};
 use crate::export::{Event, Summary};
 use crate::inventory::Inventory;
 use crate::telemetry::{Counters, Metric};
-use crate::{classify, exchange, flow, inventory};
+use crate::{classify, detect, exchange, flow, inventory};
 
 /// Bounds and key of the whole pipeline.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ impl Judge {
     pub fn new(settings: &Settings) -> Self {
         Self {
             inventory: Inventory::new(settings.inventory, Arc::clone(&settings.counters)),
-            engine: Engine::default(),
+            engine: Engine::new(detect::Limits::default(), Arc::clone(&settings.counters)),
             findings: Vec::new(),
             counters: Arc::clone(&settings.counters),
         }

@@ -26,7 +26,6 @@ pub(crate) struct Builder {
     caller: Caller,
     tls: bool,
     remote: IpAddr,
-    time_ns: u64,
 }
 
 impl Builder {
@@ -43,7 +42,6 @@ impl Builder {
             caller: Caller::Anonymous,
             tls: true,
             remote: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)),
-            time_ns: 1_000,
         }
     }
 
@@ -137,12 +135,6 @@ impl Builder {
         self
     }
 
-    /// Sets the time of the request.
-    pub(crate) fn at(mut self, time_ns: u64) -> Self {
-        self.time_ns = time_ns;
-        self
-    }
-
     /// The exchange.
     pub(crate) fn build(self) -> Exchange {
         let start = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
@@ -156,14 +148,14 @@ impl Builder {
             },
             version: 11,
             body: self.request_body,
-            time_ns: (self.time_ns, self.time_ns + 100),
+            time_ns: (1_000, 1_100),
         };
         let outcome = self.status.map_or(Outcome::Unanswered, |status| {
             Outcome::Answered(Box::new(Response {
                 head: head(&format!("HTTP/1.1 {status} X\r\n"), &self.response_fields),
                 status,
                 body: self.response_body,
-                time_ns: (self.time_ns + 200, self.time_ns + 300),
+                time_ns: (1_200, 1_300),
             }))
         });
         Exchange {
@@ -178,6 +170,11 @@ impl Builder {
 
 fn connection(tls: bool, remote: IpAddr) -> Arc<Connection> {
     let process = ProcessKey { pid: 42, start_ns: 1 };
+    let local = if remote.is_loopback() {
+        remote
+    } else {
+        IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1))
+    };
     let source = if tls { Source::Tls } else { Source::Socket };
     Arc::new(Connection {
         stream: StreamKey {
@@ -189,7 +186,7 @@ fn connection(tls: bool, remote: IpAddr) -> Arc<Connection> {
         process,
         comm: Comm::default(),
         role: Role::Server,
-        local: Some((remote, 443)),
+        local: Some((local, 443)),
         remote: Some((remote, 50_000)),
         evidence: Some(Evidence::Recorded),
         ambiguous: false,

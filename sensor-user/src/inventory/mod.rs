@@ -98,11 +98,7 @@ impl Inventory {
         let node = self.templates.learn(request.target().expose());
         let field = request.head.header("host").map(Secret::expose);
         host::write(field, &mut self.host);
-        let known = self
-            .hosts
-            .get(self.host.as_str())
-            .and_then(|host| self.index.get(&(method, *host, node)).copied());
-        let number = known.or_else(|| self.remember(method, node));
+        let number = node.and_then(|node| self.known(method, node).or_else(|| self.remember(method, node)));
         match number.and_then(|number| self.endpoints.get_mut(number)) {
             Some((endpoint, history)) => {
                 let before = *history;
@@ -123,6 +119,11 @@ impl Inventory {
             .map(|(endpoint, history)| (endpoint, history))
     }
 
+    fn known(&self, method: Method, node: NodeId) -> Option<usize> {
+        let host = self.hosts.get(self.host.as_str())?;
+        self.index.get(&(method, *host, node)).copied()
+    }
+
     /// Adds the endpoint with the host under way; `None` when there is no room.
     fn remember(&mut self, method: Method, node: NodeId) -> Option<usize> {
         if self.endpoints.len() >= self.limits.endpoints {
@@ -134,17 +135,18 @@ impl Inventory {
             None => *self.hosts.entry(self.host.as_str().into()).or_insert(next),
         };
         let number = self.endpoints.len();
-        let endpoint = self.describe(method, node);
+        let endpoint = self.describe(method, Some(node));
         self.endpoints.push((Arc::new(endpoint), History::default()));
         self.index.insert((method, host, node), number);
         Some(number)
     }
 
-    fn describe(&self, method: Method, node: NodeId) -> Endpoint {
+    fn describe(&self, method: Method, node: Option<NodeId>) -> Endpoint {
+        let template = node.map_or_else(|| "/{rest}".to_owned(), |node| self.templates.render(node));
         Endpoint {
             method,
             host: self.host.as_str().into(),
-            template: self.templates.render(node).into(),
+            template: template.into(),
         }
     }
 }

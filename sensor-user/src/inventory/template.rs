@@ -112,8 +112,8 @@ impl Templates {
         }
     }
 
-    /// The template of a request target; learns it when it is new.
-    pub(super) fn learn(&mut self, target: &[u8]) -> NodeId {
+    /// The template of a request target; learns it when it is new. `None` when there is no room to.
+    pub(super) fn learn(&mut self, target: &[u8]) -> Option<NodeId> {
         let path = path_of(target);
         let mut at = ROOT;
         let mut bytes = 0;
@@ -121,11 +121,11 @@ impl Templates {
             if number >= MAX_STEPS || bytes > self.template_bytes {
                 return self.value(at, Placeholder::Rest);
             }
-            let next = self.step(at, step);
+            let next = self.step(at, step)?;
             bytes += 1 + self.node(next).map_or(0, |node| node.text.len());
             at = next;
         }
-        at
+        Some(at)
     }
 
     /// Writes the template of a node, such as `/users/{id}`.
@@ -149,10 +149,10 @@ impl Templates {
         text
     }
 
-    fn step(&mut self, parent: NodeId, step: &[u8]) -> NodeId {
+    fn step(&mut self, parent: NodeId, step: &[u8]) -> Option<NodeId> {
         // Known words first: most steps are, and this spares judging their shape.
         if let Some(known) = self.node(parent).and_then(|node| node.words.get(step)) {
-            return *known;
+            return Some(*known);
         }
         if step.is_empty() {
             return self.value(parent, Placeholder::Empty);
@@ -179,25 +179,25 @@ impl Templates {
         if let Some(node) = self.nodes.get_mut(parent.index()) {
             node.words.insert(step.into(), id);
         }
-        id
+        Some(id)
     }
 
-    fn value(&mut self, parent: NodeId, placeholder: Placeholder) -> NodeId {
+    fn value(&mut self, parent: NodeId, placeholder: Placeholder) -> Option<NodeId> {
         let known = self
             .node(parent)
             .and_then(|node| node.values.get(placeholder as usize));
         if let Some(known @ 1..) = known {
-            return NodeId(*known);
+            return Some(NodeId(*known));
         }
         if self.nodes.len() >= self.limit {
-            return parent;
+            return None;
         }
         let id = self.push(Node::new(parent, placeholder.text()));
         let slot = self.nodes.get_mut(parent.index());
         if let Some(slot) = slot.and_then(|node| node.values.get_mut(placeholder as usize)) {
             *slot = id.0;
         }
-        id
+        Some(id)
     }
 
     fn push(&mut self, node: Node) -> NodeId {
@@ -270,7 +270,7 @@ mod tests {
 
     fn template(target: &str) -> String {
         let mut templates = Templates::new(100, 64, 512);
-        let node = templates.learn(target.as_bytes());
+        let node = templates.learn(target.as_bytes()).unwrap();
         templates.render(node)
     }
 
@@ -312,7 +312,7 @@ mod tests {
         let mut templates = Templates::new(1000, 3, 512);
         let mut seen = Vec::new();
         for name in ["ann", "bob", "cid", "dan", "eve", "ann"] {
-            let node = templates.learn(format!("/users/{name}/mail").as_bytes());
+            let node = templates.learn(format!("/users/{name}/mail").as_bytes()).unwrap();
             seen.push(templates.render(node));
         }
         assert_eq!(
@@ -337,6 +337,7 @@ mod tests {
             }
         }
         assert_eq!(templates.nodes.len(), 10);
+        assert_eq!(templates.learn(b"/new/9/9/9"), None);
     }
 
     #[test]
