@@ -10,6 +10,8 @@ mod half;
 mod http1;
 pub mod secret;
 mod turns;
+#[cfg(test)]
+pub(crate) mod test_support;
 
 use std::sync::Arc;
 

@@ -58,6 +58,8 @@ metrics! {
     Anomalies = "anomalies",
     /// Findings.
     Findings = "findings",
+    /// Findings that were told before: counted, and told again only now and then.
+    FindingsRepeated = "findings_repeated",
     /// Rules that could not judge an exchange.
     RulesBlind = "rules_blind",
     /// Endpoints not remembered because the inventory was full.
