@@ -1,1 +1,3 @@
 //! What whole-sensor tests share.
+
+pub mod receiver;

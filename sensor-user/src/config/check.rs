@@ -212,7 +212,7 @@ impl Checker<'_> {
                 self.absolute("otlp.headers", path);
             }
         }
-        let right = (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&otlp.interval.0);
+        let right = (Duration::from_millis(100)..=Duration::from_hours(1)).contains(&otlp.interval.0);
         self.require(
             right,
             "otlp.interval",
