@@ -1,4 +1,5 @@
 //! Does a real OTLP receiver get every finding and every metric, over both transports?
+#![expect(clippy::unwrap_used, reason = "a test panics with context")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -97,33 +98,34 @@ fn exchange(role: Role, duration_ns: Option<u64>) -> Event {
     })
 }
 
+/// Lines that the receiver prints for what it was sent.
 fn expected() -> Vec<String> {
-    let findings = (0..FINDINGS).map(|number| format!("field{number}end"));
-    let names = [
+    let findings = (0..FINDINGS).map(|number| format!("Str(response body field{number}end)\n"));
+    let attributes = [
+        "-> http.route: Str(/users/{id})\n",
+        "-> url.template: Str(/users/{id})\n",
+        "-> server.address: Str(api.example.com)\n",
+        "-> api_sensor.rule.id: Str(TEST-001)\n",
+        "-> service.name: Str(there)\n",
+        "SeverityNumber: SEVERITY_NUMBER_ERROR(17)\n",
+    ];
+    let metrics = [
         "http.server.request.duration",
         "http.client.request.duration",
         "api_sensor.unanswered",
         "api_sensor.sensitive_data",
         "api_sensor.findings_by_rule",
-        "http.route",
-        "url.template",
-        "server.address",
-        "api_sensor.finding",
-        "TEST-001",
-        "service.name",
-        "there",
     ];
-    let counters = sensor_user::telemetry::Metric::ALL
-        .iter()
-        .map(|metric| format!("api_sensor.{}", metric.name()));
-    let kernel = Accounts::default()
+    let accounts = Accounts::default();
+    let sensor = accounts.of_sensor().map(|(name, _)| format!("api_sensor.{name}"));
+    let kernel = accounts
         .of_kernel()
-        .map(|(name, _)| format!("api_sensor.kernel.{name}"))
-        .collect::<Vec<_>>();
+        .map(|(name, _)| format!("api_sensor.kernel.{name}"));
+    let names = metrics.into_iter().map(str::to_owned).chain(sensor).chain(kernel);
+    let named = names.map(|name| format!("-> Name: {name}\n"));
     findings
-        .chain(names.map(str::to_owned))
-        .chain(counters)
-        .chain(kernel)
+        .chain(attributes.map(str::to_owned))
+        .chain(named)
         .collect()
 }
 
@@ -164,6 +166,11 @@ fn everything_arrives(receiver: &Receiver, protocol: Protocol) {
     }
     sink.finish();
     receiver.wait_for(&expected()).unwrap();
+    let records = receiver
+        .printed()
+        .matches("EventName: api_sensor.finding\n")
+        .count();
+    assert_eq!(records, FINDINGS, "each finding once over {protocol:?}");
     assert_eq!(accounts.sensor.value(Metric::ExportDropped), 0, "{protocol:?}");
 }
 

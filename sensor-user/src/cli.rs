@@ -102,7 +102,7 @@ fn error_text(error: &app::Error) -> String {
     let mut text = format!("error: {error}\n");
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        text.push_str(&format!("  because: {error}\n"));
+        text = text + "  because: " + &error.to_string() + "\n";
         cause = error.source();
     }
     text + "  to do: " + &error.remedy() + "\n"

@@ -1,4 +1,4 @@
-//! A real OTLP receiver: `rotel` from PyPI, which prints every record it takes.
+//! A real OTLP receiver: `rotel` from the Python Package Index, which prints every record it takes.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -82,8 +82,11 @@ pub(super) struct Outputs {
     /// Standard output: text, json or none [default: text]
     #[arg(long, value_name = "FORM")]
     pub(super) output: Option<String>,
-    /// Send to this OTLP receiver, such as http://127.0.0.1:4317
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Send to this OTLP receiver, such as http://127.0.0.1:4317"
+    )]
     pub(super) otlp_endpoint: Option<String>,
     /// grpc or http/protobuf [default: grpc]
     #[arg(long, value_name = "PROTOCOL")]

@@ -246,6 +246,13 @@ impl Checker<'_> {
 
     fn rest(&mut self, config: &Config) {
         self.absolute("state.directory", &config.state.directory);
+        let level = tracing_subscriber::EnvFilter::try_new(&config.output.log).is_ok();
+        self.require(
+            level,
+            "output.log",
+            "not a log level",
+            "use error, warn, info, debug or trace",
+        );
         let limits = &config.limits;
         self.require(
             limits.shards <= 256,

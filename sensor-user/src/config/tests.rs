@@ -142,6 +142,7 @@ fn every_mistake_is_reported_with_its_place() {
         "many.toml:14: otlp.endpoint: this build does not speak TLS",
         "many.toml:15: otlp.headers: a table of another shape is needed",
         "many.toml:18: metrics.listen: `everywhere` is neither",
+        "many.toml:21: output.log: not a log level",
         "variable API_SENSOR_WATCH_PORT: watch.port: ",
         "variable API_SENSOR_COLOUR: no such setting",
         "variable OTEL_EXPORTER_OTLP_PROTOCOL: otlp.protocol: ",
@@ -150,7 +151,7 @@ fn every_mistake_is_reported_with_its_place() {
     ] {
         assert!(shown.contains(expected), "missing: {expected}\n{shown}");
     }
-    assert_eq!(problems.len(), 14, "{shown}");
+    assert_eq!(problems.len(), 15, "{shown}");
     assert!(
         !shown.contains("planted"),
         "a value that may be a secret is repeated\n{shown}"
