@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Value};
 
 use super::check::{self, Place, Problem};
-use super::setting::{self, Section, Setting};
+use super::setting::{self, Kind, Section, Setting};
 use super::{Config, SECTIONS};
 
 /// Read when no other file is named; may be absent.
@@ -267,6 +267,14 @@ impl Loader {
         match (setting.set)(&mut self.config, value) {
             Ok(()) => {
                 self.origins.insert(key, place);
+            }
+            // Not repeated: somebody may have written a secret where its source belongs.
+            Err(_) if setting.kind == Kind::FileOnly => {
+                self.problem(
+                    place,
+                    format!("{key}: not a table of this shape"),
+                    setting.about.trim(),
+                );
             }
             Err(what) => self.problem(place, format!("{key}: {what}"), setting.about.trim()),
         }
