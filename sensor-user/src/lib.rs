@@ -21,5 +21,8 @@ pub mod protocol;
 pub mod app;
 pub mod pipeline;
 
+pub mod app;
+pub mod cli;
+
 pub mod config;
 pub mod telemetry;

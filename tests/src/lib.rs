@@ -14,3 +14,6 @@ pub mod wait;
 
 pub use guard::Guard;
 pub use private::PrivateTls;
+//! What whole-sensor tests share.
+
+pub mod receiver;

@@ -66,7 +66,8 @@ impl Sink {
 
     /// Adds an output with a queue of that many events.
     pub fn add(&mut self, exporter: impl Exporter, capacity: usize) -> io::Result<()> {
-        self.queues.push(Queue::start(exporter, capacity)?);
+        self.queues
+            .push(Queue::start(exporter, capacity, Arc::clone(&self.counters))?);
         Ok(())
     }
 
@@ -125,7 +126,7 @@ struct Queue {
 }
 
 impl Queue {
-    fn start(mut exporter: impl Exporter, capacity: usize) -> io::Result<Self> {
+    fn start(mut exporter: impl Exporter, capacity: usize, counters: Arc<Counters>) -> io::Result<Self> {
         let name = exporter.name();
         // Full: the event is dropped and counted by `Sink::send`.
         let (to, from) = sync_channel(capacity);
@@ -134,9 +135,12 @@ impl Queue {
             .name(format!("export-{name}"))
             .spawn(move || {
                 if let Err(error) = drain(&from, &mut exporter) {
+                    let lost = 1 + from.try_iter().count() as u64;
+                    counters.add(Metric::ExportDropped, lost);
                     tracing::info!(output = name, %error, "output ended");
                 }
                 exporter.finish();
+                drop(exporter);
                 let _sink_gave_up = ended.send(()).is_err();
             })?;
         Ok(Self {
@@ -212,7 +216,9 @@ mod tests {
         let kept = Kept::default();
         let mut sink = Sink::new(filter, Arc::default());
         sink.add(kept.clone(), 100).unwrap();
-        sample::events().into_iter().for_each(|event| sink.send(event));
+        for event in sample::events() {
+            sink.send(event);
+        }
         sink.finish();
         Arc::try_unwrap(kept.0).unwrap().into_inner().unwrap()
     }
