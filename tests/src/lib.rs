@@ -17,3 +17,4 @@ pub use private::PrivateTls;
 //! What whole-sensor tests share.
 
 pub mod receiver;
+pub mod corpus;
