@@ -8,8 +8,7 @@
 //! - Addresses are those of the socket when it is known at the first packet and no other stream is using them (both
 //!   ends of a connection may be watched), else documentation addresses (RFC 3849) that are stable per process. What
 //!   is known of the socket stands in the comment in either case, and what becomes known later in a comment of its own.
-//! - Inside TLS the server's port is written as 80: Wireshark would look for TLS on the real one, and what is in the
-//!   packets is HTTP.
+//! - Ports stay as they are: Wireshark recognises HTTP on any port, 443 included.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -31,7 +30,7 @@ use super::wire::{Flag, Lane, Segment, Wire, frame, ordered};
 use crate::capture::source::CaptureError;
 use crate::capture::{
     CloseReason, Comm, Data, Direction, Evidence, Gap, Origin, ProcessKey, Record, Role, SocketAddress,
-    Source, StreamKey,
+    StreamKey,
 };
 
 /// Payload per packet: what an IPv4 packet (65,535 bytes) holds beside two headers of 20 bytes.
@@ -216,9 +215,15 @@ impl<W: Write> Writer<W> {
             socket: Some(socket),
             ..Note::default()
         };
+        // The packet passes for the acknowledgement of what was written last.
+        let direction = if wire.written.end > 0 {
+            Direction::Read
+        } else {
+            Direction::Write
+        };
         self.packet(
             &wire,
-            &Segment::empty(Direction::Write, wire.written.end, Flag::Ack),
+            &Segment::empty(direction, wire.lane(direction).end, Flag::Ack),
             &note,
             origin.time_ns,
         )
@@ -388,18 +393,10 @@ impl<W: Write> Writer<W> {
         socket: Option<&SocketNote>,
         server: bool,
     ) -> (SocketAddr, SocketAddr) {
-        if let Some((mut process, mut peer)) = socket.and_then(|socket| real_ends(&socket.address)) {
-            if key.source == Source::Tls {
-                if server {
-                    process.set_port(80);
-                } else {
-                    peer.set_port(80);
-                }
-            }
-            let tuple = ordered(process, peer);
-            if self.tuples.insert(tuple) {
-                return (process, peer);
-            }
+        if let Some((process, peer)) = socket.and_then(|socket| real_ends(&socket.address))
+            && self.tuples.insert(ordered(process, peer))
+        {
+            return (process, peer);
         }
         let process = Ipv6Addr::from_bits(DOCUMENTATION | u128::from(key.process.pid));
         let peer = Ipv6Addr::from_bits(DOCUMENTATION | PEERS | u128::from(self.begun));

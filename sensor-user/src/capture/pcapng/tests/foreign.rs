@@ -350,7 +350,7 @@ fn what_other_writers_do_is_understood() {
     let len = u32::try_from(packet.len()).expect("small");
     let section = block(0x0a0d_0d0a, &words(&[0x1a2b_3c4d, 1, u32::MAX, u32::MAX]));
     // Time zone and resolution 2^-10 as options, without an end mark.
-    let interface = block(1, &words(&[101, 0, 10 | 4 << 16, 3_600, 9 | 1 << 16, 0x8a]));
+    let interface = block(1, &words(&[101, 0, 0x0004_000a, 3_600, 0x0001_0009, 0x8a]));
     let enhanced = block(6, &[words(&[0, 0, 3 * 1024, len, len]), packet.clone()].concat());
     let simple = block(3, &[words(&[len]), packet.clone()].concat());
     let old = block(2, &[words(&[0, 0, 4 * 1024, len, len]), packet].concat());
