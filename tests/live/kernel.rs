@@ -22,6 +22,7 @@ mod absent {
         pub(crate) libraries: Vec<PathBuf>,
         pub(crate) ring_bytes: u32,
         pub(crate) message_limit: u64,
+        pub(crate) everyone: bool,
     }
 
     /// Never starts.
@@ -36,7 +37,11 @@ mod absent {
             ))
         }
 
-        #[expect(clippy::unused_self, reason = "the shape of the real source")]
+        #[expect(
+            clippy::unused_self,
+            clippy::unnecessary_wraps,
+            reason = "the shape of the real source"
+        )]
         pub(crate) fn poll(&mut self, _: Duration, _: &mut Vec<Record>) -> Result<usize, std::io::Error> {
             Ok(0)
         }
