@@ -3,6 +3,24 @@
 //! Takes ring bytes or a recording. Gives [`Record`]s whose every field was checked.
 //! Never interprets payload. Bounded by the size of the rings and of a batch.
 
+#[cfg(feature = "kernel")]
+pub mod attach;
+#[cfg(feature = "kernel")]
+mod attacher;
+#[cfg(feature = "kernel")]
+pub mod btf;
+pub mod coverage;
+pub mod decode;
+pub mod discover;
+#[cfg(feature = "kernel")]
+pub mod kernel;
+#[cfg(feature = "kernel")]
+pub mod load;
+#[cfg(feature = "kernel")]
+mod ring;
+#[cfg(feature = "kernel")]
+pub mod tracefs;
+
 use std::fmt;
 use std::net::IpAddr;
 
@@ -186,6 +204,8 @@ pub enum Record {
         stream: StreamKey,
         /// How.
         reason: CloseReason,
+        /// Bytes read and written in all, when the source knows: what is beyond the last record was lost.
+        ends: Option<(u64, u64)>,
     },
     /// The process replaced its program.
     Exec(ProcessEvent),

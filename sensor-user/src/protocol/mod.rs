@@ -4,6 +4,10 @@
 //! Never performs I/O, reads a clock, logs, spawns or panics, and uses nothing else of this crate.
 //! Bounded by the `Limits` handed in; each limit hit is an [`Anomaly`].
 
+pub mod chars;
+pub mod form;
+pub mod json;
+
 use std::num::NonZeroUsize;
 
 /// Turns one direction of a connection's bytes into protocol messages.
