@@ -13,8 +13,7 @@ mod bodies;
 mod ciphertext;
 #[path = "live/ends.rs"]
 mod ends;
-#[path = "live/kernel.rs"]
-mod kernel;
+
 #[path = "live/left_behind.rs"]
 mod left_behind;
 #[path = "live/loss.rs"]
