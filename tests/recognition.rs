@@ -1,9 +1,14 @@
 //! Are the TLS stacks of real files told by their content, and are blind ones named as such?
+#![expect(
+    clippy::unwrap_used,
+    reason = "tests panic with context, their parts included"
+)]
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use sensor_tests::corpus;
+use sensor_tests::programs::skipped;
 use sensor_user::capture::discover::Cache;
 use sensor_user::capture::discover::process::open_regular;
 
@@ -12,7 +17,7 @@ fn stacks(what: &str, file: Result<PathBuf>) -> Option<Vec<(&'static str, bool)>
     let file = match file {
         Ok(file) => file,
         Err(reason) => {
-            println!("SKIPPED recognition of {what}: {reason:#}");
+            skipped(&format!("recognition of {what}"), &reason);
             return None;
         }
     };
