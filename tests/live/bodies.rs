@@ -109,48 +109,69 @@ fn nginx_downloads_and_uploads() {
     for client in Client::all(what) {
         for transport in Transport::ALL {
             for length in LENGTHS {
-                let what = format!("{what}, {client:?}, {transport:?}, {length} bytes");
-                let target = format!("/f{length}?{client:?}");
-                let call = Call::new("GET", &transport.url(nginx.port(transport), &target), b"").unwrap();
-                let pid = perform(&mut watch, &client.command(&call, &tls));
-                let expected = Expected {
-                    transport,
-                    target: &target,
-                    sent: b"",
-                    answered: Some(&body(1, length)),
-                };
-                // The same path is asked for over both transports, so what was checked is forgotten.
-                check(&mut watch, &format!("{what}, client's end"), pid, &expected);
-                check(&mut watch, &format!("{what}, server's end"), worker, &expected);
-                watch.observed.clear();
-
-                let sent = body(2, length);
-                let target = format!("/put/{client:?}-{transport:?}-{length}");
-                let call = Call::new("PUT", &transport.url(nginx.port(transport), &target), &sent).unwrap();
-                let pid = perform(&mut watch, &client.command(&call, &tls));
-                let expected = Expected {
-                    transport,
-                    target: &target,
-                    sent: &sent,
-                    answered: None,
-                };
-                check(
-                    &mut watch,
-                    &format!("{what}, client's end of upload"),
-                    pid,
-                    &expected,
-                );
-                check(
-                    &mut watch,
-                    &format!("{what}, server's end of upload"),
+                let mut one = One {
+                    watch: &mut watch,
+                    tls: &tls,
+                    nginx: &nginx,
                     worker,
-                    &expected,
-                );
-                watch.observed.clear();
+                    client,
+                    transport,
+                };
+                one.download(length);
+                one.upload(length);
             }
         }
     }
     watch.stop();
+}
+
+/// One combination of nginx's test.
+struct One<'a> {
+    watch: &'a mut Watch,
+    tls: &'a PrivateTls,
+    nginx: &'a Nginx,
+    worker: u32,
+    client: Client,
+    transport: Transport,
+}
+
+impl One<'_> {
+    fn download(&mut self, length: usize) {
+        let expected = Expected {
+            transport: self.transport,
+            target: &format!("/f{length}?{:?}", self.client),
+            sent: b"",
+            answered: Some(&body(1, length)),
+        };
+        self.both_ends("GET", length, &expected);
+    }
+
+    fn upload(&mut self, length: usize) {
+        let expected = Expected {
+            transport: self.transport,
+            target: &format!("/put/{:?}-{:?}-{length}", self.client, self.transport),
+            sent: &body(2, length),
+            answered: None,
+        };
+        self.both_ends("PUT", length, &expected);
+    }
+
+    fn both_ends(&mut self, method: &str, length: usize, expected: &Expected<'_>) {
+        let (client, transport) = (self.client, self.transport);
+        let what = format!("nginx, {method}, {client:?}, {transport:?}, {length} bytes");
+        let url = transport.url(self.nginx.port(transport), expected.target);
+        let call = Call::new(method, &url, expected.sent).unwrap();
+        let pid = perform(self.watch, &client.command(&call, self.tls));
+        check(self.watch, &format!("{what}, client's end"), pid, expected);
+        check(
+            self.watch,
+            &format!("{what}, server's end"),
+            self.worker,
+            expected,
+        );
+        // The same path is asked for over both transports, so what was checked is forgotten.
+        self.watch.observed.clear();
+    }
 }
 
 #[test]

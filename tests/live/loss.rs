@@ -8,11 +8,11 @@ use sensor_tests::programs::Program;
 use sensor_tests::servers::{PythonApi, Transport};
 use sensor_tests::{Guard, PrivateTls, clients};
 use sensor_user::capture::Direction;
+use sensor_user::capture::kernel::Options;
 use sensor_user::classify::BlindSpot;
 use sensor_user::exchange::{Body, BodyState};
 use sensor_user::pipeline::Observed;
 
-use crate::kernel::Options;
 use crate::watch::{Watch, able, bytes, describe, options, soon};
 
 /// Smaller than one call of the load.

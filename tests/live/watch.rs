@@ -1,20 +1,20 @@
 //! The sensor in this process: kernel source and one shard, driven until something was seen.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sensor_common::counter::Counter;
 use sensor_tests::held::Running;
 use sensor_tests::programs::{self, Program};
 use sensor_tests::wait::{DEADLINE, Deadline};
 use sensor_user::capture::Record;
+use sensor_user::capture::kernel::{KernelSource, Options, monotonic_ns};
 use sensor_user::exchange::secret::HashKey;
 use sensor_user::exchange::{Body, Exchange};
 use sensor_user::pipeline::{Observed, Settings, Shard};
 use sensor_user::telemetry::Counters;
 use sensor_user::{classify, exchange, flow, inventory};
 
-use crate::kernel::{KernelSource, Options};
 use crate::tally::Tally;
 
 /// One sensor at a time: tests that run side by side would slow each other past their deadlines.
@@ -36,7 +36,7 @@ pub(crate) struct Watch {
     pub(crate) observed: Vec<Observed>,
     /// What the records account for.
     pub(crate) tally: Tally,
-    last: (u64, Instant),
+
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -53,10 +53,6 @@ pub(crate) fn options(tls: &sensor_tests::PrivateTls, pids: &[u32]) -> Options {
 
 /// Skips, aloud, when this machine cannot run the test.
 pub(crate) fn able(what: &str, needed: &[Program]) -> bool {
-    if !cfg!(feature = "live") {
-        programs::skipped(what, &"built without the feature live");
-        return false;
-    }
     if let Some(absent) = needed.iter().find_map(|program| program.find().err()) {
         programs::skipped(what, &absent);
         return false;
@@ -80,12 +76,12 @@ pub(crate) fn soon() -> Deadline {
 
 impl Watch {
     /// Starts the sensor; skips, aloud, where root may not use BPF, and fails for any other reason.
-    #[expect(clippy::disallowed_methods, reason = "the tests run in real time")]
     pub(crate) fn start(what: &str, options: &Options) -> Option<Self> {
         let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let source = match KernelSource::start(options) {
+        let settings = settings();
+        let source = match KernelSource::start(options, Arc::clone(&settings.counters)) {
             Ok(source) => source,
-            Err(error) if is_forbidden(&error) => {
+            Err(error) if error.is_privilege() => {
                 programs::skipped(what, &format_args!("no right to use BPF: {error}"));
                 return None;
             }
@@ -93,32 +89,32 @@ impl Watch {
         };
         Some(Self {
             source,
-            shard: Shard::new(&settings()),
+            shard: Shard::new(&settings),
             batch: Vec::new(),
             observed: Vec::new(),
             tally: Tally::default(),
-            last: (0, Instant::now()),
+
             _alone: alone,
         })
     }
 
     /// Also watches a process.
     pub(crate) fn also(&mut self, pid: u32) {
-        self.source.watch(pid);
+        self.source.watch(pid).unwrap();
     }
 
     /// Takes what is in the rings; gives the number of records.
-    #[expect(clippy::disallowed_methods, reason = "the tests run in real time")]
     pub(crate) fn look(&mut self) -> usize {
-        self.source.poll(LOOK, &mut self.batch).unwrap();
+        self.source.poll(LOOK, &mut self.batch);
         let count = self.batch.len();
         for record in self.batch.drain(..) {
             self.tally.add(&record);
-            self.last = (record.origin().time_ns.max(self.last.0), Instant::now());
+
             self.shard.push(record, &mut self.observed);
         }
-        let passed = u64::try_from(self.last.1.elapsed().as_nanos()).unwrap();
-        self.shard.tick(self.last.0 + passed, &mut self.observed);
+
+        self.shard.tick(monotonic_ns(), &mut self.observed);
+
         count
     }
 
@@ -224,19 +220,6 @@ pub(crate) fn assert_same(what: &str, body: &Body, expected: &[u8]) {
         blake3::hash(expected),
         "{what}: digest of {body:?}"
     );
-}
-
-/// Whether the kernel refused for lack of rights, as in a container.
-fn is_forbidden(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let io = error.downcast_ref::<std::io::Error>();
-        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 fn settings() -> Settings {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -10,7 +11,10 @@ use crate::wait::{self, Deadline};
 /// The signal that asks a process to end.
 pub const SIGTERM: i32 = libc::SIGTERM;
 
-/// A process started here. Dropping it kills and reaps that process and the children it has then, by id.
+/// How long a process may take to end when asked; then it is killed.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A process started here. Dropping it ends and reaps that process, and then the children it had, by id.
 #[derive(Debug)]
 pub struct Guard {
     child: Child,
@@ -70,12 +74,21 @@ impl Drop for Guard {
             return;
         }
         let children = children(self.pid()).unwrap_or_default();
-        // A process that ended by itself in between is no failure.
+        // Asked first: nginx's master reaps its workers. One that ended by itself in between is no failure.
+        send(self.pid(), SIGTERM).ok();
+        if self.wait(Deadline::after(GRACE)).is_ok() {
+            return end(&children);
+        }
         self.child.kill().ok();
         self.child.wait().ok();
-        for pid in children {
-            send(pid, libc::SIGKILL).ok();
-        }
+        end(&children);
+    }
+}
+
+/// Ends processes whose parent is gone.
+fn end(pids: &[u32]) {
+    for pid in pids {
+        send(*pid, libc::SIGKILL).ok();
     }
 }
 

@@ -51,10 +51,8 @@ const COLUMNS: [(&str, &str, f64); 3] = [
 ];
 
 fn table(summary: &Value) -> String {
-    let mut lines = vec![format!("{:<8}", "size")];
-    for (title, _, _) in COLUMNS {
-        lines[0].push_str(&format!("{title:>14}"));
-    }
+    let titles = COLUMNS.map(|(title, _, _)| format!("{title:>14}"));
+    let mut lines = vec![format!("{:<8}{}", "size", titles.concat())];
     for size in ["small", "large"] {
         let cells = COLUMNS.map(|(_, key, factor)| match summary[size][key].as_f64() {
             Some(value) => format!("{:>14.1}", value * factor),

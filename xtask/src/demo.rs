@@ -10,7 +10,7 @@ use sensor_tests::wait::Deadline;
 use sensor_tests::{Guard, PrivateTls, clients, wait};
 
 use crate::sensor::Sensor;
-use crate::{setup, shell};
+use crate::setup;
 
 /// Arguments of `cargo xtask demo`.
 #[derive(clap::Args)]
@@ -25,13 +25,7 @@ pub(crate) struct Arguments {
 
 /// Ends by itself; everything it started ends with it.
 pub(crate) fn demo(arguments: &Arguments) -> Result<()> {
-    let sensor = match &arguments.sensor {
-        Some(path) => path.clone(),
-        None => {
-            setup::toolchain()?;
-            shell::build_sensor()?
-        }
-    };
+    let sensor = setup::sensor(arguments.sensor.as_deref())?;
     for (what, reason) in setup::test_programs() {
         println!("not here: {what}: {reason}");
     }

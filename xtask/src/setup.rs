@@ -1,5 +1,6 @@
 //! What building and testing need: found, or as root installed after saying what, or named with the commands.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -24,6 +25,15 @@ pub(crate) fn toolchain() -> Result<Toolchain> {
         found.linker.display()
     );
     Ok(found)
+}
+
+/// A release build of the sensor, unless another one is given.
+pub(crate) fn sensor(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(path) = given {
+        return Ok(path.to_owned());
+    }
+    toolchain()?;
+    shell::build_sensor()
 }
 
 /// Makes sure that the programs of the live tests are here; gives what is not, with the reason.
@@ -77,7 +87,7 @@ fn install_toolchain(missing: &Missing) -> Result<()> {
 }
 
 fn has_apt() -> bool {
-    std::path::Path::new("/usr/bin/apt-get").is_file()
+    Path::new("/usr/bin/apt-get").is_file()
 }
 
 fn apt(packages: &[&str]) -> Command {

@@ -160,9 +160,8 @@ impl Tally {
 
 /// The number before a word: `3 passed`.
 fn count(text: &str, word: &str) -> u32 {
-    let mut words = text.split_whitespace();
     let mut before = "";
-    while let Some(this) = words.next() {
+    for this in text.split_whitespace() {
         if this.trim_end_matches(';') == word {
             return before.parse().unwrap_or(0);
         }

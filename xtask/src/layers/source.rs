@@ -164,10 +164,11 @@ pub(super) fn lines_with_word(code: &str, word: &str) -> Vec<usize> {
 /// Lines that call a macro of that name.
 pub(super) fn lines_with_macro(code: &str, name: &str) -> Vec<usize> {
     let tokens = tokens(code);
-    let pairs = tokens
-        .windows(2)
-        .filter(|pair| pair[0].1 == name && pair[1].1 == "!");
-    pairs.map(|pair| pair[0].0).collect()
+    let calls = tokens.windows(3).filter(|three| {
+        // `name != 1` is a comparison.
+        three[0].1 == name && three[1].1 == "!" && ["(", "[", "{"].contains(&three[2].1.as_str())
+    });
+    calls.map(|three| three[0].0).collect()
 }
 
 /// Words, `::`, and single other characters, with their lines.

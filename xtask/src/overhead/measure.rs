@@ -13,7 +13,7 @@ use sensor_tests::wait::Deadline;
 use super::condition::{Kind, SLACK};
 use super::{Bench, CONNECTIONS, OTHERS};
 
-/// Unit of the times in /proc/PID/stat: USER_HZ is 100 on every architecture the sensor runs on (proc(5)).
+/// Unit of the times in /proc/PID/stat: `USER_HZ` is 100 on every architecture the sensor runs on (proc(5)).
 const TICK_MICROSECONDS: f64 = 10_000.0;
 
 /// What one measurement gave.
@@ -66,6 +66,10 @@ pub(super) fn sample(bench: &Bench, transport: Transport, sensor: Option<u32>) -
     let said = guard::run(&mut wrk, Deadline::after(bench.load + SLACK))?;
     let after = (ticks(bench.worker)?, sensor.map_or(Ok(0), ticks)?);
     let (requests, requests_per_second) = read(&said)?;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts of a few seconds are far below 2^52"
+    )]
     let per_request = |ticks: u64| ticks as f64 * TICK_MICROSECONDS / requests as f64;
     Ok(Sample {
         requests_per_second,

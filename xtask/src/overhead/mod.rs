@@ -63,9 +63,7 @@ pub(crate) fn bench_overhead(arguments: &Arguments) -> Result<()> {
         // Another order in each round, so that no condition always follows the same one.
         for step in 0..Condition::ALL.len() {
             let index = (round + step) % Condition::ALL.len();
-            for condition in Condition::ALL.get(index) {
-                bench.measure(*condition, &mut samples)?;
-            }
+            bench.measure(Condition::ALL[index], &mut samples)?;
         }
     }
     println!("{}", report::table(&samples));
@@ -90,13 +88,7 @@ fn prepare(arguments: &Arguments) -> Result<Bench> {
     for program in [Program::Nginx, Program::Wrk, Program::Bpftrace, Program::Taskset] {
         program.find()?;
     }
-    let sensor = match &arguments.sensor {
-        Some(path) => path.clone(),
-        None => {
-            setup::toolchain()?;
-            shell::build_sensor()?
-        }
-    };
+    let sensor = setup::sensor(arguments.sensor.as_deref())?;
     let tls = PrivateTls::new()?;
     let body = sensor_tests::payload::body(1, BODY_BYTES);
     let site = Site {

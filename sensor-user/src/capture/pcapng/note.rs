@@ -151,8 +151,7 @@ impl Note {
             stream: StreamNote::parse(&pairs),
             socket: SocketNote::parse(&pairs),
             position: pairs.position("position"),
-            gap: pairs.position("missing")
-                .zip(pairs.named("reason", GAPS)),
+            gap: pairs.position("missing").zip(pairs.named("reason", GAPS)),
             close: pairs.named("close", CLOSES).map(|reason| CloseNote {
                 reason,
                 ends: pairs.position("read").zip(pairs.position("written")),

@@ -388,7 +388,10 @@ impl Connection {
 
     /// Bytes read and written in all, once both ends said FIN.
     fn ends(&self) -> Option<(u64, u64)> {
-        let (written, read) = (self.side(self.process_first).end, self.side(!self.process_first).end);
+        let (written, read) = (
+            self.side(self.process_first).end,
+            self.side(!self.process_first).end,
+        );
         read.zip(written)
     }
 

@@ -140,7 +140,16 @@ impl<W: Write> Writer<W> {
             Record::Close {
                 origin,
                 stream,
-                reason, ends } => self.close(origin, *stream, CloseNote { reason: *reason, ends: *ends }),
+                reason,
+                ends,
+            } => self.close(
+                origin,
+                *stream,
+                CloseNote {
+                    reason: *reason,
+                    ends: *ends,
+                },
+            ),
             Record::Exec(event) | Record::Map(event) => {
                 self.name(event.origin.process, event.comm);
                 Ok(())
