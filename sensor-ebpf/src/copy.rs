@@ -5,7 +5,7 @@ use sensor_common::record::{FLAG_WRITE, gap};
 use sensor_common::{CHUNK_BYTES, CHUNKS_PER_CALL_BOUNDED, CHUNKS_PER_CALL_LOOP, IOVECS_PER_CALL_LOOP};
 
 use crate::emit::{self, Subject};
-use crate::maps::MESSAGE_LIMIT;
+use crate::maps::{CALL_LIMIT, MESSAGE_LIMIT};
 use crate::stream::StreamState;
 
 /// How a program repeats: by a loop that the verifier walks, or by `bpf_loop`.
@@ -75,7 +75,10 @@ pub fn transfer(
     state.run[slot] = run.saturating_add(moved);
     let limit = MESSAGE_LIMIT.load();
     let allowed = if run >= limit { 0 } else { limit - run };
-    let budget = if moved < allowed { moved } else { allowed };
+    let mut budget = if moved < allowed { moved } else { allowed };
+    if budget > CALL_LIMIT.load() {
+        budget = CALL_LIMIT.load();
+    }
     subject.call_len = moved as u32;
     subject.flags = if slot == 1 { FLAG_WRITE } else { 0 };
 

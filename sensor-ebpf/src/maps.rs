@@ -106,6 +106,8 @@ globals! {
     SK_V6_RCV_SADDR: u32 = 0;
     /// Payload bytes per message direction; `u64::MAX` lifts the limit.
     MESSAGE_LIMIT: u64 = 65_536;
+    /// Payload bytes per call.
+    CALL_LIMIT: u64 = 1 << 20;
     /// Bytes waiting in the data ring from which the reader is woken.
     WAKE_BYTES: u64 = 262_144;
 }

@@ -18,7 +18,11 @@ pub mod flow;
 pub mod inventory;
 pub mod protocol;
 
+pub mod app;
 pub mod pipeline;
+
+pub mod app;
+pub mod cli;
 
 pub mod config;
 pub mod telemetry;

@@ -5,15 +5,16 @@
 
 use std::sync::Arc;
 
-use crate::capture::Record;
+use crate::capture::{Comm, ProcessKey, Record};
 use crate::classify::{Classifier, Labels};
 use crate::detect::{Engine, Finding, Observation};
 use crate::exchange::secret::HashKey;
-use crate::exchange::{Caller, Exchange};
+use crate::exchange::{Caller, Conversations, Exchange};
 use crate::export::{Event, Summary};
+use crate::flow::FlowTable;
 use crate::inventory::Inventory;
 use crate::telemetry::{Counters, Metric};
-use crate::{classify, exchange, flow, inventory};
+use crate::{classify, detect, exchange, flow, inventory};
 
 /// Bounds and key of the whole pipeline.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct Observed {
 /// Flow, protocol, exchange and classification of a share of the connections.
 #[derive(Debug)]
 pub struct Shard {
+    flow: FlowTable,
+    conversations: Conversations,
     classifier: Classifier,
     exchanges: Vec<Exchange>,
 }
@@ -51,7 +54,10 @@ pub struct Shard {
 impl Shard {
     /// A shard without connections.
     pub fn new(settings: &Settings) -> Self {
+        let counters = &settings.counters;
         Self {
+            flow: FlowTable::new(settings.flow, Arc::clone(counters)),
+            conversations: Conversations::new(settings.exchange, settings.key.clone(), Arc::clone(counters)),
             classifier: Classifier::new(settings.classify),
             exchanges: Vec::new(),
         }
@@ -59,18 +65,30 @@ impl Shard {
 
     /// Takes one record; completed exchanges are appended to `out`.
     pub fn push(&mut self, record: Record, out: &mut Vec<Observed>) {
-        let _ = record;
+        let (conversations, exchanges) = (&mut self.conversations, &mut self.exchanges);
+        self.flow
+            .push(record, &mut |event| conversations.push(event, exchanges));
         self.flush(out);
     }
 
     /// Lets time pass: declares lost what was held too long. `now_ns` is on the clock of the records.
     pub fn tick(&mut self, now_ns: u64, out: &mut Vec<Observed>) {
-        let _ = now_ns;
+        let (conversations, exchanges) = (&mut self.conversations, &mut self.exchanges);
+        self.flow
+            .tick(now_ns, &mut |event| conversations.push(event, exchanges));
         self.flush(out);
+    }
+
+    /// Names a process that ran before the capture began.
+    pub fn set_comm(&mut self, process: ProcessKey, comm: Comm) {
+        self.conversations.set_comm(process, comm);
     }
 
     /// Ends every connection: the capture is over.
     pub fn finish(&mut self, out: &mut Vec<Observed>) {
+        let (conversations, exchanges) = (&mut self.conversations, &mut self.exchanges);
+        self.flow
+            .finish(&mut |event| conversations.push(event, exchanges));
         self.flush(out);
     }
 
@@ -95,8 +113,8 @@ impl Judge {
     /// A judge who has seen nothing.
     pub fn new(settings: &Settings) -> Self {
         Self {
-            inventory: Inventory::new(settings.inventory),
-            engine: Engine::default(),
+            inventory: Inventory::new(settings.inventory, Arc::clone(&settings.counters)),
+            engine: Engine::new(detect::Limits::default(), Arc::clone(&settings.counters)),
             findings: Vec::new(),
             counters: Arc::clone(&settings.counters),
         }

@@ -14,3 +14,7 @@ pub mod wait;
 
 pub use guard::Guard;
 pub use private::PrivateTls;
+//! What whole-sensor tests share.
+
+pub mod receiver;
+pub mod corpus;

@@ -55,20 +55,7 @@ impl Attacher {
         let backend = trial::choose(options.backend, loaded)?;
         let name = backend.name();
         let shared = Arc::new(Shared::default());
-        let mut worker = Worker::new(
-            backend,
-            Arc::clone(&shared),
-            Filter {
-                pids: options.pids.clone(),
-                comms: options.comms.clone(),
-                exes: options.exes.clone(),
-                cgroups: options
-                    .cgroups
-                    .iter()
-                    .filter_map(|path| cgroup_name(path))
-                    .collect(),
-            },
-        );
+        let mut worker = Worker::new(backend, Arc::clone(&shared), filter_of(options));
         worker.everyone = options.everyone;
         for library in &options.libraries {
             worker.attach_library(library)?;
@@ -93,16 +80,7 @@ impl Attacher {
 
     /// Processes that the filters select and that run already.
     pub(super) fn running(options: &Options) -> Vec<process::Process> {
-        let filter = Filter {
-            pids: options.pids.clone(),
-            comms: options.comms.clone(),
-            exes: options.exes.clone(),
-            cgroups: options
-                .cgroups
-                .iter()
-                .filter_map(|path| cgroup_name(path))
-                .collect(),
-        };
+        let filter = filter_of(options);
         if filter.is_empty() && !options.everyone {
             return Vec::new();
         }
@@ -141,6 +119,16 @@ impl Drop for Attacher {
                 thread.join().ok();
             }
         }
+    }
+}
+
+/// The process filter that options make.
+pub(crate) fn filter_of(options: &Options) -> Filter {
+    Filter {
+        pids: options.pids.clone(),
+        comms: options.comms.clone(),
+        exes: options.exes.clone(),
+        cgroups: options.cgroups.iter().filter_map(|path| cgroup_name(path)).collect(),
     }
 }
 

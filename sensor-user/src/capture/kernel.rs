@@ -39,6 +39,8 @@ pub struct Options {
     pub control_ring_bytes: u32,
     /// Payload bytes per message direction; `u64::MAX` lifts the limit.
     pub message_limit: u64,
+    /// Payload bytes per call.
+    pub call_limit: u64,
     /// Streams the kernel object remembers.
     pub streams: u32,
     /// How to attach.
@@ -57,6 +59,7 @@ impl Default for Options {
             ring_bytes: 16 << 20,
             control_ring_bytes: 1 << 20,
             message_limit: 64 << 10,
+            call_limit: 1 << 20,
             streams: 32_768,
             backend: Backend::Auto,
         }

@@ -190,6 +190,7 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     }
     loader
         .override_global("MESSAGE_LIMIT", &options.message_limit, true)
+        .override_global("CALL_LIMIT", &options.call_limit, true)
         .override_global("WAKE_BYTES", &wake, true)
         .map_max_entries("DATA", options.ring_bytes)
         .map_max_entries("CONTROL", options.control_ring_bytes)

@@ -6,11 +6,12 @@
 #[cfg(feature = "kernel")]
 pub mod attach;
 #[cfg(feature = "kernel")]
-mod attacher;
+pub(crate) mod attacher;
 #[cfg(feature = "kernel")]
 pub mod btf;
 pub mod coverage;
 pub mod decode;
+pub mod encode;
 pub mod discover;
 #[cfg(feature = "kernel")]
 pub mod kernel;
@@ -20,6 +21,8 @@ pub mod load;
 mod ring;
 #[cfg(feature = "kernel")]
 pub mod tracefs;
+pub mod pcapng;
+pub mod source;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -283,7 +286,28 @@ impl fmt::Debug for Comm {
     }
 }
 
+impl StreamKey {
+    /// A number to spread streams over threads by. Addresses and inodes are multiples of small powers of two, so
+    /// the product's upper half is taken (2^64 divided by the golden ratio).
+    pub const fn spread(&self) -> u64 {
+        let mixed = self.id ^ ((self.process.pid as u64) << 32) ^ self.generation as u64;
+        mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+    }
+}
+
 impl Record {
+    /// The stream it belongs to; none for what happens to a process.
+    pub const fn stream(&self) -> Option<&StreamKey> {
+        match self {
+            Self::Data(Data { stream, .. })
+            | Self::Gap(Gap { stream, .. })
+            | Self::Bind { stream, .. }
+            | Self::Open { stream, .. }
+            | Self::Close { stream, .. } => Some(stream),
+            Self::Exec(_) | Self::Exit(_) | Self::Map(_) => None,
+        }
+    }
+
     /// Front of the record.
     pub const fn origin(&self) -> &Origin {
         match self {

@@ -18,13 +18,13 @@ use super::decode::decode;
 use crate::telemetry::{Counters, Metric};
 
 /// Payload bytes copied in one call at most; the rest stays in the ring, whose fill the kernel object watches.
-pub const BATCH_BYTES: usize = 4 << 20;
+pub(super) const BATCH_BYTES: usize = 4 << 20;
 
 /// A record's time is taken a few microseconds before it is in the ring; two milliseconds cover a preemption.
 const SETTLE_NS: u64 = 2_000_000;
 
 /// Reads both rings.
-pub struct RingReader {
+pub(super) struct RingReader {
     data: RingBuf<MapData>,
     control: RingBuf<MapData>,
     fresh: Vec<Record>,
@@ -41,7 +41,7 @@ impl std::fmt::Debug for RingReader {
 
 impl RingReader {
     /// Takes the rings.
-    pub fn new(data: RingBuf<MapData>, control: RingBuf<MapData>) -> Self {
+    pub(super) fn new(data: RingBuf<MapData>, control: RingBuf<MapData>) -> Self {
         Self {
             data,
             control,
@@ -51,7 +51,7 @@ impl RingReader {
     }
 
     /// Waits up to `timeout` for a wake-up from either ring.
-    pub fn wait(&self, timeout: Duration) {
+    pub(super) fn wait(&self, timeout: Duration) {
         let mut fds = [
             PollFd::new(&self.data, PollFlags::IN),
             PollFd::new(&self.control, PollFlags::IN),
@@ -65,7 +65,7 @@ impl RingReader {
     }
 
     /// Appends what is in the rings. `now_ns` is the monotonic clock before the call.
-    pub fn drain(&mut self, now_ns: u64, counters: &Counters, out: &mut Vec<Record>) {
+    pub(super) fn drain(&mut self, now_ns: u64, counters: &Counters, out: &mut Vec<Record>) {
         let mut copied = 0;
         while copied < BATCH_BYTES {
             let Some(item) = self.data.next() else { break };

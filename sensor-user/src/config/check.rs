@@ -212,7 +212,7 @@ impl Checker<'_> {
                 self.absolute("otlp.headers", path);
             }
         }
-        let right = (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&otlp.interval.0);
+        let right = (Duration::from_millis(100)..=Duration::from_hours(1)).contains(&otlp.interval.0);
         self.require(
             right,
             "otlp.interval",
@@ -246,6 +246,13 @@ impl Checker<'_> {
 
     fn rest(&mut self, config: &Config) {
         self.absolute("state.directory", &config.state.directory);
+        let level = tracing_subscriber::EnvFilter::try_new(&config.output.log).is_ok();
+        self.require(
+            level,
+            "output.log",
+            "not a log level",
+            "use error, warn, info, debug or trace",
+        );
         let limits = &config.limits;
         self.require(
             limits.shards <= 256,

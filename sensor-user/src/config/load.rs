@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Value};
 
 use super::check::{self, Place, Problem};
-use super::setting::{self, Section, Setting};
+use super::setting::{self, Kind, Section, Setting};
 use super::{Config, SECTIONS};
 
 /// Read when no other file is named; may be absent.
@@ -80,6 +80,11 @@ pub fn load(inputs: &Inputs) -> Result<Config, Vec<Problem>> {
     if loader.problems.is_empty() {
         Ok(loader.config)
     } else {
+        // As they stand in the file, then those of the other layers.
+        loader.problems.sort_by_key(|problem| match problem.place {
+            Place::File(_, line) => line,
+            Place::Variable(_) | Place::Flag(_) | Place::Default => usize::MAX,
+        });
         Err(loader.problems)
     }
 }
@@ -147,16 +152,15 @@ impl Loader {
         let values: toml::Table = toml::from_str(text).unwrap_or_default();
         for (name, content) in document.get_ref() {
             let place = line(&name.span());
-            match SECTIONS
+            let known = SECTIONS
                 .iter()
-                .find(|known| known.name == name.get_ref().as_ref())
-            {
-                Some(section) => self.section(section, content, &values, place, &line),
-                None => {
-                    let known: Vec<_> = SECTIONS.iter().map(|known| known.name).collect();
-                    let what = format!("unknown section `{}`", name.get_ref().escape_debug());
-                    self.problem(place, what, format!("sections are {}", known.join(", ")));
-                }
+                .find(|known| known.name == name.get_ref().as_ref());
+            if let Some(section) = known {
+                self.section(section, content, &values, place, &line);
+            } else {
+                let known: Vec<_> = SECTIONS.iter().map(|known| known.name).collect();
+                let what = format!("unknown section `{}`", name.get_ref().escape_debug());
+                self.problem(place, what, format!("sections are {}", known.join(", ")));
             }
         }
     }
@@ -185,17 +189,13 @@ impl Loader {
                 .iter()
                 .find(|known| known.name == name.get_ref().as_ref());
             let value = values.and_then(|values| values.get(name.get_ref().as_ref()));
-            match (setting, value) {
-                (Some(setting), Some(value)) => self.put(section.key(setting), setting, value.clone(), place),
-                _ => {
-                    let known: Vec<_> = section.settings.iter().map(|known| known.name).collect();
-                    let what = format!(
-                        "unknown setting `{}` in [{}]",
-                        name.get_ref().escape_debug(),
-                        section.name
-                    );
-                    self.problem(place, what, format!("settings there are {}", known.join(", ")));
-                }
+            if let (Some(setting), Some(value)) = (setting, value) {
+                self.put(section.key(setting), setting, value.clone(), place);
+            } else {
+                let known: Vec<_> = section.settings.iter().map(|known| known.name).collect();
+                let name = name.get_ref().escape_debug();
+                let what = format!("unknown setting `{name}` in [{}]", section.name);
+                self.problem(place, what, format!("settings there are {}", known.join(", ")));
             }
         }
     }
@@ -242,7 +242,7 @@ impl Loader {
             .find(|(section, setting)| section.variable(setting) == name)
         {
             Some((section, setting)) => {
-                self.put(section.key(setting), setting, setting.kind.value(text), place)
+                self.put(section.key(setting), setting, setting.kind.value(text), place);
             }
             None => self.problem(
                 place,
@@ -267,6 +267,14 @@ impl Loader {
         match (setting.set)(&mut self.config, value) {
             Ok(()) => {
                 self.origins.insert(key, place);
+            }
+            // Not repeated: somebody may have written a secret where its source belongs.
+            Err(_) if setting.kind == Kind::FileOnly => {
+                self.problem(
+                    place,
+                    format!("{key}: not a table of this shape"),
+                    setting.about.trim(),
+                );
             }
             Err(what) => self.problem(place, format!("{key}: {what}"), setting.about.trim()),
         }

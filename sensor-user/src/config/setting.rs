@@ -69,17 +69,11 @@ pub(super) fn find(key: &str) -> Option<&'static Setting> {
     section.settings.iter().find(|known| known.name == name)
 }
 
-/// Puts a value of the file, the environment or the command line where it belongs. The message never repeats the
-/// value of a table, because somebody may have written a secret into it.
+/// Puts a value of the file, the environment or the command line where it belongs.
 pub(super) fn put<T: DeserializeOwned>(slot: &mut T, value: Value) -> Result<(), String> {
-    let secretive = value.is_table();
-    *slot = value.try_into().map_err(|error: toml::de::Error| {
-        if secretive {
-            "a table of another shape is needed".to_owned()
-        } else {
-            error.message().to_owned()
-        }
-    })?;
+    *slot = value
+        .try_into()
+        .map_err(|error: toml::de::Error| error.message().to_owned())?;
     Ok(())
 }
 

@@ -139,7 +139,8 @@ fn private(path: &Path) -> Result<(), StateError> {
     let found = fs::metadata(path).map_err(failed)?;
     let ours = fs::metadata("/proc/self").map_err(failed)?.uid();
     let (owner, mode) = (found.uid(), found.mode() & 0o7777);
-    if mode & 0o077 == 0 && (owner == ours || owner == 0) {
+    // No bit for the group or others.
+    if mode.trailing_zeros() >= 6 && (owner == ours || owner == 0) {
         Ok(())
     } else {
         Err(StateError::Open {

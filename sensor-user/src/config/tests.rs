@@ -140,8 +140,9 @@ fn every_mistake_is_reported_with_its_place() {
         "many.toml:10: watch.comm: `a-name-that-is-too-long` is no command name",
         "many.toml:11: watch.exe: `nginx` is not an absolute path",
         "many.toml:14: otlp.endpoint: this build does not speak TLS",
-        "many.toml:15: otlp.headers: a table of another shape is needed",
+        "many.toml:15: otlp.headers: not a table of this shape",
         "many.toml:18: metrics.listen: `everywhere` is neither",
+        "many.toml:21: output.log: not a log level",
         "variable API_SENSOR_WATCH_PORT: watch.port: ",
         "variable API_SENSOR_COLOUR: no such setting",
         "variable OTEL_EXPORTER_OTLP_PROTOCOL: otlp.protocol: ",
@@ -150,7 +151,7 @@ fn every_mistake_is_reported_with_its_place() {
     ] {
         assert!(shown.contains(expected), "missing: {expected}\n{shown}");
     }
-    assert_eq!(problems.len(), 14, "{shown}");
+    assert_eq!(problems.len(), 15, "{shown}");
     assert!(
         !shown.contains("planted"),
         "a value that may be a secret is repeated\n{shown}"
@@ -206,4 +207,20 @@ fn every_setting_is_reached_by_its_variable() {
             }
         }
     }
+}
+
+#[test]
+fn a_secret_written_in_the_wrong_place_is_not_repeated() {
+    for text in [
+        "[otlp]\nheaders = \"planted\"\n",
+        "[otlp]\nheaders = { a = { value = \"planted\" } }\n",
+        "[otlp]\nendpoint = \"http://user:planted@host\"\n",
+    ] {
+        let (_kept, file) = written(text);
+        let problems = load(&inputs(file)).unwrap_err();
+        assert!(!format!("{problems:?}").contains("planted"), "{problems:?}");
+    }
+    let mut inputs = inputs(File::None);
+    inputs.environment = vec![("API_SENSOR_OTLP_HEADERS".to_owned(), "planted".to_owned())];
+    assert!(!format!("{:?}", load(&inputs).unwrap_err()).contains("planted"));
 }

@@ -3,7 +3,15 @@
 //! Takes flow events. Gives exchanges. Never lets a credential out: heads and bodies print nothing, and the caller
 //! is hashed here, where the raw credential last exists. Bounded by [`Limits`].
 
+mod body;
+mod caller;
+mod conversations;
+mod half;
+mod http1;
 pub mod secret;
+mod turns;
+#[cfg(test)]
+pub(crate) mod test_support;
 
 use std::sync::Arc;
 
@@ -13,6 +21,7 @@ use smallvec::SmallVec;
 use crate::capture::{Comm, Endpoint, Evidence, GapReason, ProcessKey, Role, StreamKey};
 use crate::protocol::{Anomaly, Span};
 
+pub use conversations::Conversations;
 pub use secret::{CallerHash, Secret};
 
 /// Bounds of pairing.

@@ -318,7 +318,9 @@ mod tests {
         accounts.sensor.add(Metric::Exchanges, 3);
         accounts.kernel.set(Counter::TlsCalls, 7);
         let mut prometheus = Prometheus::new(accounts);
-        events.iter().for_each(|event| prometheus.export(event).unwrap());
+        for event in events {
+            prometheus.export(event).unwrap();
+        }
         prometheus
     }
 

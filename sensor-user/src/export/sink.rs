@@ -66,25 +66,36 @@ impl Sink {
 
     /// Adds an output with a queue of that many events.
     pub fn add(&mut self, exporter: impl Exporter, capacity: usize) -> io::Result<()> {
-        self.queues.push(Queue::start(exporter, capacity)?);
+        self.queues
+            .push(Queue::start(exporter, capacity, Arc::clone(&self.counters))?);
         Ok(())
     }
 
     /// Tells every output. A finding follows its exchange at once ([`crate::export`]'s caller sees to that) and is
     /// shown when that exchange was.
     pub fn send(&mut self, event: Event) {
-        if let Event::Exchange(call) = &event {
-            self.passing = self.filter.passes(call);
-        }
-        if !self.passing && !matches!(event, Event::Accounts(_)) {
-            return;
-        }
-        let event = Arc::new(event);
+        let Some(event) = self.shown(event) else { return };
         for queue in &self.queues {
             if !queue.offer(&event) {
                 self.counters.add(Metric::ExportDropped, 1);
             }
         }
+    }
+
+    /// Tells every output and waits for those that are behind: for a replay, which nobody else waits for.
+    pub fn send_waiting(&mut self, event: Event) {
+        let Some(event) = self.shown(event) else { return };
+        for queue in &self.queues {
+            queue.offer_waiting(&event);
+        }
+    }
+
+    /// A finding follows its exchange at once and is shown when that exchange was.
+    fn shown(&mut self, event: Event) -> Option<Arc<Event>> {
+        if let Event::Exchange(call) = &event {
+            self.passing = self.filter.passes(call);
+        }
+        (self.passing || matches!(event, Event::Accounts(_))).then(|| Arc::new(event))
     }
 
     /// Whether an output has ended by itself: standard output was closed, for instance.
@@ -115,7 +126,7 @@ struct Queue {
 }
 
 impl Queue {
-    fn start(mut exporter: impl Exporter, capacity: usize) -> io::Result<Self> {
+    fn start(mut exporter: impl Exporter, capacity: usize, counters: Arc<Counters>) -> io::Result<Self> {
         let name = exporter.name();
         // Full: the event is dropped and counted by `Sink::send`.
         let (to, from) = sync_channel(capacity);
@@ -124,9 +135,12 @@ impl Queue {
             .name(format!("export-{name}"))
             .spawn(move || {
                 if let Err(error) = drain(&from, &mut exporter) {
+                    let lost = 1 + from.try_iter().count() as u64;
+                    counters.add(Metric::ExportDropped, lost);
                     tracing::info!(output = name, %error, "output ended");
                 }
                 exporter.finish();
+                drop(exporter);
                 let _sink_gave_up = ended.send(()).is_err();
             })?;
         Ok(Self {
@@ -139,6 +153,11 @@ impl Queue {
 
     fn offer(&self, event: &Arc<Event>) -> bool {
         self.to.try_send(Arc::clone(event)).is_ok()
+    }
+
+    fn offer_waiting(&self, event: &Arc<Event>) {
+        // Fails only when the output has ended, which `has_ended` tells.
+        self.to.send(Arc::clone(event)).ok();
     }
 
     fn close(self) -> (&'static str, Receiver<()>) {
@@ -197,7 +216,9 @@ mod tests {
         let kept = Kept::default();
         let mut sink = Sink::new(filter, Arc::default());
         sink.add(kept.clone(), 100).unwrap();
-        sample::events().into_iter().for_each(|event| sink.send(event));
+        for event in sample::events() {
+            sink.send(event);
+        }
         sink.finish();
         Arc::try_unwrap(kept.0).unwrap().into_inner().unwrap()
     }

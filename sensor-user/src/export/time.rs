@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-/// Nanoseconds to add to a time of the capture to get nanoseconds since 1970. Live records carry CLOCK_MONOTONIC,
+/// Nanoseconds to add to a time of the capture to get nanoseconds since 1970. Live records carry `CLOCK_MONOTONIC`,
 /// recordings the calendar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ClockOffset(i128);

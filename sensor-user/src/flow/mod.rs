@@ -3,9 +3,15 @@
 //! Takes records in ring order. Gives [`FlowEvent`]s: for each direction, chunks and gaps whose positions follow
 //! each other without overlap. Never looks at payload. Bounded by [`Limits`].
 
+mod bind;
+mod stream;
+mod table;
+
 use bytes::Bytes;
 
 use crate::capture::{CloseReason, Direction, Evidence, GapReason, ProcessEvent, SocketAddress, StreamKey};
+
+pub use table::FlowTable;
 
 /// One step of a stream. Chunks and gaps of a direction arrive in the order of their positions.
 #[derive(Clone, Debug)]
@@ -54,6 +60,15 @@ pub enum FlowEvent {
         /// How.
         reason: CloseReason,
     },
+    /// The stream idle longest was forgotten to make room: nothing more is heard of it under this name.
+    Forgotten {
+        /// The stream.
+        stream: StreamKey,
+        /// When.
+        time_ns: u64,
+    },
+    /// The process replaced its program.
+    ProcessStarted(ProcessEvent),
     /// The process ended: all of its streams are closed already.
     ProcessEnded(ProcessEvent),
 }
@@ -73,9 +88,11 @@ impl std::fmt::Debug for Payload {
 pub struct Limits {
     /// Streams remembered at most; the one idle longest makes room and is counted.
     pub streams: usize,
-    /// Records held per direction while an earlier one is awaited.
+    /// Records of one stream held while an earlier one is awaited.
     pub held_records: usize,
-    /// Nanoseconds a record is held before what is missing is declared lost.
+    /// Bytes held by all streams together while earlier ones are awaited.
+    pub held_bytes: usize,
+    /// Nanoseconds a record is held before what is missing is declared lost, and an end before it is believed.
     pub held_ns: u64,
 }
 
@@ -84,7 +101,11 @@ impl Default for Limits {
         Self {
             streams: 65_536,
             held_records: 16,
+            held_bytes: 16 * 1024 * 1024,
             held_ns: 50_000_000,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -285,12 +285,7 @@ impl Walker {
         self.word(word, 0, rest, visitor)
     }
 
-    fn resume(
-        &mut self,
-        token: Token,
-        rest: &mut &[u8],
-        visitor: &mut impl Visitor,
-    ) -> Result<(), Refusal> {
+    fn resume(&mut self, token: Token, rest: &mut &[u8], visitor: &mut impl Visitor) -> Result<(), Refusal> {
         match token {
             Token::String(step) => self.string(step, self.string_role(), rest, visitor),
             Token::Number(step) => self.number(step, rest, visitor),
@@ -528,11 +523,7 @@ fn skip_space<'a>(rest: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
 
 /// Finds the closing quote; `None` when the slice ends first.
 #[inline]
-fn scan_string(
-    bytes: &[u8],
-    step: &mut StringStep,
-    classes: &mut Classes,
-) -> Result<Option<usize>, Refusal> {
+fn scan_string(bytes: &[u8], step: &mut StringStep, classes: &mut Classes) -> Result<Option<usize>, Refusal> {
     let mut at = 0;
     if *step == StringStep::Plain {
         let (run, seen) = chars::plain_run(bytes);

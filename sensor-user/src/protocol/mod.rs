@@ -7,13 +7,18 @@
 pub mod chars;
 pub mod form;
 pub mod json;
+pub mod detect;
+pub mod http1;
 
 use std::num::NonZeroUsize;
 
 /// Turns one direction of a connection's bytes into protocol messages.
 ///
 /// Law (property-tested): how the bytes are split never changes the output, where adjacent pieces of a body count
-/// as one.
+/// as one. One exception: a parser that lost its place takes the start of an input for a likelier start of a message
+/// than the middle of one.
+///
+/// The caller keeps what a step did not consume and presents it again, with more behind it.
 pub trait StreamParser {
     /// What comes out. Spans inside it are relative to the bytes that the same step consumed.
     type Message;
@@ -23,6 +28,10 @@ pub trait StreamParser {
 
     /// `missing` bytes were lost in the kernel or by reassembly; find the next boundary or stop.
     fn on_gap(&mut self, missing: u64) -> Resync<Self::Message>;
+
+    /// No more bytes will come. Gives the end of a message that only the end of the connection ends, or tells that
+    /// the one under way is cut.
+    fn on_end(&mut self) -> Option<Self::Message>;
 }
 
 /// How a parser wants to proceed.
@@ -41,7 +50,8 @@ pub enum Step<M> {
         /// Bytes needed from the front of the input.
         at_least: NonZeroUsize,
     },
-    /// The peer broke the protocol. The flow ends here, and the anomaly is itself evidence.
+    /// The peer broke the protocol; the anomaly is itself evidence. What was buffered is of no use; after
+    /// `on_gap(0)` the parser looks for the next message in bytes to come.
     Reject(Anomaly),
 }
 
@@ -67,11 +77,15 @@ pub struct Span {
 }
 
 impl Span {
+    /// As a range of indices.
+    pub const fn range(&self) -> std::ops::Range<usize> {
+        let start = self.start as usize;
+        start..start.saturating_add(self.len as usize)
+    }
+
     /// The bytes in `raw`, or nothing when the span lies outside of it.
     pub fn of<'a>(&self, raw: &'a [u8]) -> &'a [u8] {
-        let start = self.start as usize;
-        raw.get(start..start.saturating_add(self.len as usize))
-            .unwrap_or_default()
+        raw.get(self.range()).unwrap_or_default()
     }
 }
 

@@ -52,10 +52,14 @@ metrics! {
     Exchanges = "exchanges",
     /// Exchanges of which bytes were missing or no response was seen.
     ExchangesPartial = "exchanges_partial",
+    /// Responses whose request was not seen or could not be told.
+    ResponsesUnpaired = "responses_unpaired",
     /// Departures from a protocol.
     Anomalies = "anomalies",
     /// Findings.
     Findings = "findings",
+    /// Findings that were told before: counted, and told again only now and then.
+    FindingsRepeated = "findings_repeated",
     /// Rules that could not judge an exchange.
     RulesBlind = "rules_blind",
     /// Endpoints not remembered because the inventory was full.

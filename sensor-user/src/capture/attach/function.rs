@@ -160,13 +160,13 @@ pub(super) fn is_emulated(bytes: &[u8]) -> bool {
     is_emulated_push_or_nop(bytes)
         || matches!(
             bytes,
-            [0x70..=0x7f, _] | [0x0f, 0x80..=0x8f, _, _, _, _] | [0xeb, _] | [0xe9, _, _, _, _]
+            [0x70..=0x7f | 0xeb, _] | [0x0f, 0x80..=0x8f, _, _, _, _] | [0xe9, _, _, _, _]
         )
 }
 
 /// The forms of [`is_emulated`] that stand in prologues: they run once per call whatever the flow.
 pub(super) fn is_emulated_push_or_nop(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x90] | [0x50..=0x57] | [0x41, 0x50..=0x57])
+    matches!(bytes, [0x90 | 0x50..=0x57] | [0x41, 0x50..=0x57])
 }
 
 /// What the instruction does to the stack pointer.

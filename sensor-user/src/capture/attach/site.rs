@@ -59,7 +59,7 @@ impl ArgumentSet {
 }
 
 /// What the caller wants to know about the function's return.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Returns {
     /// Nothing.
     Unwanted,
@@ -163,6 +163,12 @@ fn both_at(site: Site, returns: Returns) -> Sites {
     Sites { entry: site, ret }
 }
 
+struct Entry {
+    site: Site,
+    /// The stack pointer has not moved, not even there and back: what it points at is the return address.
+    is_stack_untouched: bool,
+}
+
 struct Choice<'f, 'c> {
     function: &'f Function<'c>,
     registers: InstructionInfoFactory,
@@ -177,12 +183,14 @@ impl<'f, 'c> Choice<'f, 'c> {
     }
 
     fn sites(&mut self, code: &[u8], needs: ArgumentSet, returns: Returns) -> Sites {
-        let candidate = self.entry(needs);
-        let entry = candidate.unwrap_or_else(|| Site::first(code));
+        let (entry, is_stack_untouched) = match self.entry(needs) {
+            Some(found) => (found.site, found.is_stack_untouched),
+            None => (Site::first(code), true),
+        };
         match returns {
             Returns::Unwanted => both_at(entry, returns),
             // The trampoline is armed by the entry's own trap, as long as the stack pointer has not moved.
-            Returns::Cheapest if entry.emulated && entry.stack_adjust == 0 => both_at(entry, returns),
+            Returns::Cheapest if entry.emulated && is_stack_untouched => both_at(entry, returns),
             Returns::Cheapest => match self.guarded_returns() {
                 Some(sites) => Sites {
                     entry,
@@ -202,20 +210,27 @@ impl<'f, 'c> Choice<'f, 'c> {
 
     /// The first emulated instruction that every call reaches straight from the first byte, once, with the needed
     /// arguments intact.
-    fn entry(&mut self, needs: ArgumentSet) -> Option<Site> {
+    fn entry(&mut self, needs: ArgumentSet) -> Option<Entry> {
         let mut adjust = 0_i64;
+        let mut is_stack_untouched = true;
         for index in 0..self.function.len() {
             let (offset, bytes) = self.function.bytes(index)?;
             if is_emulated(bytes) {
-                return self
-                    .runs_once(index, bytes)
-                    .then(|| self.site(offset, adjust, bytes))?;
+                let site = Self::site(offset, adjust, bytes)?;
+                return self.runs_once(index, bytes).then_some(Entry {
+                    site,
+                    is_stack_untouched,
+                });
             }
             if self.function.flow(index)? != Flow::Next || self.loses_argument(index, needs)? {
                 return None;
             }
             match stack_effect(self.function.instruction(index)?, &mut self.registers) {
-                Stack::Moves(bytes) => adjust = adjust.checked_sub(bytes)?,
+                Stack::Moves(0) => {}
+                Stack::Moves(bytes) => {
+                    adjust = adjust.checked_sub(bytes)?;
+                    is_stack_untouched = false;
+                }
                 Stack::Lost => return None,
             }
         }
@@ -236,7 +251,7 @@ impl<'f, 'c> Choice<'f, 'c> {
         }))
     }
 
-    fn site(&self, offset: usize, adjust: i64, bytes: &[u8]) -> Option<Site> {
+    fn site(offset: usize, adjust: i64, bytes: &[u8]) -> Option<Site> {
         Some(Site::new(
             u32::try_from(offset).ok()?,
             u32::try_from(adjust).ok()?,
@@ -264,7 +279,7 @@ impl<'f, 'c> Choice<'f, 'c> {
             .into_iter()
             .map(|index| {
                 let (offset, bytes) = self.function.bytes(index)?;
-                self.site(offset, 0, bytes)
+                Self::site(offset, 0, bytes)
             })
             .collect()
     }
@@ -281,7 +296,7 @@ impl<'f, 'c> Choice<'f, 'c> {
             index = index.checked_sub(1)?;
             if is_guard(self.function, index) {
                 let (offset, bytes) = self.function.bytes(index)?;
-                return self.site(offset, adjust, bytes);
+                return Self::site(offset, adjust, bytes);
             }
             let instruction = self.function.instruction(index)?;
             if self.function.flow(index)? != Flow::Next
@@ -303,29 +318,37 @@ impl<'f, 'c> Choice<'f, 'c> {
         let mut pending = vec![0];
         let mut returns = Vec::new();
         while let Some(index) = pending.pop() {
-            let Some(first_visit) = seen.get_mut(index).map(|seen| !std::mem::replace(seen, true)) else {
+            let Some(visited) = seen.get_mut(index) else {
                 // Past the last instruction: only a call that never returns may stand there.
                 continue;
             };
-            if !first_visit {
+            if std::mem::replace(visited, true) {
                 continue;
             }
-            match self.function.flow(index)? {
-                Flow::Return => returns.push(index),
-                Flow::Next if index + 1 == self.function.len() => return None,
-                Flow::Next => pending.push(index + 1),
-                Flow::Call => pending.push(index + 1),
-                Flow::Jump(target) => pending.push(target),
-                Flow::Branch(_) if index + 1 == self.function.len() => return None,
-                // A guard's branch leads to `__stack_chk_fail`, which does not return.
-                Flow::Branch(_) if is_guard(self.function, index) => pending.push(index + 1),
-                Flow::Branch(target) => pending.extend([target, index + 1]),
-                Flow::Trap => {}
-                Flow::Leave | Flow::Unknown => return None,
+            if self.function.flow(index)? == Flow::Return {
+                returns.push(index);
+            } else {
+                pending.extend(self.successors(index)?);
             }
         }
         returns.sort_unstable();
         (!returns.is_empty()).then_some(returns)
+    }
+
+    /// Where control goes from here within the function; `None` when it may leave it.
+    fn successors(&self, index: usize) -> Option<Vec<usize>> {
+        let next = index + 1;
+        let has_next = next < self.function.len();
+        match self.function.flow(index)? {
+            Flow::Call => Some(vec![next]),
+            Flow::Next if has_next => Some(vec![next]),
+            Flow::Jump(target) => Some(vec![target]),
+            // Its branch leads to `__stack_chk_fail`, which does not return.
+            Flow::Branch(_) if has_next && is_guard(self.function, index) => Some(vec![next]),
+            Flow::Branch(target) if has_next => Some(vec![target, next]),
+            Flow::Return | Flow::Trap => Some(Vec::new()),
+            Flow::Next | Flow::Branch(_) | Flow::Leave | Flow::Unknown => None,
+        }
     }
 }
 

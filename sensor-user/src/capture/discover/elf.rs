@@ -370,7 +370,7 @@ fn read_range(
     if size > MAX_TABLE_BYTES {
         return Err(ElfError::TooLarge(what));
     }
-    let length = usize::try_from(size).map_err(|_| ElfError::TooLarge(what))?;
+    let length = usize::try_from(size).map_err(|_too_large| ElfError::TooLarge(what))?;
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, offset)?;
     Ok(bytes)

@@ -17,6 +17,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(feature = "kernel")]
+use super::attach::site::Returns;
 use elf::{Elf, ElfError, Machine};
 use recognise::{Recognised, recognise};
 #[cfg(feature = "kernel")]
@@ -72,6 +74,8 @@ pub struct Inspected {
 #[derive(Default)]
 pub struct Cache {
     files: HashMap<FileIdentity, Arc<Inspected>>,
+    #[cfg(feature = "kernel")]
+    points: HashMap<(FileIdentity, Returns), Vec<ProbePoint>>,
     readings: u64,
 }
 
@@ -84,12 +88,31 @@ impl Cache {
         }
         // Forgetting everything is rare, simple, and costs one more reading per file still in use.
         if self.files.len() >= MAX_FILES {
-            self.files.clear();
+            *self = Self {
+                readings: self.readings,
+                ..Self::default()
+            };
         }
         self.readings += 1;
         let inspected = Arc::new(inspect(file));
         self.files.insert(identity, Arc::clone(&inspected));
         Ok((identity, inspected))
+    }
+
+    /// Probe points of a file, chosen once. Only files with a covered stack have any, so `files` bounds them.
+    #[cfg(feature = "kernel")]
+    fn points(
+        &mut self,
+        file: FileIdentity,
+        returns: Returns,
+        choose: impl FnOnce() -> Result<Vec<ProbePoint>, ElfError>,
+    ) -> Result<Vec<ProbePoint>, ElfError> {
+        if let Some(known) = self.points.get(&(file, returns)) {
+            return Ok(known.clone());
+        }
+        let points = choose()?;
+        self.points.insert((file, returns), points.clone());
+        Ok(points)
     }
 
     /// Files read so far; each identity counts once while it is remembered.

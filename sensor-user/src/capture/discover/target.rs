@@ -114,7 +114,7 @@ fn target_of(
     if inspected.machine != Some(Machine::native()) {
         return Ok(None);
     }
-    match points(&file, &covered, returns) {
+    match cache.points(identity, returns, || points(&file, &covered, returns)) {
         Ok(points) => Ok(Some(Target {
             file,
             path,

@@ -55,7 +55,11 @@ pub(super) fn scan(
         *classes = seen;
         // A digit after a leading zero, a second point and the like are no end of a number.
         let ends = step.accepts() && !matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
-        return if ends { Ok(Some(at)) } else { Err(Refusal::Malformed) };
+        return if ends {
+            Ok(Some(at))
+        } else {
+            Err(Refusal::Malformed)
+        };
     }
     *classes = seen;
     Ok(None)

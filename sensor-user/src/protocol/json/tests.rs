@@ -70,10 +70,15 @@ fn keys_and_scalars_come_in_order() {
 fn a_cut_document_gives_everything_before_the_cut() {
     let (seen, ending, _) = walk(&[br#"{"a":1,"b":"half a val"#], 1024);
     assert_eq!(ending, Ending::Cut);
-    assert!(matches!(seen.last(), Some(Seen::Scalar(Scalar::String, text, _, true)) if text == b"half a val"));
+    assert!(
+        matches!(seen.last(), Some(Seen::Scalar(Scalar::String, text, _, true)) if text == b"half a val")
+    );
     let (seen, ending, _) = walk(&[b"[12"], 1024);
     assert_eq!(ending, Ending::Cut);
-    assert!(matches!(seen.last(), Some(Seen::Scalar(Scalar::Number, _, _, true))));
+    assert!(matches!(
+        seen.last(),
+        Some(Seen::Scalar(Scalar::Number, _, _, true))
+    ));
 }
 
 #[test]
@@ -196,7 +201,10 @@ fn the_public_suite_agrees() {
         let (seen, ending, _) = walk(&[&bytes], 1 << 20);
         let each: Vec<_> = bytes.chunks(7).collect();
         let (split, split_ending, _) = walk(&each, 1 << 20);
-        assert!(seen == split && ending == split_ending, "{name}: a split changes it");
+        assert!(
+            seen == split && ending == split_ending,
+            "{name}: a split changes it"
+        );
         match name.as_bytes().first() {
             Some(b'y') => assert_eq!(ending, Ending::Complete, "{name}"),
             Some(b'n') => assert_ne!(ending, Ending::Complete, "{name}"),

@@ -1,0 +1,217 @@
+//! [`Record`]s to ring bytes: the inverse of [`decode`](super::decode), for tests, benchmarks and tools.
+//!
+//! Takes a [`Record`]. Gives the bytes the kernel object would have written for it. Never used on live data.
+//! Bounded by the record.
+
+use std::mem::offset_of;
+use std::net::IpAddr;
+
+use sensor_common::record::{self, Header, ProcessRecord, Socket, SocketRecord, StreamRecord, StreamRef};
+
+use super::decode::{FAMILY_INET, FAMILY_INET6, FAMILY_UNIX};
+use super::{
+    CloseReason, Direction, Endpoint, Evidence, GapReason, Origin, ProcessEvent, Record, Role, SocketAddress,
+    Source, StreamKey,
+};
+
+/// The record says something that the kernel object never does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the record has no form in the ring")]
+pub struct Unrepresentable;
+
+/// Appends the bytes of `record` to `out`.
+pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable> {
+    match record {
+        Record::Data(data) => {
+            let len = u32::try_from(data.bytes.len()).ok().ok_or(Unrepresentable)?;
+            let mut raw = Raw::<{ size_of::<StreamRecord>() }>::new(record::KIND_DATA, &data.origin);
+            raw.detail(0, write_flag(data.direction));
+            raw.stream(offset_of!(StreamRecord, stream), &data.stream);
+            raw.moved(data.position, data.socket, len, len);
+            out.extend_from_slice(&raw.0);
+            out.extend_from_slice(&data.bytes);
+        }
+        Record::Gap(gap) => {
+            let len = u32::try_from(gap.missing).ok().ok_or(Unrepresentable)?;
+            let mut raw = Raw::<{ size_of::<StreamRecord>() }>::new(record::KIND_GAP, &gap.origin);
+            raw.detail(gap_detail(gap.reason)?, write_flag(gap.direction));
+            raw.stream(offset_of!(StreamRecord, stream), &gap.stream);
+            raw.moved(gap.position, 0, len, 0);
+            out.extend_from_slice(&raw.0);
+        }
+        Record::Bind {
+            origin,
+            stream,
+            socket,
+            evidence,
+            ambiguous,
+        } => {
+            let flags = if *ambiguous { record::FLAG_AMBIGUOUS } else { 0 };
+            let detail = bind_detail(*evidence)?;
+            out.extend_from_slice(&socket_record(
+                record::KIND_BIND,
+                origin,
+                stream,
+                socket,
+                (detail, flags),
+            ));
+        }
+        Record::Open {
+            origin,
+            stream,
+            socket,
+        } => {
+            out.extend_from_slice(&socket_record(record::KIND_OPEN, origin, stream, socket, (0, 0)));
+        }
+        Record::Close {
+            origin,
+            stream,
+            reason,
+        } => {
+            let mut raw = Raw::<{ size_of::<StreamRecord>() }>::new(record::KIND_CLOSE, origin);
+            raw.detail(close_detail(*reason), 0);
+            raw.stream(offset_of!(StreamRecord, stream), stream);
+            out.extend_from_slice(&raw.0);
+        }
+        Record::Exec(event) => out.extend_from_slice(&process_record(record::KIND_EXEC, event)),
+        Record::Exit(event) => out.extend_from_slice(&process_record(record::KIND_EXIT, event)),
+        Record::Map(event) => out.extend_from_slice(&process_record(record::KIND_MAP, event)),
+    }
+    Ok(())
+}
+
+/// Bytes of one layout while they are filled in.
+struct Raw<const N: usize>([u8; N]);
+
+impl<const N: usize> Raw<N> {
+    fn new(kind: u8, origin: &Origin) -> Self {
+        let mut raw = Self([0; N]);
+        raw.put(offset_of!(Header, magic), record::MAGIC.to_le_bytes());
+        raw.put(offset_of!(Header, version), [record::VERSION]);
+        raw.put(offset_of!(Header, kind), [kind]);
+        raw.put(offset_of!(Header, time_ns), origin.time_ns.to_le_bytes());
+        raw.put(
+            offset_of!(Header, process_start_ns),
+            origin.process.start_ns.to_le_bytes(),
+        );
+        raw.put(offset_of!(Header, tgid), origin.process.pid.to_le_bytes());
+        raw.put(offset_of!(Header, tid), origin.tid.to_le_bytes());
+        raw.put(offset_of!(Header, cgroup), origin.cgroup.to_le_bytes());
+        raw
+    }
+
+    fn detail(&mut self, detail: u16, flags: u16) {
+        self.put(offset_of!(Header, detail), detail.to_le_bytes());
+        self.put(offset_of!(Header, flags), flags.to_le_bytes());
+    }
+
+    fn stream(&mut self, at: usize, stream: &StreamKey) {
+        let source = match stream.source {
+            Source::Tls => record::source::TLS,
+            Source::Socket => record::source::SOCKET,
+        };
+        self.put(at + offset_of!(StreamRef, id), stream.id.to_le_bytes());
+        self.put(
+            at + offset_of!(StreamRef, generation),
+            stream.generation.to_le_bytes(),
+        );
+        self.put(at + offset_of!(StreamRef, source), source.to_le_bytes());
+    }
+
+    fn moved(&mut self, position: u64, socket: u64, call_len: u32, captured: u32) {
+        self.put(offset_of!(StreamRecord, position), position.to_le_bytes());
+        self.put(offset_of!(StreamRecord, socket), socket.to_le_bytes());
+        self.put(offset_of!(StreamRecord, call_len), call_len.to_le_bytes());
+        self.put(offset_of!(StreamRecord, captured), captured.to_le_bytes());
+    }
+
+    fn put<const M: usize>(&mut self, at: usize, field: [u8; M]) {
+        if let Some(place) = self.0.get_mut(at..at + M) {
+            place.copy_from_slice(&field);
+        }
+    }
+}
+
+type Words = (u16, u16);
+
+fn socket_record(
+    kind: u8,
+    origin: &Origin,
+    stream: &StreamKey,
+    socket: &SocketAddress,
+    (detail, flags): Words,
+) -> [u8; size_of::<SocketRecord>()] {
+    const AT: usize = offset_of!(SocketRecord, socket);
+    let mut raw = Raw::new(kind, origin);
+    raw.detail(detail, flags);
+    raw.stream(offset_of!(SocketRecord, stream), stream);
+    let role = match socket.role {
+        Role::Unknown => record::role::UNKNOWN,
+        Role::Server => record::role::SERVER,
+        Role::Client => record::role::CLIENT,
+    };
+    let (family, local, local_port) = endpoint(socket.local);
+    let (_, remote, remote_port) = endpoint(socket.remote);
+    raw.put(AT + offset_of!(Socket, inode), socket.inode.to_le_bytes());
+    raw.put(AT + offset_of!(Socket, local), local);
+    raw.put(AT + offset_of!(Socket, remote), remote);
+    raw.put(AT + offset_of!(Socket, fd), (-1_i32).to_le_bytes());
+    raw.put(AT + offset_of!(Socket, family), family.to_le_bytes());
+    raw.put(AT + offset_of!(Socket, role), role.to_le_bytes());
+    raw.put(AT + offset_of!(Socket, local_port), local_port.to_le_bytes());
+    raw.put(AT + offset_of!(Socket, remote_port), remote_port.to_le_bytes());
+    raw.0
+}
+
+fn process_record(kind: u8, event: &ProcessEvent) -> [u8; size_of::<ProcessRecord>()] {
+    let mut raw = Raw::new(kind, &event.origin);
+    raw.put(offset_of!(ProcessRecord, comm), event.comm.0);
+    raw.0
+}
+
+fn endpoint(endpoint: Endpoint) -> (u16, [u8; 16], u16) {
+    match endpoint {
+        None => (FAMILY_UNIX, [0; 16], 0),
+        Some((IpAddr::V4(address), port)) => {
+            let [a, b, c, d] = address.octets();
+            (
+                FAMILY_INET,
+                [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+                port,
+            )
+        }
+        Some((IpAddr::V6(address), port)) => (FAMILY_INET6, address.octets(), port),
+    }
+}
+
+const fn write_flag(direction: Direction) -> u16 {
+    match direction {
+        Direction::Read => 0,
+        Direction::Write => record::FLAG_WRITE,
+    }
+}
+
+const fn gap_detail(reason: GapReason) -> Result<u16, Unrepresentable> {
+    match reason {
+        GapReason::Limit => Ok(record::gap::LIMIT),
+        GapReason::Fault => Ok(record::gap::FAULT),
+        GapReason::Iovecs => Ok(record::gap::IOVECS),
+        GapReason::Lost => Err(Unrepresentable),
+    }
+}
+
+const fn bind_detail(evidence: Evidence) -> Result<u16, Unrepresentable> {
+    match evidence {
+        Evidence::SetFd => Ok(record::evidence::SET_FD),
+        Evidence::NestedSyscall => Ok(record::evidence::NESTED_SYSCALL),
+        Evidence::Direct | Evidence::Recorded => Err(Unrepresentable),
+    }
+}
+
+const fn close_detail(reason: CloseReason) -> u16 {
+    match reason {
+        CloseReason::Socket => record::close::SOCKET,
+        CloseReason::Shutdown => record::close::SHUTDOWN,
+        CloseReason::Free => record::close::FREE,
+    }
+}

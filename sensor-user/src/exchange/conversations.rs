@@ -1,0 +1,400 @@
+//! Every connection of a shard.
+//!
+//! Takes flow events. Gives exchanges. Never keeps what the flow table forgot, so its bound is that table's.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use rustc_hash::FxHashMap;
+
+use super::http1::{Context, Http1};
+use super::secret::HashKey;
+use super::{Connection, Exchange, Limits};
+use crate::capture::{
+    CloseReason, Comm, Direction, Evidence, GapReason, ProcessKey, Role, SocketAddress, Source, StreamKey,
+};
+use crate::flow::FlowEvent;
+use crate::protocol::detect::{Verdict, detect};
+use crate::telemetry::{Counters, Metric};
+
+/// Processes whose name is remembered. A host runs at most 32,768 processes by default (`kernel.pid_max`), of which
+/// few talk.
+const NAMES: usize = 8192;
+
+/// Flow events to exchanges.
+#[derive(Debug)]
+pub struct Conversations {
+    limits: Limits,
+    key: HashKey,
+    counters: Arc<Counters>,
+    table: FxHashMap<StreamKey, Box<Conversation>>,
+    names: FxHashMap<ProcessKey, Comm>,
+}
+
+#[derive(Debug)]
+struct Conversation {
+    connection: Arc<Connection>,
+    talk: Talk,
+}
+
+#[derive(Debug)]
+enum Talk {
+    /// No protocol was recognised so far. What might be the beginning of one is kept, by direction.
+    Unrecognised([Prefix; 2]),
+    Http1(Box<Http1>),
+    /// A protocol that is not read.
+    Opaque,
+}
+
+/// Bytes of an application, which never print.
+#[derive(Default)]
+struct Prefix(BytesMut);
+
+impl std::fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{} bytes]", self.0.len())
+    }
+}
+
+impl Conversations {
+    /// No connections.
+    pub fn new(limits: Limits, key: HashKey, counters: Arc<Counters>) -> Self {
+        Self {
+            limits,
+            key,
+            counters,
+            table: FxHashMap::default(),
+            names: FxHashMap::default(),
+        }
+    }
+
+    /// Takes one event; completed exchanges are appended to `out`.
+    pub fn push(&mut self, event: FlowEvent, out: &mut Vec<Exchange>) {
+        let from = out.len();
+        match event {
+            FlowEvent::Chunk {
+                stream,
+                direction,
+                time_ns,
+                bytes,
+            } => {
+                self.chunk(stream, direction, time_ns, bytes.0, out);
+                self.sign(&stream, out, from);
+            }
+            FlowEvent::Gap {
+                stream,
+                direction,
+                missing,
+                reason,
+                ..
+            } => {
+                self.gap(stream, direction, missing, reason, out);
+                self.sign(&stream, out, from);
+            }
+            FlowEvent::Bound {
+                stream,
+                socket,
+                evidence,
+                ambiguous,
+            } => {
+                self.conversation(stream).bind(&socket, evidence, ambiguous);
+            }
+            FlowEvent::Closed {
+                stream,
+                time_ns,
+                reason: CloseReason::Shutdown,
+            } => {
+                self.half_closed(&stream, time_ns, out);
+                self.sign(&stream, out, from);
+            }
+            FlowEvent::Closed { stream, time_ns, .. } | FlowEvent::Forgotten { stream, time_ns } => {
+                self.closed(&stream, time_ns, out);
+            }
+            FlowEvent::ProcessStarted(event) => self.set_comm(event.origin.process, event.comm),
+            FlowEvent::ProcessEnded(event) => {
+                self.names.remove(&event.origin.process);
+            }
+        }
+    }
+
+    /// Names a process: from an exec record, or from `/proc` for one that ran before.
+    pub fn set_comm(&mut self, process: ProcessKey, comm: Comm) {
+        if self.names.len() >= NAMES && !self.names.contains_key(&process) {
+            // Whichever comes first: a process that is still there has to be named again.
+            let first = self.names.keys().next().copied();
+            first.and_then(|first| self.names.remove(&first));
+        }
+        self.names.insert(process, comm);
+    }
+
+    fn conversation(&mut self, stream: StreamKey) -> &mut Conversation {
+        self.table
+            .entry(stream)
+            .or_insert_with(|| Box::new(Conversation::new(stream)))
+    }
+
+    fn chunk(
+        &mut self,
+        stream: StreamKey,
+        direction: Direction,
+        time_ns: u64,
+        bytes: Bytes,
+        out: &mut Vec<Exchange>,
+    ) {
+        let len = bytes.len() as u64;
+        let conversation = self
+            .table
+            .entry(stream)
+            .or_insert_with(|| Box::new(Conversation::new(stream)));
+        let (bytes, recognised) = match &mut conversation.talk {
+            Talk::Unrecognised(prefixes) => match prefixes.recognise(direction, bytes) {
+                Seen::Prefix => return,
+                Seen::Nothing(len) => {
+                    self.counters.add(Metric::BytesUnrecognised, len);
+                    return;
+                }
+                Seen::Opaque(len) => {
+                    conversation.talk = Talk::Opaque;
+                    self.counters.add(Metric::BytesUnrecognised, len);
+                    return;
+                }
+                Seen::Http1 {
+                    requests_travel,
+                    bytes,
+                } => {
+                    conversation.start(requests_travel, direction, &self.limits);
+                    (bytes, true)
+                }
+            },
+            Talk::Http1(_) => (bytes, false),
+            Talk::Opaque => {
+                self.counters.add(Metric::BytesUnrecognised, len);
+                return;
+            }
+        };
+        let len = if recognised { bytes.len() as u64 } else { len };
+        let Talk::Http1(http1) = &mut conversation.talk else {
+            return;
+        };
+        let mut context = Context {
+            limits: &self.limits,
+            key: &self.key,
+            connection: &conversation.connection,
+            out,
+        };
+        let parsed = http1.chunk(direction, bytes, time_ns, &mut context);
+        let metric = if parsed {
+            Metric::BytesParsed
+        } else {
+            Metric::BytesUnrecognised
+        };
+        self.counters.add(metric, len);
+        account(http1, &self.counters);
+    }
+
+    fn gap(
+        &mut self,
+        stream: StreamKey,
+        direction: Direction,
+        missing: u64,
+        reason: GapReason,
+        out: &mut Vec<Exchange>,
+    ) {
+        let Some(conversation) = self.table.get_mut(&stream) else {
+            return;
+        };
+        match &mut conversation.talk {
+            Talk::Unrecognised(prefixes) => {
+                let forgotten = prefixes.forget(direction);
+                self.counters.add(Metric::BytesUnrecognised, forgotten);
+            }
+            Talk::Http1(http1) => {
+                let mut context = Context {
+                    limits: &self.limits,
+                    key: &self.key,
+                    connection: &conversation.connection,
+                    out,
+                };
+                http1.gap(direction, missing, reason, &mut context);
+                account(http1, &self.counters);
+            }
+            Talk::Opaque => {}
+        }
+    }
+
+    /// This side sends no more.
+    fn half_closed(&mut self, stream: &StreamKey, time_ns: u64, out: &mut Vec<Exchange>) {
+        let Some(conversation) = self.table.get_mut(stream) else {
+            return;
+        };
+        if let Talk::Http1(http1) = &mut conversation.talk {
+            let mut context = Context {
+                limits: &self.limits,
+                key: &self.key,
+                connection: &conversation.connection,
+                out,
+            };
+            http1.end(Direction::Write, time_ns, &mut context);
+        }
+    }
+
+    fn closed(&mut self, stream: &StreamKey, time_ns: u64, out: &mut Vec<Exchange>) {
+        let from = out.len();
+        if let Some(conversation) = self.table.get_mut(stream)
+            && let Talk::Http1(http1) = &mut conversation.talk
+        {
+            let mut context = Context {
+                limits: &self.limits,
+                key: &self.key,
+                connection: &conversation.connection,
+                out,
+            };
+            http1.finish(time_ns, &mut context);
+            account(http1, &self.counters);
+        }
+        self.sign(stream, out, from);
+        if let Some(conversation) = self.table.remove(stream)
+            && let Talk::Unrecognised(mut prefixes) = conversation.talk
+        {
+            let forgotten = prefixes.forget(Direction::Read) + prefixes.forget(Direction::Write);
+            self.counters.add(Metric::BytesUnrecognised, forgotten);
+        }
+    }
+
+    /// Gives completed exchanges the connection as it is known now.
+    fn sign(&mut self, stream: &StreamKey, out: &mut [Exchange], from: usize) {
+        let Some(done) = out.get_mut(from..).filter(|done| !done.is_empty()) else {
+            return;
+        };
+        let Some(conversation) = self.table.get_mut(stream) else {
+            return;
+        };
+        let connection = &mut conversation.connection;
+        if let Some(comm) = self
+            .names
+            .get(&stream.process)
+            .filter(|comm| **comm != connection.comm)
+        {
+            Arc::make_mut(connection).comm = *comm;
+        }
+        for exchange in done {
+            if !Arc::ptr_eq(&exchange.connection, connection) {
+                exchange.connection = Arc::clone(connection);
+            }
+        }
+    }
+}
+
+fn account(http1: &mut Http1, counters: &Counters) {
+    let anomalies = std::mem::take(&mut http1.anomalies);
+    if anomalies > 0 {
+        counters.add(Metric::Anomalies, anomalies);
+    }
+    let unpaired = http1.take_unpaired();
+    if unpaired > 0 {
+        counters.add(Metric::ResponsesUnpaired, unpaired);
+    }
+}
+
+impl Conversation {
+    fn new(stream: StreamKey) -> Self {
+        let connection = Connection {
+            stream,
+            process: stream.process,
+            comm: Comm::default(),
+            role: Role::Unknown,
+            local: None,
+            remote: None,
+            evidence: None,
+            ambiguous: false,
+            tls: stream.source == Source::Tls,
+        };
+        Self {
+            connection: Arc::new(connection),
+            talk: Talk::Unrecognised(Default::default()),
+        }
+    }
+
+    fn bind(&mut self, socket: &SocketAddress, evidence: Evidence, ambiguous: bool) {
+        let connection = Arc::make_mut(&mut self.connection);
+        connection.local = socket.local;
+        connection.remote = socket.remote;
+        connection.evidence = Some(evidence);
+        connection.ambiguous = ambiguous;
+        if socket.role != Role::Unknown {
+            connection.role = socket.role;
+        }
+    }
+
+    fn start(&mut self, requests_travel: Direction, direction: Direction, limits: &Limits) {
+        if self.connection.role == Role::Unknown {
+            Arc::make_mut(&mut self.connection).role = match requests_travel {
+                Direction::Read => Role::Server,
+                Direction::Write => Role::Client,
+            };
+        }
+        self.talk = Talk::Http1(Box::new(Http1::new(requests_travel, direction, limits)));
+    }
+}
+
+/// What the bytes of a connection without protocol turn out to be.
+enum Seen {
+    /// The beginning of something.
+    Prefix,
+    /// So many bytes of nothing known.
+    Nothing(u64),
+    /// A protocol that is not read, and so many bytes of it.
+    Opaque(u64),
+    Http1 {
+        requests_travel: Direction,
+        bytes: Bytes,
+    },
+}
+
+trait Recognise {
+    fn recognise(&mut self, direction: Direction, bytes: Bytes) -> Seen;
+    fn forget(&mut self, direction: Direction) -> u64;
+}
+
+impl Recognise for [Prefix; 2] {
+    fn recognise(&mut self, direction: Direction, bytes: Bytes) -> Seen {
+        let [read, write] = self;
+        let Prefix(kept) = match direction {
+            Direction::Read => read,
+            Direction::Write => write,
+        };
+        let bytes = if kept.is_empty() {
+            bytes
+        } else {
+            kept.extend_from_slice(&bytes);
+            std::mem::take(kept).freeze()
+        };
+        match detect(&bytes) {
+            Verdict::NeedMore(_) => {
+                kept.extend_from_slice(&bytes);
+                Seen::Prefix
+            }
+            Verdict::Http1Request => Seen::Http1 {
+                requests_travel: direction,
+                bytes,
+            },
+            Verdict::Http1Response => Seen::Http1 {
+                requests_travel: direction.opposite(),
+                bytes,
+            },
+            Verdict::Http2 | Verdict::Tls => Seen::Opaque(bytes.len() as u64),
+            Verdict::Unknown => Seen::Nothing(bytes.len() as u64),
+        }
+    }
+
+    fn forget(&mut self, direction: Direction) -> u64 {
+        let [read, write] = self;
+        let Prefix(kept) = match direction {
+            Direction::Read => read,
+            Direction::Write => write,
+        };
+        let forgotten = kept.len() as u64;
+        kept.clear();
+        forgotten
+    }
+}

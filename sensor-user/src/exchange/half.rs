@@ -1,0 +1,131 @@
+//! One direction of a conversation: a parser and the bytes it has not consumed.
+//!
+//! Takes chunks and holes. Gives what the parser makes of them, each with the bytes it was made of as a slice of the
+//! chunk. Never copies, except what a message head leaves at the end of a chunk. Bounded by what the parser asks for.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::protocol::{Anomaly, Resync, Step, StreamParser};
+
+#[derive(Debug)]
+pub(super) struct Half<P> {
+    pub(super) parser: P,
+    /// What is being parsed. Empty while `rest` is not.
+    input: Input,
+    /// What the parser could not use without more behind it.
+    rest: BytesMut,
+    /// Length at which the parser wants to see `rest` again.
+    wanted: usize,
+    /// When the first byte not consumed yet came, and when the last one came.
+    since_ns: u64,
+    now_ns: u64,
+}
+
+/// Bytes of an application, which never print.
+#[derive(Default)]
+struct Input(Bytes);
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{} bytes]", self.0.len())
+    }
+}
+
+/// What the parser made of the front of the input.
+pub(super) enum Taken<M> {
+    Message { message: M, raw: Bytes, since_ns: u64 },
+    Rejected(Anomaly),
+}
+
+impl<P: StreamParser> Half<P> {
+    pub(super) fn new(parser: P) -> Self {
+        Self {
+            parser,
+            input: Input::default(),
+            rest: BytesMut::new(),
+            wanted: 0,
+            since_ns: 0,
+            now_ns: 0,
+        }
+    }
+
+    /// Takes the next bytes. [`Self::next`] is to be called until it gives nothing.
+    pub(super) fn push(&mut self, chunk: Bytes, time_ns: u64) {
+        debug_assert!(self.input.0.is_empty());
+        self.now_ns = time_ns;
+        if self.rest.is_empty() {
+            self.since_ns = time_ns;
+            self.input.0 = chunk;
+        } else {
+            self.rest.extend_from_slice(&chunk);
+        }
+    }
+
+    /// The next thing the parser finds.
+    pub(super) fn next(&mut self) -> Option<Taken<P::Message>> {
+        loop {
+            let (consumed, message) = match self.step()? {
+                Step::Advance { consumed, message } => (consumed.get(), message),
+                Step::Reject(anomaly) => {
+                    self.input.0.clear();
+                    return Some(Taken::Rejected(anomaly));
+                }
+                Step::NeedMore { .. } => return None,
+            };
+            let since_ns = std::mem::replace(&mut self.since_ns, self.now_ns);
+            let Some(message) = message else {
+                self.input.0.advance(consumed.min(self.input.0.len()));
+                continue;
+            };
+            let raw = self.input.0.split_to(consumed.min(self.input.0.len()));
+            return Some(Taken::Message {
+                message,
+                raw,
+                since_ns,
+            });
+        }
+    }
+
+    /// Shows the parser what there is; keeps what it cannot use yet.
+    fn step(&mut self) -> Option<Step<P::Message>> {
+        if self.rest.is_empty() {
+            if self.input.0.is_empty() {
+                return None;
+            }
+            let step = self.parser.step(&self.input.0);
+            if let Step::NeedMore { at_least } = step {
+                self.wanted = at_least.get();
+                self.rest.extend_from_slice(&self.input.0);
+                self.input.0.clear();
+            }
+            return Some(step);
+        }
+        if self.rest.len() < self.wanted {
+            return None;
+        }
+        let step = self.parser.step(&self.rest);
+        if let Step::NeedMore { at_least } = step {
+            self.wanted = at_least.get();
+        } else {
+            self.input.0 = std::mem::take(&mut self.rest).freeze();
+        }
+        Some(step)
+    }
+
+    /// Bytes are missing, and with them the sense of those that wait.
+    pub(super) fn gap(&mut self, missing: u64) -> Resync<P::Message> {
+        let spoilt = self.rest.len() as u64;
+        self.rest.clear();
+        self.parser.on_gap(missing.saturating_add(spoilt))
+    }
+
+    /// The parser's answer changed without new bytes.
+    pub(super) fn retry(&mut self) {
+        self.wanted = 0;
+    }
+
+    /// Bytes that wait for more.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.rest.len()
+    }
+}

@@ -1,0 +1,421 @@
+//! One HTTP/1 connection: two parsers, and the exchanges that their messages make.
+//!
+//! Takes chunks and holes of both directions. Gives exchanges. Never copies a body or a head that came whole.
+//! Bounded by [`Limits`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::caller::{self, Memo};
+use super::half::{Half, Taken};
+use super::secret::HashKey;
+use super::turns::Turns;
+use super::{Body, Connection, Exchange, Head, Limits, Outcome, Request, Response};
+use crate::capture::{Direction, GapReason};
+use crate::protocol::http1::{
+    self, Answering, Message, RequestHead, RequestParser, ResponseHead, ResponseParser, Rest,
+};
+use crate::protocol::{Resync, StreamParser};
+
+/// A connection on which nothing moved for a second has no answer under way that a client still waits for while it
+/// sends another request: pairing that was in doubt begins anew.
+const QUIET_NS: u64 = 1_000_000_000;
+
+#[derive(Debug)]
+pub(super) struct Http1 {
+    /// The way requests take.
+    requests_travel: Direction,
+    requests: Half<RequestParser>,
+    responses: Half<ResponseParser>,
+    turns: Turns,
+    memo: Memo,
+    /// When a byte of either direction was last seen.
+    last_ns: u64,
+    /// What is for the accounts.
+    pub(super) anomalies: u64,
+    /// The first hole since the message under way lost its place says why it is not whole.
+    reason: GapReason,
+}
+
+/// What a conversation needs of its surroundings.
+pub(super) struct Context<'a> {
+    pub(super) limits: &'a Limits,
+    pub(super) key: &'a HashKey,
+    pub(super) connection: &'a Arc<Connection>,
+    pub(super) out: &'a mut Vec<Exchange>,
+}
+
+impl Http1 {
+    /// A connection whose protocol was recognised in bytes that travelled `direction`.
+    pub(super) fn new(requests_travel: Direction, direction: Direction, limits: &Limits) -> Self {
+        let parser = http1::Limits {
+            head_bytes: limits.head_bytes,
+        };
+        // The direction in which no message was recognised may be in the middle of one.
+        let (requests, responses) = if direction == requests_travel {
+            (RequestParser::new(parser), ResponseParser::searching(parser))
+        } else {
+            (RequestParser::searching(parser), ResponseParser::new(parser))
+        };
+        Self {
+            requests_travel,
+            requests: Half::new(requests),
+            responses: Half::new(responses),
+            turns: Turns::new(limits.pending),
+            memo: Memo::default(),
+            last_ns: 0,
+            anomalies: 0,
+            reason: GapReason::Lost,
+        }
+    }
+
+    /// Takes the next bytes of a direction. Returns whether they were HTTP.
+    pub(super) fn chunk(
+        &mut self,
+        direction: Direction,
+        bytes: Bytes,
+        time_ns: u64,
+        context: &mut Context<'_>,
+    ) -> bool {
+        let is_http = if direction == self.requests_travel {
+            self.requests.push(bytes, time_ns);
+            self.read_requests(time_ns, context);
+            !self.requests.parser.is_tunnel()
+        } else {
+            self.responses.push(bytes, time_ns);
+            self.read_responses(time_ns, context);
+            !self.responses.parser.is_tunnel()
+        };
+        self.last_ns = time_ns;
+        is_http
+    }
+
+    /// The next bytes of a direction are missing.
+    pub(super) fn gap(
+        &mut self,
+        direction: Direction,
+        missing: u64,
+        reason: GapReason,
+        context: &mut Context<'_>,
+    ) {
+        self.reason = reason;
+        if direction == self.requests_travel {
+            self.request_gap(missing, context);
+        } else {
+            self.response_gap(missing, context);
+        }
+    }
+
+    /// No more bytes in a direction.
+    pub(super) fn end(&mut self, direction: Direction, time_ns: u64, context: &mut Context<'_>) {
+        if direction == self.requests_travel {
+            match self.requests.parser.on_end() {
+                Some(Message::Cut) => self.cut_request(None, context),
+                Some(_) | None => {}
+            }
+            return;
+        }
+        match self.responses.parser.on_end() {
+            Some(Message::End { .. }) => self.end_response(time_ns, context),
+            Some(Message::Cut) => self.cut_response(None, context),
+            Some(Message::Head(_) | Message::Body { .. }) | None => {}
+        }
+    }
+
+    /// The connection ended.
+    pub(super) fn finish(&mut self, time_ns: u64, context: &mut Context<'_>) {
+        self.end(Direction::Read, time_ns, context);
+        self.end(Direction::Write, time_ns, context);
+        self.turns.finish(context.out);
+    }
+
+    /// Responses since the last call whose request was not seen.
+    pub(super) fn take_unpaired(&mut self) -> u64 {
+        std::mem::take(&mut self.turns.unpaired)
+    }
+
+    fn read_requests(&mut self, time_ns: u64, context: &mut Context<'_>) {
+        while let Some(taken) = self.requests.next() {
+            match taken {
+                Taken::Message {
+                    message: Message::Head(head),
+                    raw,
+                    since_ns,
+                } => {
+                    self.request_head(head, raw, (since_ns, time_ns), context);
+                }
+                Taken::Message {
+                    message: Message::Body { piece, last },
+                    raw,
+                    ..
+                } => {
+                    if let Some(exchange) = self.turns.request_mut() {
+                        exchange.request.time_ns.1 = time_ns;
+                        exchange
+                            .request
+                            .body
+                            .add(raw.slice(piece.range()), context.limits.body_bytes);
+                    }
+                    if last {
+                        self.turns.close_request(context.out);
+                    }
+                }
+                Taken::Message {
+                    message: Message::End { .. },
+                    ..
+                } => {
+                    self.end_request(time_ns, context);
+                }
+                Taken::Message {
+                    message: Message::Cut,
+                    ..
+                } => self.cut_request(None, context),
+                Taken::Rejected(anomaly) => {
+                    self.anomalies += 1;
+                    if let Some(exchange) = self.turns.request_mut() {
+                        exchange.anomalies.push(anomaly);
+                    }
+                    self.reason = GapReason::Lost;
+                    self.request_gap(0, context);
+                }
+            }
+        }
+        if self.requests.parser.is_waiting() && self.requests.waiting_bytes() > context.limits.head_bytes {
+            self.requests.parser.tunnel();
+        }
+    }
+
+    fn request_head(
+        &mut self,
+        head: RequestHead,
+        raw: Bytes,
+        time_ns: (u64, u64),
+        context: &mut Context<'_>,
+    ) {
+        let answering = match head.method.of(&raw) {
+            b"HEAD" => Answering::Head,
+            b"CONNECT" => Answering::Connect,
+            _ => Answering::Other,
+        };
+        self.anomalies += head.anomalies.len() as u64;
+        let target = head.target;
+        let rest = head.rest;
+        let request = Request {
+            head: Head {
+                raw,
+                headers: head.headers,
+            },
+            method: head.method,
+            target,
+            version: head.version,
+            body: Body::default(),
+            time_ns,
+        };
+        let caller = caller::identify(
+            &request.head,
+            target.of(&request.head.raw),
+            context.key,
+            &mut self.memo,
+        );
+        let exchange = Exchange {
+            connection: Arc::clone(context.connection),
+            request,
+            outcome: Outcome::Unanswered,
+            caller,
+            anomalies: head.anomalies,
+        };
+        let quiet = time_ns.0.saturating_sub(self.last_ns) >= QUIET_NS && self.responses.parser.is_between();
+        self.turns.request(exchange, answering, quiet, context.out);
+        match rest {
+            Rest::Body => {}
+            Rest::Nothing | Rest::Tunnel => self.turns.close_request(context.out),
+            Rest::Cut => {
+                self.cut_request(None, context);
+                self.turns.request_hole(true);
+            }
+        }
+    }
+
+    fn end_request(&mut self, time_ns: u64, context: &mut Context<'_>) {
+        if let Some(exchange) = self.turns.request_mut() {
+            exchange.request.time_ns.1 = time_ns;
+        }
+        self.turns.close_request(context.out);
+    }
+
+    /// The request under way gets no further: for a hole, or because the connection ended.
+    fn cut_request(&mut self, hole: Option<GapReason>, context: &mut Context<'_>) {
+        if let Some(exchange) = self.turns.request_mut() {
+            cut(&mut exchange.request.body, hole);
+        }
+        self.turns.close_request(context.out);
+    }
+
+    fn request_gap(&mut self, missing: u64, context: &mut Context<'_>) {
+        let reason = self.reason;
+        let inside = self.turns.request_mut().is_some();
+        let (message, lost_place) = match self.requests.gap(missing) {
+            Resync::Exact(message) => (message, false),
+            Resync::Searching(message) => (message, true),
+        };
+        match message {
+            None if inside && !lost_place => {
+                if let Some(exchange) = self.turns.request_mut() {
+                    exchange.request.body.hole(missing, reason);
+                }
+            }
+            Some(Message::End { lost }) => {
+                if let Some(exchange) = self.turns.request_mut() {
+                    exchange.request.body.hole(lost, reason);
+                }
+                self.turns.close_request(context.out);
+            }
+            Some(Message::Cut) => self.cut_request(Some(reason), context),
+            Some(Message::Head(_) | Message::Body { .. }) | None => {}
+        }
+        if lost_place {
+            self.turns.request_hole(inside);
+        }
+    }
+
+    fn read_responses(&mut self, time_ns: u64, context: &mut Context<'_>) {
+        loop {
+            if self.responses.parser.is_between() {
+                self.responses.parser.answering(self.turns.next());
+            }
+            let Some(taken) = self.responses.next() else { break };
+            match taken {
+                Taken::Message {
+                    message: Message::Head(head),
+                    raw,
+                    since_ns,
+                } => {
+                    self.response_head(head, raw, (since_ns, time_ns), context);
+                }
+                Taken::Message {
+                    message: Message::Body { piece, last },
+                    raw,
+                    ..
+                } => {
+                    if let Some(response) = self.turns.response_mut() {
+                        response.time_ns.1 = time_ns;
+                        response
+                            .body
+                            .add(raw.slice(piece.range()), context.limits.body_bytes);
+                    }
+                    if last {
+                        self.turns.close_response(context.out);
+                    }
+                }
+                Taken::Message {
+                    message: Message::End { .. },
+                    ..
+                } => self.end_response(time_ns, context),
+                Taken::Message {
+                    message: Message::Cut,
+                    ..
+                } => self.cut_response(None, context),
+                Taken::Rejected(anomaly) => {
+                    self.anomalies += 1;
+                    if let Some(exchange) = self.turns.answered_mut() {
+                        exchange.anomalies.push(anomaly);
+                    }
+                    self.reason = GapReason::Lost;
+                    self.response_gap(0, context);
+                }
+            }
+        }
+    }
+
+    fn response_head(
+        &mut self,
+        head: ResponseHead,
+        raw: Bytes,
+        time_ns: (u64, u64),
+        context: &mut Context<'_>,
+    ) {
+        if head.is_interim() {
+            return;
+        }
+        self.anomalies += head.anomalies.len() as u64;
+        let rest = head.rest;
+        let response = Response {
+            head: Head {
+                raw,
+                headers: head.headers,
+            },
+            status: head.status,
+            body: Body::default(),
+            time_ns,
+        };
+        self.turns.response(response, context.out);
+        if !head.anomalies.is_empty()
+            && self.turns.response_mut().is_some()
+            && let Some(exchange) = self.turns.answered_mut()
+        {
+            exchange.anomalies.extend(head.anomalies);
+        }
+        match rest {
+            Rest::Body => {}
+            Rest::Nothing | Rest::Tunnel => self.turns.close_response(context.out),
+            Rest::Cut => {
+                self.cut_response(None, context);
+                self.turns.response_hole(true, context.out);
+            }
+        }
+        if rest == Rest::Tunnel || !self.turns.is_waiting() {
+            self.requests.parser.resolve(rest == Rest::Tunnel);
+            self.requests.retry();
+            self.read_requests(time_ns.1, context);
+        }
+    }
+
+    fn end_response(&mut self, time_ns: u64, context: &mut Context<'_>) {
+        if let Some(response) = self.turns.response_mut() {
+            response.time_ns.1 = time_ns;
+        }
+        self.turns.close_response(context.out);
+    }
+
+    fn cut_response(&mut self, hole: Option<GapReason>, context: &mut Context<'_>) {
+        if let Some(response) = self.turns.response_mut() {
+            cut(&mut response.body, hole);
+        }
+        self.turns.close_response(context.out);
+    }
+
+    fn response_gap(&mut self, missing: u64, context: &mut Context<'_>) {
+        let reason = self.reason;
+        let inside = !self.responses.parser.is_between();
+        let (message, lost_place) = match self.responses.gap(missing) {
+            Resync::Exact(message) => (message, false),
+            Resync::Searching(message) => (message, true),
+        };
+        match message {
+            None if !lost_place => {
+                if let Some(response) = self.turns.response_mut() {
+                    response.body.hole(missing, reason);
+                }
+            }
+            Some(Message::End { lost }) => {
+                if let Some(response) = self.turns.response_mut() {
+                    response.body.hole(lost, reason);
+                }
+                self.turns.close_response(context.out);
+            }
+            Some(Message::Cut) => self.cut_response(Some(reason), context),
+            Some(Message::Head(_) | Message::Body { .. }) | None => {}
+        }
+        if lost_place {
+            self.turns.response_hole(inside, context.out);
+        }
+    }
+}
+
+fn cut(body: &mut Body, hole: Option<GapReason>) {
+    match hole {
+        Some(reason) => body.hole(0, reason),
+        None => body.cut(),
+    }
+}

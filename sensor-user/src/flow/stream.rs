@@ -1,0 +1,233 @@
+//! Reassembly of one stream: the order of each direction's bytes, and the order of the two directions.
+//!
+//! Takes pieces named by direction and position. Gives them without overlap, with a gap where bytes are missing.
+//! Never looks at payload. Bounded by the number of held pieces, which the table keeps in check.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes};
+
+use super::bind::Binding;
+use super::{FlowEvent, Payload};
+use crate::capture::{Direction, GapReason, StreamKey};
+
+/// Bytes or known absence of bytes at a position.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) direction: Direction,
+    pub(super) position: u64,
+    pub(super) time_ns: u64,
+    pub(super) content: Content,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    Bytes(Payload),
+    Missing(u64, GapReason),
+}
+
+impl Piece {
+    fn len(&self) -> u64 {
+        match &self.content {
+            Content::Bytes(Payload(bytes)) => bytes.len() as u64,
+            Content::Missing(missing, _) => *missing,
+        }
+    }
+
+    /// Bytes this piece keeps in memory.
+    pub(super) fn weight(&self) -> usize {
+        match &self.content {
+            Content::Bytes(Payload(bytes)) => bytes.len(),
+            Content::Missing(..) => 0,
+        }
+    }
+
+    fn drop_front(&mut self, count: u64) {
+        self.position += count;
+        match &mut self.content {
+            Content::Bytes(Payload(bytes)) => {
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                bytes.advance(count.min(bytes.len()));
+            }
+            Content::Missing(missing, _) => *missing = missing.saturating_sub(count),
+        }
+    }
+}
+
+/// One stream's place in both directions.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) key: StreamKey,
+    pub(super) binding: Option<Binding>,
+    /// Next expected position of each direction; `None` until its first piece.
+    next: [Option<u64>; 2],
+    /// The first piece ever seen was at position 0, so a direction that starts later has lost its beginning.
+    from_start: bool,
+    /// Pieces that wait, of both directions in the order they came: while one direction waits for bytes, the other
+    /// waits with it, so that an answer never overtakes the question it answers.
+    held: VecDeque<Piece>,
+}
+
+/// What became of a piece.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Tally {
+    /// Bytes that had been delivered or declared missing before.
+    pub(super) late: u64,
+    /// Bytes declared missing.
+    pub(super) missing: u64,
+    /// Bytes of payload that entered (positive) or left the held pieces.
+    pub(super) held: isize,
+}
+
+type Sink<'a> = &'a mut dyn FnMut(FlowEvent);
+
+impl Stream {
+    pub(super) fn new(key: StreamKey) -> Self {
+        Self {
+            key,
+            binding: None,
+            next: [None; 2],
+            from_start: false,
+            held: VecDeque::new(),
+        }
+    }
+
+    /// Takes the next piece in the order of the ring.
+    pub(super) fn push(&mut self, piece: Piece, sink: Sink<'_>, tally: &mut Tally) {
+        if self.next == [None; 2] {
+            self.from_start = piece.position == 0;
+        }
+        if self.held.is_empty() && piece.position <= self.expected(&piece) {
+            return self.deliver(piece, sink, tally);
+        }
+        tally.held += piece.weight().cast_signed();
+        self.held.push_back(piece);
+        self.drain(sink, tally);
+    }
+
+    /// Pieces that wait for an earlier one.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// When the piece that waits longest came.
+    pub(super) fn held_since(&self) -> Option<u64> {
+        self.held.front().map(|piece| piece.time_ns)
+    }
+
+    /// Gives up waiting for what the first held piece waits for.
+    pub(super) fn declare_lost(&mut self, sink: Sink<'_>, tally: &mut Tally) {
+        let Some(front) = self.held.front() else { return };
+        let (direction, time_ns) = (front.direction, front.time_ns);
+        let expected = self.expected(front);
+        let waiting = self.held.iter().filter(|piece| piece.direction == direction);
+        let Some(resume) = waiting.map(|piece| piece.position).min() else {
+            return;
+        };
+        if resume > expected {
+            let missing = Piece {
+                direction,
+                position: expected,
+                time_ns,
+                content: Content::Missing(resume - expected, GapReason::Lost),
+            };
+            self.deliver(missing, sink, tally);
+        }
+        self.drain(sink, tally);
+    }
+
+    /// Delivers every held piece, declaring lost what is missing in between.
+    pub(super) fn flush(&mut self, sink: Sink<'_>, tally: &mut Tally) {
+        while !self.held.is_empty() {
+            self.declare_lost(sink, tally);
+        }
+    }
+
+    /// Delivers held pieces in the order they came, as far as nothing is missing before them.
+    fn drain(&mut self, sink: Sink<'_>, tally: &mut Tally) {
+        while let Some(front) = self.held.front() {
+            let ready = if front.position <= self.expected(front) {
+                Some(0)
+            } else {
+                let direction = front.direction;
+                self.held
+                    .iter()
+                    .position(|piece| piece.direction == direction && piece.position <= self.expected(piece))
+            };
+            let Some(piece) = ready.and_then(|index| self.held.remove(index)) else {
+                return;
+            };
+            tally.held -= piece.weight().cast_signed();
+            self.deliver(piece, sink, tally);
+        }
+    }
+
+    /// Position at which `piece` would follow what its direction has delivered.
+    fn expected(&self, piece: &Piece) -> u64 {
+        let start = if self.from_start { 0 } else { piece.position };
+        self.place(piece.direction).unwrap_or(start)
+    }
+
+    fn place(&self, direction: Direction) -> Option<u64> {
+        let [read, write] = self.next;
+        match direction {
+            Direction::Read => read,
+            Direction::Write => write,
+        }
+    }
+
+    /// Hands on what of `piece` is new. Its position is at or before the expected one.
+    fn deliver(&mut self, mut piece: Piece, sink: Sink<'_>, tally: &mut Tally) {
+        let expected = self.expected(&piece);
+        debug_assert!(piece.position <= expected);
+        let known = (expected - piece.position).min(piece.len());
+        if known > 0 {
+            // A gap that was declared already is no late byte.
+            tally.late += known.min(piece.weight() as u64);
+            piece.drop_front(known);
+        }
+        let end = expected + piece.len();
+        let [read, write] = &mut self.next;
+        match piece.direction {
+            Direction::Read => *read = Some(end),
+            Direction::Write => *write = Some(end),
+        }
+        if piece.len() == 0 {
+            return;
+        }
+        sink(self.event(piece, tally));
+    }
+
+    fn event(&self, piece: Piece, tally: &mut Tally) -> FlowEvent {
+        let Piece {
+            direction,
+            time_ns,
+            content,
+            ..
+        } = piece;
+        match content {
+            Content::Bytes(bytes) => FlowEvent::Chunk {
+                stream: self.key,
+                direction,
+                time_ns,
+                bytes,
+            },
+            Content::Missing(missing, reason) => {
+                tally.missing += missing;
+                FlowEvent::Gap {
+                    stream: self.key,
+                    direction,
+                    time_ns,
+                    missing,
+                    reason,
+                }
+            }
+        }
+    }
+}
+
+impl From<Bytes> for Content {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(Payload(bytes))
+    }
+}

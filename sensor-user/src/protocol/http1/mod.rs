@@ -1,0 +1,404 @@
+//! HTTP/1.0 and HTTP/1.1 (RFC 9112), requests and responses.
+//!
+//! Takes the bytes of one direction. Gives heads with spans of their parts, pieces of bodies without transfer
+//! coding, and ends. Never guesses at framing: what RFC 9112 leaves open is decided in `framing.rs`, once, and marked
+//! by an [`Anomaly`]. Bounded by [`Limits`], [`MAX_HEADERS`] and [`CHUNK_LINE`].
+
+mod body;
+mod framing;
+mod head;
+pub(crate) mod start;
+
+use std::num::NonZeroUsize;
+
+use smallvec::SmallVec;
+
+use super::{Anomaly, Resync, Span, Step, StreamParser};
+use body::Place;
+use head::Kind;
+pub use head::{Answering, Requests, Responses};
+use start::Start;
+
+/// Header fields of one message. Common servers stop at 100 (Apache httpd's `LimitRequestFields`, Tomcat); beyond
+/// that a message is an attack or a mistake.
+pub const MAX_HEADERS: usize = 128;
+
+/// Bytes of a chunk-size line with its extensions; Go's net/http allows as many.
+pub const CHUNK_LINE: usize = 4096;
+
+/// Bounds of a parser.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of one head, and of one trailer section. Below 4 GiB, so that spans can name them.
+    pub head_bytes: usize,
+}
+
+/// Header fields in order: name and value, trimmed.
+pub type Headers = SmallVec<[(Span, Span); 16]>;
+
+/// Anomalies of one head.
+pub type Anomalies = SmallVec<[Anomaly; 2]>;
+
+/// What a parser gives.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Message<H> {
+    /// A message begins; the step consumed its head, and spans point into it.
+    Head(H),
+    /// A part of the body.
+    Body {
+        /// Where, in what the step consumed.
+        piece: Span,
+        /// The message ends here.
+        last: bool,
+    },
+    /// The message ends.
+    End {
+        /// Bytes of its body that fell into the hole that ended it.
+        lost: u64,
+    },
+    /// The message goes on, but where it ends is lost.
+    Cut,
+}
+
+/// What follows a head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rest {
+    /// Nothing: the message is complete.
+    Nothing,
+    /// A body.
+    Body,
+    /// A body whose end cannot be known: it is skipped and counts as cut.
+    Cut,
+    /// No HTTP any more in this direction: the protocol was upgraded, or a tunnel begins.
+    Tunnel,
+}
+
+/// Front of a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestHead {
+    /// Method.
+    pub method: Span,
+    /// Target as sent.
+    pub target: Span,
+    /// HTTP version: 10 or 11.
+    pub version: u8,
+    /// Fields.
+    pub headers: Headers,
+    /// What follows.
+    pub rest: Rest,
+    /// It asks for an upgrade or a tunnel: once it is complete the parser waits for the answer, see
+    /// [`Parser::resolve`].
+    pub asks_for_tunnel: bool,
+    /// Departures from the protocol.
+    pub anomalies: Anomalies,
+}
+
+/// Front of a response.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResponseHead {
+    /// Status code.
+    pub status: u16,
+    /// HTTP version: 10 or 11.
+    pub version: u8,
+    /// Fields.
+    pub headers: Headers,
+    /// What follows.
+    pub rest: Rest,
+    /// Departures from the protocol.
+    pub anomalies: Anomalies,
+}
+
+impl ResponseHead {
+    /// Whether the final response is still to come (RFC 9110, 15.2). 101 is final: HTTP ends with it.
+    pub const fn is_interim(&self) -> bool {
+        self.status < 200 && self.status != 101
+    }
+}
+
+/// Parser of the client's direction.
+pub type RequestParser = Parser<Requests>;
+/// Parser of the server's direction.
+pub type ResponseParser = Parser<Responses>;
+
+/// One direction of an HTTP/1 connection.
+#[derive(Debug)]
+pub struct Parser<K> {
+    kind: K,
+    limits: Limits,
+    state: State,
+    /// Bytes at the front of the input known not to hold the end of the head.
+    scanned: usize,
+    /// When the message under way ends, wait for [`Parser::resolve`].
+    wait_after: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// A message begins here.
+    Start,
+    /// Inside a body.
+    Body(Place),
+    /// The place is lost: look for a message.
+    Search,
+    /// A request asked for a tunnel and the answer is not known.
+    Waiting,
+    /// No HTTP any more.
+    Tunnel,
+}
+
+impl<K: Kind> Parser<K> {
+    /// A parser at the start of a message.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            kind: K::default(),
+            limits,
+            state: State::Start,
+            scanned: 0,
+            wait_after: false,
+        }
+    }
+
+    /// A parser somewhere in the middle, which begins by looking for a message.
+    pub fn searching(limits: Limits) -> Self {
+        Self {
+            state: State::Search,
+            ..Self::new(limits)
+        }
+    }
+
+    /// Whether the place is lost and no message was found yet.
+    pub fn is_searching(&self) -> bool {
+        self.state == State::Search
+    }
+
+    /// Whether a message may begin here.
+    pub fn is_between(&self) -> bool {
+        matches!(self.state, State::Start | State::Search)
+    }
+
+    /// Whether everything to come is no HTTP.
+    pub fn is_tunnel(&self) -> bool {
+        self.state == State::Tunnel
+    }
+
+    /// Everything to come is no HTTP.
+    pub fn tunnel(&mut self) {
+        self.state = State::Tunnel;
+    }
+
+    fn head(&mut self, input: &[u8]) -> Step<Message<K::Head>> {
+        // RFC 9112, 2.2: empty lines before a message are ignored.
+        let blank = input
+            .iter()
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+            .count();
+        if let Some(consumed) = NonZeroUsize::new(blank) {
+            return Step::Advance {
+                consumed,
+                message: None,
+            };
+        }
+        if !K::may_begin(input) {
+            return Step::Reject(Anomaly::MalformedHead);
+        }
+        // A head that came in pieces is parsed once, when its end is in sight.
+        if self.scanned > 0 && head::end(input, self.scanned, self.limits.head_bytes).is_none() {
+            return self.unfinished_head(input.len());
+        }
+        let parsed = self.kind.parse(input);
+        match parsed {
+            Ok(Some((len, head, next))) => self.accept(len, head, next),
+            // Judged only with the whole head in sight, so that splits do not matter.
+            Ok(None) | Err(_) if head::end(input, 0, self.limits.head_bytes).is_none() => {
+                self.unfinished_head(input.len())
+            }
+            Ok(None) => Step::Reject(Anomaly::MalformedHead),
+            Err(anomaly) => Step::Reject(anomaly),
+        }
+    }
+
+    fn accept(&mut self, len: NonZeroUsize, head: K::Head, next: head::Next) -> Step<Message<K::Head>> {
+        if len.get() > self.limits.head_bytes {
+            return Step::Reject(Anomaly::HeadTooLong);
+        }
+        self.scanned = 0;
+        self.wait_after = next.wait_after;
+        match next.rest {
+            head::After::Nothing => self.end_message(),
+            head::After::Body(place) => self.state = State::Body(place),
+            head::After::Unknowable => self.state = State::Search,
+            head::After::Tunnel => self.state = State::Tunnel,
+        }
+        Step::Advance {
+            consumed: len,
+            message: Some(Message::Head(head)),
+        }
+    }
+
+    fn unfinished_head(&mut self, len: usize) -> Step<Message<K::Head>> {
+        if len >= self.limits.head_bytes {
+            return Step::Reject(Anomaly::HeadTooLong);
+        }
+        self.scanned = len;
+        need(len)
+    }
+
+    fn end_message(&mut self) {
+        let waits = std::mem::take(&mut self.wait_after);
+        self.state = if waits { State::Waiting } else { State::Start };
+    }
+
+    fn search(&mut self, input: &[u8]) -> Step<Message<K::Head>> {
+        match K::starts(input) {
+            Start::Yes => {
+                self.state = State::Start;
+                return self.head(input);
+            }
+            Start::NeedMore(at_least) => return Step::NeedMore { at_least },
+            Start::No => {}
+        }
+        let candidate = memchr::memchr_iter(b'\n', input)
+            .map(|newline| newline + 1)
+            .find(|next| {
+                input
+                    .get(*next..)
+                    .is_some_and(|line| !line.is_empty() && K::starts(line) != Start::No)
+            });
+        skip(candidate.unwrap_or(input.len()))
+    }
+
+    fn body(&mut self, place: Place, input: &[u8]) -> Step<Message<K::Head>> {
+        if self.kind.doubts_body() {
+            match K::starts(input) {
+                Start::Yes => {
+                    self.kind.trust_body();
+                    self.state = State::Start;
+                    return self.head(input);
+                }
+                Start::NeedMore(at_least) => return Step::NeedMore { at_least },
+                Start::No => self.kind.trust_body(),
+            }
+        }
+        match body::step(place, input, self.limits.head_bytes) {
+            Ok(body::Progress {
+                consumed,
+                place,
+                piece,
+            }) => {
+                let last = place.is_none();
+                match place {
+                    Some(place) => self.state = State::Body(place),
+                    None => self.end_message(),
+                }
+                let message = match piece {
+                    Some(piece) => Some(Message::Body { piece, last }),
+                    None => last.then_some(Message::End { lost: 0 }),
+                };
+                Step::Advance { consumed, message }
+            }
+            Err(body::Stop::NeedMore) => need(input.len()),
+            Err(body::Stop::Broken(anomaly)) => Step::Reject(anomaly),
+        }
+    }
+}
+
+impl RequestParser {
+    /// A request asked for an upgrade or a tunnel, and this is the answer. Without one the parser asks for more
+    /// bytes for ever, and the caller decides how many it keeps.
+    pub fn resolve(&mut self, tunnel: bool) {
+        self.wait_after = false;
+        if tunnel {
+            self.state = State::Tunnel;
+        } else if self.state == State::Waiting {
+            self.state = State::Start;
+        }
+    }
+
+    /// Whether the parser waits for [`Self::resolve`].
+    pub fn is_waiting(&self) -> bool {
+        self.state == State::Waiting
+    }
+}
+
+impl ResponseParser {
+    /// Says which request the next response answers, as far as it is known. To be called before each head.
+    pub fn answering(&mut self, request: Answering) {
+        self.kind.answering(request);
+    }
+}
+
+impl<K: Kind> StreamParser for Parser<K> {
+    type Message = Message<K::Head>;
+
+    fn step(&mut self, input: &[u8]) -> Step<Self::Message> {
+        if input.is_empty() {
+            return need(0);
+        }
+        match self.state {
+            State::Start => self.head(input),
+            State::Body(place) => self.body(place, input),
+            State::Search => self.search(input),
+            State::Waiting => need(input.len()),
+            State::Tunnel => skip(input.len()),
+        }
+    }
+
+    fn on_gap(&mut self, missing: u64) -> Resync<Self::Message> {
+        self.scanned = 0;
+        self.kind.trust_body();
+        let place = match self.state {
+            State::Start | State::Search => {
+                self.state = State::Search;
+                return Resync::Searching(None);
+            }
+            State::Waiting | State::Tunnel => return Resync::Exact(None),
+            State::Body(place) => place,
+        };
+        match body::skip(place, missing) {
+            body::Skip::Inside(place) => {
+                self.state = State::Body(place);
+                Resync::Exact(None)
+            }
+            body::Skip::ToEnd => {
+                self.end_message();
+                Resync::Exact(Some(Message::End { lost: missing }))
+            }
+            body::Skip::PastEnd { lost } => {
+                self.state = State::Search;
+                Resync::Searching(Some(Message::End { lost }))
+            }
+            body::Skip::Lost => {
+                self.state = State::Search;
+                Resync::Searching(Some(Message::Cut))
+            }
+        }
+    }
+
+    fn on_end(&mut self) -> Option<Self::Message> {
+        let state = std::mem::replace(&mut self.state, State::Search);
+        match state {
+            State::Body(Place::UntilClose) => Some(Message::End { lost: 0 }),
+            State::Body(_) => Some(Message::Cut),
+            State::Start | State::Search | State::Waiting | State::Tunnel => None,
+        }
+    }
+}
+
+fn need<M>(have: usize) -> Step<M> {
+    Step::NeedMore {
+        at_least: NonZeroUsize::MIN.saturating_add(have),
+    }
+}
+
+fn skip<M>(count: usize) -> Step<M> {
+    NonZeroUsize::new(count).map_or_else(
+        || need(0),
+        |consumed| Step::Advance {
+            consumed,
+            message: None,
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests;
