@@ -36,9 +36,16 @@ mod kernel {
             return Ok(path);
         }
         let root = variable("CARGO_MANIFEST_DIR")?;
-        let root = Path::new(&root).parent().ok_or("the crate has no parent directory")?;
+        let root = Path::new(&root)
+            .parent()
+            .ok_or("the crate has no parent directory")?;
         let ebpf = root.join("sensor-ebpf");
-        for part in ["sensor-ebpf/src", "sensor-ebpf/Cargo.toml", "sensor-ebpf/Cargo.lock", "sensor-common/src"] {
+        for part in [
+            "sensor-ebpf/src",
+            "sensor-ebpf/Cargo.toml",
+            "sensor-ebpf/Cargo.lock",
+            "sensor-common/src",
+        ] {
             println!("cargo::rerun-if-changed={}", root.join(part).display());
         }
         let toolchain = ebpf_build::find()?;

@@ -120,26 +120,26 @@ fn dispatch(command: Command) -> Result<(), Stop> {
                 .capture(run.capture)
                 .settings(&run.settings)
                 .load(duration.as_ref().err());
-            Ok(app::run(start_log(config?)?, duration.ok().flatten())?)
+            Ok(app::run(&start_log(config?)?, duration.ok().flatten())?)
         }
         Command::Doctor(doctor) => {
             let config = Flags::default()
                 .whom(doctor.whom)
                 .settings(&doctor.settings)
                 .load(None)?;
-            Ok(app::doctor(start_log(config)?, doctor.json)?)
+            Ok(app::doctor(&start_log(config)?, doctor.json)?)
         }
         Command::Replay(replay) => {
             let flags = Flags::default().what(replay.what).outputs(replay.outputs);
             let config = flags.settings(&replay.settings).load(None)?;
-            Ok(app::replay(start_log(config)?, &replay.file)?)
+            Ok(app::replay(&start_log(config)?, &replay.file)?)
         }
         Command::Record(record) => {
             let duration = stop_after(record.capture.duration.as_deref());
             let flags = Flags::default().whom(record.whom).capture(record.capture);
             let config = flags.settings(&record.settings).load(duration.as_ref().err());
             Ok(app::record(
-                start_log(config?)?,
+                &start_log(config?)?,
                 &record.file,
                 duration.ok().flatten(),
             )?)

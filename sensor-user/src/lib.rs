@@ -18,7 +18,6 @@ pub mod flow;
 pub mod inventory;
 pub mod protocol;
 
-pub mod app;
 pub mod pipeline;
 
 pub mod app;

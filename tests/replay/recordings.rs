@@ -349,6 +349,7 @@ impl Talk {
             origin,
             stream,
             reason: CloseReason::Socket,
+            ends: None,
         });
         self.records
     }

@@ -4,17 +4,15 @@
 //! Never waits without a deadline, kills what it did not start, or leaves loopback. Bounded by [`wait::DEADLINE`].
 
 pub mod clients;
+pub mod corpus;
 pub mod guard;
 pub mod held;
 pub mod payload;
 pub mod private;
 pub mod programs;
+pub mod receiver;
 pub mod servers;
 pub mod wait;
 
 pub use guard::Guard;
 pub use private::PrivateTls;
-//! What whole-sensor tests share.
-
-pub mod receiver;
-pub mod corpus;

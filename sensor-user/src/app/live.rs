@@ -17,7 +17,7 @@ use crate::capture::discover::process;
 use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
 use crate::capture::load::CounterReader;
 use crate::capture::{ProcessEvent, ProcessKey, Record, pcapng};
-use crate::config::{AttachBackend, Config};
+use crate::config::{AttachBackend, Config, Interval};
 use crate::export::{ClockOffset, Event, Snapshot};
 use crate::pipeline::{Judge, Observed, Settings, Shard};
 use crate::telemetry::{Accounts, KernelCounters};
@@ -37,7 +37,7 @@ const MAX_SHARDS: usize = 4;
 const MAX_NAMED: usize = 65_536;
 
 /// Watches until it is asked to stop, `duration` is over or the output is closed.
-pub fn run(config: &Config, duration: Option<Duration>) -> Result<(), Error> {
+pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let accounts = Accounts::default();
     let settings = settings(config, &accounts.sensor, installation_key(config)?);
     let mut outputs = outputs::start(config, &accounts, clock_offset())?;
@@ -46,7 +46,7 @@ pub fn run(config: &Config, duration: Option<Duration>) -> Result<(), Error> {
     let (counters, stop) = (source.counter_reader(), Arc::new(AtomicBool::new(false)));
     let threads = start_threads(config, &settings, source, &stop)?;
     let asked = signals(&outputs.runtime)?;
-    let end = duration.map(|duration| monotonic_ns().saturating_add(nanoseconds(duration)));
+    let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
     let snapshot = || {
         refresh(&accounts.kernel, &counters);
         Event::Accounts(Box::new(Snapshot::take(&accounts, monotonic_ns())))
@@ -81,7 +81,7 @@ pub fn run(config: &Config, duration: Option<Duration>) -> Result<(), Error> {
 }
 
 /// Writes what is captured, in plaintext, to a new file.
-pub fn record(config: &Config, path: &Path, duration: Option<Duration>) -> Result<(), Error> {
+pub fn record(config: &Config, path: &Path, duration: Option<Interval>) -> Result<(), Error> {
     let accounts = Accounts::default();
     let clock = clock_offset();
     let mut writer = pcapng::create(path, clock.unix_ns(0))?;
@@ -91,9 +91,12 @@ pub fn record(config: &Config, path: &Path, duration: Option<Duration>) -> Resul
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(|source| Error::Start { what: "the runtime for signals", source })?;
+        .map_err(|source| Error::Start {
+            what: "the runtime for signals",
+            source,
+        })?;
     let asked = signals(&runtime)?;
-    let end = duration.map(|duration| monotonic_ns().saturating_add(nanoseconds(duration)));
+    let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
     let mut records = Vec::new();
     let mut names = Names::default();
     while !over(end) && !asked.load(Ordering::Relaxed) {
@@ -141,10 +144,30 @@ pub(super) fn options(config: &Config) -> Options {
 fn announce(config: &Config, source: &KernelSource) {
     let watch = &config.watch;
     let mut whom: Vec<String> = Vec::new();
-    whom.extend(watch.pid.iter().map(|pid| format!("pid {pid} and its descendants")));
-    whom.extend(watch.comm.iter().map(|comm| format!("command {}", comm.escape_debug())));
-    whom.extend(watch.exe.iter().map(|exe| format!("executable {}", process::printable(exe))));
-    whom.extend(watch.cgroup.iter().map(|cgroup| format!("cgroup {}", process::printable(cgroup))));
+    whom.extend(
+        watch
+            .pid
+            .iter()
+            .map(|pid| format!("pid {pid} and its descendants")),
+    );
+    whom.extend(
+        watch
+            .comm
+            .iter()
+            .map(|comm| format!("command {}", comm.escape_debug())),
+    );
+    whom.extend(
+        watch
+            .exe
+            .iter()
+            .map(|exe| format!("executable {}", process::printable(exe))),
+    );
+    whom.extend(
+        watch
+            .cgroup
+            .iter()
+            .map(|cgroup| format!("cgroup {}", process::printable(cgroup))),
+    );
     let whom = if whom.is_empty() {
         "every process on this host but itself (one allow-all policy entry; choose with --pid, --comm, --exe or \
          --cgroup)"
@@ -152,7 +175,11 @@ fn announce(config: &Config, source: &KernelSource) {
     } else {
         whom.join(", ")
     };
-    eprintln!("api-sensor: watching {whom}; {} probes by {}; Ctrl-C stops", source.probes(), source.backend());
+    eprintln!(
+        "api-sensor: watching {whom}; {} probes by {}; Ctrl-C stops",
+        source.probes(),
+        source.backend()
+    );
     for failure in source.take_failures() {
         eprintln!("api-sensor: cannot probe {failure}");
     }
@@ -198,7 +225,11 @@ fn start_threads(
         .name("ring".to_owned())
         .spawn(move || run_ring(source, &inboxes, &stop))
         .map_err(start("the ring thread"))?;
-    Ok(Threads { ring, shards, observed })
+    Ok(Threads {
+        ring,
+        shards,
+        observed,
+    })
 }
 
 fn shard_count(config: &Config) -> usize {
@@ -263,7 +294,10 @@ fn run_shard(mut shard: Shard, inbox: &Receiver<Vec<Record>>, judge: &SyncSender
 /// A flag that SIGINT and SIGTERM raise.
 fn signals(runtime: &tokio::runtime::Runtime) -> Result<Arc<AtomicBool>, Error> {
     use tokio::signal::unix::{SignalKind, signal};
-    let refused = |source: io::Error| Error::Start { what: "signal handling", source };
+    let refused = |source: io::Error| Error::Start {
+        what: "signal handling",
+        source,
+    };
     let asked = Arc::new(AtomicBool::new(false));
     let context = runtime.enter();
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
@@ -327,6 +361,9 @@ impl Names {
             return None;
         }
         let found = process::read(Path::new("/proc"), origin.process.pid).ok()?;
-        Some(Record::Exec(ProcessEvent { origin, comm: found.comm }))
+        Some(Record::Exec(ProcessEvent {
+            origin,
+            comm: found.comm,
+        }))
     }
 }

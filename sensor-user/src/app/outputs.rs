@@ -6,12 +6,12 @@ use tokio::runtime::Runtime;
 
 use super::Error;
 use crate::config::{Config, Format, Listen};
+use crate::export::ClockOffset;
 use crate::export::json::JsonLines;
 use crate::export::otlp::Otlp;
 use crate::export::prometheus::Prometheus;
 use crate::export::sink::{Filter, Sink};
 use crate::export::text::{Style, Text, View};
-use crate::export::ClockOffset;
 use crate::telemetry::Accounts;
 
 /// Worker threads of the runtime: it carries exports and a metrics page, never data.
@@ -29,11 +29,20 @@ pub(super) fn start(config: &Config, accounts: &Accounts, clock: ClockOffset) ->
         .worker_threads(RUNTIME_THREADS)
         .enable_all()
         .build()
-        .map_err(|source| Error::Start { what: "the runtime for outputs", source })?;
-    let filter = Filter { ports: config.watch.port.clone(), paths: config.watch.path.clone() };
+        .map_err(|source| Error::Start {
+            what: "the runtime for outputs",
+            source,
+        })?;
+    let filter = Filter {
+        ports: config.watch.port.clone(),
+        paths: config.watch.path.clone(),
+    };
     let mut sink = Sink::new(filter, std::sync::Arc::clone(&accounts.sensor));
     let queue = config.limits.queue as usize;
-    let thread = |source| Error::Start { what: "an output's thread", source };
+    let thread = |source| Error::Start {
+        what: "an output's thread",
+        source,
+    };
     let stdout = || BufWriter::new(io::stdout());
     match config.output.format {
         Format::Text => sink.add(Text::new(stdout(), View::new(Style::of_stdout(), clock)), queue),
@@ -49,7 +58,10 @@ pub(super) fn start(config: &Config, accounts: &Accounts, clock: ClockOffset) ->
         let prometheus = Prometheus::new(accounts.clone());
         prometheus
             .serve(address, runtime.handle())
-            .map_err(|source| Error::Listen { address: address.to_string(), source })?;
+            .map_err(|source| Error::Listen {
+                address: address.to_string(),
+                source,
+            })?;
         sink.add(prometheus, queue).map_err(thread)?;
     }
     Ok(Outputs { sink, runtime })

@@ -36,7 +36,9 @@ pub fn replay(config: &Config, path: &Path) -> Result<(), Error> {
         }
     };
     pipeline.finish(&mut |event| outputs.sink.send_waiting(event));
-    outputs.sink.send_waiting(Event::Accounts(Box::new(Snapshot::take(&accounts, last_ns))));
+    outputs
+        .sink
+        .send_waiting(Event::Accounts(Box::new(Snapshot::take(&accounts, last_ns))));
     outputs.sink.finish();
     Ok(ended?)
 }

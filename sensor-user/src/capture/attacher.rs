@@ -128,7 +128,11 @@ pub(crate) fn filter_of(options: &Options) -> Filter {
         pids: options.pids.clone(),
         comms: options.comms.clone(),
         exes: options.exes.clone(),
-        cgroups: options.cgroups.iter().filter_map(|path| cgroup_name(path)).collect(),
+        cgroups: options
+            .cgroups
+            .iter()
+            .filter_map(|path| cgroup_name(path))
+            .collect(),
     }
 }
 

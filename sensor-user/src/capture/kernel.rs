@@ -84,6 +84,14 @@ pub enum KernelError {
 }
 
 impl KernelError {
+    /// Whether a filter or library that was asked for is at fault.
+    pub const fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Library(_) | Self::Load(LoadError::Filter { .. } | LoadError::Cgroup { .. })
+        )
+    }
+
     /// Whether more privileges would help.
     pub fn is_privilege(&self) -> bool {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);

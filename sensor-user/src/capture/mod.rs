@@ -11,18 +11,18 @@ pub(crate) mod attacher;
 pub mod btf;
 pub mod coverage;
 pub mod decode;
-pub mod encode;
 pub mod discover;
+pub mod encode;
 #[cfg(feature = "kernel")]
 pub mod kernel;
 #[cfg(feature = "kernel")]
 pub mod load;
+pub mod pcapng;
 #[cfg(feature = "kernel")]
 mod ring;
+pub mod source;
 #[cfg(feature = "kernel")]
 pub mod tracefs;
-pub mod pcapng;
-pub mod source;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -9,9 +9,9 @@ mod conversations;
 mod half;
 mod http1;
 pub mod secret;
-mod turns;
 #[cfg(test)]
 pub(crate) mod test_support;
+mod turns;
 
 use std::sync::Arc;
 

@@ -5,10 +5,10 @@
 //! Bounded by the `Limits` handed in; each limit hit is an [`Anomaly`].
 
 pub mod chars;
-pub mod form;
-pub mod json;
 pub mod detect;
+pub mod form;
 pub mod http1;
+pub mod json;
 
 use std::num::NonZeroUsize;
 
