@@ -87,7 +87,9 @@ fn check(observed: &Observed, port: u16, transport: Transport) {
     assert_eq!(connection.role, Role::Server, "{what}");
     assert_eq!(connection.tls, transport == Transport::Tls, "{what}");
     assert!(!connection.ambiguous, "{what}");
-    assert_eq!(connection.comm.to_string(), "nginx", "{what}");
+    // The name of a process that ran before the sensor is not known to the kernel object.
+    let comm = connection.comm.to_string();
+    assert!(comm.is_empty() || comm == "nginx", "{what}");
     match transport {
         Transport::Tls => assert!(
             matches!(

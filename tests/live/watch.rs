@@ -131,8 +131,9 @@ impl Watch {
                 .collect::<Vec<_>>();
             assert!(
                 !deadline.is_over(),
-                "waited in vain for {what}; {} exchanges, the last: {closest:#?}",
-                self.observed.len()
+                "waited in vain for {what}; {} exchanges, the last: {closest:#?}; bytes: {:#?}",
+                self.observed.len(),
+                self.tally
             );
             self.look();
         }

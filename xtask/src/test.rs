@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -31,7 +32,12 @@ struct Tally {
 }
 
 /// Runs everything; fails when a test failed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long the tests took is told at the end"
+)]
 pub(crate) fn test(arguments: &Arguments) -> Result<()> {
+    let started = Instant::now();
     setup::toolchain()?;
     let mut tally = Tally::default();
     for (what, reason) in setup::test_programs() {
@@ -54,6 +60,7 @@ pub(crate) fn test(arguments: &Arguments) -> Result<()> {
         }
         tally.run(cargo)?;
     }
+    println!("\ntests took {} s", started.elapsed().as_secs());
     tally.report();
     if tally.failed > 0 {
         bail!("{} failed", tally.failed);
@@ -137,7 +144,6 @@ impl Tally {
     }
 
     fn report(&self) {
-        println!();
         for (what, times) in &self.skipped {
             let times = if *times > 1 {
                 format!(" ({times} times)")
