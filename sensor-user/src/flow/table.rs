@@ -83,6 +83,11 @@ impl FlowTable {
         }
     }
 
+    /// Whether no stream is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty() && self.processes.is_empty() && self.carriers.is_empty()
+    }
+
     /// Takes one record.
     pub fn push(&mut self, record: Record, sink: Sink<'_>) {
         let now_ns = record.origin().time_ns;
