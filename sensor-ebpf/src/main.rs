@@ -20,11 +20,11 @@ mod policy;
 mod sock;
 mod stream;
 
-use aya_ebpf::macros::{tracepoint, uprobe, uretprobe};
-use aya_ebpf::programs::{ProbeContext, RetProbeContext, TracePointContext};
+use aya_ebpf::macros::{raw_tracepoint, tracepoint, uprobe, uretprobe};
+use aya_ebpf::programs::{ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext};
 
 use copy::Looping;
-use hooks::socket::Flow;
+use hooks::socket::Shape;
 use hooks::{lifecycle, socket, tls_call};
 
 /// bpf_probe_read_user and the ring buffer helpers are GPL-only.
@@ -65,53 +65,38 @@ pub fn tls_return_site_loop(ctx: ProbeContext) -> u32 {
     0
 }
 
-macro_rules! socket_enter {
-    ($($(#[$doc:meta])* $name:ident => $flow:expr, $flags:literal;)+) => {$(
-        $(#[$doc])*
+macro_rules! socket_exits {
+    ($($name:ident, $name_loop:ident => $direction:literal, $shape:expr, $flags:literal;)+) => {$(
         #[tracepoint]
         pub fn $name(ctx: TracePointContext) -> u32 {
-            socket::enter::<$flags>(&ctx, $flow);
+            socket::moved::<$flags>(&ctx, $direction, $shape, Looping::Bounded);
+            0
+        }
+
+        #[tracepoint]
+        pub fn $name_loop(ctx: TracePointContext) -> u32 {
+            socket::moved::<$flags>(&ctx, $direction, $shape, Looping::Helper);
             0
         }
     )+};
 }
 
-// kernel: tracepoint/syscalls/sys_enter_*; user space attaches one program to each system call of its shape
-socket_enter! {
-    read_enter => Flow::READ_BUFFER, 0;
-    write_enter => Flow::WRITE_BUFFER, 0;
-    readv_enter => Flow::READ_VECTOR, 0;
-    writev_enter => Flow::WRITE_VECTOR, 0;
-    recvfrom_enter => Flow::READ_BUFFER, 3;
-    sendto_enter => Flow::WRITE_BUFFER, 3;
-    recvmsg_enter => Flow::READ_MESSAGE, 2;
-    sendmsg_enter => Flow::WRITE_MESSAGE, 2;
-}
-
-// kernel: tracepoint/syscalls/sys_exit_* of the eight above
-#[tracepoint]
-pub fn socket_exit(ctx: TracePointContext) -> u32 {
-    socket::leave(&ctx, Looping::Bounded);
-    0
-}
-
-#[tracepoint]
-pub fn socket_exit_loop(ctx: TracePointContext) -> u32 {
-    socket::leave(&ctx, Looping::Helper);
-    0
+// kernel: tracepoint/syscalls/sys_exit_{read,write,readv,writev,recvfrom,sendto,recvmsg,sendmsg}
+socket_exits! {
+    read_exit, read_exit_loop => 0, Shape::Buffer, 0;
+    write_exit, write_exit_loop => 1, Shape::Buffer, 0;
+    readv_exit, readv_exit_loop => 0, Shape::Vector, 0;
+    writev_exit, writev_exit_loop => 1, Shape::Vector, 0;
+    recvfrom_exit, recvfrom_exit_loop => 0, Shape::Buffer, 3;
+    sendto_exit, sendto_exit_loop => 1, Shape::Buffer, 3;
+    recvmsg_exit, recvmsg_exit_loop => 0, Shape::Message, 2;
+    sendmsg_exit, sendmsg_exit_loop => 1, Shape::Message, 2;
 }
 
 // kernel: tracepoint/syscalls/sys_exit_accept, sys_exit_accept4
 #[tracepoint]
 pub fn accept_exit(ctx: TracePointContext) -> u32 {
     socket::accepted(&ctx);
-    0
-}
-
-// kernel: tracepoint/syscalls/sys_enter_connect
-#[tracepoint]
-pub fn connect_enter(ctx: TracePointContext) -> u32 {
-    socket::connecting(&ctx);
     0
 }
 
@@ -122,37 +107,37 @@ pub fn connect_exit(ctx: TracePointContext) -> u32 {
     0
 }
 
-// kernel: tracepoint/syscalls/sys_enter_close
+// kernel: tracepoint/syscalls/sys_enter_close: at the exit the descriptor is gone
 #[tracepoint]
-pub fn close_enter(ctx: TracePointContext) -> u32 {
-    socket::closing(&ctx);
+pub fn close_enter(_ctx: TracePointContext) -> u32 {
+    socket::closing();
     0
 }
 
-// kernel: tracepoint/syscalls/sys_enter_mmap
+// kernel: tracepoint/syscalls/sys_exit_mmap
 #[tracepoint]
-pub fn mmap_enter(ctx: TracePointContext) -> u32 {
-    lifecycle::mapping(&ctx);
+pub fn mmap_exit(_ctx: TracePointContext) -> u32 {
+    lifecycle::mapped();
     0
 }
 
-// kernel: tracepoint/sched/sched_process_exec
-#[tracepoint]
-pub fn process_exec(_ctx: TracePointContext) -> u32 {
+// kernel: sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
+#[raw_tracepoint]
+pub fn process_exec(_ctx: RawTracePointContext) -> i32 {
     lifecycle::exec();
     0
 }
 
-// kernel: tracepoint/sched/sched_process_fork
-#[tracepoint]
-pub fn process_fork(ctx: TracePointContext) -> u32 {
+// kernel: sched_process_fork(struct task_struct *parent, struct task_struct *child)
+#[raw_tracepoint]
+pub fn process_fork(ctx: RawTracePointContext) -> i32 {
     lifecycle::fork(&ctx);
     0
 }
 
-// kernel: tracepoint/sched/sched_process_exit
-#[tracepoint]
-pub fn process_exit(_ctx: TracePointContext) -> u32 {
+// kernel: sched_process_exit(struct task_struct *p, ...)
+#[raw_tracepoint]
+pub fn process_exit(_ctx: RawTracePointContext) -> i32 {
     lifecycle::exit();
     0
 }

@@ -6,7 +6,6 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use sensor_common::counter::Counter;
 use sensor_common::policy::{CgroupFilter, ExeKey, MAX_CGROUP_FILTERS};
 
-use crate::hooks::socket::SocketCall;
 use crate::hooks::tls_call::TlsCall;
 use crate::stream::{StreamKey, StreamState};
 
@@ -34,9 +33,6 @@ pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::A
 /// The outermost TLS call of each thread.
 #[map]
 pub static TLS_CALLS: HashMap<u64, TlsCall> = HashMap::with_max_entries(16_384, 0);
-/// The socket call of each thread.
-#[map]
-pub static SOCKET_CALLS: HashMap<u64, SocketCall> = HashMap::with_max_entries(16_384, 0);
 /// Positions and verdicts of streams.
 #[map]
 pub static STREAMS: LruHashMap<StreamKey, StreamState> = LruHashMap::with_max_entries(32_768, 0);
@@ -52,12 +48,16 @@ macro_rules! globals {
 // Offsets come from the running kernel's BTF and tracefs; u32::MAX would be refused by user space at load, so the
 // defaults never run.
 globals! {
-    /// First argument in a `sys_enter_*` record.
-    SYS_ENTER_ARGS: u32 = 16;
     /// Result in a `sys_exit_*` record.
     SYS_EXIT_RET: u32 = 16;
-    /// Child in a `sched_process_fork` record.
-    FORK_CHILD: u32 = 44;
+    /// Whether the kernel has `bpf_task_pt_regs` (Linux 5.15).
+    HAS_TASK_REGS: u32 = 0;
+    /// task_struct.stack
+    TASK_STACK: u32 = 0;
+    /// task_struct.pid
+    TASK_PID: u32 = 0;
+    /// task_struct.tgid
+    TASK_TGID: u32 = 0;
     /// task_struct.files
     TASK_FILES: u32 = 0;
     /// task_struct.group_leader

@@ -29,8 +29,9 @@ impl Found {
     }
 }
 
+/// Reads a member of a kernel structure.
 #[inline(always)]
-fn read<T: Copy + Default>(base: u64, offset: u32) -> Option<T> {
+pub fn read<T: Copy + Default>(base: u64, offset: u32) -> Option<T> {
     let mut value = T::default();
     let status = unsafe {
         bpf_probe_read_kernel(

@@ -1,12 +1,13 @@
 //! Processes that come and go, and files they map as code.
 
+use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::programs::TracePointContext;
+use aya_ebpf::programs::RawTracePointContext;
 use sensor_common::record::{KIND_EXEC, KIND_EXIT, KIND_MAP};
 
-use super::socket::argument;
-use crate::maps::{FORK_CHILD, SOCKET_CALLS, TLS_CALLS};
-use crate::{emit, policy};
+use super::syscall::argument;
+use crate::maps::{TASK_PID, TASK_TGID, TLS_CALLS};
+use crate::{emit, policy, sock};
 
 const PROT_EXEC: u64 = 4;
 
@@ -20,12 +21,15 @@ pub fn exec() {
     }
 }
 
-/// A thread or process was made, in the context of its maker.
+/// A thread or process was made, in the context of its maker: `sched_process_fork(parent, child)`. Only the first
+/// thread of a process counts.
 #[inline(always)]
-pub fn fork(ctx: &TracePointContext) {
+pub fn fork(ctx: &RawTracePointContext) {
     let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
-    if let Ok(child) = unsafe { ctx.read_at::<u32>(FORK_CHILD.load() as usize) } {
-        policy::on_fork(parent, child);
+    let child = unsafe { ctx.as_ptr().cast::<u64>().add(1).read_volatile() };
+    let Some(tgid) = sock::read::<u32>(child, TASK_TGID.load()) else { return };
+    if sock::read::<u32>(child, TASK_PID.load()) == Some(tgid) {
+        policy::on_fork(parent, tgid);
     }
 }
 
@@ -34,23 +38,24 @@ pub fn fork(ctx: &TracePointContext) {
 pub fn exit() {
     let pid_tgid = bpf_get_current_pid_tgid();
     let (tgid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
-    if policy::watched().is_some() {
-        let _ = TLS_CALLS.remove(pid_tgid);
-        let _ = SOCKET_CALLS.remove(pid_tgid);
-        if tgid == tid {
-            emit::process(pid_tgid, KIND_EXIT);
-        }
-    }
-    policy::forget(tid);
-}
-
-/// A file is being mapped as code. The mapping is there a moment later; user space looks more than once.
-#[inline(always)]
-pub fn mapping(ctx: &TracePointContext) {
-    if argument::<2>(ctx) & PROT_EXEC == 0 || (argument::<4>(ctx) as i32) < 0 {
+    if policy::watched().is_none() {
         return;
     }
-    if policy::watched().is_some() {
+    let _ = TLS_CALLS.remove(pid_tgid);
+    if tgid == tid {
+        emit::process(pid_tgid, KIND_EXIT);
+        policy::forget(tgid);
+    }
+}
+
+/// A file was mapped as code.
+#[inline(always)]
+pub fn mapped() {
+    if policy::watched().is_none() {
+        return;
+    }
+    let (Some(protection), Some(fd)) = (argument::<2>(), argument::<4>()) else { return };
+    if protection & PROT_EXEC != 0 && fd as i32 >= 0 {
         emit::process(bpf_get_current_pid_tgid(), KIND_MAP);
     }
 }

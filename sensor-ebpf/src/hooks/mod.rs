@@ -3,4 +3,5 @@
 pub mod lifecycle;
 pub mod socket;
 pub mod sniff;
+pub mod syscall;
 pub mod tls_call;

@@ -2,180 +2,103 @@
 //!
 //! Bytes are taken at the exit of the call, with the real count. A socket that carries TLS is never copied.
 
-use aya_ebpf::EbpfContext;
 use aya_ebpf::programs::TracePointContext;
 use sensor_common::counter::Counter;
 use sensor_common::record::{KIND_OPEN, close, role, source};
 
 use super::sniff::{self, Front};
+use super::syscall::{argument, result};
 use super::tls_call;
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
-use crate::maps::{SOCKET_CALLS, SYS_ENTER_ARGS, SYS_EXIT_RET};
 use crate::policy::{self, Watched};
 use crate::sock;
 use crate::stream::{self, StreamKey, StreamState, VERDICT_API, VERDICT_TLS, VERDICT_UNKNOWN};
 
-/// Shape of a system call.
-#[derive(Clone, Copy)]
-pub struct Flow {
-    /// 0 read, 1 write.
-    direction: u32,
-    /// Where the bytes are: see the constants below.
-    shape: u32,
-}
-
-const SHAPE_BUFFER: u32 = 0;
-const SHAPE_VECTOR: u32 = 1;
-const SHAPE_MESSAGE: u32 = 2;
-const SHAPE_CONNECT: u32 = 3;
-
-impl Flow {
-    pub const READ_BUFFER: Self = Self { direction: 0, shape: SHAPE_BUFFER };
-    pub const WRITE_BUFFER: Self = Self { direction: 1, shape: SHAPE_BUFFER };
-    pub const READ_VECTOR: Self = Self { direction: 0, shape: SHAPE_VECTOR };
-    pub const WRITE_VECTOR: Self = Self { direction: 1, shape: SHAPE_VECTOR };
-    pub const READ_MESSAGE: Self = Self { direction: 0, shape: SHAPE_MESSAGE };
-    pub const WRITE_MESSAGE: Self = Self { direction: 1, shape: SHAPE_MESSAGE };
+/// Where a system call has its bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Arguments 1 and 2 are a buffer and its length.
+    Buffer,
+    /// Arguments 1 and 2 are an `iovec` array and its length.
+    Vector,
+    /// Argument 1 is a `struct msghdr`.
+    Message,
 }
 
 /// MSG_OOB, MSG_PEEK, MSG_TRUNC and MSG_ERRQUEUE: bytes that are not the next of the stream, or come again.
 const NOT_THE_STREAM: u64 = 0x1 | 0x2 | 0x20 | 0x2000;
 
-/// A call that has not returned.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct SocketCall {
-    memory: u64,
-    elements: u64,
-    fd: i32,
-    direction: u32,
-    shape: u32,
-    reserved: u32,
-}
-
-/// Argument of a system call. On every kernel seen the first is at 16; then a direct load does, else a helper call.
-/// The load is volatile, at a constant offset: the verifier refuses a context pointer that was added to ("dereference
-/// of modified ctx ptr"), which is what two of these loads merged into one compile to. Only arguments that the call
-/// has may be read: the kernel refuses to attach a program that reads beyond the record.
+/// Exit of a call that moves bytes, read (0) or written (1). `FLAGS` is the argument that holds `MSG_` flags, 0 for
+/// none.
 #[inline(always)]
-pub fn argument<const NUMBER: usize>(ctx: &TracePointContext) -> u64 {
-    if SYS_ENTER_ARGS.load() == 16 {
-        return unsafe { ctx.as_ptr().cast::<u64>().add(2 + NUMBER).read_volatile() };
-    }
-    unsafe { ctx.read_at(SYS_ENTER_ARGS.load() as usize + 8 * NUMBER) }.unwrap_or(0)
-}
-
-#[inline(always)]
-pub fn result(ctx: &TracePointContext) -> i64 {
-    if SYS_EXIT_RET.load() == 16 {
-        return unsafe { ctx.as_ptr().cast::<i64>().add(2).read_volatile() };
-    }
-    unsafe { ctx.read_at(SYS_EXIT_RET.load() as usize) }.unwrap_or(-1)
-}
-
-/// Entry of a call that moves bytes. `FLAGS` is the argument that holds `MSG_` flags, 0 for none.
-#[inline(always)]
-pub fn enter<const FLAGS: usize>(ctx: &TracePointContext, flow: Flow) {
+pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shape: Shape, looping: Looping) {
     let Some(watched) = policy::watched() else { return };
-    let (fd, memory, elements) = (argument::<0>(ctx), argument::<1>(ctx), argument::<2>(ctx));
-    if tls_call::nested_socket_call(watched, fd as i32) {
-        return;
-    }
-    let flags = match FLAGS {
-        2 => elements,
-        3 => argument::<3>(ctx),
-        _ => 0,
-    };
-    if flags & NOT_THE_STREAM == 0 {
-        remember(watched, fd as i32, flow.direction, flow.shape, memory, elements);
-    }
-}
-
-#[inline(always)]
-fn remember(watched: Watched, fd: i32, direction: u32, shape: u32, memory: u64, elements: u64) {
-    let call = SocketCall { memory, elements, fd, direction, shape, reserved: 0 };
-    if SOCKET_CALLS.insert(watched.pid_tgid, call, 0).is_err() {
-        emit::count(Counter::NoCallSlot, 1);
-    }
-}
-
-#[inline(always)]
-fn recall(watched: Watched) -> Option<SocketCall> {
-    let call = SOCKET_CALLS.get_ptr(watched.pid_tgid).map(|call| unsafe { *call })?;
-    let _ = SOCKET_CALLS.remove(watched.pid_tgid);
-    Some(call)
-}
-
-/// Exit of a call that moves bytes.
-#[inline(always)]
-pub fn leave(ctx: &TracePointContext, looping: Looping) {
-    let Some(watched) = policy::watched() else { return };
-    let Some(call) = recall(watched) else { return };
     let moved = result(ctx);
-    if moved <= 0 || call.shape == SHAPE_CONNECT {
+    let Some(fd) = argument::<0>() else { return };
+    let fd = fd as i32;
+    // A call that failed or was interrupted still tells which socket a TLS stream drives.
+    if tls_call::nested_socket_call(watched, fd) || moved <= 0 {
         return;
     }
     let moved = moved as u64;
-    let Some(found) = sock::find(call.fd) else { return };
+    let Some(found) = sock::find(fd) else { return };
     if !found.is_inet() {
+        return;
+    }
+    if FLAGS != 0 && argument::<FLAGS>().unwrap_or(0) & NOT_THE_STREAM != 0 {
         return;
     }
     let key = StreamKey::socket(watched.tgid(), found.inode);
     let Some(state) = stream::state(&key) else { return };
     emit::count(Counter::SocketCalls, 1);
-    let Some(memory) = memory_of(&call, moved) else { return };
-    if !judge(state, memory, moved) {
-        return;
-    }
+    let Some(memory) = memory_of(shape, moved) else { return };
+    let Some(starts) = judge(state, memory, moved) else { return };
     emit::count(Counter::SocketBytes, moved);
     let mut subject = Subject::new(watched, &key, state);
     subject.socket = found.inode;
-    let starts = state.reserved != 0;
-    copy::transfer(&mut subject, state, call.direction as usize, memory, moved, starts, looping);
+    copy::transfer(&mut subject, state, direction, memory, moved, starts, looping);
 }
 
 /// Where the bytes are. A `struct msghdr` names its vector at 16 and the count at 24 (UAPI of 64-bit Linux).
 #[inline(always)]
-fn memory_of(call: &SocketCall, moved: u64) -> Option<Memory> {
-    if call.shape == SHAPE_BUFFER {
-        return Some(Memory { base: call.memory, left: moved, iov: 0, iov_left: 0 });
-    }
-    let (iov, count) = if call.shape == SHAPE_MESSAGE {
-        let [iov, count] = copy::user::<[u64; 2]>(call.memory + 16)?;
-        (iov, count)
-    } else {
-        (call.memory, call.elements)
-    };
-    Some(Memory { base: 0, left: 0, iov, iov_left: count })
+fn memory_of(shape: Shape, moved: u64) -> Option<Memory> {
+    let (memory, elements) = (argument::<1>()?, argument::<2>()?);
+    Some(match shape {
+        Shape::Buffer => Memory { base: memory, left: moved, iov: 0, iov_left: 0 },
+        Shape::Vector => Memory { base: 0, left: 0, iov: memory, iov_left: elements },
+        Shape::Message => {
+            let [iov, iov_left] = copy::user::<[u64; 2]>(memory + 16)?;
+            Memory { base: 0, left: 0, iov, iov_left }
+        }
+    })
 }
 
-/// Whether the bytes are of a plaintext API; learns the socket's verdict on the way. Leaves in `state.reserved`
-/// whether a message begins here.
+/// Whether the bytes are of a plaintext API, and if so whether a message begins with them. Learns the socket's verdict
+/// on the way.
 #[inline(always)]
-fn judge(state: &mut StreamState, memory: Memory, moved: u64) -> bool {
-    state.reserved = 0;
+fn judge(state: &mut StreamState, memory: Memory, moved: u64) -> Option<bool> {
     if state.verdict == VERDICT_TLS {
         emit::count(Counter::SocketTlsBytes, moved);
-        return false;
+        return None;
     }
     let (first, available) = first_bytes(memory, moved);
     match sniff::front(first, available) {
         Front::Tls => {
             state.verdict = VERDICT_TLS;
             emit::count(Counter::SocketTlsBytes, moved);
-            return false;
+            None
         }
         Front::Api => {
             state.verdict = VERDICT_API;
-            state.reserved = 1;
+            Some(true)
         }
-        Front::Unknown => {}
+        Front::Unknown if state.verdict == VERDICT_UNKNOWN => {
+            emit::count(Counter::SocketUnknownBytes, moved);
+            None
+        }
+        Front::Unknown => Some(false),
     }
-    if state.verdict == VERDICT_UNKNOWN {
-        emit::count(Counter::SocketUnknownBytes, moved);
-    }
-    state.verdict == VERDICT_API
 }
 
 /// The first eight bytes of a call, and how many of them there are.
@@ -214,22 +137,16 @@ pub fn accepted(ctx: &TracePointContext) {
     }
 }
 
-/// `connect` begins: the descriptor is known only here.
-#[inline(always)]
-pub fn connecting(ctx: &TracePointContext) {
-    let Some(watched) = policy::watched() else { return };
-    remember(watched, argument::<0>(ctx) as i32, 0, SHAPE_CONNECT, 0, 0);
-}
-
 /// `connect` returned: done, or (EINPROGRESS) under way with the addresses already set.
 #[inline(always)]
 pub fn connected(ctx: &TracePointContext) {
     const EINPROGRESS: i64 = 115;
     let Some(watched) = policy::watched() else { return };
-    let Some(call) = recall(watched) else { return };
     let status = result(ctx);
-    if call.shape == SHAPE_CONNECT && (status == 0 || status == -EINPROGRESS) {
-        open(watched, call.fd, role::CLIENT);
+    if status == 0 || status == -EINPROGRESS {
+        if let Some(fd) = argument::<0>() {
+            open(watched, fd as i32, role::CLIENT);
+        }
     }
 }
 
@@ -249,9 +166,9 @@ fn open(watched: Watched, fd: i32, role: u16) {
 
 /// A socket is being closed: its stream, and the TLS stream that drives it, end here.
 #[inline(always)]
-pub fn closing(ctx: &TracePointContext) {
+pub fn closing() {
     let Some(watched) = policy::watched() else { return };
-    let Some(found) = sock::find(argument::<0>(ctx) as i32) else { return };
+    let Some(found) = argument::<0>().and_then(|fd| sock::find(fd as i32)) else { return };
     let key = StreamKey::socket(watched.tgid(), found.inode);
     let Some(state) = stream::known(&key) else { return };
     let subject = Subject::new(watched, &key, state);

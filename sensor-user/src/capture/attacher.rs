@@ -301,7 +301,7 @@ fn points(target: &Target) -> Vec<Point> {
                 hook,
                 offset: point.file_offset(site),
                 cookie,
-            })
+            });
         };
         match &point.sites.ret {
             // Without its return an entry tells nothing, and would leave its slot behind.

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
-use aya::programs::TracePoint;
+use aya::programs::{ProgramError, ProgramType, RawTracePoint, TracePoint};
 use aya::{Ebpf, EbpfLoader, Pod, include_bytes_aligned};
+use aya_obj::generated::bpf_func_id;
 use sensor_common::counter::Counter;
 use sensor_common::policy::{
     ALLOW, CgroupFilter, DENY, EVERYONE, ExeKey, KEEP_OVER_EXEC, MAX_CGROUP_FILTERS,
@@ -45,7 +46,7 @@ pub enum LoadError {
     Map(&'static str, #[source] Box<aya::maps::MapError>),
     /// A program was refused.
     #[error("the kernel refused program {0}")]
-    Program(String, #[source] Box<aya::programs::ProgramError>),
+    Program(String, #[source] Box<ProgramError>),
     /// A filter names something that is not there.
     #[error("cannot watch {what} {}", path.display())]
     Filter {
@@ -68,7 +69,10 @@ pub enum LoadError {
 }
 
 /// Kernel offsets by the name of the global that takes them: structure, member.
-const OFFSETS: [(&str, &str, &str); 23] = [
+const OFFSETS: [(&str, &str, &str); 26] = [
+    ("TASK_STACK", "task_struct", "stack"),
+    ("TASK_PID", "task_struct", "pid"),
+    ("TASK_TGID", "task_struct", "tgid"),
     ("TASK_FILES", "task_struct", "files"),
     ("TASK_GROUP_LEADER", "task_struct", "group_leader"),
     ("TASK_START", "task_struct", "start_boottime"),
@@ -94,29 +98,32 @@ const OFFSETS: [(&str, &str, &str); 23] = [
     ("SK_V6_RCV_SADDR", "sock_common", "skc_v6_rcv_saddr"),
 ];
 
-/// System calls by the program of their entry; all share the program of their exit.
-const SOCKET_CALLS: [(&str, &str); 8] = [
-    ("read_enter", "read"),
-    ("write_enter", "write"),
-    ("readv_enter", "readv"),
-    ("writev_enter", "writev"),
-    ("recvfrom_enter", "recvfrom"),
-    ("sendto_enter", "sendto"),
-    ("recvmsg_enter", "recvmsg"),
-    ("sendmsg_enter", "sendmsg"),
+/// System calls that move bytes: tracepoint, program with a bounded loop, program with `bpf_loop`.
+const SOCKET_CALLS: [(&str, &str, &str); 8] = [
+    ("sys_exit_read", "read_exit", "read_exit_loop"),
+    ("sys_exit_write", "write_exit", "write_exit_loop"),
+    ("sys_exit_readv", "readv_exit", "readv_exit_loop"),
+    ("sys_exit_writev", "writev_exit", "writev_exit_loop"),
+    ("sys_exit_recvfrom", "recvfrom_exit", "recvfrom_exit_loop"),
+    ("sys_exit_sendto", "sendto_exit", "sendto_exit_loop"),
+    ("sys_exit_recvmsg", "recvmsg_exit", "recvmsg_exit_loop"),
+    ("sys_exit_sendmsg", "sendmsg_exit", "sendmsg_exit_loop"),
 ];
 
-/// Other tracepoints: program, category, name.
-const TRACEPOINTS: [(&str, &str, &str); 9] = [
-    ("process_exec", "sched", "sched_process_exec"),
-    ("process_fork", "sched", "sched_process_fork"),
-    ("process_exit", "sched", "sched_process_exit"),
-    ("accept_exit", "syscalls", "sys_exit_accept"),
-    ("accept_exit", "syscalls", "sys_exit_accept4"),
-    ("connect_exit", "syscalls", "sys_exit_connect"),
-    ("connect_enter", "syscalls", "sys_enter_connect"),
-    ("close_enter", "syscalls", "sys_enter_close"),
-    ("mmap_enter", "syscalls", "sys_enter_mmap"),
+/// Other system calls: tracepoint, program.
+const OTHER_CALLS: [(&str, &str); 5] = [
+    ("sys_exit_accept", "accept_exit"),
+    ("sys_exit_accept4", "accept_exit"),
+    ("sys_exit_connect", "connect_exit"),
+    ("sys_enter_close", "close_enter"),
+    ("sys_exit_mmap", "mmap_exit"),
+];
+
+/// Life of processes: raw tracepoint, program. Raw, because closing an ordinary one takes 40 ms.
+const LIFE: [(&str, &str); 3] = [
+    ("sched_process_exec", "process_exec"),
+    ("sched_process_fork", "process_fork"),
+    ("sched_process_exit", "process_exit"),
 ];
 
 #[repr(transparent)]
@@ -170,26 +177,16 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .iter()
         .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
         .collect::<Result<_, BtfError>>()?;
-    let traces = [
-        (
-            "SYS_ENTER_ARGS",
-            tracefs::field_offset(&tracefs, "syscalls/sys_enter_read", "fd")?,
-        ),
-        (
-            "SYS_EXIT_RET",
-            tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?,
-        ),
-        (
-            "FORK_CHILD",
-            tracefs::field_offset(&tracefs, "sched/sched_process_fork", "child_pid")?,
-        ),
-    ];
+    let result = tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?;
+    let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
     let wake = u64::from(options.ring_bytes / 4).min(256 << 10);
     let mut loader = EbpfLoader::new();
-    for (name, offset) in offsets.iter().chain(&traces) {
+    for (name, offset) in &offsets {
         loader.override_global(name, offset, true);
     }
     loader
+        .override_global("SYS_EXIT_RET", &result, true)
+        .override_global("HAS_TASK_REGS", &has_regs, true)
         .override_global("MESSAGE_LIMIT", &options.message_limit, true)
         .override_global("CALL_LIMIT", &options.call_limit, true)
         .override_global("WAKE_BYTES", &wake, true)
@@ -214,11 +211,11 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
 
 /// Whether the kernel has `bpf_loop` (Linux 5.17), by asking it.
 pub fn has_bpf_loop() -> bool {
-    aya::sys::is_helper_supported(
-        aya::programs::ProgramType::KProbe,
-        aya_obj::generated::bpf_func_id::BPF_FUNC_loop,
-    )
-    .unwrap_or(false)
+    has_helper(bpf_func_id::BPF_FUNC_loop)
+}
+
+fn has_helper(helper: bpf_func_id) -> bool {
+    aya::sys::is_helper_supported(ProgramType::TracePoint, helper).unwrap_or(false)
 }
 
 fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LoadError>
@@ -290,18 +287,16 @@ impl Loaded {
 
     /// Loads and attaches every tracepoint program.
     pub fn attach_tracepoints(&self) -> Result<(), LoadError> {
-        let exit = if self.has_loop {
-            "socket_exit_loop"
-        } else {
-            "socket_exit"
-        };
         let mut object = self.object();
-        for (program, call) in SOCKET_CALLS {
-            attach(&mut object, exit, "syscalls", &format!("sys_exit_{call}"))?;
-            attach(&mut object, program, "syscalls", &format!("sys_enter_{call}"))?;
+        for (tracepoint, bounded, by_helper) in SOCKET_CALLS {
+            let program = if self.has_loop { by_helper } else { bounded };
+            attach_call(&mut object, program, tracepoint)?;
         }
-        for (program, category, name) in TRACEPOINTS {
-            attach(&mut object, program, category, name)?;
+        for (tracepoint, program) in OTHER_CALLS {
+            attach_call(&mut object, program, tracepoint)?;
+        }
+        for (tracepoint, program) in LIFE {
+            attach_life(&mut object, program, tracepoint)?;
         }
         Ok(())
     }
@@ -440,17 +435,27 @@ fn cgroup_filter(path: &Path) -> io::Result<Option<CgroupFilter>> {
     }))
 }
 
-fn attach(object: &mut Ebpf, program: &str, category: &str, name: &str) -> Result<(), LoadError> {
-    let refused = |error| LoadError::Program(format!("{program} at {category}:{name}"), Box::new(error));
-    let tracepoint: &mut TracePoint = object
+fn attach_call(object: &mut Ebpf, program: &str, tracepoint: &str) -> Result<(), LoadError> {
+    let refused = |error| LoadError::Program(format!("{program} at {tracepoint}"), Box::new(error));
+    let found = object
         .program_mut(program)
-        .and_then(|program| program.try_into().ok())
-        .ok_or(aya::programs::ProgramError::NotLoaded)
+        .ok_or(ProgramError::NotLoaded)
         .map_err(refused)?;
-    match tracepoint.load() {
-        Ok(()) | Err(aya::programs::ProgramError::AlreadyLoaded) => {}
+    let loaded: &mut TracePoint = found.try_into().map_err(refused)?;
+    match loaded.load() {
+        Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
         Err(error) => return Err(refused(error)),
     }
-    tracepoint.attach(category, name).map_err(refused)?;
-    Ok(())
+    loaded.attach("syscalls", tracepoint).map(drop).map_err(refused)
+}
+
+fn attach_life(object: &mut Ebpf, program: &str, tracepoint: &str) -> Result<(), LoadError> {
+    let refused = |error| LoadError::Program(format!("{program} at {tracepoint}"), Box::new(error));
+    let found = object
+        .program_mut(program)
+        .ok_or(ProgramError::NotLoaded)
+        .map_err(refused)?;
+    let loaded: &mut RawTracePoint = found.try_into().map_err(refused)?;
+    loaded.load().map_err(refused)?;
+    loaded.attach(tracepoint).map(drop).map_err(refused)
 }

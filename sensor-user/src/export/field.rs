@@ -125,6 +125,7 @@ pub fn of_finding(finding: &Finding) -> Fields<'_> {
     fields.push(("api_sensor.evidence", Value::Text(words.evidence.into())));
     fields.push(("api_sensor.remedy", Value::Text(words.remedy.into())));
     fields.push(("api_sensor.partial", Value::Flag(words.partial)));
+    fields.push(("api_sensor.repeats", Value::Count(finding.repeats)));
     fields
 }
 

@@ -258,7 +258,7 @@ fn an_end_that_overtakes_payload_waits_for_it() {
     bench.push(close(1, CloseReason::Free, 10));
     bench.push(data(1, Direction::Read, 1, b"b", 9));
     bench.tick(60);
-    bench.push(data(1, Direction::Read, 2, b"c", 61));
+    bench.push(data(1, Direction::Read, 0, b"c", 61));
     assert_eq!(bench.take(), ["Read a", "Read b", "closed 1 Free", "Read c"]);
 }
 
