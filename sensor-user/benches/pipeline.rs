@@ -3,12 +3,12 @@
 //! `cargo bench -p sensor-user --bench pipeline` runs criterion. With `-- --summary` it runs pipeline and floor by
 //! turns, prints a table of medians and, as its last line, one JSON object.
 
-#![expect(missing_docs, reason = "a benchmark")]
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a benchmark stops on a mistake and prints its result"
 )]
+#![expect(clippy::cast_precision_loss, reason = "counts of a benchmark are small")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 mod workload;

@@ -18,7 +18,7 @@ use sensor_user::telemetry::Counters;
 use serde::de::IgnoredAny;
 
 /// Connections that take turns, so that each record finds another stream than the last.
-const CONNECTIONS: u64 = 32;
+const CONNECTIONS: u32 = 32;
 
 /// A message on the wire: its head and its JSON body, which may be empty.
 struct Message {
@@ -28,19 +28,19 @@ struct Message {
 }
 
 /// Calls as the kernel object would record them.
-pub struct Workload {
+pub(crate) struct Workload {
     records: Vec<Vec<u8>>,
     messages: Vec<Message>,
     /// Calls in it.
-    pub exchanges: usize,
+    pub(crate) exchanges: usize,
     /// Bytes on the wire.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Workload {
     /// So many calls whose JSON body has about so many bytes: by turns a GET that is answered with it and a POST that
     /// sends it.
-    pub fn new(exchanges: usize, body_bytes: usize) -> Self {
+    pub(crate) fn new(exchanges: usize, body_bytes: usize) -> Self {
         let mut workload = Self {
             records: Vec::new(),
             messages: Vec::new(),
@@ -49,8 +49,8 @@ impl Workload {
         };
         let mut positions = vec![[0_u64; 2]; CONNECTIONS as usize];
         for number in 0..exchanges {
-            let connection = number as u64 % CONNECTIONS;
-            let call = if number / CONNECTIONS as usize % 2 == 0 {
+            let connection = number % CONNECTIONS as usize;
+            let call = if (number / CONNECTIONS as usize).is_multiple_of(2) {
                 get
             } else {
                 post
@@ -62,7 +62,7 @@ impl Workload {
                 } else {
                     Direction::Write
                 };
-                let position = &mut positions[connection as usize][usize::from(!message.is_request)];
+                let position = &mut positions[connection][usize::from(!message.is_request)];
                 for piece in wire.chunks(CHUNK_BYTES) {
                     workload.record(number, connection, direction, *position, piece);
                     *position += piece.len() as u64;
@@ -74,7 +74,14 @@ impl Workload {
         workload
     }
 
-    fn record(&mut self, number: usize, connection: u64, direction: Direction, position: u64, piece: &[u8]) {
+    fn record(
+        &mut self,
+        number: usize,
+        connection: usize,
+        direction: Direction,
+        position: u64,
+        piece: &[u8],
+    ) {
         let process = ProcessKey {
             pid: 4242,
             start_ns: 77_000_000,
@@ -89,7 +96,7 @@ impl Workload {
             stream: StreamKey {
                 process,
                 source: Source::Tls,
-                id: 0x7f00_0000_0000 + connection * 0x1b40,
+                id: 0x7f00_0000_0000 + connection as u64 * 0x1b40,
                 generation: 0,
             },
             direction,
@@ -103,7 +110,7 @@ impl Workload {
     }
 
     /// A pipeline to measure, built before the clock starts.
-    pub fn pipeline() -> Pipeline {
+    pub(crate) fn pipeline() -> Pipeline {
         Pipeline::new(&Settings {
             flow: sensor_user::flow::Limits::default(),
             exchange: sensor_user::exchange::Limits::default(),
@@ -115,7 +122,7 @@ impl Workload {
     }
 
     /// Everything the sensor does in user space, from ring bytes to events. Returns the exchanges told.
-    pub fn run_pipeline(&self, pipeline: &mut Pipeline) -> usize {
+    pub(crate) fn run_pipeline(&self, pipeline: &mut Pipeline) -> usize {
         let (mut arena, mut told) = (Arena::new(), 0);
         let mut sink = |event: Event| told += usize::from(matches!(black_box(event), Event::Exchange(_)));
         for raw in &self.records {
@@ -126,7 +133,7 @@ impl Workload {
     }
 
     /// The floor: both heads by `httparse`, and one pass over each JSON body that builds nothing.
-    pub fn run_floor(&self) -> usize {
+    pub(crate) fn run_floor(&self) -> usize {
         for message in &self.messages {
             let mut fields = [httparse::EMPTY_HEADER; 32];
             if message.is_request {
@@ -146,7 +153,7 @@ impl Workload {
     }
 }
 
-fn get(number: usize, connection: u64, body_bytes: usize) -> [Message; 2] {
+fn get(number: usize, connection: usize, body_bytes: usize) -> [Message; 2] {
     let head = format!(
         "GET /api/v2/customers/{}/orders?page={}&per_page=50&sort=created_at HTTP/1.1\r\n{}\r\n",
         1000 + number,
@@ -168,7 +175,7 @@ fn get(number: usize, connection: u64, body_bytes: usize) -> [Message; 2] {
     ]
 }
 
-fn post(number: usize, connection: u64, body_bytes: usize) -> [Message; 2] {
+fn post(number: usize, connection: usize, body_bytes: usize) -> [Message; 2] {
     let body = json(number, body_bytes);
     let head = format!(
         "POST /api/v2/customers/{}/orders HTTP/1.1\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -194,7 +201,7 @@ fn post(number: usize, connection: u64, body_bytes: usize) -> [Message; 2] {
     ]
 }
 
-fn request_fields(connection: u64) -> String {
+fn request_fields(connection: usize) -> String {
     format!(
         "Host: api.shop.example\r\nUser-Agent: shop-frontend/5.12.0\r\nAccept: application/json\r\n\
          Accept-Encoding: gzip, deflate, br\r\nAuthorization: Bearer tok_{connection:04}aGVsbG8td29ybGQtdGhpcy1pcy1hLXRva2Vu\r\n\
@@ -238,7 +245,7 @@ fn json(seed: usize, len: usize) -> Vec<u8> {
             number % 28 + 1,
             number % 24,
             number % 60,
-            number % 2 == 0
+            number.is_multiple_of(2)
         )
         .unwrap();
         if text.len() + 2 >= len {
