@@ -30,10 +30,8 @@ pub const KIND_MAP: u8 = 8;
 
 /// The application wrote the bytes; otherwise it read them.
 pub const FLAG_WRITE: u16 = 1;
-/// First record of its call.
-pub const FLAG_FIRST: u16 = 1 << 1;
 /// A second socket was seen inside one TLS call: the binding cannot be trusted.
-pub const FLAG_AMBIGUOUS: u16 = 1 << 2;
+pub const FLAG_AMBIGUOUS: u16 = 1 << 1;
 
 /// Why bytes became a gap (`detail` of [`KIND_GAP`]).
 pub mod gap {
@@ -95,7 +93,7 @@ pub struct Header {
     pub flags: u16,
     /// A reason whose meaning depends on the kind.
     pub detail: u16,
-    /// `bpf_ktime_get_ns`: nanoseconds of CLOCK_MONOTONIC.
+    /// `bpf_ktime_get_ns`: nanoseconds of the monotonic clock.
     pub time_ns: u64,
     /// Start of the process in nanoseconds since boot, 0 when the kernel's layout is unknown; guards against
     /// reuse of process ids.
@@ -120,7 +118,7 @@ pub struct StreamRef {
     pub source: u32,
 }
 
-/// Layout of [`KIND_DATA`], [`KIND_GAP`] and [`KIND_CLOSE`].
+/// Layout of [`KIND_DATA`] and [`KIND_GAP`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct StreamRecord {
@@ -136,6 +134,20 @@ pub struct StreamRecord {
     pub call_len: u32,
     /// Bytes of payload that follow.
     pub captured: u32,
+}
+
+/// Layout of [`KIND_CLOSE`]. The final positions make bytes lost at the very end of a stream visible.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct CloseRecord {
+    /// Common front.
+    pub header: Header,
+    /// The stream.
+    pub stream: StreamRef,
+    /// Bytes read through the stream in all.
+    pub read_bytes: u64,
+    /// Bytes written through the stream in all.
+    pub write_bytes: u64,
 }
 
 /// A socket as the kernel describes it. Addresses are in network order, IPv4 in the first four bytes.
@@ -190,6 +202,7 @@ const _: () = {
     assert!(size_of::<StreamRecord>() == 80);
     assert!(offset_of!(StreamRecord, position) == 56);
     assert!(offset_of!(StreamRecord, captured) == 76);
+    assert!(size_of::<CloseRecord>() == 72);
     assert!(size_of::<Socket>() == 56);
     assert!(offset_of!(Socket, fd) == 40);
     assert!(size_of::<SocketRecord>() == 112);

@@ -20,5 +20,8 @@ pub mod protocol;
 
 pub mod pipeline;
 
+pub mod app;
+pub mod cli;
+
 pub mod config;
 pub mod telemetry;

@@ -1,2 +1,7 @@
-//! `api-sensor`.
-fn main() {}
+//! `api-sensor`: see [`sensor_user::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sensor_user::cli::main(std::env::args_os()).into()
+}

@@ -14,7 +14,7 @@ use crate::export::{Event, Summary};
 use crate::flow::FlowTable;
 use crate::inventory::Inventory;
 use crate::telemetry::{Counters, Metric};
-use crate::{classify, exchange, flow, inventory};
+use crate::{classify, detect, exchange, flow, inventory};
 
 /// Bounds and key of the whole pipeline.
 #[derive(Clone, Debug)]
@@ -113,8 +113,8 @@ impl Judge {
     /// A judge who has seen nothing.
     pub fn new(settings: &Settings) -> Self {
         Self {
-            inventory: Inventory::new(settings.inventory),
-            engine: Engine::default(),
+            inventory: Inventory::new(settings.inventory, Arc::clone(&settings.counters)),
+            engine: Engine::new(detect::Limits::default(), Arc::clone(&settings.counters)),
             findings: Vec::new(),
             counters: Arc::clone(&settings.counters),
         }

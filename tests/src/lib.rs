@@ -1,1 +1,18 @@
-//! What whole-sensor tests share.
+//! What whole-sensor tests share: real servers and clients on private copies of their TLS library.
+//!
+//! Takes nothing but programs of this machine. Gives processes that end with the value that started them.
+//! Never waits without a deadline, kills what it did not start, or leaves loopback. Bounded by [`wait::DEADLINE`].
+
+pub mod clients;
+pub mod corpus;
+pub mod guard;
+pub mod held;
+pub mod payload;
+pub mod private;
+pub mod programs;
+pub mod receiver;
+pub mod servers;
+pub mod wait;
+
+pub use guard::Guard;
+pub use private::PrivateTls;

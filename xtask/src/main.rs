@@ -1,2 +1,74 @@
-//! The project's commands.
-fn main() {}
+//! The project's commands, one file each.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these programs talk to the person who typed them"
+)]
+
+mod bench_pipeline;
+mod bless;
+mod demo;
+mod layers;
+mod lint_kernel;
+mod overhead;
+mod run;
+mod sensor;
+mod setup;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Builds, runs, tests and measures api-sensor.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the sensor, with everything the build needs, and start it on this host.
+    Run(run::Arguments),
+    /// Run every test, the live kernel ones included, and count what was skipped.
+    Test(test::Arguments),
+    /// Watch a small HTTPS API and its clients for some seconds and show what is found.
+    Demo(demo::Arguments),
+    /// Write the golden files of replay anew; review the difference.
+    Bless,
+    /// Check who uses whom against the table of docs/ARCHITECTURE.md.
+    Layers,
+    /// Run clippy over the kernel crate.
+    LintKernel,
+    /// Measure the user-side pipeline on one core against its floor.
+    BenchPipeline(bench_pipeline::Arguments),
+    /// Measure what nginx loses under the sensor.
+    BenchOverhead(overhead::Arguments),
+}
+
+fn main() -> ExitCode {
+    match perform(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<()> {
+    match task {
+        Task::Run(arguments) => run::run(arguments),
+        Task::Test(arguments) => test::test(&arguments),
+        Task::Demo(arguments) => demo::demo(&arguments),
+        Task::Bless => bless::bless(),
+        Task::Layers => layers::layers(),
+        Task::LintKernel => lint_kernel::lint_kernel(),
+        Task::BenchPipeline(arguments) => bench_pipeline::bench_pipeline(&arguments),
+        Task::BenchOverhead(arguments) => overhead::bench_overhead(&arguments),
+    }
+}

@@ -9,7 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Bytes;
 use sensor_common::CHUNK_BYTES;
-use sensor_common::record::{self, Header, ProcessRecord, Socket, SocketRecord, StreamRecord, StreamRef};
+use sensor_common::record::{
+    self, CloseRecord, Header, ProcessRecord, Socket, SocketRecord, StreamRecord, StreamRef,
+};
 
 use super::{
     CloseReason, Comm, Data, Direction, Endpoint, Evidence, Gap, GapReason, Origin, ProcessEvent, ProcessKey,
@@ -71,6 +73,7 @@ pub fn decode(bytes: &[u8], payload: impl FnOnce(&[u8]) -> Bytes) -> Result<Reco
 
 const STREAM: usize = size_of::<StreamRecord>();
 const SOCKET: usize = size_of::<SocketRecord>();
+const CLOSE: usize = size_of::<CloseRecord>();
 const PROCESS: usize = size_of::<ProcessRecord>();
 
 fn data(bytes: &[u8], payload: impl FnOnce(&[u8]) -> Bytes) -> Result<Record, DecodeError> {
@@ -111,16 +114,20 @@ fn gap(bytes: &[u8]) -> Result<Record, DecodeError> {
 }
 
 fn close(bytes: &[u8]) -> Result<Record, DecodeError> {
-    let raw: &[u8; STREAM] = bytes.first_chunk().ok_or(DecodeError::Short)?;
+    let raw: &[u8; CLOSE] = bytes.first_chunk().ok_or(DecodeError::Short)?;
     Ok(Record::Close {
         origin: origin(raw),
-        stream: stream(raw, offset_of!(StreamRecord, stream))?,
+        stream: stream(raw, offset_of!(CloseRecord, stream))?,
         reason: match detail(raw) {
             record::close::SOCKET => CloseReason::Socket,
             record::close::SHUTDOWN => CloseReason::Shutdown,
             record::close::FREE => CloseReason::Free,
             other => return Err(DecodeError::Detail(other)),
         },
+        ends: Some((
+            u64_at::<{ offset_of!(CloseRecord, read_bytes) }>(raw),
+            u64_at::<{ offset_of!(CloseRecord, write_bytes) }>(raw),
+        )),
     })
 }
 

@@ -4,8 +4,26 @@
 //! Never interprets payload. Bounded by the size of the rings and of a batch.
 
 pub mod arena;
+#[cfg(feature = "kernel")]
+pub mod attach;
+#[cfg(feature = "kernel")]
+pub(crate) mod attacher;
+#[cfg(feature = "kernel")]
+pub mod btf;
+pub mod coverage;
 pub mod decode;
+pub mod discover;
 pub mod encode;
+#[cfg(feature = "kernel")]
+pub mod kernel;
+#[cfg(feature = "kernel")]
+pub mod load;
+pub mod pcapng;
+#[cfg(feature = "kernel")]
+mod ring;
+pub mod source;
+#[cfg(feature = "kernel")]
+pub mod tracefs;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -190,6 +208,8 @@ pub enum Record {
         stream: StreamKey,
         /// How.
         reason: CloseReason,
+        /// Bytes read and written in all, when the source knows: what is beyond the last record was lost.
+        ends: Option<(u64, u64)>,
     },
     /// The process replaced its program.
     Exec(ProcessEvent),
@@ -267,7 +287,28 @@ impl fmt::Debug for Comm {
     }
 }
 
+impl StreamKey {
+    /// A number to spread streams over threads by. Addresses and inodes are multiples of small powers of two, so
+    /// the product's upper half is taken (2^64 divided by the golden ratio).
+    pub const fn spread(&self) -> u64 {
+        let mixed = self.id ^ ((self.process.pid as u64) << 32) ^ self.generation as u64;
+        mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+    }
+}
+
 impl Record {
+    /// The stream it belongs to; none for what happens to a process.
+    pub const fn stream(&self) -> Option<&StreamKey> {
+        match self {
+            Self::Data(Data { stream, .. })
+            | Self::Gap(Gap { stream, .. })
+            | Self::Bind { stream, .. }
+            | Self::Open { stream, .. }
+            | Self::Close { stream, .. } => Some(stream),
+            Self::Exec(_) | Self::Exit(_) | Self::Map(_) => None,
+        }
+    }
+
     /// Front of the record.
     pub const fn origin(&self) -> &Origin {
         match self {

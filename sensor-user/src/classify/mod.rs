@@ -3,9 +3,19 @@
 //! Takes an exchange. Gives labels with a masked sample each. Never keeps a value.
 //! Bounded by [`Limits`]; a value or a count beyond them is marked, not ignored.
 
+mod body;
+mod classifier;
+mod mask;
+mod names;
+mod place;
+mod scan;
+pub mod shape;
+mod sink;
+mod validate;
+
 use smallvec::SmallVec;
 
-use crate::exchange::Exchange;
+pub use classifier::Classifier;
 
 /// Kind of sensitive data.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -146,6 +156,10 @@ pub enum BlindSpot {
     UnreadEncoding,
     /// More distinct labels than the limit.
     TooManyLabels,
+    /// A value was longer than the limit; its front was looked at.
+    ValueCut,
+    /// A body said to be structured was not, or nested too deep; the rest of it was looked at as text.
+    Malformed,
 }
 
 impl BlindSpot {
@@ -156,6 +170,8 @@ impl BlindSpot {
             Self::ResponseBodyCut => "response_body_cut",
             Self::UnreadEncoding => "unread_encoding",
             Self::TooManyLabels => "too_many_labels",
+            Self::ValueCut => "value_cut",
+            Self::Malformed => "malformed",
         }
     }
 }
@@ -181,21 +197,5 @@ impl Default for Limits {
     }
 }
 
-/// Finds sensitive data. Reused from exchange to exchange, so that nothing is allocated when nothing is found.
-#[derive(Debug)]
-pub struct Classifier {
-    limits: Limits,
-}
-
-impl Classifier {
-    /// Prepares the scanner.
-    pub fn new(limits: Limits) -> Self {
-        Self { limits }
-    }
-
-    /// Looks at every value of both halves.
-    pub fn classify(&mut self, exchange: &Exchange) -> Labels {
-        let _ = (exchange, self.limits);
-        Labels::default()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,231 @@
 //! Typed configuration: file, environment and flags become one [`Config`]; all mistakes are reported together.
+//!
+//! Takes a TOML text, environment variables and flags. Gives a checked [`Config`]. Never reads a secret: headers of
+//! the OTLP endpoint are named by file or variable only. A leaf: uses nothing else of this crate.
+
+mod check;
+mod docs;
+mod load;
+mod setting;
+mod state;
+mod unit;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use check::{Place, Problem};
+pub use docs::{annotated_example, reference};
+pub use load::{DEFAULT_FILE, File, Flag, Inputs, load};
+pub use setting::{Kind, Section, Setting};
+pub use state::{StateDirectory, StateError};
+pub use unit::{ByteSize, Interval, Listen};
+
+use setting::put;
+
+/// Makes a section's struct, its defaults and its rows of the table of settings.
+macro_rules! section {
+    ($(#[doc = $about:literal])+ $name:ident is $section:ident {
+        $($(#[doc = $doc:literal])+ $field:ident: $type:ty = $default:expr, $kind:ident, $flag:literal;)+
+    }) => {
+        $(#[doc = $about])+
+        #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name { $($(#[doc = $doc])+ pub $field: $type,)+ }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)+ }
+            }
+        }
+
+        impl $name {
+            /// Rows of the table of settings.
+            pub const SECTION: Section = Section {
+                name: stringify!($section),
+                about: concat!($($about),+),
+                settings: &[$(Setting {
+                    name: stringify!($field),
+                    about: concat!($($doc),+),
+                    kind: Kind::$kind,
+                    flag: $flag,
+                    set: |config, value| put(&mut config.$section.$field, value),
+                },)+],
+            };
+        }
+    };
+}
+
+/// Everything that can be set.
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What is copied out of the kernel.
+    pub capture: Capture,
+    /// Whom and what to watch.
+    pub watch: Watch,
+    /// The terminal.
+    pub output: Output,
+    /// OpenTelemetry.
+    pub otlp: Otlp,
+    /// Prometheus.
+    pub metrics: Metrics,
+    /// What outlives a restart.
+    pub state: State,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// The table of settings.
+pub const SECTIONS: &[Section] = &[
+    Capture::SECTION,
+    Watch::SECTION,
+    Output::SECTION,
+    Otlp::SECTION,
+    Metrics::SECTION,
+    State::SECTION,
+    Limits::SECTION,
+];
+
+section! {
+    /// What the kernel object copies out, and how.
+    Capture is capture {
+        /// Bytes of the ring that carries payload: a power of two from 32KiB to 1GiB.
+        ring_bytes: ByteSize = ByteSize(16 << 20), Text, "--ring-size";
+        /// Bytes of the ring that carries life-cycle records: a power of two from 4KiB to 64MiB.
+        control_ring_bytes: ByteSize = ByteSize(256 << 10), Text, "";
+        /// Bytes of a message captured in each direction; what exceeds them is counted and marked as a gap.
+        body_limit: ByteSize = ByteSize(64 << 10), Text, "--body-limit";
+        /// Bytes captured of a single read or write call, 16KiB to 1MiB; kernels before 5.17 stop at 128KiB.
+        call_limit: ByteSize = ByteSize(1 << 20), Text, "";
+        /// Streams that the kernel object remembers.
+        stream_entries: u32 = 65_536, Number, "";
+        /// TLS libraries (absolute paths) to attach to before a process that uses them is seen.
+        libraries: Vec<PathBuf> = Vec::new(), Texts, "--library";
+        /// How probes are attached: `auto`, `multi` (one link for many, Linux 6.6) or `perf`.
+        attach_backend: AttachBackend = AttachBackend::Auto, Text, "--attach-backend";
+    }
+}
+
+section! {
+    /// Whom to watch and what to show. Without a process filter the whole host is watched.
+    Watch is watch {
+        /// Process ids; their descendants are watched too.
+        pid: Vec<u32> = Vec::new(), Numbers, "--pid";
+        /// Command names as in `/proc/PID/comm`, at most 15 bytes.
+        comm: Vec<String> = Vec::new(), Texts, "--comm";
+        /// Executables, by absolute path.
+        exe: Vec<PathBuf> = Vec::new(), Texts, "--exe";
+        /// Control groups, by path from the root of the unified hierarchy; descendants included, at most 8.
+        cgroup: Vec<PathBuf> = Vec::new(), Texts, "--cgroup";
+        /// Show only connections with one of these ports at either end.
+        port: Vec<u16> = Vec::new(), Numbers, "--port";
+        /// Show only endpoints whose path template begins with one of these segments, such as `/users`.
+        path: Vec<String> = Vec::new(), Texts, "--path";
+    }
+}
+
+section! {
+    /// What is written to standard output and to the log.
+    Output is output {
+        /// `text` to read, `json` for one object per line, or `none`.
+        format: Format = Format::Text, Text, "--output";
+        /// Level of the log on standard error: `error`, `warn`, `info`, `debug`, `trace`, or `module=level` pairs.
+        log: String = "warn".to_owned(), Text, "--log";
+    }
+}
+
+section! {
+    /// OpenTelemetry: findings as log events, exchanges and the sensor's accounts as metrics. Off without an endpoint.
+    Otlp is otlp {
+        /// Receiver, such as `http://127.0.0.1:4317`; plain HTTP to a collector near by, which speaks TLS onwards.
+        endpoint: Option<String> = None, Text, "--otlp-endpoint";
+        /// `grpc` or `http/protobuf`.
+        protocol: Protocol = Protocol::Grpc, Text, "--otlp-protocol";
+        /// Headers sent along, each read from a file or a variable: `authorization = { file = "/path" }`.
+        headers: BTreeMap<String, HeaderSource> = BTreeMap::new(), FileOnly, "";
+        /// Time between two batches of metrics, 100ms to 1h.
+        interval: Interval = Interval(std::time::Duration::from_secs(10)), Text, "";
+        /// `service.name` of the sensor itself.
+        service_name: String = "api-sensor".to_owned(), Text, "";
+        /// Further resource attributes.
+        resource: BTreeMap<String, String> = BTreeMap::new(), Pairs, "";
+    }
+}
+
+section! {
+    /// Metrics and health for Prometheus, without authentication: keep it on loopback.
+    Metrics is metrics {
+        /// Address and port of `/metrics` and `/healthz`, or `off`.
+        listen: Listen = Listen::At(std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464)), Text, "--metrics-listen";
+    }
+}
+
+section! {
+    /// What outlives a restart.
+    State is state {
+        /// Directory of the installation's key, created with mode 0700.
+        directory: PathBuf = PathBuf::from("/var/lib/api-sensor"), Text, "--state-dir";
+    }
+}
+
+section! {
+    /// Bounds in user space. What does not fit is counted.
+    Limits is limits {
+        /// Threads that parse; 0 leaves the choice to the number of processors.
+        shards: u16 = 0, Number, "";
+        /// Streams remembered by each of them.
+        streams: u32 = 65_536, Number, "";
+        /// Events waiting for one output.
+        queue: u32 = 8_192, Number, "";
+    }
+}
+
+/// How probes are attached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AttachBackend {
+    /// The best that works, found by trying.
+    Auto,
+    /// Multi-uprobe links.
+    Multi,
+    /// Perf events.
+    Perf,
+}
+
+/// Form of standard output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people.
+    Text,
+    /// JSON lines.
+    Json,
+    /// Nothing.
+    None,
+}
+
+/// Transport of OTLP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Protocol {
+    /// OTLP/gRPC.
+    #[serde(rename = "grpc")]
+    Grpc,
+    /// OTLP/HTTP with protobuf bodies.
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+}
+
+/// Where the value of a header is. Never the value itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeaderSource {
+    /// Name of an environment variable.
+    Env(String),
+    /// A file; white space around its content is cut off.
+    File(PathBuf),
+}
+
+#[cfg(test)]
+mod tests;

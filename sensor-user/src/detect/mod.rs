@@ -2,11 +2,22 @@
 //!
 //! A rule is data ([`RuleMeta`]) and a small judgement ([`Detector`]). A rule that could not judge says why
 //! ([`Blind`]) and is counted; that is not the same as clean. Never reads the clock; time comes with the exchange.
+//! Bounded by [`Limits`]: what was told before is counted, and told again only when its count reaches a power of ten.
+
+pub mod docs;
+mod engine;
+pub mod registry;
+mod repeats;
+mod rules;
+
+use smallvec::SmallVec;
 
 use crate::capture::ProcessKey;
 use crate::classify::{Confidence, DataKind, Label, Labels, Masked, Place};
 use crate::exchange::{CallerHash, Exchange};
 use crate::inventory::{EndpointRef, History};
+
+pub use engine::{BlindCount, Engine, Limits};
 
 /// Permanent id of a rule, such as `API3-001`. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -53,6 +64,18 @@ pub enum Input {
     EndpointHistory,
 }
 
+impl Input {
+    /// Name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RequestHead => "request head",
+            Self::Status => "status",
+            Self::ResponseBody => "response body",
+            Self::EndpointHistory => "endpoint history",
+        }
+    }
+}
+
 /// A rule's description, the source of `docs/RULES.md` and of `api-sensor rules`.
 #[derive(Debug)]
 pub struct RuleMeta {
@@ -90,6 +113,14 @@ pub enum Blind {
 }
 
 impl Blind {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [
+        Self::HeadCut,
+        Self::NoResponse,
+        Self::BodyCut,
+        Self::NotEnoughEvidence,
+    ];
+
     /// Name in outputs and metrics.
     pub const fn name(self) -> &'static str {
         match self {
@@ -151,6 +182,9 @@ pub struct Finding {
     pub partial: bool,
     /// Status code of the response, 0 when none was seen.
     pub status: u16,
+    /// How often this run saw the same before (rule, endpoint, kind and place): 0 for the first. A finding is told
+    /// the first time, the tenth, the hundredth and so on.
+    pub repeats: u64,
 }
 
 impl Finding {
@@ -167,29 +201,52 @@ impl Finding {
 pub trait Detector: Sync {
     /// The rule's description.
     fn meta(&self) -> &'static RuleMeta;
-    /// `Err(Blind)` says why no judgement was possible; it is counted, never folded into "clean".
-    fn inspect(&self, seen: &Observation<'_>, history: &History, out: &mut Vec<Verdict>)
-    -> Result<(), Blind>;
+    /// `Err(Blind)` says why no judgement was possible; it is counted, never folded into "clean". What was found
+    /// before the rule went blind counts.
+    fn inspect<'a>(
+        &self,
+        seen: &Observation<'a>,
+        history: &History,
+        out: &mut Verdicts<'a>,
+    ) -> Result<(), Blind>;
 }
 
-/// What a rule says about an exchange; the engine makes a [`Finding`] of it.
+/// What the rules say about one exchange.
+pub type Verdicts<'a> = SmallVec<[Verdict<'a>; 4]>;
+
+/// What a rule says about an exchange; the engine makes a [`Finding`] of it, unless it is a repeat.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Verdict {
+pub struct Verdict<'a> {
     /// Severity after evidence.
     pub severity: Severity,
     /// How sure.
     pub confidence: Confidence,
     /// What was seen.
-    pub evidence: Evidence,
+    pub claim: Claim<'a>,
 }
 
-/// Runs every rule.
-#[derive(Debug, Default)]
-pub struct Engine {}
+/// [`Evidence`] that is not copied yet: most of it is a repeat.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Claim<'a> {
+    /// Sensitive data at a place.
+    Data(&'a Label),
+    /// Credentials in the request head, by scheme name.
+    Credentials(&'static str),
+    /// Successes with credentials against all successes of the endpoint.
+    AuthenticationNorm {
+        /// With credentials.
+        with: u64,
+        /// All.
+        of: u64,
+    },
+}
 
-impl Engine {
-    /// Judges an exchange by every rule and appends what they found.
-    pub fn judge(&mut self, seen: &Observation<'_>, history: &History, out: &mut Vec<Finding>) {
-        let _ = (seen, history, out);
+impl Claim<'_> {
+    fn to_evidence(self) -> Evidence {
+        match self {
+            Self::Data(label) => Evidence::Data(label.clone()),
+            Self::Credentials(scheme) => Evidence::Credentials(scheme),
+            Self::AuthenticationNorm { with, of } => Evidence::AuthenticationNorm { with, of },
+        }
     }
 }

@@ -9,6 +9,8 @@ mod conversations;
 mod half;
 mod http1;
 pub mod secret;
+#[cfg(test)]
+pub(crate) mod test_support;
 mod turns;
 
 use std::sync::Arc;

@@ -1,13 +1,27 @@
 //! Findings, exchanges and the sensor's accounts to the outside.
 //!
-//! Takes [`Event`]s. Gives text, JSON lines and OTLP. Nothing else in this crate serialises, and only types that
-//! hold no observed value arrive here. Bounded queues; what does not fit is counted.
+//! Takes [`Event`]s. Gives text, JSON lines, OTLP and Prometheus. Nothing else in this crate serialises, and only types
+//! that hold no observed value arrive here. Bounded queues; what does not fit is counted.
+
+pub mod field;
+pub mod json;
+pub mod otlp;
+pub mod prometheus;
+pub mod series;
+pub mod sink;
+pub mod text;
+pub mod time;
+pub mod wording;
+
+use std::sync::Arc;
 
 use crate::classify::{DataKind, Half};
 use crate::detect::Finding;
 use crate::exchange::{AuthScheme, CallerHash, Connection};
 use crate::inventory::EndpointRef;
-use std::sync::Arc;
+use crate::telemetry::Accounts;
+
+pub use time::ClockOffset;
 
 /// What is told to the outside.
 #[derive(Clone, Debug)]
@@ -16,6 +30,30 @@ pub enum Event {
     Exchange(Summary),
     /// One finding.
     Finding(Box<Finding>),
+    /// What the sensor counted so far.
+    Accounts(Box<Snapshot>),
+}
+
+/// Counters at one moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Snapshot {
+    /// When, on the clock of the capture.
+    pub time_ns: u64,
+    /// Of user space: name and value.
+    pub sensor: Vec<(&'static str, u64)>,
+    /// Of the kernel object.
+    pub kernel: Vec<(&'static str, u64)>,
+}
+
+impl Snapshot {
+    /// Copies the counters.
+    pub fn take(accounts: &Accounts, time_ns: u64) -> Self {
+        Self {
+            time_ns,
+            sensor: accounts.of_sensor().collect(),
+            kernel: accounts.of_kernel().collect(),
+        }
+    }
 }
 
 /// An exchange without any observed value.
@@ -40,3 +78,23 @@ pub struct Summary {
     /// Holes, limits or a missing response.
     pub partial: bool,
 }
+
+/// Takes events on a thread of its own, behind a [`sink::Sink`]'s bounded queue.
+pub trait Exporter: Send + 'static {
+    /// Name in logs.
+    fn name(&self) -> &'static str;
+
+    /// Takes one event. An error ends this output: whatever it wrote to is gone.
+    fn export(&mut self, event: &Event) -> std::io::Result<()>;
+
+    /// The queue is empty for now: what was buffered may go out.
+    fn rest(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    /// No more events: what is buffered must go out.
+    fn finish(&mut self) {}
+}
+
+#[cfg(test)]
+mod sample;

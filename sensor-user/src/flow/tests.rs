@@ -62,6 +62,7 @@ fn close(id: u64, reason: CloseReason, time_ns: u64) -> Record {
         origin: origin(time_ns),
         stream: key(id),
         reason,
+        ends: None,
     }
 }
 
@@ -135,11 +136,30 @@ fn bytes_in_order_pass_at_once() {
 }
 
 #[test]
-fn a_stream_joined_in_the_middle_starts_there() {
+fn what_was_lost_before_the_first_record_is_told() {
+    let mut bench = Bench::new(Limits::default());
+    bench.push(read(500, "ab"));
+    bench.tick(u64::MAX);
+    assert_eq!(bench.take(), ["Read -500 Lost", "Read ab"]);
+    assert_eq!(bench.counters.value(Metric::BytesMissing), 500);
+}
+
+#[test]
+fn what_was_lost_at_the_very_end_is_told_before_the_end() {
+    let mut bench = Bench::new(Limits::default());
+    bench.push(read(0, "ab"));
+    bench.push(Record::Close {
+        origin: origin(1),
+        stream: key(1),
+        reason: CloseReason::Socket,
+        ends: Some((10, 7)),
+    });
+    bench.tick(u64::MAX);
     assert_eq!(
-        seen([read(500, "ab"), write(9000, "x"), read(502, "c")]),
-        ["Read ab", "Write x", "Read c"]
+        bench.take(),
+        ["Read ab", "Read -8 Lost", "Write -7 Lost", "closed 1 Socket"]
     );
+    assert_eq!(bench.counters.value(Metric::BytesMissing), 15);
 }
 
 #[test]
@@ -371,6 +391,7 @@ fn a_closed_socket_closes_the_stream_it_carries() {
         origin: origin(0),
         stream: socket,
         reason: CloseReason::Socket,
+        ends: None,
     });
     bench.tick(50);
     assert_eq!(bench.take(), ["bound 1 70 SetFd false", "closed 1 Socket"]);

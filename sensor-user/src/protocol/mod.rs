@@ -4,8 +4,11 @@
 //! Never performs I/O, reads a clock, logs, spawns or panics, and uses nothing else of this crate.
 //! Bounded by the `Limits` handed in; each limit hit is an [`Anomaly`].
 
+pub mod chars;
 pub mod detect;
+pub mod form;
 pub mod http1;
+pub mod json;
 
 use std::num::NonZeroUsize;
 

@@ -2,7 +2,12 @@
 //!
 //! Every queue is bounded and every loss is named here. Labels are enum values, never text from outside.
 
+pub mod log;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use sensor_common::counter::Counter;
 
 macro_rules! metrics {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
@@ -53,6 +58,8 @@ metrics! {
     Anomalies = "anomalies",
     /// Findings.
     Findings = "findings",
+    /// Findings that were told before: counted, and told again only now and then.
+    FindingsRepeated = "findings_repeated",
     /// Rules that could not judge an exchange.
     RulesBlind = "rules_blind",
     /// Endpoints not remembered because the inventory was full.
@@ -78,5 +85,50 @@ impl Counters {
         self.0
             .get(metric as usize)
             .map_or(0, |slot| slot.load(Ordering::Relaxed))
+    }
+}
+
+/// The kernel object's counters as last read, shared by reference. `app` refreshes them from the map.
+#[derive(Debug, Default)]
+pub struct KernelCounters([AtomicU64; Counter::ALL.len()]);
+
+impl KernelCounters {
+    /// Takes over a value, summed over processors.
+    pub fn set(&self, counter: Counter, value: u64) {
+        if let Some(slot) = self.0.get(counter as usize) {
+            slot.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Last value.
+    pub fn value(&self, counter: Counter) -> u64 {
+        self.0
+            .get(counter as usize)
+            .map_or(0, |slot| slot.load(Ordering::Relaxed))
+    }
+}
+
+/// Both sets of counters.
+#[derive(Clone, Default, Debug)]
+pub struct Accounts {
+    /// Of user space.
+    pub sensor: Arc<Counters>,
+    /// Of the kernel object.
+    pub kernel: Arc<KernelCounters>,
+}
+
+impl Accounts {
+    /// Names and values of user space, in the order of [`Metric::ALL`].
+    pub fn of_sensor(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Metric::ALL
+            .iter()
+            .map(|metric| (metric.name(), self.sensor.value(*metric)))
+    }
+
+    /// Names and values of the kernel object, in the order of [`Counter::ALL`].
+    pub fn of_kernel(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Counter::ALL
+            .iter()
+            .map(|counter| (counter.name(), self.kernel.value(*counter)))
     }
 }

@@ -78,6 +78,7 @@ fn every_record() -> Vec<Record> {
             origin,
             stream,
             reason: CloseReason::Free,
+            ends: Some((10, 20)),
         },
         Record::Exec(event),
         Record::Exit(event),

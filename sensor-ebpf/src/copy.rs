@@ -1,0 +1,166 @@
+//! Bounded copying: the bytes of one call, from a buffer or an `iovec` array, as data records and exact gaps.
+
+use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel, bpf_probe_read_user};
+use sensor_common::record::{FLAG_WRITE, gap};
+use sensor_common::{CHUNK_BYTES, CHUNKS_PER_CALL_BOUNDED, CHUNKS_PER_CALL_LOOP, IOVECS_PER_CALL_LOOP};
+
+use crate::emit::{self, Subject};
+use crate::maps::{CALL_LIMIT, MESSAGE_LIMIT};
+use crate::stream::StreamState;
+
+/// How a program repeats: by a loop that the verifier walks, or by `bpf_loop`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Looping {
+    Bounded,
+    Helper,
+}
+
+/// Where the bytes of a call are.
+#[derive(Clone, Copy)]
+pub struct Memory {
+    /// The buffer; 0 while the next `iovec` element is to be read.
+    pub base: u64,
+    /// Bytes left at `base`.
+    pub left: u64,
+    /// The next `iovec` element.
+    pub iov: u64,
+    /// Elements left.
+    pub iov_left: u64,
+}
+
+/// The walk over one call. Lives on the stack of the caller and is handed to `bpf_loop`.
+struct Walk {
+    subject: Subject,
+    cursor: Cursor,
+}
+
+/// The part of a walk that changes.
+#[repr(C)]
+struct Cursor {
+    memory: Memory,
+    position: u64,
+    /// Bytes still to capture.
+    budget: u64,
+}
+
+/// Makes the verifier forget what it knows of the cursor: it would otherwise tell every round of a loop from every
+/// other by the ranges of these numbers and never be done ("BPF program is too large"). A helper that writes to the
+/// stack does that; it reads the same bytes.
+#[inline(always)]
+fn forget(cursor: &mut Cursor) {
+    let place = &raw mut *cursor;
+    unsafe { bpf_probe_read_kernel(place.cast(), size_of::<Cursor>() as u32, place.cast()) };
+}
+
+/// Emits the `moved` bytes of a call in `direction` (0 read, 1 write) and advances the stream's position first, so
+/// that whatever is lost on the way is a hole that the next record shows.
+#[inline(always)]
+pub fn transfer(
+    subject: &mut Subject,
+    state: &mut StreamState,
+    direction: usize,
+    memory: Memory,
+    moved: u64,
+    starts_message: bool,
+    looping: Looping,
+) {
+    let slot = direction & 1;
+    let position = state.position[slot];
+    state.position[slot] = position + moved;
+    if state.direction != direction as u8 || starts_message {
+        state.run[slot] = 0;
+        state.direction = direction as u8;
+    }
+    let run = state.run[slot];
+    state.run[slot] = run.saturating_add(moved);
+    let limit = MESSAGE_LIMIT.load();
+    let allowed = if run >= limit { 0 } else { limit - run };
+    let mut budget = if moved < allowed { moved } else { allowed };
+    if budget > CALL_LIMIT.load() {
+        budget = CALL_LIMIT.load();
+    }
+    subject.call_len = moved as u32;
+    subject.flags = if slot == 1 { FLAG_WRITE } else { 0 };
+
+    let mut walk = Walk { subject: *subject, cursor: Cursor { memory, position, budget } };
+    match looping {
+        Looping::Bounded => {
+            let mut index = 0;
+            while index < CHUNKS_PER_CALL_BOUNDED {
+                if !step(&mut walk) {
+                    break;
+                }
+                index += 1;
+            }
+        }
+        Looping::Helper => unsafe {
+            bpf_loop(
+                CHUNKS_PER_CALL_LOOP + IOVECS_PER_CALL_LOOP,
+                step_callback as *mut _,
+                (&raw mut walk).cast(),
+                0,
+            );
+        },
+    }
+    let end = position + moved;
+    let Cursor { memory, position, budget } = &walk.cursor;
+    if *position < end {
+        let reason = if *budget > 0 && memory.iov_left > 0 { gap::IOVECS } else { gap::LIMIT };
+        emit::missing(&walk.subject, *position, end - *position, reason);
+    }
+}
+
+/// For `bpf_loop`: 0 goes on, 1 stops.
+extern "C" fn step_callback(_index: u64, walk: *mut Walk) -> i64 {
+    i64::from(!step(unsafe { &mut *walk }))
+}
+
+/// Emits one chunk or moves to the next `iovec` element. False when nothing is left to do.
+#[inline(always)]
+fn step(walk: &mut Walk) -> bool {
+    let cursor = &mut walk.cursor;
+    forget(cursor);
+    if cursor.budget == 0 {
+        return false;
+    }
+    if cursor.memory.left == 0 {
+        return next_element(&mut cursor.memory);
+    }
+    let mut length = cursor.memory.left;
+    if length > cursor.budget {
+        length = cursor.budget;
+    }
+    if length > CHUNK_BYTES as u64 {
+        length = CHUNK_BYTES as u64;
+    }
+    emit::data(&walk.subject, cursor.position, cursor.memory.base, length as u32);
+    cursor.position += length;
+    cursor.budget -= length;
+    cursor.memory.base += length;
+    cursor.memory.left -= length;
+    true
+}
+
+#[inline(always)]
+fn next_element(memory: &mut Memory) -> bool {
+    if memory.iov_left == 0 {
+        return false;
+    }
+    let Some([base, length]) = user::<[u64; 2]>(memory.iov) else {
+        return false;
+    };
+    memory.iov += 16;
+    memory.iov_left -= 1;
+    memory.base = base;
+    memory.left = length;
+    true
+}
+
+/// Reads a value from user memory.
+#[inline(always)]
+pub fn user<T: Copy + Default>(address: u64) -> Option<T> {
+    let mut value = T::default();
+    let status =
+        unsafe { bpf_probe_read_user((&raw mut value).cast(), size_of::<T>() as u32, address as *const _) };
+    (status == 0).then_some(value)
+}

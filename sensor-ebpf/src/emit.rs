@@ -1,0 +1,233 @@
+//! The only writer of the rings. Records are filled in ring memory itself: one copy, and no scratch area that a
+//! program preempted in the middle (uprobe programs run preemptible since Linux 6.0) could share with another.
+//! Every failure is counted.
+
+use core::arch::asm;
+
+use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_ktime_get_ns, bpf_probe_read_user,
+};
+use sensor_common::CHUNK_BYTES;
+use sensor_common::counter::Counter;
+use sensor_common::record::*;
+
+use crate::maps::{CONTROL, COUNTERS, DATA, WAKE_BYTES};
+use crate::policy::Watched;
+use crate::sock::{self, Found};
+use crate::stream::{StreamKey, StreamState};
+
+/// Adds to a counter.
+#[inline(always)]
+pub fn count(counter: Counter, amount: u64) {
+    if let Some(slot) = COUNTERS.get_ptr_mut(counter as u32) {
+        // Atomic, because a preempted program may be adding to the same slot. The target has no `AtomicU64::fetch_add`
+        // (its oldest instruction set lacks the fetching form); this is BPF_XADD, which every kernel has.
+        unsafe { asm!("lock *(u64 *)({slot} + 0) += {amount}", slot = in(reg) slot, amount = in(reg) amount) };
+    }
+}
+
+/// Who and what a record is about: filled once per call, copied into each of its records.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Subject {
+    pub time_ns: u64,
+    pub process_start: u64,
+    pub pid_tgid: u64,
+    pub cgroup: u64,
+    pub stream: StreamRef,
+    pub socket: u64,
+    pub call_len: u32,
+    pub flags: u16,
+    pub reserved: u16,
+}
+
+impl Subject {
+    #[inline(always)]
+    pub fn new(watched: Watched, key: &StreamKey, state: &StreamState) -> Self {
+        Self {
+            time_ns: unsafe { bpf_ktime_get_ns() },
+            process_start: key.process_start,
+            pid_tgid: watched.pid_tgid,
+            cgroup: unsafe { bpf_get_current_cgroup_id() },
+            stream: key.named(state),
+            socket: state.socket,
+            call_len: 0,
+            flags: 0,
+            reserved: 0,
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn head(out: *mut Header, subject: &Subject, kind: u8, detail: u16) {
+    (*out).magic = MAGIC;
+    (*out).version = VERSION;
+    (*out).kind = kind;
+    (*out).flags = subject.flags;
+    (*out).detail = detail;
+    (*out).time_ns = subject.time_ns;
+    (*out).process_start_ns = subject.process_start;
+    (*out).tgid = (subject.pid_tgid >> 32) as u32;
+    (*out).tid = subject.pid_tgid as u32;
+    (*out).cgroup = subject.cgroup;
+}
+
+// Field by field: a structure assignment becomes a call to the byte loop that stands in for memcpy, which costs time
+// at run time and, inside the chunk loop, a million instructions of the verifier ("BPF program is too large").
+#[inline(always)]
+unsafe fn stream(out: *mut StreamRef, subject: &Subject) {
+    (*out).id = subject.stream.id;
+    (*out).generation = subject.stream.generation;
+    (*out).source = subject.stream.source;
+}
+
+/// A wake-up costs more than the copy: the reader is woken when a good deal is waiting, and polls by timer else.
+#[inline(always)]
+fn wake() -> u64 {
+    if DATA.query(BPF_RB_AVAIL_DATA as u64) >= WAKE_BYTES.load() {
+        BPF_RB_FORCE_WAKEUP as u64
+    } else {
+        BPF_RB_NO_WAKEUP as u64
+    }
+}
+
+#[repr(C)]
+struct Slot<const BYTES: usize> {
+    record: StreamRecord,
+    payload: [u8; BYTES],
+}
+
+/// Reserves a slot of a fixed size, as the ring requires, and fills it from user memory.
+#[inline(always)]
+fn chunk<const BYTES: usize>(subject: &Subject, position: u64, from: u64, length: u32) {
+    let Some(mut slot) = DATA.reserve::<Slot<BYTES>>(0) else {
+        count(Counter::RingFullRecords, 1);
+        count(Counter::RingFullBytes, length as u64);
+        return;
+    };
+    let slot_ptr = slot.as_mut_ptr();
+    unsafe {
+        let record = &raw mut (*slot_ptr).record;
+        head(&raw mut (*record).header, subject, KIND_DATA, 0);
+        stream(&raw mut (*record).stream, subject);
+        (*record).position = position;
+        (*record).socket = subject.socket;
+        (*record).call_len = subject.call_len;
+        (*record).captured = length;
+        // The verifier needs the bound beside the use, on the very register that is passed.
+        let bounded = if length > BYTES as u32 { BYTES as u32 } else { length };
+        let status = bpf_probe_read_user((&raw mut (*slot_ptr).payload).cast(), bounded, from as *const _);
+        if status != 0 {
+            (*record).header.kind = KIND_GAP;
+            (*record).header.detail = gap::FAULT;
+            (*record).call_len = length;
+            (*record).captured = 0;
+            count(Counter::FaultBytes, length as u64);
+        } else {
+            count(Counter::DataRecords, 1);
+            count(Counter::DataBytes, length as u64);
+        }
+    }
+    slot.submit(wake());
+}
+
+/// Emits up to [`CHUNK_BYTES`] bytes of user memory, in the smallest slot that holds them.
+#[inline(always)]
+pub fn data(subject: &Subject, position: u64, from: u64, length: u32) {
+    if length <= 256 {
+        chunk::<256>(subject, position, from, length);
+    } else if length <= 1024 {
+        chunk::<1024>(subject, position, from, length);
+    } else if length <= 2048 {
+        chunk::<2048>(subject, position, from, length);
+    } else if length <= 4352 {
+        // 4 KiB of body and a small head: what web servers write most.
+        chunk::<4352>(subject, position, from, length);
+    } else if length <= 8192 {
+        chunk::<8192>(subject, position, from, length);
+    } else {
+        chunk::<CHUNK_BYTES>(subject, position, from, length);
+    }
+}
+
+/// Says that `missing` bytes at `position` were not captured. More than a record can say is said in several.
+#[inline(always)]
+pub fn missing(subject: &Subject, position: u64, missing: u64, reason: u16) {
+    count(if reason == gap::IOVECS { Counter::IovecBytes } else { Counter::LimitBytes }, missing);
+    let Some(mut slot) = DATA.reserve::<StreamRecord>(0) else {
+        count(Counter::RingFullRecords, 1);
+        return;
+    };
+    let record = slot.as_mut_ptr();
+    unsafe {
+        head(&raw mut (*record).header, subject, KIND_GAP, reason);
+        stream(&raw mut (*record).stream, subject);
+        (*record).position = position;
+        (*record).socket = subject.socket;
+        // A call moves at most MAX_RW_COUNT, which is below 2^31.
+        (*record).call_len = missing as u32;
+        (*record).captured = 0;
+    }
+    slot.submit(wake());
+}
+
+/// Says which socket a stream uses: `KIND_BIND` or `KIND_OPEN`.
+#[inline(always)]
+pub fn socket(subject: &Subject, kind: u8, detail: u16, found: Found, fd: i32, role: u16) {
+    let Some(mut slot) = CONTROL.reserve::<SocketRecord>(0) else {
+        count(Counter::ControlRingFull, 1);
+        return;
+    };
+    let record = slot.as_mut_ptr();
+    unsafe {
+        head(&raw mut (*record).header, subject, kind, detail);
+        stream(&raw mut (*record).stream, subject);
+        sock::describe(found, fd, role, &raw mut (*record).socket);
+    }
+    slot.submit(BPF_RB_NO_WAKEUP as u64);
+}
+
+/// Says that a stream ended.
+#[inline(always)]
+pub fn close(subject: &Subject, state: &StreamState, reason: u16) {
+    let Some(mut slot) = CONTROL.reserve::<CloseRecord>(0) else {
+        count(Counter::ControlRingFull, 1);
+        return;
+    };
+    let record = slot.as_mut_ptr();
+    unsafe {
+        head(&raw mut (*record).header, subject, KIND_CLOSE, reason);
+        stream(&raw mut (*record).stream, subject);
+        (*record).read_bytes = state.position[0];
+        (*record).write_bytes = state.position[1];
+    }
+    slot.submit(BPF_RB_NO_WAKEUP as u64);
+}
+
+/// Says that something happened to the running process. Wakes the reader: a library may have to be probed now.
+#[inline(always)]
+pub fn process(pid_tgid: u64, kind: u8) {
+    let Some(mut slot) = CONTROL.reserve::<ProcessRecord>(0) else {
+        count(Counter::ControlRingFull, 1);
+        return;
+    };
+    let record = slot.as_mut_ptr();
+    unsafe {
+        let subject = Subject {
+            time_ns: bpf_ktime_get_ns(),
+            process_start: sock::process_start(),
+            pid_tgid,
+            cgroup: bpf_get_current_cgroup_id(),
+            stream: StreamRef { id: 0, generation: 0, source: 0 },
+            socket: 0,
+            call_len: 0,
+            flags: 0,
+            reserved: 0,
+        };
+        head(&raw mut (*record).header, &subject, kind, 0);
+        (&raw mut (*record).comm).cast::<[u64; 2]>().write([0; 2]);
+        bpf_get_current_comm((&raw mut (*record).comm).cast(), 16);
+    }
+    slot.submit(BPF_RB_FORCE_WAKEUP as u64);
+}

@@ -1,0 +1,6 @@
+//! What each hook does once its entry point was reached.
+
+pub mod lifecycle;
+pub mod socket;
+pub mod sniff;
+pub mod tls_call;

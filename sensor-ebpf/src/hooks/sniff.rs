@@ -1,0 +1,39 @@
+//! The first bytes of a call: enough to tell a plaintext API from TLS and from anything else.
+
+/// What the front of a call looks like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Front {
+    /// A request or response line of HTTP/1, or the HTTP/2 preface.
+    Api,
+    /// A TLS record header (RFC 8446, 5.1).
+    Tls,
+    Unknown,
+}
+
+const fn word(bytes: &[u8; 4]) -> u32 {
+    u32::from_le_bytes(*bytes)
+}
+
+/// Judges the first eight bytes, as one little-endian number; `available` of them are real, the others zero.
+#[inline(always)]
+pub fn front(first: u64, available: u64) -> Front {
+    let low = first as u32;
+    // Record types change_cipher_spec (20) to application_data (23), major version 3, minor 0 to 4.
+    let kind = low & 0xff;
+    if kind >= 20 && kind <= 23 && (low >> 8) & 0xff == 3 && (low >> 16) & 0xff <= 4 && available >= 5 {
+        return Front::Tls;
+    }
+    let fifth = (first >> 32) as u8;
+    let known = (low == word(b"GET "))
+        | (low == word(b"PUT "))
+        | (low == word(b"POST") && fifth == b' ')
+        | (low == word(b"HEAD") && fifth == b' ')
+        | (low == word(b"HTTP") && fifth == b'/')
+        | (low == word(b"PRI ") && fifth == b'*')
+        | (low == word(b"PATC") && fifth == b'H')
+        | (low == word(b"DELE") && fifth == b'T')
+        | (low == word(b"OPTI") && fifth == b'O')
+        | (low == word(b"CONN") && fifth == b'E')
+        | (low == word(b"TRAC") && fifth == b'E');
+    if known { Front::Api } else { Front::Unknown }
+}

@@ -1,0 +1,277 @@
+//! Calls into a C TLS library, whichever it is: the attach cookie says which argument is what.
+//!
+//! Arguments are stashed at entry and the bytes are taken on return, with the real count: a retry after
+//! `WANT_WRITE`, a short write and an error are then what they are. Only the outermost call of a thread counts:
+//! LibreSSL and AWS-LC implement one call by another, and TLS inside TLS would show its ciphertext.
+
+use aya_ebpf::bindings::pt_regs;
+use aya_ebpf::helpers::generated::bpf_get_attach_cookie;
+use aya_ebpf::EbpfContext;
+use aya_ebpf::programs::ProbeContext;
+use sensor_common::call::{CallKind, Cookie, CountRule};
+use sensor_common::counter::Counter;
+use sensor_common::record::{FLAG_AMBIGUOUS, KIND_BIND, close, evidence};
+
+use super::sniff::{self, Front};
+use crate::copy::{self, Looping, Memory};
+use crate::emit::{self, Subject};
+use crate::maps::TLS_CALLS;
+use crate::policy::{self, Watched};
+use crate::sock::{self, Found};
+use crate::stream::{self, StreamKey, StreamState, VERDICT_TLS};
+
+/// A call that has not returned.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TlsCall {
+    pub handle: u64,
+    buffer: u64,
+    out: u64,
+    /// Stack pointer at entry: a call nested in this one runs below it.
+    stack: u64,
+    cookie: u64,
+    /// First socket seen inside the call.
+    pub socket: u64,
+    /// Calls of the same function nested in this one.
+    nested: u32,
+    reserved: u32,
+}
+
+/// A nested call is at most this far below; farther is another stack (coroutines). 8 MiB is the usual stack limit.
+const STACK_BYTES: u64 = 8 << 20;
+
+/// The registers a TLS call is read from. Every field is loaded by itself, with a constant offset and volatile: the
+/// verifier refuses a context pointer that was added to ("dereference of modified ctx ptr"), which is what the
+/// compiler makes of choosing one of several fields.
+struct Registers {
+    arguments: [u64; 6],
+    stack: u64,
+}
+
+impl Registers {
+    #[inline(always)]
+    fn of<C: EbpfContext>(ctx: &C) -> Self {
+        let regs = ctx.as_ptr().cast::<pt_regs>();
+        unsafe {
+            #[cfg(not(bpf_target_arch = "aarch64"))]
+            return Self {
+                arguments: [
+                    (&raw const (*regs).rdi).read_volatile(),
+                    (&raw const (*regs).rsi).read_volatile(),
+                    (&raw const (*regs).rdx).read_volatile(),
+                    (&raw const (*regs).rcx).read_volatile(),
+                    (&raw const (*regs).r8).read_volatile(),
+                    (&raw const (*regs).r9).read_volatile(),
+                ],
+                stack: (&raw const (*regs).rsp).read_volatile(),
+            };
+            #[cfg(bpf_target_arch = "aarch64")]
+            return Self {
+                arguments: [
+                    (&raw const (*regs).regs[0]).read_volatile(),
+                    (&raw const (*regs).regs[1]).read_volatile(),
+                    (&raw const (*regs).regs[2]).read_volatile(),
+                    (&raw const (*regs).regs[3]).read_volatile(),
+                    (&raw const (*regs).regs[4]).read_volatile(),
+                    (&raw const (*regs).regs[5]).read_volatile(),
+                ],
+                stack: (&raw const (*regs).sp).read_volatile(),
+            };
+        }
+    }
+
+    /// Argument by a number known at run time only; 0 where the function has none.
+    #[inline(always)]
+    fn argument(&self, number: u8) -> u64 {
+        let [first, second, third, fourth, fifth, sixth] = self.arguments;
+        match number {
+            0 => first,
+            1 => second,
+            2 => third,
+            3 => fourth,
+            4 => fifth,
+            5 => sixth,
+            _ => 0,
+        }
+    }
+}
+
+/// Entry of any function of the table.
+#[inline(always)]
+pub fn enter(ctx: &ProbeContext) {
+    let Some(watched) = policy::watched() else { return };
+    let cookie = Cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
+    let registers = Registers::of(ctx);
+    let handle = registers.argument(cookie.handle());
+    let kind = cookie.kind();
+    if kind == CallKind::SetFd as u8 {
+        let fd = registers.argument(cookie.fd()) as i32;
+        let key = StreamKey::tls(watched.tgid(), handle);
+        if let (Some(found), Some(state)) = (sock::find(fd), stream::state(&key)) {
+            bind(watched, &key, state, found, fd, evidence::SET_FD);
+        }
+    } else if kind == CallKind::Shutdown as u8 {
+        end(watched, handle, close::SHUTDOWN);
+    } else if kind == CallKind::Free as u8 {
+        end(watched, handle, close::FREE);
+    } else {
+        stash(&registers, watched, cookie, handle);
+    }
+}
+
+#[inline(always)]
+fn stash(registers: &Registers, watched: Watched, cookie: Cookie, handle: u64) {
+    let stack = registers.stack;
+    if let Some(call) = TLS_CALLS.get_ptr_mut(watched.pid_tgid) {
+        let call = unsafe { &mut *call };
+        let below = call.stack.wrapping_sub(stack);
+        if below != 0 && below < STACK_BYTES {
+            emit::count(Counter::NestedCalls, 1);
+            if Cookie(call.cookie).function() == cookie.function() {
+                call.nested += 1;
+            }
+            return;
+        }
+        // SSL_connect ends in a jump to SSL_do_handshake: one call, two entries, one return.
+        if call.handle != handle || Cookie(call.cookie).function() == cookie.function() {
+            emit::count(Counter::MissedReturns, 1);
+        }
+    }
+    let call = TlsCall {
+        handle,
+        buffer: registers.argument(cookie.buffer()),
+        out: registers.argument(cookie.out()),
+        stack,
+        cookie: cookie.0,
+        socket: 0,
+        nested: 0,
+        reserved: 0,
+    };
+    if TLS_CALLS.insert(watched.pid_tgid, call, 0).is_err() {
+        emit::count(Counter::NoCallSlot, 1);
+    }
+}
+
+/// Return of a function that moves bytes or opens a window.
+#[inline(always)]
+pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
+    let Some(watched) = policy::watched() else { return };
+    let cookie = Cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
+    let Some(slot) = TLS_CALLS.get_ptr_mut(watched.pid_tgid) else { return };
+    let call = unsafe { &mut *slot };
+    if Cookie(call.cookie).function() != cookie.function() {
+        return;
+    }
+    if call.nested > 0 {
+        call.nested -= 1;
+        return;
+    }
+    let call = *call;
+    let _ = TLS_CALLS.remove(watched.pid_tgid);
+    let returned = unsafe { result(&*ctx.as_ptr().cast::<pt_regs>()) };
+    let Some(moved) = moved(cookie, &call, returned) else { return };
+    let direction = if cookie.kind() == CallKind::Read as u8 {
+        0
+    } else if cookie.kind() == CallKind::Write as u8 {
+        1
+    } else {
+        return;
+    };
+    let key = StreamKey::tls(watched.tgid(), call.handle);
+    let Some(state) = stream::state(&key) else { return };
+    emit::count(Counter::TlsCalls, 1);
+    emit::count(Counter::TlsBytes, moved);
+    let memory = Memory { base: call.buffer, left: moved, iov: 0, iov_left: 0 };
+    let mut subject = Subject::new(watched, &key, state);
+    let starts = starts_message(call.buffer, moved);
+    copy::transfer(&mut subject, state, direction, memory, moved, starts, looping);
+}
+
+#[inline(always)]
+fn result(regs: &pt_regs) -> i64 {
+    #[cfg(not(bpf_target_arch = "aarch64"))]
+    return regs.rax as i64;
+    #[cfg(bpf_target_arch = "aarch64")]
+    return regs.regs[0] as i64;
+}
+
+/// Bytes that the call moved: none on error, and never more than a call can move (MAX_RW_COUNT, below 2^31).
+#[inline(always)]
+fn moved(cookie: Cookie, call: &TlsCall, returned: i64) -> Option<u64> {
+    let count = if cookie.count() == CountRule::Return as u8 {
+        // The functions return `int`: the upper half of the register is not defined.
+        returned as i32 as i64
+    } else if cookie.count() == CountRule::OutWhenOne as u8 && returned as i32 == 1 {
+        copy::user::<i64>(call.out)?
+    } else {
+        return None;
+    };
+    (count > 0 && count <= i32::MAX as i64).then_some(count as u64)
+}
+
+/// Whether a call begins an HTTP/1 message: then the limit per message direction starts anew.
+#[inline(always)]
+fn starts_message(buffer: u64, moved: u64) -> bool {
+    moved >= 8
+        && copy::user::<u64>(buffer).is_some_and(|first| sniff::front(first, 8) == Front::Api)
+}
+
+#[inline(always)]
+fn end(watched: Watched, handle: u64, reason: u16) {
+    let key = StreamKey::tls(watched.tgid(), handle);
+    let Some(state) = stream::known(&key) else { return };
+    let subject = Subject::new(watched, &key, state);
+    emit::close(&subject, state, reason);
+    if reason == close::FREE {
+        stream::forget(&key);
+    }
+}
+
+/// A socket call ran inside a TLS call of this thread. True when there was such a call: the bytes are ciphertext.
+#[inline(always)]
+pub fn nested_socket_call(watched: Watched, fd: i32) -> bool {
+    let Some(call) = TLS_CALLS.get_ptr_mut(watched.pid_tgid) else { return false };
+    let call = unsafe { &mut *call };
+    let key = StreamKey::tls(watched.tgid(), call.handle);
+    let Some(state) = stream::state(&key) else { return true };
+    // Known by descriptor: `close` of a bound socket resets it, so the number has not been reused.
+    if state.socket != 0 && state.fd == fd {
+        return true;
+    }
+    if let Some(found) = sock::find(fd) {
+        if call.socket != 0 && call.socket != found.inode {
+            ambiguous(watched, &key, state, found, fd);
+        } else {
+            call.socket = found.inode;
+            bind(watched, &key, state, found, fd, evidence::NESTED_SYSCALL);
+        }
+    }
+    true
+}
+
+/// A second socket inside one call: said, and the first binding stays.
+#[inline(always)]
+fn ambiguous(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32) {
+    emit::count(Counter::AmbiguousSockets, 1);
+    let mut subject = Subject::new(watched, key, state);
+    subject.flags = FLAG_AMBIGUOUS;
+    emit::socket(&subject, KIND_BIND, evidence::NESTED_SYSCALL, found, fd, state.role);
+}
+
+/// Joins a TLS stream and its socket, once.
+#[inline(always)]
+fn bind(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32, why: u16) {
+    state.fd = fd;
+    if state.socket == found.inode {
+        return;
+    }
+    state.socket = found.inode;
+    let socket_key = StreamKey { id: found.inode, source: sensor_common::record::source::SOCKET, ..*key };
+    if let Some(socket) = stream::state(&socket_key) {
+        socket.tls = key.id;
+        socket.verdict = VERDICT_TLS;
+        state.role = socket.role;
+    }
+    let subject = Subject::new(watched, key, state);
+    emit::socket(&subject, KIND_BIND, why, found, fd, state.role);
+}

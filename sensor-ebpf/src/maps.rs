@@ -1,0 +1,113 @@
+//! Every map and every global that user space sets. Only kinds that Linux 5.8 has.
+
+use aya_ebpf::Global;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use sensor_common::counter::Counter;
+use sensor_common::policy::{CgroupFilter, ExeKey, MAX_CGROUP_FILTERS};
+
+use crate::hooks::socket::SocketCall;
+use crate::hooks::tls_call::TlsCall;
+use crate::stream::{StreamKey, StreamState};
+
+/// Payload and gaps. Size set by user space.
+#[map]
+pub static DATA: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
+/// Everything else, so that a flood of payload cannot push it out.
+#[map]
+pub static CONTROL: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+/// Process id to policy.
+#[map]
+pub static POLICY: HashMap<u32, u32> = HashMap::with_max_entries(32_768, 0);
+/// Task names to watch at exec.
+#[map]
+pub static WATCH_COMM: HashMap<[u8; 16], u32> = HashMap::with_max_entries(256, 0);
+/// Executables to watch at exec.
+#[map]
+pub static WATCH_EXE: HashMap<ExeKey, u32> = HashMap::with_max_entries(256, 0);
+/// Cgroups to watch at exec.
+#[map]
+pub static WATCH_CGROUP: Array<CgroupFilter> = Array::with_max_entries(MAX_CGROUP_FILTERS, 0);
+/// One slot per [`Counter`].
+#[map]
+pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::ALL.len() as u32, 0);
+/// The outermost TLS call of each thread.
+#[map]
+pub static TLS_CALLS: HashMap<u64, TlsCall> = HashMap::with_max_entries(16_384, 0);
+/// The socket call of each thread.
+#[map]
+pub static SOCKET_CALLS: HashMap<u64, SocketCall> = HashMap::with_max_entries(16_384, 0);
+/// Positions and verdicts of streams.
+#[map]
+pub static STREAMS: LruHashMap<StreamKey, StreamState> = LruHashMap::with_max_entries(32_768, 0);
+
+macro_rules! globals {
+    ($($(#[$doc:meta])+ $name:ident: $type:ty = $value:expr;)+) => {$(
+        $(#[$doc])+
+        #[unsafe(no_mangle)]
+        pub static $name: Global<$type> = Global::new($value);
+    )+};
+}
+
+// Offsets come from the running kernel's BTF and tracefs; u32::MAX would be refused by user space at load, so the
+// defaults never run.
+globals! {
+    /// First argument in a `sys_enter_*` record.
+    SYS_ENTER_ARGS: u32 = 16;
+    /// Result in a `sys_exit_*` record.
+    SYS_EXIT_RET: u32 = 16;
+    /// Child in a `sched_process_fork` record.
+    FORK_CHILD: u32 = 44;
+    /// task_struct.files
+    TASK_FILES: u32 = 0;
+    /// task_struct.group_leader
+    TASK_GROUP_LEADER: u32 = 0;
+    /// task_struct.start_boottime
+    TASK_START: u32 = 0;
+    /// task_struct.mm
+    TASK_MM: u32 = 0;
+    /// mm_struct.exe_file
+    MM_EXE_FILE: u32 = 0;
+    /// files_struct.fdt
+    FILES_FDT: u32 = 0;
+    /// fdtable.fd
+    FDTABLE_FD: u32 = 0;
+    /// fdtable.max_fds
+    FDTABLE_MAX: u32 = 0;
+    /// file.f_inode
+    FILE_INODE: u32 = 0;
+    /// file.private_data
+    FILE_PRIVATE: u32 = 0;
+    /// inode.i_mode
+    INODE_MODE: u32 = 0;
+    /// inode.i_ino
+    INODE_NUMBER: u32 = 0;
+    /// inode.i_sb
+    INODE_SB: u32 = 0;
+    /// super_block.s_dev
+    SB_DEV: u32 = 0;
+    /// socket.type
+    SOCKET_TYPE: u32 = 0;
+    /// socket.sk
+    SOCKET_SK: u32 = 0;
+    /// sock_common.skc_family
+    SK_FAMILY: u32 = 0;
+    /// sock_common.skc_dport
+    SK_DPORT: u32 = 0;
+    /// sock_common.skc_num
+    SK_NUM: u32 = 0;
+    /// sock_common.skc_daddr
+    SK_DADDR: u32 = 0;
+    /// sock_common.skc_rcv_saddr
+    SK_RCV_SADDR: u32 = 0;
+    /// sock_common.skc_v6_daddr
+    SK_V6_DADDR: u32 = 0;
+    /// sock_common.skc_v6_rcv_saddr
+    SK_V6_RCV_SADDR: u32 = 0;
+    /// Payload bytes per message direction; `u64::MAX` lifts the limit.
+    MESSAGE_LIMIT: u64 = 65_536;
+    /// Payload bytes per call.
+    CALL_LIMIT: u64 = 1 << 20;
+    /// Bytes waiting in the data ring from which the reader is woken.
+    WAKE_BYTES: u64 = 262_144;
+}

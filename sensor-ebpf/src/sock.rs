@@ -1,0 +1,122 @@
+//! From a descriptor of the running task to its socket, by offsets that user space read from the kernel's BTF.
+
+use aya_ebpf::helpers::bpf_get_current_task;
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use sensor_common::record::Socket;
+
+use crate::maps::*;
+
+const S_IFMT: u16 = 0o170_000;
+const S_IFSOCK: u16 = 0o140_000;
+const SOCK_STREAM: u16 = 1;
+const AF_UNIX: u16 = 1;
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+
+/// A stream socket.
+#[derive(Clone, Copy)]
+pub struct Found {
+    pub inode: u64,
+    pub family: u16,
+    sk: u64,
+}
+
+impl Found {
+    /// The plain data path reads only sockets that have a network peer.
+    #[inline(always)]
+    pub fn is_inet(self) -> bool {
+        self.family == AF_INET || self.family == AF_INET6
+    }
+}
+
+#[inline(always)]
+fn read<T: Copy + Default>(base: u64, offset: u32) -> Option<T> {
+    let mut value = T::default();
+    let status = unsafe {
+        bpf_probe_read_kernel(
+            (&raw mut value).cast(),
+            size_of::<T>() as u32,
+            (base + offset as u64) as *const _,
+        )
+    };
+    (status == 0).then_some(value)
+}
+
+/// Start of the running process in nanoseconds since boot.
+#[inline(always)]
+pub fn process_start() -> u64 {
+    let task = unsafe { bpf_get_current_task() };
+    read::<u64>(task, TASK_GROUP_LEADER.load())
+        .and_then(|leader| read::<u64>(leader, TASK_START.load()))
+        .unwrap_or(0)
+}
+
+/// Inode and device of the running program's file.
+#[inline(always)]
+pub fn current_exe() -> Option<(u64, u64)> {
+    let task = unsafe { bpf_get_current_task() };
+    let mm: u64 = read(task, TASK_MM.load())?;
+    let file: u64 = read(mm, MM_EXE_FILE.load())?;
+    let inode: u64 = read(file, FILE_INODE.load())?;
+    let number: u64 = read(inode, INODE_NUMBER.load())?;
+    let sb: u64 = read(inode, INODE_SB.load())?;
+    let device: u32 = read(sb, SB_DEV.load())?;
+    Some((number, device as u64))
+}
+
+/// The stream socket behind a descriptor; nothing for files, pipes and datagram sockets.
+#[inline(always)]
+pub fn find(fd: i32) -> Option<Found> {
+    let task = unsafe { bpf_get_current_task() };
+    let files: u64 = read(task, TASK_FILES.load())?;
+    let table: u64 = read(files, FILES_FDT.load())?;
+    let max: u32 = read(table, FDTABLE_MAX.load())?;
+    if fd < 0 || fd as u32 >= max {
+        return None;
+    }
+    let array: u64 = read(table, FDTABLE_FD.load())?;
+    let file: u64 = read(array, (fd as u32).wrapping_mul(8))?;
+    let inode: u64 = read(file, FILE_INODE.load())?;
+    let mode: u16 = read(inode, INODE_MODE.load())?;
+    if mode & S_IFMT != S_IFSOCK {
+        return None;
+    }
+    let number: u64 = read(inode, INODE_NUMBER.load())?;
+    let socket: u64 = read(file, FILE_PRIVATE.load())?;
+    let kind: u16 = read(socket, SOCKET_TYPE.load())?;
+    if kind != SOCK_STREAM {
+        return None;
+    }
+    let sk: u64 = read(socket, SOCKET_SK.load())?;
+    let family: u16 = read(sk, SK_FAMILY.load())?;
+    (family == AF_INET || family == AF_INET6 || family == AF_UNIX).then_some(Found { inode: number, family, sk })
+}
+
+/// Writes addresses and ports of a found socket into a record. Fields that cannot be read stay zero.
+///
+/// # Safety
+/// `out` points to a whole, writable [`Socket`].
+#[inline(always)]
+pub unsafe fn describe(found: Found, fd: i32, role: u16, out: *mut Socket) {
+    (*out).inode = found.inode;
+    (*out).fd = fd;
+    (*out).family = found.family;
+    (*out).role = role;
+    (*out).reserved = 0;
+    (&raw mut (*out).local).cast::<[u64; 2]>().write([0; 2]);
+    (&raw mut (*out).remote).cast::<[u64; 2]>().write([0; 2]);
+    (*out).local_port = 0;
+    (*out).remote_port = 0;
+    if !found.is_inet() {
+        return;
+    }
+    (*out).local_port = read::<u16>(found.sk, SK_NUM.load()).unwrap_or(0);
+    (*out).remote_port = u16::from_be(read::<u16>(found.sk, SK_DPORT.load()).unwrap_or(0));
+    let (local, remote, length) = if found.family == AF_INET {
+        (SK_RCV_SADDR.load(), SK_DADDR.load(), 4)
+    } else {
+        (SK_V6_RCV_SADDR.load(), SK_V6_DADDR.load(), 16)
+    };
+    bpf_probe_read_kernel((&raw mut (*out).local).cast(), length, (found.sk + local as u64) as *const _);
+    bpf_probe_read_kernel((&raw mut (*out).remote).cast(), length, (found.sk + remote as u64) as *const _);
+}

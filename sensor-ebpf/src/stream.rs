@@ -1,0 +1,103 @@
+//! Streams: what the kernel object remembers of each between calls.
+
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use sensor_common::record::{StreamRef, role, source};
+
+use crate::emit;
+use crate::maps::STREAMS;
+use crate::sock;
+use sensor_common::counter::Counter;
+
+/// Key of a stream. All padding is explicit: the kernel hashes every byte.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct StreamKey {
+    pub process_start: u64,
+    pub id: u64,
+    pub tgid: u32,
+    pub source: u32,
+}
+
+/// Nothing recognised yet; the front of each call is looked at.
+pub const VERDICT_UNKNOWN: u8 = 0;
+/// A plaintext API protocol: captured.
+pub const VERDICT_API: u8 = 1;
+/// TLS records: never copied.
+pub const VERDICT_TLS: u8 = 2;
+
+/// State of a stream.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct StreamState {
+    /// Bytes so far: read, written.
+    pub position: [u64; 2],
+    /// Bytes since the direction last changed or a message began: read, written.
+    pub run: [u64; 2],
+    /// TLS stream: inode of its socket. 0 while unknown.
+    pub socket: u64,
+    /// Socket: handle of the TLS stream that drives it. 0 while none does.
+    pub tls: u64,
+    pub generation: u32,
+    /// Descriptor by which the socket was last found.
+    pub fd: i32,
+    pub verdict: u8,
+    /// Direction of the last call: 0 read, 1 write.
+    pub direction: u8,
+    pub role: u16,
+    pub reserved: u32,
+}
+
+impl StreamKey {
+    #[inline(always)]
+    pub fn tls(tgid: u32, handle: u64) -> Self {
+        Self { process_start: sock::process_start(), id: handle, tgid, source: source::TLS }
+    }
+
+    #[inline(always)]
+    pub fn socket(tgid: u32, inode: u64) -> Self {
+        Self { process_start: sock::process_start(), id: inode, tgid, source: source::SOCKET }
+    }
+
+    #[inline(always)]
+    pub fn named(&self, state: &StreamState) -> StreamRef {
+        StreamRef { id: self.id, generation: state.generation, source: self.source }
+    }
+}
+
+/// The stream's state, made on first sight. Generations are the clock in units of about a millisecond (2^20 ns), so
+/// an evicted or reused id never repeats one.
+#[inline(always)]
+pub fn state<'a>(key: &StreamKey) -> Option<&'a mut StreamState> {
+    if let Some(state) = STREAMS.get_ptr_mut(key) {
+        return Some(unsafe { &mut *state });
+    }
+    let fresh = StreamState {
+        position: [0; 2],
+        run: [0; 2],
+        socket: 0,
+        tls: 0,
+        generation: (unsafe { bpf_ktime_get_ns() } >> 20) as u32,
+        fd: -1,
+        verdict: VERDICT_UNKNOWN,
+        direction: 2,
+        role: role::UNKNOWN,
+        reserved: 0,
+    };
+    let _ = STREAMS.insert(key, fresh, 0);
+    let state = STREAMS.get_ptr_mut(key);
+    if state.is_none() {
+        emit::count(Counter::NoStreamSlot, 1);
+    }
+    state.map(|state| unsafe { &mut *state })
+}
+
+/// The stream's state, if it was seen before.
+#[inline(always)]
+pub fn known<'a>(key: &StreamKey) -> Option<&'a mut StreamState> {
+    STREAMS.get_ptr_mut(key).map(|state| unsafe { &mut *state })
+}
+
+#[inline(always)]
+pub fn forget(key: &StreamKey) {
+    let _ = STREAMS.remove(key);
+}

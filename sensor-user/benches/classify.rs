@@ -1,0 +1,178 @@
+//! Walking and classifying JSON beside the floor: one `serde_json` pass that builds nothing.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sensor_user::capture::{Comm, Evidence, ProcessKey, Role, Source, StreamKey};
+use sensor_user::classify::{self, Classifier};
+use sensor_user::detect::{self, Engine, Observation};
+use sensor_user::exchange::{
+    Body, BodyPiece, BodyState, Caller, Connection, Exchange, Head, Outcome, Request, Response,
+};
+use sensor_user::inventory::{self, Inventory};
+use sensor_user::protocol::Span;
+use sensor_user::protocol::json::{Container, Ending, Scalar, Text, Visitor, Walker};
+use sensor_user::telemetry::Counters;
+
+/// Sees everything, does nothing.
+struct Nothing(usize);
+
+impl Visitor for Nothing {
+    fn open(&mut self, _container: Container) {}
+    fn close(&mut self) {}
+    fn key(&mut self, text: Text<'_>) {
+        self.0 += text.raw.len();
+    }
+    fn scalar(&mut self, _kind: Scalar, text: Text<'_>) {
+        self.0 += text.raw.len();
+    }
+}
+
+/// Orders as shops return them: words, identifiers, times and sums; one e-mail address in each.
+fn document(bytes: usize) -> String {
+    let mut text = String::from("{\"items\":[");
+    let mut number = 0_u32;
+    while text.len() < bytes.saturating_sub(300) {
+        let comma = if number == 0 { "" } else { "," };
+        write!(
+            text,
+            "{comma}{{\"id\":{},\"uuid\":\"550e8400-e29b-41d4-a716-4466554{:05}\",\"status\":\"shipped\",\
+             \"created_at\":\"2024-05-01T10:{:02}:00.000Z\",\"total\":{}.99,\"currency\":\"EUR\",\
+             \"customer\":{{\"name\":\"Alice Johnson\",\"email\":\"user{number}@example.com\",\"verified\":true}},\
+             \"note\":\"Please leave the parcel with the neighbours, thank you very much.\",\"tags\":[\"a\",\"gift\"]}}",
+            1_000_000 + number,
+            number,
+            number % 60,
+            number % 500
+        )
+        .unwrap_or_default();
+        number += 1;
+    }
+    text.push_str("],\"next\":null}");
+    text
+}
+
+fn head(text: &str) -> Head {
+    let mut headers = smallvec::SmallVec::new();
+    let mut at = 0;
+    for line in text.split_inclusive("\r\n") {
+        if let Some((name, value)) = line.split_once(": ") {
+            let span = |start: usize, len: usize| Span {
+                start: u32::try_from(start).unwrap_or(0),
+                len: u32::try_from(len).unwrap_or(0),
+            };
+            let value_at = at + name.len() + 2;
+            headers.push((span(at, name.len()), span(value_at, value.trim_end().len())));
+        }
+        at += line.len();
+    }
+    Head {
+        raw: Bytes::copy_from_slice(text.as_bytes()),
+        headers,
+    }
+}
+
+const REQUEST: &str = "GET /api/v1/shops/42/orders?page=2&limit=100 HTTP/1.1\r\nHost: api.example.com\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\nAccept: application/json\r\n\
+    Accept-Encoding: gzip, deflate, br\r\nAuthorization: Bearer 8f14e45fceea167a5a36dedd4bea2543\r\n\
+    X-Client: web-frontend\r\nConnection: keep-alive\r\n\r\n";
+const RESPONSE: &str = "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Wed, 01 May 2024 10:00:00 GMT\r\n\
+    Content-Type: application/json; charset=utf-8\r\nX-Frame-Options: DENY\r\nCache-Control: no-store\r\n\
+    Connection: keep-alive\r\n\r\n";
+
+fn exchange(document: &str) -> Exchange {
+    let process = ProcessKey { pid: 1, start_ns: 1 };
+    let address = Some((IpAddr::V4(Ipv4Addr::LOCALHOST), 443));
+    let connection = Connection {
+        stream: StreamKey {
+            process,
+            source: Source::Tls,
+            id: 1,
+            generation: 0,
+        },
+        process,
+        comm: Comm::default(),
+        role: Role::Server,
+        local: address,
+        remote: address,
+        evidence: Some(Evidence::Recorded),
+        ambiguous: false,
+        tls: true,
+    };
+    let body = Body {
+        pieces: smallvec::smallvec![BodyPiece(Bytes::copy_from_slice(document.as_bytes()))],
+        total: document.len() as u64,
+        state: BodyState::Whole,
+    };
+    Exchange {
+        connection: Arc::new(connection),
+        request: Request {
+            head: head(REQUEST),
+            method: Span { start: 0, len: 3 },
+            target: Span { start: 4, len: 40 },
+            version: 11,
+            body: Body::default(),
+            time_ns: (0, 1),
+        },
+        outcome: Outcome::Answered(Box::new(Response {
+            head: head(RESPONSE),
+            status: 200,
+            body,
+            time_ns: (2, 3),
+        })),
+        caller: Caller::Anonymous,
+        anomalies: smallvec::SmallVec::new(),
+    }
+}
+
+fn bench(criterion: &mut Criterion) {
+    for (name, size) in [("1k", 1024), ("64k", 64 * 1024)] {
+        let text = document(size);
+        let exchange = exchange(&text);
+        let mut group = criterion.benchmark_group(name);
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_function("serde_ignored", |bencher| {
+            bencher
+                .iter(|| serde_json::from_slice::<serde::de::IgnoredAny>(black_box(text.as_bytes())).is_ok());
+        });
+        let mut walker = Walker::new(16 * 1024);
+        group.bench_function("walk", |bencher| {
+            bencher.iter(|| {
+                walker.restart();
+                let mut seen = Nothing(0);
+                let fed = walker.feed(black_box(text.as_bytes()), &mut seen);
+                assert!(fed.is_ok() && walker.finish(&mut seen) == Ending::Complete);
+                seen.0
+            });
+        });
+        let mut classifier = Classifier::new(classify::Limits::default());
+        group.bench_function("classify", |bencher| {
+            bencher.iter(|| classifier.classify(black_box(&exchange)).found.len());
+        });
+        let labels = classifier.classify(&exchange);
+        let counters = Arc::new(Counters::default());
+        let mut inventory = Inventory::new(inventory::Limits::default(), Arc::clone(&counters));
+        let mut engine = Engine::new(detect::Limits::default(), counters);
+        let mut findings = Vec::new();
+        group.bench_function("judge", |bencher| {
+            bencher.iter(|| {
+                let (endpoint, history) = inventory.observe(black_box(&exchange));
+                let seen = Observation {
+                    exchange: &exchange,
+                    labels: &labels,
+                    endpoint: &endpoint,
+                };
+                findings.clear();
+                engine.judge(&seen, &history, &mut findings);
+            });
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);

@@ -1,0 +1,371 @@
+//! The live sensor: one thread drains the ring, shards parse, one judges, outputs follow.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use sensor_common::counter::Counter;
+
+use super::{Error, installation_key, outputs, settings};
+use crate::capture::attach::Backend;
+use crate::capture::discover::process;
+use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
+use crate::capture::load::CounterReader;
+use crate::capture::{ProcessEvent, ProcessKey, Record, pcapng};
+use crate::config::{AttachBackend, Config, Interval};
+use crate::export::{ClockOffset, Event, Snapshot};
+use crate::pipeline::{Judge, Observed, Settings, Shard};
+use crate::telemetry::{Accounts, KernelCounters};
+
+/// The reader looks at the rings at least this often: wake-ups are only for a filling ring (CAPTURE: a wake-up costs
+/// the observed program more than the copy).
+const POLL: Duration = Duration::from_millis(5);
+/// Batches waiting for a shard or for the judge. When full the sender waits and the ring takes the pressure.
+const BATCHES: usize = 16;
+/// How often held records are reconsidered when nothing arrives.
+const TICK: Duration = Duration::from_millis(50);
+/// How often the kernel object's counters are read for the metrics outputs.
+const REFRESH: Duration = Duration::from_secs(1);
+/// Parsing threads at most when the number is left to the sensor: it is a guest on its host.
+const MAX_SHARDS: usize = 4;
+/// Processes whose names were looked up; beyond it the memory starts anew, at the price of another look each.
+const MAX_NAMED: usize = 65_536;
+
+/// Watches until it is asked to stop, `duration` is over or the output is closed.
+pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
+    let accounts = Accounts::default();
+    let settings = settings(config, &accounts.sensor, installation_key(config)?);
+    let mut outputs = outputs::start(config, &accounts, clock_offset())?;
+    let source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
+    announce(config, &source);
+    let (counters, stop) = (source.counter_reader(), Arc::new(AtomicBool::new(false)));
+    let threads = start_threads(config, &settings, source, &stop)?;
+    let asked = signals(&outputs.runtime)?;
+    let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
+    let mut judge = Judge::new(&settings);
+    let mut next_refresh = 0;
+    // The end begins with the ring thread, which detaches; what it still gave runs through the shards to here, and
+    // the channel closes behind it.
+    loop {
+        if asked.load(Ordering::Relaxed) || over(end) || outputs.sink.has_ended() {
+            stop.store(true, Ordering::Relaxed);
+        }
+        match threads.observed.recv_timeout(TICK) {
+            Ok(batch) => {
+                for observed in &batch {
+                    judge.judge(observed, &mut |event| outputs.sink.send(event));
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        let now = monotonic_ns();
+        if now >= next_refresh {
+            next_refresh = now.saturating_add(nanoseconds(REFRESH));
+            refresh(&accounts.kernel, &counters);
+        }
+    }
+    threads.join();
+    refresh(&accounts.kernel, &counters);
+    outputs.sink.send_waiting(Event::Accounts(Box::new(Snapshot::take(
+        &accounts,
+        monotonic_ns(),
+    ))));
+    outputs.sink.finish();
+    Ok(())
+}
+
+/// Writes what is captured, in plaintext, to a new file.
+pub fn record(config: &Config, path: &Path, duration: Option<Interval>) -> Result<(), Error> {
+    let accounts = Accounts::default();
+    let clock = clock_offset();
+    let mut writer = pcapng::create(path, clock.unix_ns(0))?;
+    let mut source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
+    announce(config, &source);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Start {
+            what: "the runtime for signals",
+            source,
+        })?;
+    let asked = signals(&runtime)?;
+    let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
+    let mut records = Vec::new();
+    let mut names = Names::default();
+    while !over(end) && !asked.load(Ordering::Relaxed) {
+        source.poll(POLL, &mut records);
+        for record in records.drain(..) {
+            if let Some(named) = names.first_sight(&record) {
+                writer.write(&named)?;
+            }
+            writer.write(&record)?;
+        }
+    }
+    source.stop();
+    writer.finish()?;
+    Ok(())
+}
+
+/// What the kernel source is told.
+pub(super) fn options(config: &Config) -> Options {
+    let watch = &config.watch;
+    let everyone =
+        watch.pid.is_empty() && watch.comm.is_empty() && watch.exe.is_empty() && watch.cgroup.is_empty();
+    let bytes = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
+    Options {
+        pids: watch.pid.clone(),
+        comms: watch.comm.clone(),
+        exes: watch.exe.clone(),
+        cgroups: watch.cgroup.clone(),
+        everyone,
+        libraries: config.capture.libraries.clone(),
+        ring_bytes: bytes(config.capture.ring_bytes.0),
+        control_ring_bytes: bytes(config.capture.control_ring_bytes.0),
+        message_limit: config.capture.body_limit.0,
+        call_limit: config.capture.call_limit.0,
+        streams: config.capture.stream_entries,
+        backend: match config.capture.attach_backend {
+            AttachBackend::Auto => Backend::Auto,
+            AttachBackend::Multi => Backend::Multi,
+            AttachBackend::Perf => Backend::Perf,
+        },
+    }
+}
+
+/// The first line: whom the sensor watches. On standard error, so that standard output stays what was asked for.
+#[expect(clippy::print_stderr, reason = "a command line tool's first words, not a log")]
+fn announce(config: &Config, source: &KernelSource) {
+    let watch = &config.watch;
+    let mut whom: Vec<String> = Vec::new();
+    whom.extend(
+        watch
+            .pid
+            .iter()
+            .map(|pid| format!("pid {pid} and its descendants")),
+    );
+    whom.extend(
+        watch
+            .comm
+            .iter()
+            .map(|comm| format!("command {}", comm.escape_debug())),
+    );
+    whom.extend(
+        watch
+            .exe
+            .iter()
+            .map(|exe| format!("executable {}", process::printable(exe))),
+    );
+    whom.extend(
+        watch
+            .cgroup
+            .iter()
+            .map(|cgroup| format!("cgroup {}", process::printable(cgroup))),
+    );
+    let whom = if whom.is_empty() {
+        "every process on this host but itself (one allow-all policy entry; choose with --pid, --comm, --exe or \
+         --cgroup)"
+            .to_owned()
+    } else {
+        whom.join(", ")
+    };
+    eprintln!(
+        "api-sensor: watching {whom}; {} probes by {}; Ctrl-C stops",
+        source.probes(),
+        source.backend()
+    );
+    for failure in source.take_failures() {
+        eprintln!("api-sensor: cannot probe {failure}");
+    }
+}
+
+struct Threads {
+    ring: JoinHandle<()>,
+    shards: Vec<JoinHandle<()>>,
+    observed: Receiver<Vec<Observed>>,
+}
+
+impl Threads {
+    fn join(self) {
+        for thread in self.shards.into_iter().chain([self.ring]) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the data path panicked");
+            }
+        }
+    }
+}
+
+fn start_threads(
+    config: &Config,
+    settings: &Settings,
+    source: KernelSource,
+    stop: &Arc<AtomicBool>,
+) -> Result<Threads, Error> {
+    let start = |what| move |source| Error::Start { what, source };
+    let (judge, observed) = sync_channel(BATCHES);
+    let (mut shards, mut inboxes) = (Vec::new(), Vec::new());
+    for number in 0..shard_count(config) {
+        let (to_shard, inbox) = sync_channel(BATCHES);
+        let (judge, shard) = (judge.clone(), Shard::new(settings));
+        let thread = thread::Builder::new()
+            .name(format!("shard-{number}"))
+            .spawn(move || run_shard(shard, &inbox, &judge))
+            .map_err(start("a parsing thread"))?;
+        shards.push(thread);
+        inboxes.push(to_shard);
+    }
+    let stop = Arc::clone(stop);
+    let ring = thread::Builder::new()
+        .name("ring".to_owned())
+        .spawn(move || run_ring(source, &inboxes, &stop))
+        .map_err(start("the ring thread"))?;
+    Ok(Threads {
+        ring,
+        shards,
+        observed,
+    })
+}
+
+fn shard_count(config: &Config) -> usize {
+    match config.limits.shards {
+        0 => thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, MAX_SHARDS)),
+        chosen => usize::from(chosen),
+    }
+}
+
+/// Drains the rings and hands each record to the shard of its stream, process events to all.
+fn run_ring(mut source: KernelSource, shards: &[SyncSender<Vec<Record>>], stop: &AtomicBool) {
+    let mut records = Vec::new();
+    let mut batches: Vec<Vec<Record>> = shards.iter().map(|_| Vec::new()).collect();
+    let mut names = Names::default();
+    while !stop.load(Ordering::Relaxed) {
+        source.poll(POLL, &mut records);
+        for record in records.drain(..) {
+            if let Some(named) = names.first_sight(&record) {
+                for batch in &mut batches {
+                    batch.push(named.clone());
+                }
+            }
+            let many = batches.len() as u64;
+            match record.stream() {
+                Some(stream) => {
+                    let shard = usize::try_from(stream.spread() % many.max(1)).unwrap_or(0);
+                    if let Some(batch) = batches.get_mut(shard) {
+                        batch.push(record);
+                    }
+                }
+                None => batches.iter_mut().for_each(|batch| batch.push(record.clone())),
+            }
+        }
+        for (batch, shard) in batches.iter_mut().zip(shards) {
+            if !batch.is_empty() && shard.send(std::mem::take(batch)).is_err() {
+                return;
+            }
+        }
+    }
+    source.stop();
+}
+
+fn run_shard(mut shard: Shard, inbox: &Receiver<Vec<Record>>, judge: &SyncSender<Vec<Observed>>) {
+    let mut observed = Vec::new();
+    loop {
+        match inbox.recv_timeout(TICK) {
+            Ok(batch) => {
+                for record in batch {
+                    shard.push(record, &mut observed);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => shard.tick(monotonic_ns(), &mut observed),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if !observed.is_empty() && judge.send(std::mem::take(&mut observed)).is_err() {
+            return;
+        }
+    }
+    shard.finish(&mut observed);
+    // The judge gone first means that the sensor is being torn down: nobody is left to tell.
+    judge.send(observed).ok();
+}
+
+/// A flag that SIGINT and SIGTERM raise.
+fn signals(runtime: &tokio::runtime::Runtime) -> Result<Arc<AtomicBool>, Error> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let refused = |source: io::Error| Error::Start {
+        what: "signal handling",
+        source,
+    };
+    let asked = Arc::new(AtomicBool::new(false));
+    let context = runtime.enter();
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+    drop(context);
+    let raised = Arc::clone(&asked);
+    runtime.spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        raised.store(true, Ordering::Relaxed);
+    });
+    Ok(asked)
+}
+
+fn over(end_ns: Option<u64>) -> bool {
+    end_ns.is_some_and(|end| monotonic_ns() >= end)
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn refresh(kernel: &KernelCounters, reader: &CounterReader) {
+    for counter in Counter::ALL {
+        kernel.set(*counter, reader.value(*counter));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "calendar time enters here, once")]
+fn clock_offset() -> ClockOffset {
+    let now = std::time::SystemTime::now();
+    let unix = now.duration_since(std::time::UNIX_EPOCH).map_or(0, nanoseconds);
+    ClockOffset::between(monotonic_ns(), unix)
+}
+
+/// Names of processes that were running before the sensor: their exec was not seen.
+#[derive(Default)]
+struct Names(HashSet<ProcessKey>);
+
+impl Names {
+    /// For the first record of a process, a record that tells its name.
+    fn first_sight(&mut self, record: &Record) -> Option<Record> {
+        let origin = *record.origin();
+        match record {
+            Record::Exec(_) => {
+                self.0.insert(origin.process);
+                return None;
+            }
+            Record::Exit(_) => {
+                self.0.remove(&origin.process);
+                return None;
+            }
+            _ => {}
+        }
+        if self.0.len() >= MAX_NAMED {
+            self.0.clear();
+        }
+        if !self.0.insert(origin.process) {
+            return None;
+        }
+        let found = process::read(Path::new("/proc"), origin.process.pid).ok()?;
+        Some(Record::Exec(ProcessEvent {
+            origin,
+            comm: found.comm,
+        }))
+    }
+}

@@ -1,0 +1,181 @@
+//! The only wiring: configuration to threads, channels and the order in which they stop.
+//!
+//! ```text
+//! ring thread --Vec<Record>--> shard threads --Vec<Observed>--> judge thread --Event--> one thread per output
+//! ```
+//!
+//! Every channel is bounded and waits when full, so that pressure reaches the ring, where the kernel object counts
+//! what it cannot place, byte by byte. Only the outputs drop, counted as `export_dropped`.
+
+#[cfg(feature = "kernel")]
+mod doctor;
+#[cfg(feature = "kernel")]
+mod live;
+mod outputs;
+mod replay;
+
+#[cfg(feature = "kernel")]
+pub use doctor::doctor;
+#[cfg(feature = "kernel")]
+pub use live::{record, run};
+#[cfg(not(feature = "kernel"))]
+pub use no_kernel::{doctor, record, run};
+pub use replay::replay;
+
+/// The live commands of a build without the kernel source.
+#[cfg(not(feature = "kernel"))]
+mod no_kernel {
+    use super::{Config, Error};
+    use crate::config::Interval;
+    use std::path::Path;
+
+    /// Cannot.
+    pub fn run(_config: &Config, _duration: Option<Interval>) -> Result<(), Error> {
+        Err(Error::NoKernelSource)
+    }
+
+    /// Cannot.
+    pub fn record(_config: &Config, _path: &Path, _duration: Option<Interval>) -> Result<(), Error> {
+        Err(Error::NoKernelSource)
+    }
+
+    /// Cannot.
+    pub fn doctor(_config: &Config, _json: bool) -> Result<(), Error> {
+        Err(Error::NoKernelSource)
+    }
+}
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::capture::source::CaptureError;
+use crate::cli::Exit;
+use crate::config::{Config, StateDirectory, StateError};
+use crate::detect::{RuleMeta, registry};
+use crate::exchange::secret::HashKey;
+use crate::export::otlp::OtlpError;
+use crate::pipeline::Settings;
+use crate::telemetry::Counters;
+use crate::{classify, exchange, flow, inventory};
+
+/// Why the sensor stopped before it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The kernel source cannot start.
+    #[cfg(feature = "kernel")]
+    #[error("cannot capture on this host")]
+    Kernel(#[from] crate::capture::kernel::KernelError),
+    /// Built for replay only.
+    #[error("this build has no kernel source")]
+    NoKernelSource,
+    /// A recording cannot be read or written.
+    #[error(transparent)]
+    Recording(#[from] CaptureError),
+    /// OTLP cannot be set up.
+    #[error(transparent)]
+    Otlp(#[from] OtlpError),
+    /// The address for metrics cannot be used.
+    #[error("cannot listen on {address} for metrics")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The system refused a thread or a runtime.
+    #[error("cannot start {what}")]
+    Start {
+        /// What.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// `/proc` cannot be read.
+    #[error("cannot read {}", path.display())]
+    Proc {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// What to do.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::State(error) => error.remedy(),
+            #[cfg(feature = "kernel")]
+            Self::Kernel(error) if error.is_privilege() => {
+                "run as root, or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH; `api-sensor \
+                 doctor` says what is missing"
+                    .to_owned()
+            }
+            #[cfg(feature = "kernel")]
+            Self::Kernel(_) => "`api-sensor doctor` says what this kernel offers".to_owned(),
+            Self::NoKernelSource => "build with the feature `kernel`, which is on by default".to_owned(),
+            Self::Recording(_) => "name a pcapng or pcap file that can be read, or written and does not exist".to_owned(),
+            Self::Otlp(_) => "correct the section [otlp], or leave out its endpoint".to_owned(),
+            Self::Listen { .. } => "choose another address with --metrics-listen, or off".to_owned(),
+            Self::Start { .. } => "raise the limits on threads and descriptors of this process".to_owned(),
+            Self::Proc { .. } => "mount /proc, with hidepid off or with CAP_SYS_PTRACE".to_owned(),
+        }
+    }
+
+    /// What the process tells its caller.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::State(error) if error.is_privileges() => Exit::Unsupported,
+            Self::State(_) | Self::Otlp(_) => Exit::Usage,
+            #[cfg(feature = "kernel")]
+            Self::Kernel(error) => {
+                if error.is_usage() {
+                    Exit::Usage
+                } else {
+                    Exit::Unsupported
+                }
+            }
+            Self::NoKernelSource => Exit::Unsupported,
+            Self::Recording(_) => Exit::Input,
+            Self::Listen { .. } | Self::Start { .. } | Self::Proc { .. } => Exit::Failure,
+        }
+    }
+}
+
+/// Every rule, in the order of ids.
+pub fn rules() -> Vec<&'static RuleMeta> {
+    registry::RULES.iter().map(|rule| rule.meta()).collect()
+}
+
+/// Bounds and key of the stages, from the configuration.
+fn settings(config: &Config, counters: &Arc<Counters>, key: HashKey) -> Settings {
+    let body_bytes = usize::try_from(config.capture.body_limit.0).unwrap_or(usize::MAX);
+    Settings {
+        flow: flow::Limits {
+            streams: config.limits.streams as usize,
+            ..flow::Limits::default()
+        },
+        exchange: exchange::Limits {
+            body_bytes,
+            ..exchange::Limits::default()
+        },
+        classify: classify::Limits::default(),
+        inventory: inventory::Limits::default(),
+        key,
+        counters: Arc::clone(counters),
+    }
+}
+
+/// The installation's key: made on first use, kept in the state directory.
+fn installation_key(config: &Config) -> Result<HashKey, Error> {
+    let state = StateDirectory::open(&config.state.directory)?;
+    Ok(HashKey::new(state.installation_key()?))
+}

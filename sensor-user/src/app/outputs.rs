@@ -1,0 +1,68 @@
+//! The outputs that a configuration asks for, and the runtime that carries their connections.
+
+use std::io::{self, BufWriter};
+
+use tokio::runtime::Runtime;
+
+use super::Error;
+use crate::config::{Config, Format, Listen};
+use crate::export::ClockOffset;
+use crate::export::json::JsonLines;
+use crate::export::otlp::Otlp;
+use crate::export::prometheus::Prometheus;
+use crate::export::sink::{Filter, Sink};
+use crate::export::text::{Style, Text, View};
+use crate::telemetry::Accounts;
+
+/// Worker threads of the runtime: it carries exports and a metrics page, never data.
+const RUNTIME_THREADS: usize = 1;
+
+/// Outputs and their runtime. The runtime must outlive the sink's end.
+pub(super) struct Outputs {
+    pub(super) sink: Sink,
+    pub(super) runtime: Runtime,
+}
+
+/// Starts every output.
+pub(super) fn start(config: &Config, accounts: &Accounts, clock: ClockOffset) -> Result<Outputs, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Start {
+            what: "the runtime for outputs",
+            source,
+        })?;
+    let filter = Filter {
+        ports: config.watch.port.clone(),
+        paths: config.watch.path.clone(),
+    };
+    let mut sink = Sink::new(filter, std::sync::Arc::clone(&accounts.sensor));
+    let queue = config.limits.queue as usize;
+    let thread = |source| Error::Start {
+        what: "an output's thread",
+        source,
+    };
+    let stdout = || BufWriter::new(io::stdout());
+    match config.output.format {
+        Format::Text => sink.add(Text::new(stdout(), View::new(Style::of_stdout(), clock)), queue),
+        Format::Json => sink.add(JsonLines::new(stdout(), clock), queue),
+        Format::None => Ok(()),
+    }
+    .map_err(thread)?;
+    if let Some(endpoint) = &config.otlp.endpoint {
+        let otlp = Otlp::start(endpoint, &config.otlp, queue, accounts, clock, runtime.handle())?;
+        sink.add(otlp, queue).map_err(thread)?;
+    }
+    if let Listen::At(address) = config.metrics.listen {
+        let prometheus = Prometheus::new(accounts.clone());
+        prometheus
+            .serve(address, runtime.handle())
+            .map_err(|source| Error::Listen {
+                address: address.to_string(),
+                source,
+            })?;
+        sink.add(prometheus, queue).map_err(thread)?;
+    }
+    Ok(Outputs { sink, runtime })
+}

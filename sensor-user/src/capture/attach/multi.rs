@@ -1,0 +1,315 @@
+//! `uprobe_multi` links: all points of a file and program in one link, gone in milliseconds when it is closed.
+//!
+//! aya 0.14 cannot load programs for this attachment type, so the programs are loaded here: the same object is parsed
+//! again, its map references are relocated to aya's maps, and two `bpf(2)` commands do the rest. Commands and
+//! structures: `include/uapi/linux/bpf.h`.
+#![expect(
+    unsafe_code,
+    reason = "bpf(2) has no safe wrapper that knows this attachment type"
+)]
+
+use std::collections::HashSet;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use aya::maps::Map;
+
+use super::{AttachBackend, AttachError, Attachment, Hook, Point};
+
+const BPF_PROG_LOAD: i64 = 5;
+const BPF_BTF_LOAD: i64 = 18;
+const BPF_LINK_CREATE: i64 = 28;
+const BPF_PROG_TYPE_KPROBE: u32 = 2;
+const BPF_TRACE_UPROBE_MULTI: u32 = 48;
+const BPF_F_UPROBE_MULTI_RETURN: u32 = 1;
+/// Bytes of verifier output asked for when a load failed.
+const LOG_BYTES: usize = 1 << 20;
+
+/// `struct` of `BPF_PROG_LOAD` in `union bpf_attr`, up to the last field used.
+#[repr(C)]
+#[derive(Default)]
+struct ProgLoad {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log_buf: u64,
+    kern_version: u32,
+    prog_flags: u32,
+    prog_name: [u8; 16],
+    prog_ifindex: u32,
+    expected_attach_type: u32,
+    prog_btf_fd: u32,
+    func_info_rec_size: u32,
+    func_info: u64,
+    func_info_cnt: u32,
+    line_info_rec_size: u32,
+    line_info: u64,
+    line_info_cnt: u32,
+    attach_btf_id: u32,
+}
+
+/// `struct` of `BPF_BTF_LOAD` in `union bpf_attr`.
+#[repr(C)]
+#[derive(Default)]
+struct BtfLoad {
+    btf: u64,
+    log_buf: u64,
+    size: u32,
+    log_size: u32,
+    log_level: u32,
+    padding: u32,
+}
+
+/// `struct` of `BPF_LINK_CREATE` with its `uprobe_multi` arm.
+#[repr(C)]
+#[derive(Default)]
+struct LinkCreate {
+    prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
+    path: u64,
+    offsets: u64,
+    ref_ctr_offsets: u64,
+    cookies: u64,
+    cnt: u32,
+    multi_flags: u32,
+    pid: u32,
+    padding: u32,
+}
+
+/// Issues one bpf(2) command that returns a descriptor.
+fn bpf<T>(command: i64, attr: &T) -> io::Result<OwnedFd> {
+    // SAFETY: `attr` is a repr(C) prefix of union bpf_attr and its true size is passed; the kernel reads no further.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<T>()) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel just made this descriptor for us; nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The loaded programs.
+#[derive(Debug)]
+pub struct Multi {
+    enter: OwnedFd,
+    leave: OwnedFd,
+    site: OwnedFd,
+    names: [&'static str; 3],
+}
+
+impl Multi {
+    /// Loads the three programs of `object` against the maps that aya made. `names` are in the order of
+    /// [`Hook::ALL`].
+    pub fn load(object: &[u8], ebpf: &aya::Ebpf, names: [&'static str; 3]) -> Result<Self, AttachError> {
+        let mut parsed = aya_obj::Object::parse(object).map_err(|error| relocation(names, error))?;
+        let btf = load_btf(&mut parsed);
+        let text: HashSet<usize> = parsed.functions.keys().map(|(section, _)| *section).collect();
+        let maps = std::mem::take(&mut parsed.maps);
+        let fds: Vec<(&str, RawFd, &aya_obj::Map)> = maps
+            .iter()
+            .filter_map(|(name, map)| Some((name.as_str(), descriptor(ebpf.map(name)?)?, map)))
+            .collect();
+        parsed
+            .relocate_maps(fds.into_iter(), &text)
+            .map_err(|error| relocation(names, error))?;
+        parsed
+            .relocate_calls(&text)
+            .map_err(|error| relocation(names, error))?;
+        let [enter, leave, site] = names;
+        Ok(Self {
+            enter: load_program(&parsed, enter, btf.as_ref())?,
+            leave: load_program(&parsed, leave, btf.as_ref())?,
+            site: load_program(&parsed, site, btf.as_ref())?,
+            names,
+        })
+    }
+
+    fn program(&self, hook: Hook) -> (&OwnedFd, &'static str) {
+        let [enter, leave, site] = self.names;
+        match hook {
+            Hook::Enter => (&self.enter, enter),
+            Hook::Return => (&self.leave, leave),
+            Hook::ReturnSite => (&self.site, site),
+        }
+    }
+}
+
+fn relocation(
+    names: [&'static str; 3],
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> AttachError {
+    let [program, ..] = names;
+    AttachError::Load {
+        program,
+        log: "relocation failed".to_owned(),
+        source: io::Error::other(error),
+    }
+}
+
+fn descriptor(map: &Map) -> Option<RawFd> {
+    let (Map::Array(data)
+    | Map::PerCpuArray(data)
+    | Map::HashMap(data)
+    | Map::LruHashMap(data)
+    | Map::RingBuf(data)) = map
+    else {
+        return None;
+    };
+    Some(data.fd().as_fd().as_raw_fd())
+}
+
+/// Loads the object's type information, which `bpf_loop` needs: the kernel asks what the callback is. A kernel that
+/// refuses it gets programs without; one that then needs it says so itself.
+fn load_btf(object: &mut aya_obj::Object) -> Option<OwnedFd> {
+    let features = aya::features().btf()?;
+    let bytes = object.fixup_and_sanitize_btf(features).ok()??.to_bytes();
+    let size = u32::try_from(bytes.len()).ok()?;
+    bpf(
+        BPF_BTF_LOAD,
+        &BtfLoad {
+            btf: bytes.as_ptr() as u64,
+            size,
+            ..BtfLoad::default()
+        },
+    )
+    .ok()
+}
+
+fn load_program(
+    object: &aya_obj::Object,
+    name: &'static str,
+    btf: Option<&OwnedFd>,
+) -> Result<OwnedFd, AttachError> {
+    let program = object.programs.get(name).ok_or(AttachError::NoProgram(name))?;
+    let function = object
+        .functions
+        .get(&program.function_key())
+        .ok_or(AttachError::NoProgram(name))?;
+    let (functions, lines) = (
+        function.func_info.func_info_bytes(),
+        function.line_info.line_info_bytes(),
+    );
+    let mut attr = ProgLoad {
+        prog_type: BPF_PROG_TYPE_KPROBE,
+        insn_cnt: number(function.instructions.len()),
+        insns: function.instructions.as_ptr() as u64,
+        license: program.license.as_ptr() as u64,
+        expected_attach_type: BPF_TRACE_UPROBE_MULTI,
+        ..ProgLoad::default()
+    };
+    if let Some(btf) = btf {
+        attr.prog_btf_fd = u32::try_from(btf.as_raw_fd()).unwrap_or(0);
+        attr.func_info = functions.as_ptr() as u64;
+        attr.func_info_cnt = number(function.func_info.len());
+        attr.func_info_rec_size = number(function.func_info_rec_size);
+        attr.line_info = lines.as_ptr() as u64;
+        attr.line_info_cnt = number(function.line_info.len());
+        attr.line_info_rec_size = number(function.line_info_rec_size);
+    }
+    // BPF_OBJ_NAME_LEN is 16 with the terminating zero.
+    for (slot, byte) in attr.prog_name.iter_mut().take(15).zip(name.bytes()) {
+        *slot = byte;
+    }
+    bpf(BPF_PROG_LOAD, &attr).map_err(|source| AttachError::Load {
+        program: name,
+        log: why(attr),
+        source,
+    })
+}
+
+/// A count for the kernel; one that does not fit is refused by it.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// The verifier's last lines about a program it refused.
+fn why(mut attr: ProgLoad) -> String {
+    let mut log = vec![0_u8; LOG_BYTES];
+    attr.log_level = 1;
+    attr.log_size = u32::try_from(log.len()).unwrap_or(0);
+    attr.log_buf = log.as_mut_ptr() as u64;
+    let again = bpf(BPF_PROG_LOAD, &attr);
+    let text = String::from_utf8_lossy(&log);
+    let text = text.trim_end_matches('\0').trim_end();
+    let tail: Vec<&str> = text.lines().rev().take(12).collect();
+    let tail: Vec<&str> = tail.into_iter().rev().collect();
+    if again.is_ok() {
+        "it was accepted when asked again".to_owned()
+    } else {
+        tail.join(" | ")
+    }
+}
+
+/// Links of one file, at most one per hook.
+#[derive(Debug)]
+struct Links {
+    /// Held for their drop.
+    _fds: Vec<OwnedFd>,
+    points: usize,
+}
+
+impl Attachment for Links {
+    fn points(&self) -> usize {
+        self.points
+    }
+}
+
+impl AttachBackend for Multi {
+    fn name(&self) -> &'static str {
+        "uprobe_multi"
+    }
+
+    fn attach(&mut self, file: &Path, points: &[Point]) -> Result<Box<dyn Attachment>, AttachError> {
+        let mut fds = Vec::new();
+        // Returns first: an entry without its return would only leave a stale slot.
+        for hook in Hook::ALL.into_iter().rev() {
+            let here: Vec<&Point> = points.iter().filter(|point| point.hook == hook).collect();
+            if here.is_empty() {
+                continue;
+            }
+            let (program, name) = self.program(hook);
+            fds.push(
+                link(program, hook, file, &here).map_err(|source| AttachError::Link {
+                    program: name,
+                    file: file.display().to_string(),
+                    source,
+                })?,
+            );
+        }
+        Ok(Box::new(Links {
+            _fds: fds,
+            points: points.len(),
+        }))
+    }
+}
+
+fn link(program: &OwnedFd, hook: Hook, file: &Path, points: &[&Point]) -> io::Result<OwnedFd> {
+    let path = CString::new(file.as_os_str().as_bytes()).map_err(io::Error::other)?;
+    let offsets: Vec<u64> = points.iter().map(|point| point.offset).collect();
+    let cookies: Vec<u64> = points.iter().map(|point| point.cookie).collect();
+    bpf(
+        BPF_LINK_CREATE,
+        &LinkCreate {
+            prog_fd: u32::try_from(program.as_raw_fd()).map_err(io::Error::other)?,
+            attach_type: BPF_TRACE_UPROBE_MULTI,
+            path: path.as_ptr() as u64,
+            offsets: offsets.as_ptr() as u64,
+            cookies: cookies.as_ptr() as u64,
+            cnt: u32::try_from(points.len()).map_err(io::Error::other)?,
+            multi_flags: if hook == Hook::Return {
+                BPF_F_UPROBE_MULTI_RETURN
+            } else {
+                0
+            },
+            ..LinkCreate::default()
+        },
+    )
+}

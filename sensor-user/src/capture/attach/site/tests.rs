@@ -1,0 +1,379 @@
+//! Hand-assembled functions, one per rule, and programs made at random that are walked to count what a probe sees.
+
+mod programs;
+
+use super::*;
+
+const SSL_READ: ArgumentSet = ArgumentSet(0b11);
+const SSL_READ_EX: ArgumentSet = ArgumentSet(0b1011);
+
+/// Reads a listing: offset, bytes, and the instruction for the reader. Offsets are checked.
+fn assemble(listing: &str) -> Vec<u8> {
+    let mut code = Vec::new();
+    for line in listing.lines().filter(|line| !line.trim().is_empty()) {
+        let mut words = line.split_whitespace();
+        let offset = usize::from_str_radix(words.next().unwrap(), 16).unwrap();
+        assert_eq!(offset, code.len(), "{line}");
+        let hex = words.next().unwrap();
+        code.extend(
+            (0..hex.len())
+                .step_by(2)
+                .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()),
+        );
+    }
+    code
+}
+
+fn chosen(listing: &str, needs: ArgumentSet, returns: Returns) -> Sites {
+    choose(Machine::X86_64, &assemble(listing), needs, returns)
+}
+
+/// Offset, stack adjustment and whether it is emulated.
+fn place(site: &Site) -> (u32, u32, bool) {
+    (site.offset, site.stack_adjust, site.emulated)
+}
+
+fn instructions(ret: &ReturnSite) -> Vec<(u32, u32, bool)> {
+    match ret {
+        ReturnSite::Instructions(sites) => sites.iter().map(place).collect(),
+        other => panic!("expected instructions, found {other:?}"),
+    }
+}
+
+#[test]
+fn entry_and_return_share_one_trap_at_a_push_in_front() {
+    let sites = chosen(
+        "00 4154 push r12\n02 53 push rbx\n03 5b pop rbx\n04 415c pop r12\n06 c3 ret",
+        SSL_READ,
+        Returns::Cheapest,
+    );
+    assert_eq!(place(&sites.entry), (0, 0, true));
+    assert_eq!(sites.ret, ReturnSite::Trampoline(sites.entry));
+    assert_eq!(sites.entry.bytes(), [0x41, 0x54]);
+}
+
+#[test]
+fn endbr64_is_stepped_over() {
+    let sites = chosen(
+        "00 f30f1efa endbr64\n04 55 push rbp\n05 5d pop rbp\n06 c3 ret",
+        SSL_READ,
+        Returns::Cheapest,
+    );
+    assert_eq!(place(&sites.entry), (4, 0, true));
+    assert_eq!(sites.ret, ReturnSite::Trampoline(sites.entry));
+}
+
+#[test]
+fn the_stack_protector_gives_a_return_site_and_the_argument_check_an_entry() {
+    let sites = chosen(GUARDED, SSL_READ, Returns::Cheapest);
+    assert_eq!(place(&sites.entry), (0x16, 0x18, true));
+    assert_eq!(instructions(&sites.ret), [(0x31, 0x18, true)]);
+    let sites = chosen(CLANGGUARD, SSL_READ, Returns::Cheapest);
+    assert_eq!(instructions(&sites.ret), [(0x29, 0x18, true)]);
+}
+
+#[test]
+fn each_of_two_epilogues_has_its_own_guard() {
+    let sites = chosen(TWOGUARDS, SSL_READ, Returns::Cheapest);
+    assert_eq!(instructions(&sites.ret), [(0x27, 8, true), (0x40, 8, true)]);
+}
+
+#[test]
+fn a_return_that_bypasses_the_guard_makes_it_useless() {
+    let sites = chosen(EARLYRET, SSL_READ, Returns::Cheapest);
+    assert_eq!(place(&sites.entry), (0, 0, false));
+    assert_eq!(sites.ret, ReturnSite::Trampoline(sites.entry));
+}
+
+#[test]
+fn a_tail_jump_leaves_only_the_trampoline() {
+    let sites = chosen(TAILJUMP, SSL_READ, Returns::Cheapest);
+    assert_eq!(sites.ret, ReturnSite::Trampoline(sites.entry));
+    assert_eq!(
+        chosen(TAILJUMP, SSL_READ, Returns::WithoutTrampoline).ret,
+        ReturnSite::Impossible
+    );
+}
+
+#[test]
+fn a_result_set_after_the_guard_is_not_read_at_the_guard() {
+    let sites = chosen(RAXLATER, SSL_READ, Returns::Cheapest);
+    assert_eq!(sites.ret, ReturnSite::Trampoline(sites.entry));
+    let sites = chosen(RAXLATER, SSL_READ, Returns::WithoutTrampoline);
+    assert_eq!(instructions(&sites.ret), [(0x1e, 0, false)]);
+}
+
+#[test]
+fn an_argument_check_behind_the_loading_of_the_canary_is_no_guard() {
+    let sites = chosen(PROLOGUECHECK, SSL_READ, Returns::Cheapest);
+    assert!(matches!(sites.ret, ReturnSite::Trampoline(_)), "{sites:?}");
+}
+
+#[test]
+fn without_anything_emulated_both_probes_stand_on_the_first_byte() {
+    let sites = chosen(PLAINRET, SSL_READ_EX, Returns::Cheapest);
+    assert_eq!(place(&sites.entry), (0, 0, false));
+    assert_eq!(sites.ret, ReturnSite::Trampoline(sites.entry));
+    assert_eq!(sites.entry.bytes(), [0x48, 0x83, 0xec, 0x08]);
+}
+
+#[test]
+fn without_a_trampoline_the_return_instructions_are_probed() {
+    let sites = chosen(PLAINRET, SSL_READ_EX, Returns::WithoutTrampoline);
+    assert_eq!(instructions(&sites.ret), [(0x14, 0, false)]);
+    let sites = chosen(EARLYRET, SSL_READ, Returns::WithoutTrampoline);
+    assert_eq!(place(&sites.entry), (6, 0x18, true));
+    assert_eq!(instructions(&sites.ret), [(0x1c, 0, false), (0x21, 0, false)]);
+}
+
+#[test]
+fn a_thunk_is_probed_at_its_jump_unless_an_argument_is_gone() {
+    let sites = chosen(THUNKKEEP, SSL_READ_EX, Returns::Cheapest);
+    assert_eq!(place(&sites.entry), (3, 0, true));
+    assert_eq!(sites.ret, ReturnSite::Trampoline(sites.entry));
+    let sites = chosen(THUNK, SSL_READ_EX, Returns::Cheapest);
+    assert_eq!(place(&sites.entry), (0, 0, false));
+}
+
+#[test]
+fn an_overwritten_argument_matters_only_when_it_is_needed() {
+    assert_eq!(chosen(ARGUMENT, SSL_READ, Returns::Unwanted).entry.offset, 0);
+    let handle_only = ArgumentSet::default().with(0);
+    assert_eq!(
+        place(&chosen(ARGUMENT, handle_only, Returns::Unwanted).entry),
+        (0xb, 8, true)
+    );
+}
+
+#[test]
+fn an_instruction_that_a_loop_returns_to_would_see_a_call_twice() {
+    assert_eq!(chosen(LOOP, SSL_READ, Returns::Unwanted).entry.offset, 0);
+}
+
+#[test]
+fn a_jump_to_nowhere_known_forbids_all_but_prologues() {
+    assert_eq!(chosen(SWITCH, SSL_READ, Returns::Unwanted).entry.offset, 0);
+    let sites = chosen("00 53 push rbx\n01 ffe0 jmp rax", SSL_READ, Returns::Unwanted);
+    assert_eq!(place(&sites.entry), (0, 0, true));
+}
+
+#[test]
+fn a_branch_in_front_of_the_prologue_is_where_the_stack_has_not_moved() {
+    let sites = chosen(EARLY, SSL_READ, Returns::Cheapest);
+    assert_eq!(place(&sites.entry), (3, 0, true));
+    assert_eq!(sites.ret, ReturnSite::Trampoline(sites.entry));
+}
+
+#[test]
+fn a_realigned_stack_ends_the_search() {
+    assert_eq!(chosen(REALIGN, SSL_READ, Returns::Unwanted).entry.offset, 0);
+}
+
+#[test]
+fn a_code_that_does_not_decode_is_probed_at_its_first_byte() {
+    // The last instruction is cut short.
+    let sites = chosen("00 90 nop\n01 4883ec sub (cut)", SSL_READ, Returns::Cheapest);
+    assert_eq!(place(&sites.entry), (0, 0, true));
+    let sites = choose(Machine::X86_64, &[], SSL_READ, Returns::Cheapest);
+    assert_eq!(
+        (place(&sites.entry), sites.entry.bytes()),
+        ((0, 0, false), &[][..])
+    );
+}
+
+#[test]
+fn aarch64_is_probed_at_its_first_instruction() {
+    let code = [0x3f, 0x23, 0x03, 0xd5, 0xc0, 0x03, 0x5f, 0xd6];
+    let sites = choose(Machine::Aarch64, &code, SSL_READ, Returns::Cheapest);
+    assert_eq!(place(&sites.entry), (0, 0, false));
+    assert_eq!(sites.entry.bytes(), &code[..4]);
+    assert_eq!(sites.ret, ReturnSite::Trampoline(sites.entry));
+}
+
+#[test]
+fn a_specification_names_the_arguments_it_needs() {
+    use crate::capture::discover::stacks::{STACKS, Stack};
+    let functions = || STACKS.iter().flat_map(Stack::functions);
+    let needs = |symbol: &str| {
+        let function = functions().find(|function| function.symbol == symbol).unwrap();
+        ArgumentSet::of(function.spec)
+    };
+    assert_eq!(needs("SSL_read"), SSL_READ);
+    assert_eq!(needs("SSL_read_ex"), SSL_READ_EX);
+    assert_eq!(needs("SSL_set_fd"), ArgumentSet(0b11));
+    assert_eq!(needs("SSL_free"), ArgumentSet(1));
+}
+
+const GUARDED: &str = "
+    00 4883ec18             sub rsp,0x18
+    04 64488b042528000000   mov rax,fs:0x28
+    0d 4889442408           mov [rsp+0x8],rax
+    12 31c0                 xor eax,eax
+    14 85d2                 test edx,edx
+    16 7820                 js 38
+    18 4889e1               mov rcx,rsp
+    1b e8b0ffffff           call elsewhere
+    20 8b0424               mov eax,[rsp]
+    23 488b542408           mov rdx,[rsp+0x8]
+    28 64482b142528000000   sub rdx,fs:0x28
+    31 7511                 jne 44
+    33 4883c418             add rsp,0x18
+    37 c3                   ret
+    38 e893ffffff           call elsewhere
+    3d b8ffffffff           mov eax,0xffffffff
+    42 ebdf                 jmp 23
+    44 e887ffffff           call elsewhere
+";
+
+const CLANGGUARD: &str = "
+    00 4883ec18             sub rsp,0x18
+    04 64488b042528000000   mov rax,fs:0x28
+    0d 4889442408           mov [rsp+0x8],rax
+    12 85d2                 test edx,edx
+    14 781a                 js 30
+    16 e835ffffff           call elsewhere
+    1b 64488b0c2528000000   mov rcx,fs:0x28
+    24 483b4c2408           cmp rcx,[rsp+0x8]
+    29 750c                 jne 37
+    2b 4883c418             add rsp,0x18
+    2f c3                   ret
+    30 b8ffffffff           mov eax,0xffffffff
+    35 ebe4                 jmp 1b
+    37 e814ffffff           call elsewhere
+";
+
+const TWOGUARDS: &str = "
+    00 4883ec08             sub rsp,0x8
+    04 64488b042528000000   mov rax,fs:0x28
+    0d 48890424             mov [rsp],rax
+    11 85ff                 test edi,edi
+    13 7419                 je 2e
+    15 b801000000           mov eax,0x1
+    1a 488b1424             mov rdx,[rsp]
+    1e 64482b142528000000   sub rdx,fs:0x28
+    27 751e                 jne 47
+    29 4883c408             add rsp,0x8
+    2d c3                   ret
+    2e b802000000           mov eax,0x2
+    33 488b1424             mov rdx,[rsp]
+    37 64482b142528000000   sub rdx,fs:0x28
+    40 7505                 jne 47
+    42 4883c408             add rsp,0x8
+    46 c3                   ret
+    47 e8c4feffff           call elsewhere
+";
+
+const EARLYRET: &str = "
+    00 4883ec18             sub rsp,0x18
+    04 85d2                 test edx,edx
+    06 7815                 js 1d
+    08 488b542408           mov rdx,[rsp+0x8]
+    0d 64482b142528000000   sub rdx,fs:0x28
+    16 750a                 jne 22
+    18 4883c418             add rsp,0x18
+    1c c3                   ret
+    1d 4883c418             add rsp,0x18
+    21 c3                   ret
+    22 e869feffff           call elsewhere
+";
+
+const TAILJUMP: &str = "
+    00 4883ec18             sub rsp,0x18
+    04 85d2                 test edx,edx
+    06 7815                 js 1d
+    08 488b542408           mov rdx,[rsp+0x8]
+    0d 64482b142528000000   sub rdx,fs:0x28
+    16 750e                 jne 26
+    18 4883c418             add rsp,0x18
+    1c c3                   ret
+    1d 4883c418             add rsp,0x18
+    21 e9da020000           jmp elsewhere
+    26 e825feffff           call elsewhere
+";
+
+const RAXLATER: &str = "
+    00 4883ec18             sub rsp,0x18
+    04 85d2                 test edx,edx
+    06 7800                 js 8
+    08 488b542408           mov rdx,[rsp+0x8]
+    0d 64482b142528000000   sub rdx,fs:0x28
+    16 7507                 jne 1f
+    18 89d8                 mov eax,ebx
+    1a 4883c418             add rsp,0x18
+    1e c3                   ret
+    1f e8ecfdffff           call elsewhere
+";
+
+const PROLOGUECHECK: &str = "
+    00 4883ec18             sub rsp,0x18
+    04 64488b042528000000   mov rax,fs:0x28
+    0d 85d2                 test edx,edx
+    0f 7505                 jne 16
+    11 4883c418             add rsp,0x18
+    15 c3                   ret
+    16 e8b5fdffff           call elsewhere
+    1b b801000000           mov eax,0x1
+    20 4883c418             add rsp,0x18
+    24 c3                   ret
+";
+
+const PLAINRET: &str = "
+    00 4883ec08             sub rsp,0x8
+    04 e887fdffff           call elsewhere
+    09 31d2                 xor edx,edx
+    0b 85c0                 test eax,eax
+    0d 0f48c2               cmovs eax,edx
+    10 4883c408             add rsp,0x8
+    14 c3                   ret
+";
+
+const THUNK: &str = "
+    00 4989c8               mov r8,rcx
+    03 31c9                 xor ecx,ecx
+    05 e9f6010000           jmp elsewhere
+";
+
+const THUNKKEEP: &str = "
+    00 4989c8               mov r8,rcx
+    03 e9b8010000           jmp elsewhere
+";
+
+const ARGUMENT: &str = "
+    00 4883ec08             sub rsp,0x8
+    04 be01000000           mov esi,0x1
+    09 85d2                 test edx,edx
+    0b 7800                 js d
+    0d 4883c408             add rsp,0x8
+    11 c3                   ret
+";
+
+const LOOP: &str = "
+    00 83ff03               cmp edi,0x3
+    03 85d2                 test edx,edx
+    05 7804                 js b
+    07 ffca                 dec edx
+    09 ebf8                 jmp 3
+    0b c3                   ret
+";
+
+const EARLY: &str = "
+    00 4885ff               test rdi,rdi
+    03 7402                 je 7
+    05 53                   push rbx
+    06 5b                   pop rbx
+    07 c3                   ret
+";
+
+const SWITCH: &str = "
+    00 4885ff               test rdi,rdi
+    03 7402                 je 7
+    05 ffe0                 jmp rax
+    07 c3                   ret
+";
+
+const REALIGN: &str = "
+    00 4883e4f0             and rsp,0xfffffffffffffff0
+    04 85d2                 test edx,edx
+    06 7800                 js 8
+    08 c3                   ret
+";

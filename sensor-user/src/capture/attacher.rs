@@ -1,0 +1,320 @@
+//! The attaching thread: looks at processes as they start and map files, and probes the TLS libraries it finds.
+//!
+//! Takes process ids. Gives probes in place. Never touches a file twice, and keeps the ring thread free of ELF files.
+//! Bounded by [`QUEUE`] requests; when they overflow, every watched process is looked at again.
+
+use std::collections::HashMap;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::attach::site::{ReturnSite, Returns};
+use super::attach::{AttachBackend, AttachError, Attachment, Hook, Point, trial};
+use super::discover::process::{self, Filter};
+use super::discover::{Cache, FileIdentity, Target, standard_libraries, target_of_file, targets_of};
+use super::kernel::{KernelError, Options, monotonic_ns};
+use super::load::Loaded;
+
+/// Requests waiting: an exec maps some thirty files, so this is a hundred programs starting at once.
+const QUEUE: usize = 4096;
+/// When a process is looked at after an event, in nanoseconds: the mapping announced is there a moment later, and
+/// libraries keep arriving while a program starts.
+const LOOKS_NS: [u64; 5] = [300_000, 20_000_000, 100_000_000, 1_000_000_000, 10_000_000_000];
+/// Wait when nothing is due; a request ends it.
+const IDLE: Duration = Duration::from_mins(1);
+/// Files attached at most: each costs the kernel a few kilobytes and every process that maps it a trap.
+const MAX_FILES: usize = 1024;
+
+enum Request {
+    LookAt(u32),
+    Stop,
+}
+
+/// Shared with the thread.
+#[derive(Debug, Default)]
+struct Shared {
+    probes: AtomicUsize,
+    overflow: AtomicBool,
+    blind: Mutex<Vec<String>>,
+}
+
+/// Handle of the thread. Dropping it takes every probe out.
+#[derive(Debug)]
+pub(super) struct Attacher {
+    requests: SyncSender<Request>,
+    thread: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+    backend: &'static str,
+}
+
+impl Attacher {
+    /// Chooses a backend, attaches to the libraries that the options name, and starts the thread.
+    pub(super) fn start(loaded: &Loaded, options: &Options) -> Result<Self, KernelError> {
+        let backend = trial::choose(options.backend, loaded)?;
+        let name = backend.name();
+        let shared = Arc::new(Shared::default());
+        let mut worker = Worker::new(backend, Arc::clone(&shared), filter_of(options));
+        worker.everyone = options.everyone;
+        for library in &options.libraries {
+            worker.attach_library(library)?;
+        }
+        if options.everyone {
+            for library in standard_libraries() {
+                worker.attach_library(&library)?;
+            }
+        }
+        let (requests, inbox) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("attach".to_owned())
+            .spawn(move || worker.run(&inbox))
+            .map_err(KernelError::Thread)?;
+        Ok(Self {
+            requests,
+            thread: Some(thread),
+            shared,
+            backend: name,
+        })
+    }
+
+    /// Processes that the filters select and that run already.
+    pub(super) fn running(options: &Options) -> Vec<process::Process> {
+        let filter = filter_of(options);
+        if filter.is_empty() && !options.everyone {
+            return Vec::new();
+        }
+        process::scan(Path::new("/proc"), &filter).unwrap_or_default()
+    }
+
+    /// Asks for a look at a process, now and a few times more. Never waits.
+    pub(super) fn look_at(&self, pid: u32) {
+        if self.requests.try_send(Request::LookAt(pid)).is_err() {
+            self.shared.overflow.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Name of the backend in use.
+    pub(super) const fn backend(&self) -> &'static str {
+        self.backend
+    }
+
+    /// Probes in place.
+    pub(super) fn probes(&self) -> usize {
+        self.shared.probes.load(Ordering::Relaxed)
+    }
+
+    /// Files that could not be probed and why, since the last call.
+    pub(super) fn take_failures(&self) -> Vec<String> {
+        std::mem::take(&mut *self.shared.blind.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Attacher {
+    fn drop(&mut self) {
+        // A full queue is drained by the thread within one look; it then sees the request.
+        if self.requests.send(Request::Stop).is_ok()
+            && let Some(thread) = self.thread.take()
+        {
+            // A panicked thread has dropped its probes already.
+            thread.join().ok();
+        }
+    }
+}
+
+/// The process filter that options make.
+pub(crate) fn filter_of(options: &Options) -> Filter {
+    Filter {
+        pids: options.pids.clone(),
+        comms: options.comms.clone(),
+        exes: options.exes.clone(),
+        cgroups: options
+            .cgroups
+            .iter()
+            .filter_map(|path| cgroup_name(path))
+            .collect(),
+    }
+}
+
+/// `/sys/fs/cgroup/unified/a/b` to `/a/b`: the name of a cgroup below the root of its hierarchy.
+fn cgroup_name(path: &Path) -> Option<String> {
+    let path = path.canonicalize().ok()?;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let root = mounts
+        .lines()
+        .filter(|line| line.contains(" - cgroup2 "))
+        .filter_map(|line| line.split(' ').nth(4))
+        .find(|root| path.starts_with(root))?;
+    Some(format!("/{}", path.strip_prefix(root).ok()?.display()))
+}
+
+struct Worker {
+    backend: Box<dyn AttachBackend>,
+    cache: Cache,
+    /// Device and inode to its probes; `None` where attaching failed for good.
+    attached: HashMap<(u64, u64), Option<Box<dyn Attachment>>>,
+    /// Process to when it is looked at next and how many looks were had.
+    pending: HashMap<u32, (u64, usize)>,
+    shared: Arc<Shared>,
+    filter: Filter,
+    everyone: bool,
+}
+
+impl Worker {
+    fn new(backend: Box<dyn AttachBackend>, shared: Arc<Shared>, filter: Filter) -> Self {
+        Self {
+            backend,
+            cache: Cache::default(),
+            attached: HashMap::new(),
+            pending: HashMap::new(),
+            shared,
+            filter,
+            everyone: false,
+        }
+    }
+
+    fn run(mut self, inbox: &Receiver<Request>) {
+        loop {
+            let wait = self.next_due().map_or(IDLE, |due| {
+                Duration::from_nanos(due.saturating_sub(monotonic_ns()))
+            });
+            match inbox.recv_timeout(wait) {
+                Ok(Request::LookAt(pid)) => self.schedule(pid),
+                Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => self.look_where_due(),
+            }
+            if self.shared.overflow.swap(false, Ordering::Relaxed) {
+                self.look_at_all();
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<u64> {
+        self.pending.values().map(|(due, _)| *due).min()
+    }
+
+    fn schedule(&mut self, pid: u32) {
+        let [first, ..] = LOOKS_NS;
+        let soon = monotonic_ns().saturating_add(first);
+        let (due, looks) = self.pending.entry(pid).or_insert((soon, 0));
+        *due = (*due).min(soon);
+        *looks = 0;
+    }
+
+    fn look_at_all(&mut self) {
+        if self.filter.is_empty() && !self.everyone {
+            return;
+        }
+        for found in process::scan(Path::new("/proc"), &self.filter).unwrap_or_default() {
+            self.schedule(found.pid);
+        }
+    }
+
+    fn look_where_due(&mut self) {
+        let now = monotonic_ns();
+        let due: Vec<(u32, usize)> = self
+            .pending
+            .iter()
+            .filter(|(_, (due, _))| *due <= now)
+            .map(|(pid, (_, looks))| (*pid, *looks))
+            .collect();
+        for (pid, looks) in due {
+            for target in targets_of(Path::new("/proc"), pid, Returns::Cheapest, &mut self.cache) {
+                self.attach(&target);
+            }
+            match LOOKS_NS.get(looks + 1) {
+                Some(later) if Path::new("/proc").join(pid.to_string()).exists() => {
+                    self.pending.insert(pid, (now.saturating_add(*later), looks + 1));
+                }
+                _ => {
+                    self.pending.remove(&pid);
+                }
+            }
+        }
+    }
+
+    fn attach_library(&mut self, path: &Path) -> Result<(), KernelError> {
+        match target_of_file(path, Returns::Cheapest, &mut self.cache) {
+            Ok(Some(target)) => self.attach(&target),
+            Ok(None) => self.report(path, "it holds no TLS library that can be probed"),
+            Err(error) => return Err(KernelError::Library(error)),
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, target: &Target) {
+        let FileIdentity { device, inode, .. } = target.identity;
+        if self.attached.contains_key(&(device, inode)) {
+            return;
+        }
+        if self.attached.len() >= MAX_FILES {
+            self.report(&target.path, "the limit of probed files is reached");
+            return;
+        }
+        let links = match self.try_attach(target) {
+            Ok(links) => {
+                self.shared.probes.fetch_add(links.points(), Ordering::Relaxed);
+                tracing::info!(
+                    file = %process::printable(&target.path),
+                    stack = target.stack.name,
+                    probes = links.points(),
+                    backend = self.backend.name(),
+                    "attached"
+                );
+                Some(links)
+            }
+            Err(error) => {
+                self.report(&target.path, &trial::chain(&error));
+                None
+            }
+        };
+        self.attached.insert((device, inode), links);
+    }
+
+    fn try_attach(&mut self, target: &Target) -> Result<Box<dyn Attachment>, AttachError> {
+        if !target.is_unchanged() {
+            return Err(AttachError::Changed);
+        }
+        let path = PathBuf::from(format!("/proc/self/fd/{}", target.file.as_raw_fd()));
+        self.backend.attach(&path, &points(target))
+    }
+
+    fn report(&self, path: &Path, problem: &str) {
+        let path = process::printable(path);
+        tracing::warn!(file = %path, problem, "cannot probe");
+        let mut blind = self.shared.blind.lock().unwrap_or_else(PoisonError::into_inner);
+        if blind.len() < MAX_FILES {
+            blind.push(format!("{path}: {problem}"));
+        }
+    }
+}
+
+/// A target's sites as the kernel wants them.
+fn points(target: &Target) -> Vec<Point> {
+    let mut points = Vec::new();
+    for point in &target.points {
+        let cookie = point.spec.to_cookie();
+        let mut add = |hook, site| {
+            points.push(Point {
+                hook,
+                offset: point.file_offset(site),
+                cookie,
+            })
+        };
+        match &point.sites.ret {
+            // Without its return an entry tells nothing, and would leave its slot behind.
+            ReturnSite::Impossible => continue,
+            ReturnSite::None => {}
+            ReturnSite::Trampoline(site) => add(Hook::Return, site),
+            ReturnSite::Instructions(sites) => {
+                for site in sites {
+                    add(Hook::ReturnSite, site);
+                }
+            }
+        }
+        add(Hook::Enter, &point.sites.entry);
+    }
+    points
+}

@@ -1,0 +1,248 @@
+//! Offsets of kernel structures, from the running kernel's BTF.
+//!
+//! Takes the bytes of `/sys/kernel/btf/vmlinux`. Gives the offset of a member by the names of structure and member,
+//! looking into anonymous members. Never guesses: a name that is not there is an error. Bounded by the input's size.
+//!
+//! Format: `Documentation/bpf/btf.rst` of the kernel.
+
+use std::collections::HashMap;
+
+const MAGIC: u16 = 0xeb9f;
+const KIND_STRUCT: u32 = 4;
+const KIND_UNION: u32 = 5;
+/// Anonymous members inside anonymous members; the kernel's deepest is 4.
+const MAX_DEPTH: u32 = 8;
+
+/// Why an offset could not be read.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum BtfError {
+    /// Not BTF, or cut.
+    #[error("the kernel's type information is malformed at byte {0}")]
+    Malformed(usize),
+    /// No structure of that name.
+    #[error("the kernel's type information has no struct {0}")]
+    NoStruct(&'static str),
+    /// No member of that name.
+    #[error("the kernel's struct {0} has no member {1}")]
+    NoMember(&'static str, &'static str),
+}
+
+/// The structures and unions of a kernel.
+#[derive(Debug)]
+pub struct Btf<'a> {
+    strings: &'a [u8],
+    /// By type id.
+    composites: HashMap<u32, Composite<'a>>,
+    /// Structures by name.
+    names: HashMap<&'a [u8], u32>,
+    /// Type id to the type it qualifies (typedef, const, volatile).
+    aliases: HashMap<u32, u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Composite<'a> {
+    members: &'a [u8],
+    bit_offsets: bool,
+}
+
+/// One member: name, type, offset in bits.
+type Member = (u32, u32, u32);
+
+impl<'a> Btf<'a> {
+    /// Reads headers and the list of types.
+    pub fn parse(data: &'a [u8]) -> Result<Self, BtfError> {
+        if u16_at(data, 0)? != MAGIC {
+            return Err(BtfError::Malformed(0));
+        }
+        let header = u32_at(data, 4)? as usize;
+        let section = |offset: usize| -> Result<&'a [u8], BtfError> {
+            let start = header.saturating_add(u32_at(data, offset)? as usize);
+            let length = u32_at(data, offset + 4)? as usize;
+            data.get(start..start.saturating_add(length))
+                .ok_or(BtfError::Malformed(offset))
+        };
+        let mut btf = Self {
+            strings: section(16)?,
+            composites: HashMap::new(),
+            names: HashMap::new(),
+            aliases: HashMap::new(),
+        };
+        btf.index(section(8)?)?;
+        Ok(btf)
+    }
+
+    fn index(&mut self, types: &'a [u8]) -> Result<(), BtfError> {
+        let (mut at, mut id) = (0, 1);
+        while at < types.len() {
+            let (name, info, third) = (u32_at(types, at)?, u32_at(types, at + 4)?, u32_at(types, at + 8)?);
+            let (kind, count) = ((info >> 24) & 0x1f, (info & 0xffff) as usize);
+            let body = at + 12;
+            let length = body_bytes(kind, count).ok_or(BtfError::Malformed(at))?;
+            let bytes = types.get(body..body + length).ok_or(BtfError::Malformed(at))?;
+            match kind {
+                KIND_STRUCT | KIND_UNION => {
+                    self.composites.insert(
+                        id,
+                        Composite {
+                            members: bytes,
+                            bit_offsets: info >> 31 != 0,
+                        },
+                    );
+                    if kind == KIND_STRUCT && name != 0 {
+                        let name = self.string(name)?;
+                        self.names.entry(name).or_insert(id);
+                    }
+                }
+                // typedef, volatile, const, restrict
+                8..=11 => {
+                    self.aliases.insert(id, third);
+                }
+                _ => {}
+            }
+            at = body + length;
+            id += 1;
+        }
+        Ok(())
+    }
+
+    fn string(&self, offset: u32) -> Result<&'a [u8], BtfError> {
+        let tail = self
+            .strings
+            .get(offset as usize..)
+            .ok_or(BtfError::Malformed(offset as usize))?;
+        let end = memchr::memchr(0, tail).ok_or(BtfError::Malformed(offset as usize))?;
+        Ok(tail.get(..end).unwrap_or_default())
+    }
+
+    /// Offset in bytes of a member of a structure, anonymous members looked into.
+    pub fn offset(&self, structure: &'static str, member: &'static str) -> Result<u32, BtfError> {
+        let id = self
+            .names
+            .get(structure.as_bytes())
+            .ok_or(BtfError::NoStruct(structure))?;
+        self.find(*id, member.as_bytes(), MAX_DEPTH)?
+            .map(|bits| bits / 8)
+            .ok_or(BtfError::NoMember(structure, member))
+    }
+
+    fn find(&self, id: u32, wanted: &[u8], depth: u32) -> Result<Option<u32>, BtfError> {
+        let Some(composite) = self.composites.get(&id) else {
+            return Ok(None);
+        };
+        for (name, member_type, bits) in composite.members() {
+            if name != 0 {
+                if self.string(name)? == wanted {
+                    return Ok(Some(bits));
+                }
+            } else if depth > 0
+                && let Some(inner) = self.find(self.resolve(member_type), wanted, depth - 1)?
+            {
+                return Ok(Some(bits + inner));
+            }
+        }
+        Ok(None)
+    }
+
+    fn resolve(&self, mut id: u32) -> u32 {
+        for _ in 0..MAX_DEPTH {
+            match self.aliases.get(&id) {
+                Some(next) => id = *next,
+                None => break,
+            }
+        }
+        id
+    }
+}
+
+impl Composite<'_> {
+    fn members(&self) -> impl Iterator<Item = Member> {
+        let mask = if self.bit_offsets { 0x00ff_ffff } else { u32::MAX };
+        self.members.chunks_exact(12).filter_map(move |raw| {
+            Some((
+                u32_at(raw, 0).ok()?,
+                u32_at(raw, 4).ok()?,
+                u32_at(raw, 8).ok()? & mask,
+            ))
+        })
+    }
+}
+
+/// Bytes that follow the three words of a type; `None` for a kind this reader does not know, whose length is unknown.
+fn body_bytes(kind: u32, count: usize) -> Option<usize> {
+    Some(match kind {
+        // int, var, decl_tag
+        1 | 14 | 17 => 4,
+        // array
+        3 => 12,
+        // struct, union, datasec, enum64
+        4 | 5 | 15 | 19 => 12 * count,
+        // enum, func_proto
+        6 | 13 => 8 * count,
+        // ptr, fwd, typedef, volatile, const, restrict, func, float, type_tag
+        2 | 7..=12 | 16 | 18 => 0,
+        _ => return None,
+    })
+}
+
+fn u16_at(data: &[u8], at: usize) -> Result<u16, BtfError> {
+    let bytes = data.get(at..at + 2).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(u16::from_le_bytes).ok_or(BtfError::Malformed(at))
+}
+
+fn u32_at(data: &[u8], at: usize) -> Result<u32, BtfError> {
+    let bytes = data.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(u32::from_le_bytes).ok_or(BtfError::Malformed(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hand-made blob: `struct outer { int a; struct { const struct { int deep; } ; } ; }`.
+    fn blob() -> Vec<u8> {
+        let strings = b"\0outer\0a\0deep\0";
+        let kind = |kind: u32, count: u32| kind << 24 | count;
+        let words: Vec<u32> = [
+            vec![0, kind(1, 0), 4, 32],                 // 1: int
+            vec![0, kind(4, 1), 4, 9, 1, 0],            // 2: anonymous struct { deep }
+            vec![0, kind(10, 0), 2],                    // 3: const 2
+            vec![0, kind(5, 1), 4, 0, 3, 0],            // 4: anonymous union { 3 }
+            vec![1, kind(4, 2), 12, 7, 1, 0, 0, 4, 64], // 5: outer { a; 4 at 64 bits }
+        ]
+        .concat();
+        let types: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut out = vec![0x9f, 0xeb, 1, 0];
+        for word in [
+            24,
+            0,
+            types.len() as u32,
+            types.len() as u32,
+            strings.len() as u32,
+        ] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        out.extend_from_slice(&types);
+        out.extend_from_slice(strings);
+        out
+    }
+
+    #[test]
+    fn looks_into_anonymous_members() {
+        let blob = blob();
+        let btf = Btf::parse(&blob).unwrap();
+        assert_eq!(btf.offset("outer", "a"), Ok(0));
+        assert_eq!(btf.offset("outer", "deep"), Ok(8));
+        assert_eq!(btf.offset("outer", "b"), Err(BtfError::NoMember("outer", "b")));
+        assert_eq!(btf.offset("inner", "b"), Err(BtfError::NoStruct("inner")));
+    }
+
+    #[test]
+    fn any_cut_is_an_error_or_a_smaller_answer_never_a_panic() {
+        let blob = blob();
+        for end in 0..blob.len() {
+            if let Ok(btf) = Btf::parse(blob.get(..end).unwrap()) {
+                assert!(btf.offset("outer", "deep").is_ok_and(|offset| offset == 8));
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Which TLS stacks a file carries, by its content.
+//!
+//! Takes an [`Elf`]; gives rows of the table with the functions found for them. Never looks at a file's name.
+//! Bounded by the limits of `elf` and the length of the table.
+
+use std::sync::LazyLock;
+
+use super::elf::{Elf, ElfError, Symbol, Table, Wanted};
+use super::stacks::{STACKS, Sign, Stack};
+
+/// A stack found in a file.
+#[derive(Clone, Debug)]
+pub struct Recognised {
+    /// The row.
+    pub stack: &'static Stack,
+    /// The functions of a covered row that the file defines.
+    pub functions: Vec<Symbol>,
+}
+
+/// Every stack in the file, in the table's order.
+pub fn recognise(elf: &Elf<'_>) -> Result<Vec<Recognised>, ElfError> {
+    let mut symbols = elf.functions(Table::Dynamic, &WANTED)?;
+    let mut found = matching(elf, &symbols)?;
+    // The static table may be large, so it is read only where the dynamic one did not lead to plaintext.
+    if !found.iter().any(|recognised| recognised.stack.is_covered()) {
+        let hidden = elf.functions(Table::Static, &WANTED)?;
+        if !hidden.is_empty() {
+            symbols.extend(
+                hidden
+                    .into_iter()
+                    .filter(|symbol| !symbols.contains(symbol))
+                    .collect::<Vec<_>>(),
+            );
+            found = matching(elf, &symbols)?;
+        }
+    }
+    Ok(found)
+}
+
+/// Names that any row asks for.
+static WANTED: LazyLock<Wanted> = LazyLock::new(|| {
+    let functions = STACKS
+        .iter()
+        .flat_map(Stack::functions)
+        .map(|function| function.symbol);
+    let signs = STACKS
+        .iter()
+        .flat_map(|stack| stack.signs.iter().chain(stack.unless));
+    let signs = signs.filter_map(|sign| match sign {
+        Sign::Function(symbol) => Some(*symbol),
+        Sign::Section(_) | Sign::Bytes(..) => None,
+    });
+    functions
+        .chain(signs)
+        .map(|symbol| (symbol.as_bytes(), symbol))
+        .collect()
+});
+
+fn matching(elf: &Elf<'_>, symbols: &[Symbol]) -> Result<Vec<Recognised>, ElfError> {
+    let mut found = Vec::new();
+    for stack in STACKS {
+        if all_hold(elf, symbols, stack.signs)? && !any_holds(elf, symbols, stack.unless)? {
+            let belongs = |symbol: &&Symbol| stack.functions().iter().any(|row| row.symbol == symbol.name);
+            found.push(Recognised {
+                stack,
+                functions: symbols.iter().filter(belongs).copied().collect(),
+            });
+        }
+    }
+    Ok(found)
+}
+
+fn all_hold(elf: &Elf<'_>, symbols: &[Symbol], signs: &[Sign]) -> Result<bool, ElfError> {
+    for sign in signs {
+        if !holds(elf, symbols, *sign)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn any_holds(elf: &Elf<'_>, symbols: &[Symbol], signs: &[Sign]) -> Result<bool, ElfError> {
+    for sign in signs {
+        if holds(elf, symbols, *sign)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn holds(elf: &Elf<'_>, symbols: &[Symbol], sign: Sign) -> Result<bool, ElfError> {
+    match sign {
+        Sign::Function(name) => Ok(symbols.iter().any(|symbol| symbol.name == name)),
+        Sign::Section(name) => Ok(elf.has_section(name)),
+        Sign::Bytes(section, needle) => elf.section_contains(section, needle),
+    }
+}

@@ -1,0 +1,279 @@
+//! The table of TLS stacks, as data: how each is recognised and which of its functions carry plaintext.
+//!
+//! A further C library is one more row. Takes and gives nothing but the table; recognition is in `recognise`,
+//! which looks at a file's content and never at its name. Rows that are recognised and not covered say why and what
+//! an operator can do, so that no process is blind without a word.
+
+use sensor_common::call::{CallKind, CallSpec, CountRule, NO_ARG};
+
+/// One TLS implementation.
+#[derive(Debug)]
+pub struct Stack {
+    /// Name in reports.
+    pub name: &'static str,
+    /// All of these must hold.
+    pub signs: &'static [Sign],
+    /// None of these may hold: keeps a row from matching where a more exact one does.
+    pub unless: &'static [Sign],
+    /// Whether the sensor reads its plaintext.
+    pub coverage: Coverage,
+}
+
+/// Evidence in a file's content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sign {
+    /// The file defines this function.
+    Function(&'static str),
+    /// The file has this section.
+    Section(&'static str),
+    /// A section whose name ends so contains these bytes.
+    Bytes(&'static str, &'static [u8]),
+}
+
+/// Whether a stack's plaintext is captured.
+#[derive(Debug)]
+pub enum Coverage {
+    /// Through these functions.
+    Covered(&'static [Function]),
+    /// Not captured.
+    Blind {
+        /// Why.
+        reason: &'static str,
+        /// What the operator can do.
+        remedy: &'static str,
+    },
+}
+
+/// One function of a covered stack.
+#[derive(Debug)]
+pub struct Function {
+    /// Its symbol.
+    pub symbol: &'static str,
+    /// What its arguments are.
+    pub spec: CallSpec,
+}
+
+impl Stack {
+    /// Its functions, none when it is not covered.
+    pub const fn functions(&self) -> &'static [Function] {
+        match self.coverage {
+            Coverage::Covered(functions) => functions,
+            Coverage::Blind { .. } => &[],
+        }
+    }
+
+    /// Whether its plaintext is captured.
+    pub const fn is_covered(&self) -> bool {
+        matches!(self.coverage, Coverage::Covered(_))
+    }
+}
+
+/// Every stack the sensor knows.
+pub static STACKS: &[Stack] = &[
+    Stack {
+        // Also LibreSSL, BoringSSL and AWS-LC, which keep these names and argument orders.
+        name: "openssl",
+        signs: &[
+            Sign::Function("SSL_read"),
+            Sign::Function("SSL_write"),
+            Sign::Function("SSL_free"),
+        ],
+        unless: &[],
+        coverage: Coverage::Covered(OPENSSL),
+    },
+    Stack {
+        name: "openssl-stripped",
+        // The library's own source path stays in its error messages when a static build loses its symbols.
+        signs: &[Sign::Bytes(".rodata", b"ssl/ssl_lib.c")],
+        unless: &[Sign::Function("SSL_read")],
+        coverage: Coverage::Blind {
+            reason: "OpenSSL or BoringSSL is linked statically and its symbols are stripped",
+            remedy: "use a build that keeps the symbols, or one that links libssl dynamically",
+        },
+    },
+    Stack {
+        name: "gnutls",
+        signs: &[
+            Sign::Function("gnutls_record_send"),
+            Sign::Function("gnutls_record_recv"),
+        ],
+        unless: &[],
+        coverage: NOT_YET,
+    },
+    Stack {
+        name: "nss",
+        signs: &[
+            Sign::Function("SSL_ImportFD"),
+            Sign::Function("SSL_OptionSetDefault"),
+        ],
+        unless: &[],
+        coverage: NOT_YET,
+    },
+    Stack {
+        name: "wolfssl",
+        signs: &[Sign::Function("wolfSSL_read"), Sign::Function("wolfSSL_write")],
+        unless: &[],
+        coverage: NOT_YET,
+    },
+    Stack {
+        name: "mbedtls",
+        signs: &[
+            Sign::Function("mbedtls_ssl_read"),
+            Sign::Function("mbedtls_ssl_write"),
+        ],
+        unless: &[],
+        coverage: NOT_YET,
+    },
+    Stack {
+        name: "s2n",
+        signs: &[Sign::Function("s2n_send"), Sign::Function("s2n_recv")],
+        unless: &[],
+        coverage: NOT_YET,
+    },
+    Stack {
+        name: "go",
+        signs: &[
+            Sign::Section(".go.buildinfo"),
+            // Survives stripping: the runtime needs the function names for its stack traces.
+            Sign::Bytes("gopclntab", b"crypto/tls.(*Conn).Write\0"),
+        ],
+        unless: &[],
+        coverage: NOT_YET,
+    },
+    Stack {
+        name: "rustls",
+        // The path of a source file in panic messages, as the registry lays crates out.
+        signs: &[Sign::Bytes(".rodata", b"/rustls-0.")],
+        unless: &[],
+        coverage: NOT_YET,
+    },
+    Stack {
+        name: "jsse",
+        signs: &[
+            Sign::Function("JNI_CreateJavaVM"),
+            Sign::Function("JVM_StartThread"),
+        ],
+        unless: &[],
+        coverage: Coverage::Blind {
+            reason: "a Java virtual machine runs TLS in compiled Java code, which has no symbol to probe",
+            remedy: "observe the plain side of a proxy in front of it, or use a native TLS provider",
+        },
+    },
+];
+
+const NOT_YET: Coverage = Coverage::Blind {
+    reason: "this TLS library is recognised and not captured by this version",
+    remedy: "observe the other end of the connection, or the plain side of a proxy",
+};
+
+/// The `SSL *` is always the first argument.
+const OPENSSL: &[Function] = &[
+    counted("SSL_read", 0, CallKind::Read),
+    counted("SSL_write", 1, CallKind::Write),
+    counted_by_pointer("SSL_read_ex", 2, CallKind::Read),
+    counted_by_pointer("SSL_write_ex", 3, CallKind::Write),
+    descriptor("SSL_set_fd", 4),
+    descriptor("SSL_set_rfd", 5),
+    descriptor("SSL_set_wfd", 6),
+    plain("SSL_do_handshake", 7, CallKind::Handshake),
+    plain("SSL_connect", 8, CallKind::Handshake),
+    plain("SSL_accept", 9, CallKind::Handshake),
+    plain("SSL_shutdown", 10, CallKind::Shutdown),
+    plain("SSL_free", 11, CallKind::Free),
+];
+
+/// `int f(handle, buffer, length)`, returning the count.
+const fn counted(symbol: &'static str, function: u16, kind: CallKind) -> Function {
+    let spec = CallSpec {
+        buffer: 1,
+        count: CountRule::Return,
+        ..bare(function, kind)
+    };
+    Function { symbol, spec }
+}
+
+/// `int f(handle, buffer, length, size_t *count)`, returning 1 when the count was stored.
+const fn counted_by_pointer(symbol: &'static str, function: u16, kind: CallKind) -> Function {
+    let spec = CallSpec {
+        buffer: 1,
+        out: 3,
+        count: CountRule::OutWhenOne,
+        ..bare(function, kind)
+    };
+    Function { symbol, spec }
+}
+
+/// `int f(handle, descriptor)`.
+const fn descriptor(symbol: &'static str, function: u16) -> Function {
+    let spec = CallSpec {
+        fd: 1,
+        ..bare(function, CallKind::SetFd)
+    };
+    Function { symbol, spec }
+}
+
+/// `int f(handle)`.
+const fn plain(symbol: &'static str, function: u16, kind: CallKind) -> Function {
+    Function {
+        symbol,
+        spec: bare(function, kind),
+    }
+}
+
+const fn bare(function: u16, kind: CallKind) -> CallSpec {
+    CallSpec {
+        kind,
+        handle: 0,
+        buffer: NO_ARG,
+        fd: NO_ARG,
+        out: NO_ARG,
+        count: CountRule::None,
+        function,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn function_ids_and_names_are_unique() {
+        let functions: Vec<_> = STACKS.iter().flat_map(Stack::functions).collect();
+        let ids: HashSet<_> = functions.iter().map(|function| function.spec.function).collect();
+        let symbols: HashSet<_> = functions.iter().map(|function| function.symbol).collect();
+        let names: HashSet<_> = STACKS.iter().map(|stack| stack.name).collect();
+        assert_eq!(ids.len(), functions.len());
+        assert_eq!(symbols.len(), functions.len());
+        assert_eq!(names.len(), STACKS.len());
+    }
+
+    #[test]
+    fn every_row_can_be_recognised_and_blind_rows_say_what_to_do() {
+        for stack in STACKS {
+            assert!(!stack.signs.is_empty(), "{}", stack.name);
+            match &stack.coverage {
+                Coverage::Covered(functions) => assert!(!functions.is_empty(), "{}", stack.name),
+                Coverage::Blind { reason, remedy } => {
+                    assert!(!reason.is_empty() && !remedy.is_empty(), "{}", stack.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_counted_call_has_a_buffer_and_a_pointer_where_its_rule_needs_one() {
+        for Function { symbol, spec } in STACKS.iter().flat_map(Stack::functions) {
+            let moves_bytes = matches!(spec.kind, CallKind::Read | CallKind::Write);
+            assert_eq!(spec.buffer != NO_ARG, moves_bytes, "{symbol}");
+            assert_eq!(spec.count != CountRule::None, moves_bytes, "{symbol}");
+            assert_eq!(
+                spec.out != NO_ARG,
+                spec.count == CountRule::OutWhenOne,
+                "{symbol}"
+            );
+            assert_eq!(spec.fd != NO_ARG, spec.kind == CallKind::SetFd, "{symbol}");
+        }
+    }
+}

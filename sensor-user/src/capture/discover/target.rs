@@ -1,0 +1,209 @@
+//! What to attach to: a file with the probe points chosen in it.
+//!
+//! Takes a process or a path; gives [`Target`]s, each holding its file open so that nothing can take its place
+//! between choosing and attaching. Never attaches. Bounded by the table of stacks: some dozens of points per file.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use sensor_common::call::{CallKind, CallSpec};
+
+use super::elf::{Elf, ElfError, Machine, Symbol};
+use super::process::{self, MappedFile, open_regular};
+use super::recognise::Recognised;
+use super::stacks::Stack;
+use super::{Cache, FileIdentity};
+use crate::capture::attach::site::{self, ArgumentSet, ReturnSite, Returns, Site, Sites};
+
+/// A file in which a covered TLS stack was found.
+#[derive(Debug)]
+pub struct Target {
+    /// The file, to attach through `/proc/self/fd`.
+    pub file: File,
+    /// Its path, for messages: as the process sees it.
+    pub path: PathBuf,
+    /// Tells the file from others of that path.
+    pub identity: FileIdentity,
+    /// The stack, the first one when there are several.
+    pub stack: &'static Stack,
+    /// Where to probe, for every covered stack in the file.
+    pub points: Vec<ProbePoint>,
+}
+
+/// One function to probe.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProbePoint {
+    /// Its symbol.
+    pub symbol: &'static str,
+    /// What its arguments are.
+    pub spec: CallSpec,
+    /// Offset of the function in the file.
+    pub offset: u64,
+    /// The instructions, relative to `offset`.
+    pub sites: Sites,
+}
+
+/// Why a file has no target.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// It cannot be opened, or is no regular file.
+    #[error("cannot open {}", process::printable(path))]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Its content cannot be read.
+    #[error("cannot read {}", process::printable(path))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ElfError,
+    },
+}
+
+/// Targets among the files a process has mapped. Files that cannot be read are left out; the coverage report names
+/// them.
+pub fn targets_of(proc: &Path, pid: u32, returns: Returns, cache: &mut Cache) -> Vec<Target> {
+    let files = process::mapped_files(proc, pid).unwrap_or_default();
+    let target = |mapped: MappedFile| {
+        let file = mapped.open(proc, pid).ok()?;
+        target_of(file, mapped.path, returns, cache).ok()?
+    };
+    files.into_iter().filter_map(target).collect()
+}
+
+/// The target in a file, `None` when it carries no covered stack or is built for another machine.
+pub fn target_of_file(
+    path: &Path,
+    returns: Returns,
+    cache: &mut Cache,
+) -> Result<Option<Target>, TargetError> {
+    let file = open_regular(path).map_err(|source| TargetError::Open {
+        path: path.to_owned(),
+        source,
+    })?;
+    target_of(file, path.to_owned(), returns, cache)
+}
+
+fn target_of(
+    file: File,
+    path: PathBuf,
+    returns: Returns,
+    cache: &mut Cache,
+) -> Result<Option<Target>, TargetError> {
+    let (identity, inspected) = match cache.inspect(&file) {
+        Ok(known) => known,
+        Err(source) => return Err(TargetError::Open { path, source }),
+    };
+    let covered: Vec<&Recognised> = inspected
+        .stacks
+        .iter()
+        .filter(|recognised| recognised.stack.is_covered())
+        .collect();
+    let Some(stack) = covered.first().map(|recognised| recognised.stack) else {
+        return Ok(None);
+    };
+    if inspected.machine != Some(Machine::native()) {
+        return Ok(None);
+    }
+    match cache.points(identity, returns, || points(&file, &covered, returns)) {
+        Ok(points) => Ok(Some(Target {
+            file,
+            path,
+            identity,
+            stack,
+            points,
+        })),
+        Err(source) => Err(TargetError::Read { path, source }),
+    }
+}
+
+fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<ProbePoint>, ElfError> {
+    let elf = Elf::parse(file)?;
+    let mut points: Vec<ProbePoint> = Vec::new();
+    for recognised in covered {
+        for symbol in &recognised.functions {
+            let Some(row) = recognised
+                .stack
+                .functions()
+                .iter()
+                .find(|row| row.symbol == symbol.name)
+            else {
+                continue;
+            };
+            // Two names of one function would report each call twice.
+            let is_alias =
+                |point: &ProbePoint| point.offset == symbol.offset && point.spec.kind == row.spec.kind;
+            if !points.iter().any(is_alias) {
+                points.push(point(&elf, symbol, row.spec, returns)?);
+            }
+        }
+    }
+    Ok(points)
+}
+
+fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Result<ProbePoint, ElfError> {
+    let returns = if needs_return(spec.kind) {
+        returns
+    } else {
+        Returns::Unwanted
+    };
+    // One byte beyond the limit, so that a longer function is recognised as such.
+    let code = elf.code(symbol, site::MAX_FUNCTION_BYTES as u64 + 1)?;
+    let sites = if symbol.size == 0 {
+        let some = Symbol { size: 1, ..*symbol };
+        site::at_first_byte(elf.machine(), &elf.code(&some, 1)?, returns)
+    } else {
+        site::choose(elf.machine(), &code, ArgumentSet::of(spec), returns)
+    };
+    Ok(ProbePoint {
+        symbol: symbol.name,
+        spec,
+        offset: symbol.offset,
+        sites,
+    })
+}
+
+/// Bytes are known on return, and a handshake's window of nested socket calls closes there; the rest is done at entry.
+const fn needs_return(kind: CallKind) -> bool {
+    matches!(kind, CallKind::Read | CallKind::Write | CallKind::Handshake)
+}
+
+impl Target {
+    /// Whether each chosen instruction is still in the file as it was: files are changed in place, too.
+    pub fn is_unchanged(&self) -> bool {
+        FileIdentity::of(&self.file).is_ok_and(|identity| identity == self.identity)
+            && self.points.iter().all(|point| {
+                let returns = match &point.sites.ret {
+                    ReturnSite::None | ReturnSite::Impossible => &[],
+                    ReturnSite::Trampoline(site) => std::slice::from_ref(site),
+                    ReturnSite::Instructions(sites) => sites.as_slice(),
+                };
+                returns
+                    .iter()
+                    .chain([&point.sites.entry])
+                    .all(|site| self.has_instruction(point, site))
+            })
+    }
+
+    fn has_instruction(&self, point: &ProbePoint, site: &Site) -> bool {
+        let mut found = vec![0; site.bytes().len()];
+        let read = self.file.read_exact_at(&mut found, point.file_offset(site));
+        read.is_ok() && found == site.bytes()
+    }
+}
+
+impl ProbePoint {
+    /// Offset of a site in the file, as the kernel wants it.
+    pub const fn file_offset(&self, site: &Site) -> u64 {
+        self.offset + site.offset as u64
+    }
+}

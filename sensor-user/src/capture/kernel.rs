@@ -1,0 +1,201 @@
+//! The live source: loads the kernel object, says whom to watch, attaches, and reads the rings.
+//!
+//! Takes [`Options`]. Gives [`Record`]s through [`KernelSource::poll`]. Never watches anybody who was not asked for:
+//! the policy map is empty until the options are written into it, and the sensor itself is denied first.
+//! Bounded by the sizes in the options. Dropping it detaches everything; nothing is pinned, so a killed sensor leaves
+//! nothing behind either.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sensor_common::counter::Counter;
+
+use super::Record;
+use super::attach::Backend;
+use super::attacher::Attacher;
+use super::load::{self, LoadError, Loaded};
+use super::ring::RingReader;
+use crate::telemetry::Counters;
+
+/// What to capture and with what resources.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Processes to watch, with their descendants.
+    pub pids: Vec<u32>,
+    /// Task names to watch, at most 15 bytes each.
+    pub comms: Vec<String>,
+    /// Executables to watch.
+    pub exes: Vec<PathBuf>,
+    /// Directories of cgroups to watch, with what is below them.
+    pub cgroups: Vec<PathBuf>,
+    /// Watch every process but the sensor.
+    pub everyone: bool,
+    /// Files to probe before any process is seen using them.
+    pub libraries: Vec<PathBuf>,
+    /// Size of the data ring: a power of two, at least a page.
+    pub ring_bytes: u32,
+    /// Size of the control ring.
+    pub control_ring_bytes: u32,
+    /// Payload bytes per message direction; `u64::MAX` lifts the limit.
+    pub message_limit: u64,
+    /// Payload bytes per call.
+    pub call_limit: u64,
+    /// Streams the kernel object remembers.
+    pub streams: u32,
+    /// How to attach.
+    pub backend: Backend,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            pids: Vec::new(),
+            comms: Vec::new(),
+            exes: Vec::new(),
+            cgroups: Vec::new(),
+            everyone: false,
+            libraries: Vec::new(),
+            ring_bytes: 16 << 20,
+            control_ring_bytes: 1 << 20,
+            message_limit: 64 << 10,
+            call_limit: 1 << 20,
+            streams: 32_768,
+            backend: Backend::Auto,
+        }
+    }
+}
+
+/// Why the live source could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// Loading failed.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Attaching failed.
+    #[error(transparent)]
+    Attach(#[from] super::attach::AttachError),
+    /// A library named in the options cannot be used.
+    #[error("cannot probe a library that was asked for")]
+    Library(#[source] super::discover::target::TargetError),
+    /// A thread could not be started.
+    #[error("cannot start the attaching thread")]
+    Thread(#[source] std::io::Error),
+}
+
+impl KernelError {
+    /// Whether a filter or library that was asked for is at fault.
+    pub const fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Library(_) | Self::Load(LoadError::Filter { .. } | LoadError::Cgroup { .. })
+        )
+    }
+
+    /// Whether more privileges would help.
+    pub fn is_privilege(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let io = error.downcast_ref::<std::io::Error>();
+            if io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
+/// The running capture.
+#[derive(Debug)]
+pub struct KernelSource {
+    // Dropped in this order: probes first, then the programs and maps they use.
+    attacher: Attacher,
+    reader: RingReader,
+    loaded: Loaded,
+    counters: Arc<Counters>,
+}
+
+impl KernelSource {
+    /// Loads, writes the policy and attaches to what runs already. When it returns, the system calls of watched
+    /// processes and the libraries named in the options are being captured.
+    pub fn start(options: &Options, counters: Arc<Counters>) -> Result<Self, KernelError> {
+        let mut loaded = load::load(options)?;
+        let reader = RingReader::new(loaded.take_data_ring()?, loaded.take_control_ring()?);
+        let attacher = Attacher::start(&loaded, options)?;
+        loaded.attach_tracepoints()?;
+        loaded.watch(options)?;
+        // Again after the hooks are in place: what forked or executed in between is found by this scan or by them.
+        for process in Attacher::running(options) {
+            if process.pid != std::process::id() && !options.everyone {
+                loaded.watch_running(process.pid, options)?;
+            }
+            attacher.look_at(process.pid);
+        }
+        Ok(Self {
+            attacher,
+            reader,
+            loaded,
+            counters,
+        })
+    }
+
+    /// Watches one more process, with its descendants.
+    pub fn watch(&mut self, pid: u32) -> Result<(), KernelError> {
+        self.loaded.watch_process(pid)?;
+        self.attacher.look_at(pid);
+        Ok(())
+    }
+
+    /// Name of the backend in use.
+    pub fn backend(&self) -> &'static str {
+        self.attacher.backend()
+    }
+
+    /// Files that could not be probed and why, since the last call.
+    pub fn take_failures(&self) -> Vec<String> {
+        self.attacher.take_failures()
+    }
+
+    /// Probes in place.
+    pub fn probes(&self) -> usize {
+        self.attacher.probes()
+    }
+
+    /// Waits up to `timeout` for records and appends them to `out`. Gives how many.
+    pub fn poll(&mut self, timeout: Duration, out: &mut Vec<Record>) -> usize {
+        let before = out.len();
+        self.reader.wait(timeout);
+        self.reader.drain(monotonic_ns(), &self.counters, out);
+        for record in out.iter().skip(before) {
+            if let Record::Exec(event) | Record::Map(event) = record {
+                self.attacher.look_at(event.origin.process.pid);
+            }
+        }
+        out.len() - before
+    }
+
+    /// A kernel-side counter, summed over CPUs.
+    pub fn counter(&self, counter: Counter) -> u64 {
+        self.loaded.counter(counter)
+    }
+
+    /// A reader of the kernel-side counters for another thread.
+    pub fn counter_reader(&self) -> load::CounterReader {
+        self.loaded.counter_reader()
+    }
+
+    /// Detaches everything.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+/// The monotonic clock, the clock of the kernel object's records.
+pub fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+}

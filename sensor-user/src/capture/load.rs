@@ -1,0 +1,456 @@
+//! Loading the kernel object: globals, maps, policy and system call tracepoints.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::programs::TracePoint;
+use aya::{Ebpf, EbpfLoader, Pod, include_bytes_aligned};
+use sensor_common::counter::Counter;
+use sensor_common::policy::{
+    ALLOW, CgroupFilter, DENY, EVERYONE, ExeKey, KEEP_OVER_EXEC, MAX_CGROUP_FILTERS,
+};
+
+use super::btf::{Btf, BtfError};
+use super::kernel::Options;
+use super::tracefs::{self, TracefsError};
+
+/// The compiled kernel object.
+pub static OBJECT: &[u8] = include_bytes_aligned!(env!("SENSOR_EBPF_OBJECT"));
+
+const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
+
+/// Why the kernel object could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// No BTF.
+    #[error(
+        "cannot read {BTF_PATH}; the kernel must be built with CONFIG_DEBUG_INFO_BTF (every Debian, Ubuntu, Fedora and RHEL kernel since 5.8 is)"
+    )]
+    NoBtf(#[source] io::Error),
+    /// A structure is not as expected.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// Tracepoints cannot be used.
+    #[error(transparent)]
+    Tracefs(#[from] TracefsError),
+    /// Maps could not be made.
+    #[error("the kernel refused the sensor's maps; the sensor needs root, or CAP_BPF and CAP_PERFMON")]
+    Object(#[source] Box<aya::EbpfError>),
+    /// A map could not be used.
+    #[error("cannot use map {0}")]
+    Map(&'static str, #[source] Box<aya::maps::MapError>),
+    /// A program was refused.
+    #[error("the kernel refused program {0}")]
+    Program(String, #[source] Box<aya::programs::ProgramError>),
+    /// A filter names something that is not there.
+    #[error("cannot watch {what} {}", path.display())]
+    Filter {
+        /// Kind of filter.
+        what: &'static str,
+        /// Its value.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A cgroup filter is outside of the unified hierarchy or there are too many.
+    #[error("cannot watch cgroup {}: {problem}", path.display())]
+    Cgroup {
+        /// Its directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+/// Kernel offsets by the name of the global that takes them: structure, member.
+const OFFSETS: [(&str, &str, &str); 23] = [
+    ("TASK_FILES", "task_struct", "files"),
+    ("TASK_GROUP_LEADER", "task_struct", "group_leader"),
+    ("TASK_START", "task_struct", "start_boottime"),
+    ("TASK_MM", "task_struct", "mm"),
+    ("MM_EXE_FILE", "mm_struct", "exe_file"),
+    ("FILES_FDT", "files_struct", "fdt"),
+    ("FDTABLE_FD", "fdtable", "fd"),
+    ("FDTABLE_MAX", "fdtable", "max_fds"),
+    ("FILE_INODE", "file", "f_inode"),
+    ("FILE_PRIVATE", "file", "private_data"),
+    ("INODE_MODE", "inode", "i_mode"),
+    ("INODE_NUMBER", "inode", "i_ino"),
+    ("INODE_SB", "inode", "i_sb"),
+    ("SB_DEV", "super_block", "s_dev"),
+    ("SOCKET_TYPE", "socket", "type"),
+    ("SOCKET_SK", "socket", "sk"),
+    ("SK_FAMILY", "sock_common", "skc_family"),
+    ("SK_DPORT", "sock_common", "skc_dport"),
+    ("SK_NUM", "sock_common", "skc_num"),
+    ("SK_DADDR", "sock_common", "skc_daddr"),
+    ("SK_RCV_SADDR", "sock_common", "skc_rcv_saddr"),
+    ("SK_V6_DADDR", "sock_common", "skc_v6_daddr"),
+    ("SK_V6_RCV_SADDR", "sock_common", "skc_v6_rcv_saddr"),
+];
+
+/// System calls by the program of their entry; all share the program of their exit.
+const SOCKET_CALLS: [(&str, &str); 8] = [
+    ("read_enter", "read"),
+    ("write_enter", "write"),
+    ("readv_enter", "readv"),
+    ("writev_enter", "writev"),
+    ("recvfrom_enter", "recvfrom"),
+    ("sendto_enter", "sendto"),
+    ("recvmsg_enter", "recvmsg"),
+    ("sendmsg_enter", "sendmsg"),
+];
+
+/// Other tracepoints: program, category, name.
+const TRACEPOINTS: [(&str, &str, &str); 9] = [
+    ("process_exec", "sched", "sched_process_exec"),
+    ("process_fork", "sched", "sched_process_fork"),
+    ("process_exit", "sched", "sched_process_exit"),
+    ("accept_exit", "syscalls", "sys_exit_accept"),
+    ("accept_exit", "syscalls", "sys_exit_accept4"),
+    ("connect_exit", "syscalls", "sys_exit_connect"),
+    ("connect_enter", "syscalls", "sys_enter_connect"),
+    ("close_enter", "syscalls", "sys_enter_close"),
+    ("mmap_enter", "syscalls", "sys_enter_mmap"),
+];
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct ExeKeyPod(ExeKey);
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct CgroupFilterPod(CgroupFilter);
+
+#[expect(unsafe_code, reason = "aya's marker for plain data")]
+// SAFETY: repr(C) of integers without padding (asserted in sensor-common).
+unsafe impl Pod for ExeKeyPod {}
+#[expect(unsafe_code, reason = "aya's marker for plain data")]
+// SAFETY: repr(C) of integers without padding (asserted in sensor-common).
+unsafe impl Pod for CgroupFilterPod {}
+
+/// The loaded object. Shared, because perf attachment needs it from the attaching thread.
+#[derive(Debug)]
+pub struct Loaded {
+    ebpf: Arc<Mutex<Ebpf>>,
+    policy: HashMap<MapData, u32, u32>,
+    counters: CounterReader,
+    has_loop: bool,
+}
+
+/// Reads the kernel-side counters.
+#[derive(Clone)]
+pub struct CounterReader(Arc<PerCpuArray<MapData, u64>>);
+
+impl std::fmt::Debug for CounterReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CounterReader")
+    }
+}
+
+impl CounterReader {
+    /// Sum over CPUs.
+    pub fn value(&self, counter: Counter) -> u64 {
+        self.0
+            .get(&(counter as u32), 0)
+            .map_or(0, |values| values.iter().sum())
+    }
+}
+
+/// Makes maps and globals; nothing runs yet.
+pub fn load(options: &Options) -> Result<Loaded, LoadError> {
+    let btf = std::fs::read(BTF_PATH).map_err(LoadError::NoBtf)?;
+    let btf = Btf::parse(&btf)?;
+    let tracefs = tracefs::find_or_mount()?;
+    let offsets: Vec<(&str, u32)> = OFFSETS
+        .iter()
+        .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
+        .collect::<Result<_, BtfError>>()?;
+    let traces = [
+        (
+            "SYS_ENTER_ARGS",
+            tracefs::field_offset(&tracefs, "syscalls/sys_enter_read", "fd")?,
+        ),
+        (
+            "SYS_EXIT_RET",
+            tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?,
+        ),
+        (
+            "FORK_CHILD",
+            tracefs::field_offset(&tracefs, "sched/sched_process_fork", "child_pid")?,
+        ),
+    ];
+    let wake = u64::from(options.ring_bytes / 4).min(256 << 10);
+    let mut loader = EbpfLoader::new();
+    for (name, offset) in offsets.iter().chain(&traces) {
+        loader.override_global(name, offset, true);
+    }
+    loader
+        .override_global("MESSAGE_LIMIT", &options.message_limit, true)
+        .override_global("CALL_LIMIT", &options.call_limit, true)
+        .override_global("WAKE_BYTES", &wake, true)
+        .map_max_entries("DATA", options.ring_bytes)
+        .map_max_entries("CONTROL", options.control_ring_bytes)
+        .map_max_entries("STREAMS", options.streams);
+    let mut ebpf = loader
+        .load(OBJECT)
+        .map_err(|error| LoadError::Object(Box::new(error)))?;
+    let policy = take(&mut ebpf, "POLICY")?;
+    let counters: PerCpuArray<MapData, u64> = take(&mut ebpf, "COUNTERS")?;
+    let mut loaded = Loaded {
+        policy,
+        counters: CounterReader(Arc::new(counters)),
+        has_loop: has_bpf_loop(),
+        ebpf: Arc::new(Mutex::new(ebpf)),
+    };
+    // Before anything is attached: the sensor's own traffic is never captured.
+    loaded.set(std::process::id(), DENY)?;
+    Ok(loaded)
+}
+
+/// Whether the kernel has `bpf_loop` (Linux 5.17), by asking it.
+pub fn has_bpf_loop() -> bool {
+    aya::sys::is_helper_supported(
+        aya::programs::ProgramType::KProbe,
+        aya_obj::generated::bpf_func_id::BPF_FUNC_loop,
+    )
+    .unwrap_or(false)
+}
+
+fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LoadError>
+where
+    M: TryFrom<Map, Error = aya::maps::MapError>,
+{
+    let absent = || {
+        LoadError::Map(
+            name,
+            Box::new(aya::maps::MapError::InvalidName {
+                name: name.to_owned(),
+            }),
+        )
+    };
+    // Maps are cloned by descriptor, so that the object keeps its own for relocating programs.
+    let map = ebpf.map(name).ok_or_else(absent)?;
+    let copy = duplicate(map)
+        .map_err(|error| LoadError::Map(name, Box::new(error)))?
+        .ok_or_else(absent)?;
+    M::try_from(copy).map_err(|error| LoadError::Map(name, Box::new(error)))
+}
+
+fn duplicate(map: &Map) -> Result<Option<Map>, aya::maps::MapError> {
+    let copy = |data: &MapData| -> Result<MapData, aya::maps::MapError> {
+        let fd = data
+            .fd()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(aya::maps::MapError::IoError)?;
+        MapData::from_fd(fd)
+    };
+    Ok(Some(match map {
+        Map::Array(data) => Map::Array(copy(data)?),
+        Map::PerCpuArray(data) => Map::PerCpuArray(copy(data)?),
+        Map::HashMap(data) => Map::HashMap(copy(data)?),
+        Map::RingBuf(data) => Map::RingBuf(copy(data)?),
+        _ => return Ok(None),
+    }))
+}
+
+impl Loaded {
+    /// The payload ring.
+    pub fn take_data_ring(&mut self) -> Result<RingBuf<MapData>, LoadError> {
+        take(&mut self.object(), "DATA")
+    }
+
+    /// The control ring.
+    pub fn take_control_ring(&mut self) -> Result<RingBuf<MapData>, LoadError> {
+        take(&mut self.object(), "CONTROL")
+    }
+
+    /// aya's object, for attaching.
+    pub fn shared(&self) -> Arc<Mutex<Ebpf>> {
+        Arc::clone(&self.ebpf)
+    }
+
+    fn object(&self) -> MutexGuard<'_, Ebpf> {
+        self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names of the TLS programs that fit this kernel, in the order of `Hook::ALL`.
+    pub const fn tls_programs(&self) -> [&'static str; 3] {
+        if self.has_loop {
+            ["tls_enter", "tls_return_loop", "tls_return_site_loop"]
+        } else {
+            ["tls_enter", "tls_return", "tls_return_site"]
+        }
+    }
+
+    /// Loads and attaches every tracepoint program.
+    pub fn attach_tracepoints(&self) -> Result<(), LoadError> {
+        let exit = if self.has_loop {
+            "socket_exit_loop"
+        } else {
+            "socket_exit"
+        };
+        let mut object = self.object();
+        for (program, call) in SOCKET_CALLS {
+            attach(&mut object, exit, "syscalls", &format!("sys_exit_{call}"))?;
+            attach(&mut object, program, "syscalls", &format!("sys_enter_{call}"))?;
+        }
+        for (program, category, name) in TRACEPOINTS {
+            attach(&mut object, program, category, name)?;
+        }
+        Ok(())
+    }
+
+    /// Writes whom to watch. Filters that act at `exec` go first, then what runs already.
+    pub fn watch(&mut self, options: &Options) -> Result<(), LoadError> {
+        self.watch_names(options)?;
+        self.watch_files(options)?;
+        self.watch_cgroups(options)?;
+        if options.everyone {
+            self.set(EVERYONE, ALLOW)?;
+        }
+        for pid in &options.pids {
+            self.watch_process(*pid)?;
+        }
+        Ok(())
+    }
+
+    /// Watches a process; its later descendants inherit the entry.
+    pub fn watch_process(&mut self, pid: u32) -> Result<(), LoadError> {
+        self.set(pid, ALLOW | KEEP_OVER_EXEC)
+    }
+
+    /// Watches a process that runs already and matches the filters. Chosen by id or as a descendant, it stays
+    /// watched over `exec`; chosen by what it runs, `exec` decides anew. A filter by id is the wider, so a process
+    /// that both select keeps it.
+    pub fn watch_running(&mut self, pid: u32, options: &Options) -> Result<(), LoadError> {
+        self.set(
+            pid,
+            if options.pids.is_empty() {
+                ALLOW
+            } else {
+                ALLOW | KEEP_OVER_EXEC
+            },
+        )
+    }
+
+    fn set(&mut self, pid: u32, entry: u32) -> Result<(), LoadError> {
+        self.policy
+            .insert(pid, entry, 0)
+            .map_err(|error| LoadError::Map("POLICY", Box::new(error)))
+    }
+
+    fn watch_names(&self, options: &Options) -> Result<(), LoadError> {
+        let mut map: HashMap<MapData, [u8; 16], u32> = take(&mut self.object(), "WATCH_COMM")?;
+        for comm in &options.comms {
+            let mut key = [0; 16];
+            for (slot, byte) in key.iter_mut().take(15).zip(comm.bytes()) {
+                *slot = byte;
+            }
+            map.insert(key, 1, 0)
+                .map_err(|error| LoadError::Map("WATCH_COMM", Box::new(error)))?;
+        }
+        Ok(())
+    }
+
+    fn watch_files(&self, options: &Options) -> Result<(), LoadError> {
+        let mut map: HashMap<MapData, ExeKeyPod, u32> = take(&mut self.object(), "WATCH_EXE")?;
+        for path in &options.exes {
+            let meta = std::fs::metadata(path).map_err(|source| LoadError::Filter {
+                what: "executable",
+                path: path.clone(),
+                source,
+            })?;
+            let key = ExeKey {
+                inode: meta.ino(),
+                device: kernel_device(meta.dev()),
+            };
+            map.insert(ExeKeyPod(key), 1, 0)
+                .map_err(|error| LoadError::Map("WATCH_EXE", Box::new(error)))?;
+        }
+        Ok(())
+    }
+
+    fn watch_cgroups(&self, options: &Options) -> Result<(), LoadError> {
+        let mut map: Array<MapData, CgroupFilterPod> = take(&mut self.object(), "WATCH_CGROUP")?;
+        for (slot, path) in (0_u32..).zip(&options.cgroups) {
+            let problem = |problem| LoadError::Cgroup {
+                path: path.clone(),
+                problem,
+            };
+            if slot >= MAX_CGROUP_FILTERS {
+                return Err(problem("at most 8 cgroups can be named"));
+            }
+            let filter = cgroup_filter(path)
+                .map_err(|source| LoadError::Filter {
+                    what: "cgroup",
+                    path: path.clone(),
+                    source,
+                })?
+                .ok_or_else(|| problem("it is not in a mounted cgroup v2 hierarchy"))?;
+            map.set(slot, CgroupFilterPod(filter), 0)
+                .map_err(|error| LoadError::Map("WATCH_CGROUP", Box::new(error)))?;
+        }
+        Ok(())
+    }
+
+    /// Sum over CPUs.
+    pub fn counter(&self, counter: Counter) -> u64 {
+        self.counters.value(counter)
+    }
+
+    /// For another thread.
+    pub fn counter_reader(&self) -> CounterReader {
+        self.counters.clone()
+    }
+}
+
+/// The `dev_t` inside the kernel (major << 20 | minor) of the one that stat(2) gives.
+fn kernel_device(device: u64) -> u64 {
+    u64::from(libc::major(device)) << 20 | u64::from(libc::minor(device))
+}
+
+/// Id and depth of a cgroup: the id is the inode number of its directory.
+fn cgroup_filter(path: &Path) -> io::Result<Option<CgroupFilter>> {
+    let path = path.canonicalize()?;
+    let id = path.metadata()?.ino();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let root = mounts
+        .lines()
+        .filter(|line| line.contains(" - cgroup2 "))
+        .find_map(|line| {
+            let root = line.split(' ').nth(4)?;
+            path.starts_with(root).then(|| PathBuf::from(root))
+        });
+    Ok(root.map(|root| {
+        let depth = path
+            .components()
+            .count()
+            .saturating_sub(root.components().count());
+        CgroupFilter {
+            id,
+            level: u32::try_from(depth).unwrap_or(u32::MAX),
+            reserved: 0,
+        }
+    }))
+}
+
+fn attach(object: &mut Ebpf, program: &str, category: &str, name: &str) -> Result<(), LoadError> {
+    let refused = |error| LoadError::Program(format!("{program} at {category}:{name}"), Box::new(error));
+    let tracepoint: &mut TracePoint = object
+        .program_mut(program)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(aya::programs::ProgramError::NotLoaded)
+        .map_err(refused)?;
+    match tracepoint.load() {
+        Ok(()) | Err(aya::programs::ProgramError::AlreadyLoaded) => {}
+        Err(error) => return Err(refused(error)),
+    }
+    tracepoint.attach(category, name).map_err(refused)?;
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! The kernel's tracing file system: where it is mounted, and where tracepoint records keep their fields.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where tracefs is usually mounted.
+const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
+/// Why tracepoints cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TracefsError {
+    /// It is not mounted and could not be.
+    #[error("tracefs is not mounted; run: mount -t tracefs nodev /sys/kernel/tracing")]
+    NotMounted,
+    /// A format file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A record lacks a field.
+    #[error("tracepoint {event} has no field {field}")]
+    NoField {
+        /// Tracepoint.
+        event: &'static str,
+        /// Field.
+        field: &'static str,
+    },
+}
+
+/// Finds tracefs; mounts it at its usual place when it is not mounted and we may.
+pub fn find_or_mount() -> Result<PathBuf, TracefsError> {
+    if let Some(found) = find() {
+        return Ok(found);
+    }
+    let target = PLACES.first().copied().unwrap_or_default();
+    let mounted = rustix::mount::mount(
+        "nodev",
+        target,
+        "tracefs",
+        rustix::mount::MountFlags::NOSUID
+            | rustix::mount::MountFlags::NODEV
+            | rustix::mount::MountFlags::NOEXEC,
+        None,
+    );
+    if mounted.is_ok() {
+        tracing::info!(path = target, "mounted tracefs");
+    }
+    find().ok_or(TracefsError::NotMounted)
+}
+
+/// Where tracefs is mounted and readable.
+pub fn find() -> Option<PathBuf> {
+    PLACES
+        .iter()
+        .map(PathBuf::from)
+        .find(|place| place.join("events/syscalls").is_dir())
+}
+
+/// Whether a tracepoint exists on this kernel.
+pub fn has_event(tracefs: &Path, category: &str, name: &str) -> bool {
+    tracefs.join("events").join(category).join(name).is_dir()
+}
+
+/// Offset of a field in the record of a tracepoint, `category/name`.
+pub fn field_offset(tracefs: &Path, event: &'static str, field: &'static str) -> Result<u32, TracefsError> {
+    let path = tracefs.join("events").join(event).join("format");
+    let format = fs::read_to_string(&path).map_err(|source| TracefsError::Read { path, source })?;
+    parse_field(&format, field).ok_or(TracefsError::NoField { event, field })
+}
+
+/// Lines look like `field:unsigned int fd; offset:16; size:8; signed:0;`, with tabs between.
+fn parse_field(format: &str, field: &str) -> Option<u32> {
+    format.lines().find_map(|line| {
+        let (declaration, rest) = line.trim().strip_prefix("field:")?.split_once(';')?;
+        let name = declaration.rsplit([' ', '*']).next()?;
+        if name.split('[').next() != Some(field) {
+            return None;
+        }
+        let (_, offset) = rest.split_once("offset:")?;
+        offset.split(';').next()?.parse().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_field_by_its_whole_name() {
+        let format = "\tfield:char * buf;\toffset:24;\tsize:8;\tsigned:0;\n\tfield:char comm[16];\toffset:8;\t\n\
+                      \tfield:pid_t child_pid;\toffset:44;\tsize:4;\tsigned:1;";
+        assert_eq!(parse_field(format, "buf"), Some(24));
+        assert_eq!(parse_field(format, "comm"), Some(8));
+        assert_eq!(parse_field(format, "child_pid"), Some(44));
+        assert_eq!(parse_field(format, "pid"), None);
+    }
+}

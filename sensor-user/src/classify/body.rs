@@ -1,0 +1,206 @@
+//! Which way a body is read, and JSON bodies: every key and scalar under its path.
+
+use super::names::{Hint, Names};
+use super::place::Trail;
+use super::scan::{Scanner, Value, is_worth_a_look};
+use super::sink::Sink;
+use super::validate::Hit;
+use super::{BlindSpot, Half, Limits, Part};
+use crate::exchange::{Body, Head};
+use crate::protocol::chars::Classes;
+use crate::protocol::json::{Container, Scalar, Text, Visitor, unescape};
+
+/// How a body is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Format {
+    /// As JSON.
+    Json,
+    /// As `application/x-www-form-urlencoded`.
+    Form,
+    /// As text of no known structure.
+    Text,
+    /// Not: it is compressed or binary.
+    Unread,
+}
+
+impl Format {
+    /// By `Content-Encoding` and `Content-Type`; where they say nothing, by the first bytes.
+    pub(super) fn of(head: &Head, body: &Body) -> Self {
+        let coding = head
+            .header("content-encoding")
+            .map(|value| value.expose().trim_ascii());
+        if coding.is_some_and(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")) {
+            return Self::Unread;
+        }
+        let front = body.pieces.first().map(|piece| &*piece.0).unwrap_or_default();
+        let typed = head
+            .header("content-type")
+            .and_then(|value| Self::of_type(value.expose()));
+        typed.unwrap_or_else(|| Self::sniff(front))
+    }
+
+    fn of_type(media: &[u8]) -> Option<Self> {
+        let end = media.iter().position(|byte| *byte == b';').unwrap_or(media.len());
+        let media = media.get(..end)?.trim_ascii().to_ascii_lowercase_short();
+        let media = media.as_slice();
+        if media == b"application/x-www-form-urlencoded" {
+            return Some(Self::Form);
+        }
+        if media.ends_with(b"json") {
+            return Some(Self::Json);
+        }
+        let text = [&b"text/"[..], b"multipart/"]
+            .iter()
+            .any(|front| media.starts_with(front))
+            || [&b"xml"[..], b"javascript", b"yaml", b"ndjson", b"graphql"]
+                .iter()
+                .any(|back| media.ends_with(back));
+        let binary = [&b"image/"[..], b"audio/", b"video/", b"font/"]
+            .iter()
+            .any(|front| media.starts_with(front));
+        match (text, binary) {
+            (true, _) => Some(Self::Text),
+            (false, true) => Some(Self::Unread),
+            (false, false) => None,
+        }
+    }
+
+    fn sniff(front: &[u8]) -> Self {
+        // What decides binary from text shows within the first bytes; 64 are one cache line.
+        let sample = front.get(..64).unwrap_or(front);
+        let control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
+        match front.trim_ascii_start().first() {
+            Some(b'{' | b'[') => Self::Json,
+            _ if sample.iter().any(control) => Self::Unread,
+            _ => Self::Text,
+        }
+    }
+}
+
+/// Lower-cases a media type without allocating.
+trait Short {
+    fn to_ascii_lowercase_short(&self) -> smallvec::SmallVec<[u8; 64]>;
+}
+
+impl Short for [u8] {
+    fn to_ascii_lowercase_short(&self) -> smallvec::SmallVec<[u8; 64]> {
+        self.iter().take(64).map(u8::to_ascii_lowercase).collect()
+    }
+}
+
+/// Buffers that live from exchange to exchange.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// Decoded values.
+    pub(super) decoded: Vec<u8>,
+    /// Decoded names.
+    pub(super) name: Vec<u8>,
+    /// Hits of one value.
+    pub(super) hits: Vec<Hit>,
+    /// The place of a hit.
+    pub(super) place: String,
+    /// Containers around a JSON value.
+    pub(super) trail: Trail,
+}
+
+/// Its buffers hold observed values.
+impl std::fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[scratch]")
+    }
+}
+
+/// Looks at the scalars and keys of one JSON body.
+pub(super) struct JsonBody<'a> {
+    pub(super) scanner: &'a Scanner,
+    pub(super) names: &'a mut Names,
+    pub(super) scratch: &'a mut Scratch,
+    pub(super) sink: &'a mut Sink,
+    pub(super) limits: Limits,
+    pub(super) half: Half,
+}
+
+impl Visitor for JsonBody<'_> {
+    #[inline]
+    fn open(&mut self, container: Container) {
+        self.scratch.trail.open(container);
+    }
+
+    #[inline]
+    fn close(&mut self) {
+        self.scratch.trail.close();
+    }
+
+    #[inline]
+    fn key(&mut self, text: Text<'_>) {
+        let hint = if text.classes.has(Classes::ESCAPE) {
+            self.escaped_name(text)
+        } else {
+            self.names.hint(text.raw)
+        };
+        self.scratch.trail.name(text.raw, hint);
+        if hint.has(Hint::VALUE_LIKE) && is_worth_a_look(text.classes, text.raw.len()) {
+            // The name is a value here, so it says nothing about itself.
+            self.look(text, Hint::NONE, false);
+        }
+    }
+
+    #[inline]
+    fn scalar(&mut self, kind: Scalar, text: Text<'_>) {
+        let is_number = match kind {
+            Scalar::String => false,
+            Scalar::Number => true,
+            Scalar::Bool | Scalar::Null => return,
+        };
+        let hint = self.scratch.trail.hint();
+        // A number holds digits only: shorter ones than nine matter by name, and fractions never.
+        let worth = if is_number {
+            text.raw.len() >= 9 && !text.classes.has(Classes::DOT)
+        } else {
+            is_worth_a_look(text.classes, text.raw.len())
+        };
+        if worth || hint.has(Hint::ALWAYS) {
+            self.look(text, hint, is_number);
+        }
+        if text.cut {
+            self.sink.blind(BlindSpot::ValueCut);
+        }
+    }
+}
+
+impl JsonBody<'_> {
+    #[cold]
+    fn escaped_name(&mut self, text: Text<'_>) -> Hint {
+        self.scratch.name.clear();
+        unescape(text.raw, &mut self.scratch.name);
+        self.names.hint(&self.scratch.name)
+    }
+
+    #[inline(never)]
+    fn look(&mut self, text: Text<'_>, hint: Hint, is_number: bool) {
+        let mut value = Value {
+            bytes: text.raw,
+            classes: text.classes,
+            hint,
+            is_number,
+        };
+        if text.classes.has(Classes::ESCAPE) {
+            self.scratch.decoded.clear();
+            unescape(text.raw, &mut self.scratch.decoded);
+            value.bytes = &self.scratch.decoded;
+            value.classes = Classes::of(value.bytes);
+        }
+        self.scratch.hits.clear();
+        self.scanner.scan(value, &mut self.scratch.hits);
+        if self.scratch.hits.is_empty() {
+            return;
+        }
+        self.scratch
+            .trail
+            .render(self.limits.depth, &mut self.scratch.place);
+        for hit in &self.scratch.hits {
+            self.sink
+                .add(self.half, Part::Body, &self.scratch.place, *hit, value.bytes);
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! An exchange part by part: path, query, header fields, cookies and body of both halves.
+
+use super::body::{Format, JsonBody, Scratch};
+use super::names::{Hint, Names};
+use super::place::push_safe;
+use super::scan::{Scanner, Value, is_worth_a_look};
+use super::shape::Shape;
+use super::sink::Sink;
+use super::validate::jwt;
+use super::{BlindSpot, Confidence, DataKind, Half, Labels, Limits, Part};
+use crate::classify::validate::Hit;
+use crate::exchange::{Body, Exchange, Head, Request};
+use crate::protocol::chars::Classes;
+use crate::protocol::form::{self, Plus};
+use crate::protocol::json::{Ending, Refusal, Walker};
+
+/// Finds sensitive data. Reused from exchange to exchange, so that nothing is allocated when nothing is found.
+#[derive(Debug)]
+pub struct Classifier {
+    limits: Limits,
+    scanner: Scanner,
+    names: Names,
+    walker: Walker,
+    scratch: Scratch,
+    /// A form or text body in more than one piece.
+    joined: Joined,
+}
+
+/// Holds observed bytes, so it prints nothing.
+#[derive(Default)]
+struct Joined(Vec<u8>);
+
+impl std::fmt::Debug for Joined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[joined]")
+    }
+}
+
+/// Where a value is and what its name says.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    half: Half,
+    part: Part,
+    name: &'a [u8],
+    hint: Hint,
+}
+
+impl Classifier {
+    /// Prepares the scanner.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            scanner: Scanner::new(),
+            names: Names::new(),
+            walker: Walker::new(limits.value_bytes),
+            scratch: Scratch::default(),
+            joined: Joined::default(),
+        }
+    }
+
+    /// Looks at every value of both halves.
+    pub fn classify(&mut self, exchange: &Exchange) -> Labels {
+        let mut sink = Sink::new(self.limits.labels);
+        let request = &exchange.request;
+        self.target(request, &mut sink);
+        self.head(Half::Request, &request.head, &mut sink);
+        self.body(Half::Request, &request.head, &request.body, &mut sink);
+        if let Some(response) = exchange.outcome.response() {
+            self.head(Half::Response, &response.head, &mut sink);
+            self.body(Half::Response, &response.head, &response.body, &mut sink);
+        }
+        sink.into_labels()
+    }
+
+    fn target(&mut self, request: &Request, sink: &mut Sink) {
+        let target = request.target().expose();
+        let (path, query) = match memchr::memchr(b'?', target) {
+            Some(at) => (target.get(..at), target.get(at + 1..)),
+            None => (Some(target), None),
+        };
+        let mut before: &[u8] = b"";
+        for segment in path.unwrap_or_default().split(|byte| *byte == b'/') {
+            // A segment has no name; the word before it says where it is, and what digits in it count.
+            let hint = self.names.hint(before).context();
+            let at = At {
+                half: Half::Request,
+                part: Part::Path,
+                name: before,
+                hint,
+            };
+            self.decoded(at, segment, Plus::Literal, sink);
+            before = if Shape::of(segment) == Shape::Word {
+                segment
+            } else {
+                b""
+            };
+        }
+        self.pairs(Half::Request, Part::Query, query.unwrap_or_default(), sink);
+    }
+
+    fn pairs(&mut self, half: Half, part: Part, input: &[u8], sink: &mut Sink) {
+        let mut name_scratch = std::mem::take(&mut self.scratch.name);
+        for (name, value) in form::pairs(input) {
+            let name = form::decode(name, Plus::Space, &mut name_scratch);
+            let at = At {
+                half,
+                part,
+                name,
+                hint: self.names.hint(name),
+            };
+            if at.hint.has(Hint::VALUE_LIKE) {
+                let nameless = At {
+                    name: b"*",
+                    hint: Hint::NONE,
+                    ..at
+                };
+                self.value(nameless, name, sink);
+            }
+            self.decoded(at, value, Plus::Space, sink);
+        }
+        self.scratch.name = name_scratch;
+    }
+
+    fn head(&mut self, half: Half, head: &Head, sink: &mut Sink) {
+        for (name, value) in head.fields() {
+            let hint = self.names.hint(name);
+            if hint.has(Hint::PLUMBING) {
+                continue;
+            }
+            let value = value.expose();
+            let at = At {
+                half,
+                part: Part::Header,
+                name,
+                hint,
+            };
+            if name.eq_ignore_ascii_case(b"cookie") {
+                form::cookies(value).for_each(|(name, value)| self.cookie(half, name, value, sink));
+            } else if name.eq_ignore_ascii_case(b"set-cookie") {
+                // Attributes follow the first pair (RFC 6265, 4.1.1).
+                form::cookies(value)
+                    .take(1)
+                    .for_each(|(name, value)| self.cookie(half, name, value, sink));
+            } else if name.eq_ignore_ascii_case(b"authorization")
+                || name.eq_ignore_ascii_case(b"proxy-authorization")
+            {
+                self.authorization(at, value, sink);
+            } else {
+                self.value(at, value, sink);
+            }
+        }
+    }
+
+    fn cookie(&mut self, half: Half, name: &[u8], value: &[u8], sink: &mut Sink) {
+        let at = At {
+            half,
+            part: Part::Cookie,
+            name,
+            hint: self.names.hint(name),
+        };
+        self.decoded(at, value, Plus::Literal, sink);
+    }
+
+    /// `Bearer` and `Basic` are known; another scheme's value is a secret as a whole (RFC 9110, 11.4).
+    fn authorization(&mut self, at: At<'_>, value: &[u8], sink: &mut Sink) {
+        let split = memchr::memchr(b' ', value).unwrap_or(value.len());
+        let (scheme, credential) = value.split_at_checked(split).unwrap_or_default();
+        let credential = credential.trim_ascii();
+        let hint = Hint::SECRET;
+        if scheme.eq_ignore_ascii_case(b"basic") {
+            if jwt::is_basic(credential) {
+                let hit = Hit {
+                    kind: DataKind::Password,
+                    confidence: Confidence(97),
+                    start: 0,
+                    len: credential.len(),
+                };
+                self.place(at);
+                sink.add(at.half, at.part, &self.scratch.place, hit, credential);
+            }
+        } else if credential.is_empty() {
+            self.value(At { hint, ..at }, scheme, sink);
+        } else {
+            self.value(At { hint, ..at }, credential, sink);
+        }
+    }
+
+    fn body(&mut self, half: Half, head: &Head, body: &Body, sink: &mut Sink) {
+        if !body.is_whole() {
+            sink.blind(match half {
+                Half::Request => BlindSpot::RequestBodyCut,
+                Half::Response => BlindSpot::ResponseBodyCut,
+            });
+        }
+        if body.pieces.iter().all(|piece| piece.0.is_empty()) {
+            return;
+        }
+        match Format::of(head, body) {
+            Format::Json => self.json(half, body, sink),
+            Format::Form => self.joined(body, 0, |this, text| this.pairs(half, Part::Body, text, sink)),
+            Format::Text => self.joined(body, 0, |this, text| this.text(half, text, sink)),
+            Format::Unread => sink.blind(BlindSpot::UnreadEncoding),
+        }
+    }
+
+    fn json(&mut self, half: Half, body: &Body, sink: &mut Sink) {
+        let ending = self.walk(half, body, sink);
+        let skipped = match ending {
+            Ending::Complete => return,
+            // A whole body that ends too early is as odd as one that goes on too long.
+            Ending::Cut if body.is_whole() => return sink.blind(BlindSpot::Malformed),
+            Ending::Cut => return,
+            Ending::Refused(Refusal::Malformed | Refusal::TooDeep) => self.walker.accepted(),
+        };
+        sink.blind(BlindSpot::Malformed);
+        self.joined(body, skipped, |this, text| this.text(half, text, sink));
+    }
+
+    fn walk(&mut self, half: Half, body: &Body, sink: &mut Sink) -> Ending {
+        /// Byte order mark: RFC 8259, 8.1 forbids sending and allows ignoring it.
+        const MARK: &[u8] = b"\xef\xbb\xbf";
+        self.walker.restart();
+        self.scratch.trail.clear();
+        let mut visitor = JsonBody {
+            scanner: &self.scanner,
+            names: &mut self.names,
+            scratch: &mut self.scratch,
+            sink,
+            limits: self.limits,
+            half,
+        };
+        for (number, piece) in body.pieces.iter().enumerate() {
+            let bytes: &[u8] = &piece.0;
+            let marked = bytes.strip_prefix(MARK).filter(|_| number == 0);
+            if self.walker.feed(marked.unwrap_or(bytes), &mut visitor).is_err() {
+                break;
+            }
+        }
+        self.walker.finish(&mut visitor)
+    }
+
+    /// Hands out the body from `skip` on as one slice; copies only a body in several pieces.
+    fn joined(&mut self, body: &Body, skip: usize, read: impl FnOnce(&mut Self, &[u8])) {
+        if let [piece] = body.pieces.as_slice() {
+            return read(self, piece.0.get(skip..).unwrap_or_default());
+        }
+        let mut joined = std::mem::take(&mut self.joined);
+        joined.0.clear();
+        for piece in &body.pieces {
+            joined.0.extend_from_slice(&piece.0);
+        }
+        read(self, joined.0.get(skip..).unwrap_or_default());
+        self.joined = joined;
+    }
+
+    fn text(&mut self, half: Half, text: &[u8], sink: &mut Sink) {
+        let at = At {
+            half,
+            part: Part::Body,
+            name: b"*",
+            hint: Hint::NONE,
+        };
+        self.value(at, text, sink);
+    }
+
+    fn decoded(&mut self, at: At<'_>, raw: &[u8], plus: Plus, sink: &mut Sink) {
+        let mut scratch = std::mem::take(&mut self.scratch.decoded);
+        self.value(at, form::decode(raw, plus, &mut scratch), sink);
+        self.scratch.decoded = scratch;
+    }
+
+    fn value(&mut self, at: At<'_>, bytes: &[u8], sink: &mut Sink) {
+        let classes = Classes::of(bytes);
+        if bytes.is_empty() || !(is_worth_a_look(classes, bytes.len()) || at.hint.has(Hint::ALWAYS)) {
+            return;
+        }
+        let value = Value {
+            bytes,
+            classes,
+            hint: at.hint,
+            is_number: false,
+        };
+        self.scratch.hits.clear();
+        self.scanner.scan(value, &mut self.scratch.hits);
+        if self.scratch.hits.is_empty() {
+            return;
+        }
+        self.place(at);
+        for hit in &self.scratch.hits {
+            sink.add(at.half, at.part, &self.scratch.place, *hit, bytes);
+        }
+    }
+
+    fn place(&mut self, at: At<'_>) {
+        self.scratch.place.clear();
+        push_safe(at.name, &mut self.scratch.place);
+        if at.part == Part::Header {
+            // Field names are compared without case (RFC 9110, 5.1).
+            self.scratch.place.make_ascii_lowercase();
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Where labels are collected: one per kind and place, counted.
+
+use smallvec::SmallVec;
+
+use super::mask::mask;
+use super::validate::Hit;
+use super::{BlindSpot, Half, Label, Labels, Part, Place};
+
+/// Labels of the exchange under way.
+pub(super) struct Sink {
+    found: SmallVec<[Label; 0]>,
+    blind: SmallVec<[BlindSpot; 2]>,
+    limit: usize,
+}
+
+impl Sink {
+    /// An empty one that takes `limit` labels.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            found: SmallVec::new(),
+            blind: SmallVec::new(),
+            limit,
+        }
+    }
+
+    /// Notes that something could not be looked at.
+    pub(super) fn blind(&mut self, spot: BlindSpot) {
+        if !self.blind.contains(&spot) {
+            self.blind.push(spot);
+        }
+    }
+
+    /// Notes a value. `name` is safe to show.
+    pub(super) fn add(&mut self, half: Half, part: Part, name: &str, hit: Hit, value: &[u8]) {
+        let same = |label: &&mut Label| {
+            label.kind == hit.kind
+                && label.place.part == part
+                && label.place.half == half
+                && *label.place.name == *name
+        };
+        if let Some(label) = self.found.iter_mut().find(same) {
+            label.count = label.count.saturating_add(1);
+            label.confidence = label.confidence.max(hit.confidence);
+            return;
+        }
+        if self.found.len() >= self.limit {
+            self.blind(BlindSpot::TooManyLabels);
+            return;
+        }
+        let sample = value
+            .get(hit.start..hit.start.saturating_add(hit.len))
+            .unwrap_or_default();
+        self.found.push(Label {
+            kind: hit.kind,
+            place: Place {
+                half,
+                part,
+                name: name.into(),
+            },
+            confidence: hit.confidence,
+            count: 1,
+            sample: mask(hit.kind, sample),
+        });
+    }
+
+    /// Everything noted.
+    pub(super) fn into_labels(self) -> Labels {
+        Labels {
+            found: self.found,
+            blind: self.blind,
+        }
+    }
+}

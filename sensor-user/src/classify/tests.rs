@@ -1,0 +1,175 @@
+use super::*;
+use crate::capture::GapReason;
+use crate::exchange::test_support::Builder;
+use crate::exchange::{BodyState, Exchange};
+
+fn classify(exchange: &Exchange) -> Labels {
+    Classifier::new(Limits::default()).classify(exchange)
+}
+
+fn found(exchange: &Exchange) -> Vec<(DataKind, Half, Part, String, u32)> {
+    let labels = classify(exchange).found.into_iter();
+    labels
+        .map(|label| {
+            let place = label.place;
+            (label.kind, place.half, place.part, place.name.into(), label.count)
+        })
+        .collect()
+}
+
+#[test]
+fn every_part_is_looked_at() {
+    let exchange = Builder::post("/users/alice%40example.com/cards?api_key=abcdef123456&q=x")
+        .field("Authorization", "Bearer opaque-token-value")
+        .field("Cookie", "theme=dark; JSESSIONID=ABCDEF123456")
+        .field("User-Agent", "curl/8.0 (bob@example.com)")
+        .field("X-Note", "call +1 415 555 2671")
+        .json(r#"{"login":{"password":"hunter2"}}"#)
+        .response_field("Set-Cookie", "sessionid=0123456789abcdef; Path=/; HttpOnly")
+        .answer(r#"{"users":[{"mail":"a@example.org"},{"mail":"b@example.org"}]}"#)
+        .build();
+    let expected = [
+        (DataKind::Email, Half::Request, Part::Path, "users", 1),
+        (DataKind::SecretField, Half::Request, Part::Query, "api_key", 1),
+        (
+            DataKind::SecretField,
+            Half::Request,
+            Part::Header,
+            "authorization",
+            1,
+        ),
+        (
+            DataKind::SecretField,
+            Half::Request,
+            Part::Cookie,
+            "JSESSIONID",
+            1,
+        ),
+        (DataKind::Phone, Half::Request, Part::Header, "x-note", 1),
+        (DataKind::Password, Half::Request, Part::Body, "login.password", 1),
+        (
+            DataKind::SecretField,
+            Half::Response,
+            Part::Cookie,
+            "sessionid",
+            1,
+        ),
+        (DataKind::Email, Half::Response, Part::Body, "users[].mail", 2),
+    ];
+    let expected = expected.map(|(kind, half, part, name, count)| (kind, half, part, name.to_owned(), count));
+    assert_eq!(found(&exchange), expected);
+}
+
+#[test]
+fn basic_credentials_are_a_password() {
+    let exchange = Builder::get("/")
+        .field("Authorization", "Basic dXNlcjpwYXNz")
+        .build();
+    let labels = classify(&exchange);
+    assert_eq!(labels.found.len(), 1);
+    assert_eq!(labels.found[0].kind, DataKind::Password);
+    assert_eq!(&*labels.found[0].sample.0, "********");
+}
+
+#[test]
+fn forms_and_text_are_read() {
+    let form = Builder::post("/login")
+        .body(
+            "application/x-www-form-urlencoded",
+            "user=bob%40example.org&password=hunter2&p%61sswd=x1",
+        )
+        .build();
+    let names: Vec<_> = found(&form).into_iter().map(|label| (label.0, label.3)).collect();
+    assert_eq!(
+        names,
+        [
+            (DataKind::Email, "user".to_owned()),
+            (DataKind::Password, "password".to_owned()),
+            (DataKind::Password, "passwd".to_owned()),
+        ]
+    );
+    let text = Builder::get("/")
+        .answer_pieces("text/html", &[b"<p>bob@exam", b"ple.org</p>"])
+        .build();
+    assert_eq!(found(&text)[0].0, DataKind::Email);
+}
+
+#[test]
+fn pieces_of_json_give_the_same_labels() {
+    let body = r#"{"note":"a\u0040example.com","card":{"number":"4111 1111 1111 1111"},"tok\u0065n":"a8f5f167f44f4964"}"#;
+    let whole = classify(&Builder::get("/").answer(body).build());
+    assert_eq!(whole.found.len(), 3);
+    for at in 0..body.len() {
+        let (front, back) = body.as_bytes().split_at(at);
+        let split = Builder::get("/")
+            .answer_pieces("application/json", &[front, back])
+            .build();
+        assert_eq!(classify(&split).found, whole.found, "split at {at}");
+    }
+}
+
+#[test]
+fn keys_that_are_values_are_found_and_hidden() {
+    let exchange = Builder::get("/")
+        .answer(r#"{"alice@example.com":{"x":1},"4111111111111111":"b@example.org"}"#)
+        .build();
+    assert!(found(&exchange).iter().all(|label| label.3 == "*"));
+    assert_eq!(found(&exchange).len(), 2);
+    assert!(!format!("{:?}", classify(&exchange)).contains("alice"));
+}
+
+#[test]
+fn what_could_not_be_read_is_said() {
+    let zipped = Builder::get("/")
+        .response_field("Content-Encoding", "gzip")
+        .answer("{}")
+        .build();
+    assert_eq!(classify(&zipped).blind.as_slice(), [BlindSpot::UnreadEncoding]);
+    let holed = Builder::get("/")
+        .answer(r#"{"password":"hunter2","x"#)
+        .answer_state(BodyState::Holed(GapReason::Lost))
+        .build();
+    assert_eq!(classify(&holed).blind.as_slice(), [BlindSpot::ResponseBodyCut]);
+    assert_eq!(found(&holed).len(), 1);
+    let binary = Builder::get("/")
+        .answer_pieces("application/octet-stream", &[&[0, 1, 2]])
+        .build();
+    assert_eq!(classify(&binary).blind.as_slice(), [BlindSpot::UnreadEncoding]);
+}
+
+#[test]
+fn what_follows_broken_json_is_looked_at_as_text() {
+    let exchange = Builder::get("/")
+        .answer("{\"a\":1}\n{\"mail\":\"bob@example.org\"}")
+        .build();
+    let labels = classify(&exchange);
+    assert_eq!(labels.blind.as_slice(), [BlindSpot::Malformed]);
+    assert_eq!(labels.found[0].kind, DataKind::Email);
+}
+
+#[test]
+fn labels_are_bounded() {
+    let body: Vec<_> = (0..200)
+        .map(|number| format!("\"{}\":\"b@example.org\"", letters(number)))
+        .collect();
+    let exchange = Builder::get("/")
+        .answer(&format!("{{{}}}", body.join(",")))
+        .build();
+    let labels = classify(&exchange);
+    assert_eq!(labels.found.len(), Limits::default().labels);
+    assert_eq!(labels.blind.as_slice(), [BlindSpot::TooManyLabels]);
+}
+
+fn letters(number: u8) -> String {
+    [number / 26, number % 26]
+        .map(|letter| char::from(b'a' + letter))
+        .iter()
+        .collect()
+}
+
+#[test]
+fn values_beyond_the_limit_are_marked() {
+    let long = "x".repeat(20_000);
+    let exchange = Builder::get("/").answer(&format!("[\"{long}\"]")).build();
+    assert_eq!(classify(&exchange).blind.as_slice(), [BlindSpot::ValueCut]);
+}

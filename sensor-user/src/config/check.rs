@@ -1,0 +1,277 @@
+//! What is wrong with a configuration, where, and what to do: everything at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{ByteSize, Config, HeaderSource};
+
+/// Where a setting came from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// File and line.
+    File(PathBuf, usize),
+    /// Environment variable.
+    Variable(String),
+    /// Flag of the command line.
+    Flag(&'static str),
+    /// Nobody set it.
+    Default,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::Variable(name) => write!(f, "variable {name}"),
+            Self::Flag(flag) => f.write_str(flag),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// One mistake.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Problem {
+    pub(super) fn new(place: Place, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            place,
+            what: what.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}\n    {}", self.place, self.what, self.remedy)
+    }
+}
+
+/// Rules that a type cannot express.
+pub(super) fn check(config: &Config, origins: &BTreeMap<String, Place>) -> Vec<Problem> {
+    let mut checker = Checker {
+        origins,
+        problems: Vec::new(),
+    };
+    checker.capture(config);
+    checker.watch(config);
+    checker.otlp(config);
+    checker.rest(config);
+    checker.problems
+}
+
+struct Checker<'a> {
+    origins: &'a BTreeMap<String, Place>,
+    problems: Vec<Problem>,
+}
+
+impl Checker<'_> {
+    fn require(&mut self, right: bool, key: &str, what: impl Into<String>, remedy: &str) {
+        if !right {
+            let place = self.origins.get(key).cloned().unwrap_or(Place::Default);
+            self.problems
+                .push(Problem::new(place, format!("{key}: {}", what.into()), remedy));
+        }
+    }
+
+    fn size(&mut self, key: &str, size: ByteSize, (least, most): (u64, u64), remedy: &str) {
+        let right = (least..=most).contains(&size.0);
+        self.require(
+            right,
+            key,
+            format!("{size} is outside {} to {}", ByteSize(least), ByteSize(most)),
+            remedy,
+        );
+    }
+
+    fn ring(&mut self, key: &str, size: ByteSize, bounds: (u64, u64)) {
+        self.size(key, size, bounds, "choose a power of two between them");
+        // The kernel refuses any other size of a ring (kernel/bpf/ringbuf.c).
+        let what = format!("{size} is not a power of two");
+        self.require(
+            size.0.is_power_of_two(),
+            key,
+            what,
+            "choose a power of two, such as 16MiB",
+        );
+    }
+
+    fn capture(&mut self, config: &Config) {
+        let capture = &config.capture;
+        // A data record is up to 16 KiB and must fit beside another one; above 1 GiB the kernel's 32-bit positions end.
+        self.ring("capture.ring_bytes", capture.ring_bytes, (32 << 10, 1 << 30));
+        self.ring(
+            "capture.control_ring_bytes",
+            capture.control_ring_bytes,
+            (4 << 10, 64 << 20),
+        );
+        self.size(
+            "capture.body_limit",
+            capture.body_limit,
+            (1, 1 << 30),
+            "64KiB suits most APIs",
+        );
+        self.size(
+            "capture.call_limit",
+            capture.call_limit,
+            (16 << 10, 1 << 20),
+            "leave it at 1MiB",
+        );
+        let entries = (64..=16_777_216).contains(&capture.stream_entries);
+        self.require(
+            entries,
+            "capture.stream_entries",
+            "outside 64 to 16777216",
+            "65536 suits most hosts",
+        );
+        for library in &capture.libraries {
+            self.absolute("capture.libraries", library);
+        }
+    }
+
+    fn absolute(&mut self, key: &str, path: &Path) {
+        let what = format!("`{}` is not an absolute path", path.display());
+        self.require(path.is_absolute(), key, what, "begin it with /");
+    }
+
+    fn watch(&mut self, config: &Config) {
+        let watch = &config.watch;
+        let pids = watch.pid.iter().all(|pid| *pid != 0);
+        self.require(
+            pids,
+            "watch.pid",
+            "no process has id 0",
+            "remove it; without a filter everybody is watched",
+        );
+        for comm in &watch.comm {
+            // TASK_COMM_LEN is 16 with the final zero (include/linux/sched.h).
+            let right = (1..16).contains(&comm.len());
+            let remedy = "use the name in /proc/PID/comm, at most 15 bytes";
+            self.require(
+                right,
+                "watch.comm",
+                format!("`{comm}` is no command name"),
+                remedy,
+            );
+        }
+        for exe in &watch.exe {
+            self.absolute("watch.exe", exe);
+        }
+        for cgroup in &watch.cgroup {
+            self.absolute("watch.cgroup", cgroup);
+        }
+        let most = sensor_common::policy::MAX_CGROUP_FILTERS as usize;
+        let right = watch.cgroup.len() <= most;
+        self.require(
+            right,
+            "watch.cgroup",
+            format!("more than {most}"),
+            "name a common ancestor instead",
+        );
+        self.require(
+            !watch.port.contains(&0),
+            "watch.port",
+            "there is no port 0",
+            "name a port from 1 to 65535",
+        );
+        let paths = watch.path.iter().all(|path| path.starts_with('/'));
+        self.require(
+            paths,
+            "watch.path",
+            "a path begins with /",
+            "write it like /users",
+        );
+    }
+
+    fn otlp(&mut self, config: &Config) {
+        let otlp = &config.otlp;
+        if let Some(endpoint) = &otlp.endpoint {
+            self.endpoint(endpoint);
+        }
+        for (name, source) in &otlp.headers {
+            let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            let right = !name.is_empty() && name.bytes().all(token);
+            self.require(
+                right,
+                "otlp.headers",
+                "a name is no header name",
+                "use letters, digits, `-`, `_` and `.`",
+            );
+            if let HeaderSource::File(path) = source {
+                self.absolute("otlp.headers", path);
+            }
+        }
+        let right = (Duration::from_millis(100)..=Duration::from_hours(1)).contains(&otlp.interval.0);
+        self.require(
+            right,
+            "otlp.interval",
+            format!("{} is outside 100ms to 1h", otlp.interval),
+            "10s suits most",
+        );
+    }
+
+    fn endpoint(&mut self, endpoint: &str) {
+        let key = "otlp.endpoint";
+        if endpoint.starts_with("https://") {
+            let remedy = "give an http:// address of a collector on this host and let it speak TLS onwards";
+            self.require(false, key, "this build does not speak TLS to a receiver", remedy);
+            return;
+        }
+        let authority = endpoint
+            .strip_prefix("http://")
+            .map(|rest| rest.split('/').next().unwrap_or(rest));
+        let right = authority.is_some_and(|authority| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte);
+            !authority.is_empty() && authority.bytes().all(plain)
+        });
+        // The value is not repeated: somebody may have put credentials into it.
+        self.require(
+            right,
+            key,
+            "not an http:// address",
+            "write it like http://127.0.0.1:4317",
+        );
+    }
+
+    fn rest(&mut self, config: &Config) {
+        self.absolute("state.directory", &config.state.directory);
+        let level = tracing_subscriber::EnvFilter::try_new(&config.output.log).is_ok();
+        self.require(
+            level,
+            "output.log",
+            "not a log level",
+            "use error, warn, info, debug or trace",
+        );
+        let limits = &config.limits;
+        self.require(
+            limits.shards <= 256,
+            "limits.shards",
+            "more than 256",
+            "0 lets the sensor choose",
+        );
+        self.require(
+            limits.streams >= 64,
+            "limits.streams",
+            "fewer than 64",
+            "65536 suits most hosts",
+        );
+        let right = (16..=1_048_576).contains(&limits.queue);
+        self.require(
+            right,
+            "limits.queue",
+            "outside 16 to 1048576",
+            "8192 suits most hosts",
+        );
+    }
+}

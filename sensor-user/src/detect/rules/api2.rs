@@ -1,0 +1,122 @@
+//! API2:2023 Broken Authentication.
+
+use crate::classify::{Confidence, DataKind, Half, Part};
+use crate::detect::{
+    Blind, Claim, Detector, Input, Observation, RuleId, RuleMeta, Severity, Verdict, Verdicts,
+};
+use crate::exchange::Caller;
+use crate::inventory::History;
+
+/// API2-001.
+pub(in crate::detect) struct CredentialInUrl;
+
+static CREDENTIAL_IN_URL: RuleMeta = RuleMeta {
+    id: RuleId("API2-001"),
+    title: "Credential or token in a URL",
+    owasp_2019: "API2:2019",
+    owasp_2023: "API2:2023",
+    cwe: 598,
+    severity: Severity::High,
+    needs: &[Input::RequestHead],
+    description: "A path segment or query parameter of a request is a credential: a password, a JSON Web Token, a \
+        provider's key, or a parameter named as a secret. URLs are written to access logs of servers and proxies, to \
+        browser histories and to Referer fields, so whoever reads those can act as the caller. A value known by its \
+        name only is medium; one whose form proves it is high.",
+    remedy: "Send the credential in the Authorization field or in the body, refuse requests that carry it in the \
+        URL, and treat the ones seen as leaked: revoke them and remove them from logs.",
+};
+
+impl Detector for CredentialInUrl {
+    fn meta(&self) -> &'static RuleMeta {
+        &CREDENTIAL_IN_URL
+    }
+
+    fn inspect<'a>(
+        &self,
+        seen: &Observation<'a>,
+        _history: &History,
+        out: &mut Verdicts<'a>,
+    ) -> Result<(), Blind> {
+        for label in &seen.labels.found {
+            let in_url = matches!(label.place.part, Part::Path | Part::Query);
+            if label.place.half != Half::Request || !in_url || !label.kind.is_credential() {
+                continue;
+            }
+            let severity = match label.kind {
+                DataKind::SecretField => Severity::Medium,
+                _ => Severity::High,
+            };
+            out.push(Verdict {
+                severity,
+                confidence: label.confidence,
+                claim: Claim::Data(label),
+            });
+        }
+        if seen.exchange.caller == Caller::Unseen {
+            return Err(Blind::HeadCut);
+        }
+        Ok(())
+    }
+}
+
+/// API2-002.
+pub(in crate::detect) struct SuccessWithoutCredentials;
+
+/// Successes an endpoint must have had before its habit counts as a norm: with fewer, one odd client decides.
+const MIN_SUCCESSES: u64 = 20;
+/// Share of them that had credentials, in percent: leaves room for health checks and for a mistake or two.
+const MIN_SHARE: u64 = 95;
+
+static SUCCESS_WITHOUT_CREDENTIALS: RuleMeta = RuleMeta {
+    id: RuleId("API2-002"),
+    title: "Success without credentials where the endpoint normally has them",
+    owasp_2019: "API2:2019",
+    owasp_2023: "API2:2023",
+    cwe: 306,
+    severity: Severity::High,
+    needs: &[Input::RequestHead, Input::Status, Input::EndpointHistory],
+    description: "A request without any credentials was answered with success (2xx), although at least 95 % of the \
+        endpoint's earlier successes, of which there were at least 20, had credentials. Either authentication is not \
+        enforced, or a path around it exists. Credentials are Authorization, API key fields and session cookies; the \
+        request's head was seen whole.",
+    remedy: "Enforce authentication before the handler, for every route and method by default, and let public \
+        routes be named exceptions. Repeat the request without credentials as a test; it must be answered with 401.",
+};
+
+impl Detector for SuccessWithoutCredentials {
+    fn meta(&self) -> &'static RuleMeta {
+        &SUCCESS_WITHOUT_CREDENTIALS
+    }
+
+    fn inspect<'a>(
+        &self,
+        seen: &Observation<'a>,
+        history: &History,
+        out: &mut Verdicts<'a>,
+    ) -> Result<(), Blind> {
+        match seen.exchange.caller {
+            Caller::Known { .. } => return Ok(()),
+            Caller::Unseen => return Err(Blind::HeadCut),
+            Caller::Anonymous => {}
+        }
+        let response = seen.exchange.outcome.response().ok_or(Blind::NoResponse)?;
+        if !(200..300).contains(&response.status) {
+            return Ok(());
+        }
+        let with = history.success_known;
+        let of = with + history.success_anonymous;
+        if of < MIN_SUCCESSES {
+            return Err(Blind::NotEnoughEvidence);
+        }
+        if with * 100 >= of * MIN_SHARE {
+            // 80 % on 20 successes, rising by one per 20 more: the norm may still be a habit of few clients.
+            let confidence = (79 + of / MIN_SUCCESSES).min(95);
+            out.push(Verdict {
+                severity: Severity::High,
+                confidence: Confidence(u8::try_from(confidence).unwrap_or(80)),
+                claim: Claim::AuthenticationNorm { with, of },
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! API3:2023 Broken Object Property Level Authorization.
+
+use crate::classify::{BlindSpot, DataKind, Half, Label, Part};
+use crate::detect::{
+    Blind, Claim, Detector, Input, Observation, RuleId, RuleMeta, Severity, Verdict, Verdicts,
+};
+use crate::exchange::{AuthScheme, Caller, Method};
+use crate::inventory::History;
+
+/// API3-001.
+pub(in crate::detect) struct SensitiveDataInResponse;
+
+/// Values of one kind at one place from which an answer is a bulk read: more than a page that a person looks at.
+const BULK: u32 = 50;
+
+static META: RuleMeta = RuleMeta {
+    id: RuleId("API3-001"),
+    title: "Sensitive data in a response",
+    owasp_2019: "API3:2019",
+    owasp_2023: "API3:2023",
+    cwe: 213,
+    severity: Severity::High,
+    needs: &[Input::ResponseBody],
+    description: "A response carries sensitive data, told per kind and place. Private keys, passwords and providers' \
+        keys are critical; payment cards, Social Security numbers and tokens high; bank accounts medium; e-mail \
+        addresses and telephone numbers low. 50 or more values of a kind at a place raise personal data by one step. \
+        Tokens and secrets that a POST with credentials (a password, a client secret, a refresh token or Basic) gets \
+        back are what a login is for and are not told; where the credentials were not recognised but the path names \
+        a login, they are told as information. Session cookies that a response sets are not told either.",
+    remedy: "Return only the properties that the client needs, by an explicit list for each response; never \
+        serialise a stored object as it is. Mask what must be shown (the last four digits of a card), keep secrets \
+        write-only, and check that the caller may read each property.",
+};
+
+impl Detector for SensitiveDataInResponse {
+    fn meta(&self) -> &'static RuleMeta {
+        &META
+    }
+
+    fn inspect<'a>(
+        &self,
+        seen: &Observation<'a>,
+        _history: &History,
+        out: &mut Verdicts<'a>,
+    ) -> Result<(), Blind> {
+        if seen.exchange.outcome.response().is_none() {
+            return Err(Blind::NoResponse);
+        }
+        for label in &seen.labels.found {
+            if label.place.half != Half::Response || sets_session(label) {
+                continue;
+            }
+            if let Some(severity) = severity(label, seen) {
+                out.push(Verdict {
+                    severity,
+                    confidence: label.confidence,
+                    claim: Claim::Data(label),
+                });
+            }
+        }
+        let unread = [
+            BlindSpot::ResponseBodyCut,
+            BlindSpot::UnreadEncoding,
+            BlindSpot::TooManyLabels,
+            BlindSpot::ValueCut,
+        ];
+        if unread.iter().any(|spot| seen.labels.blind.contains(spot)) {
+            return Err(Blind::BodyCut);
+        }
+        Ok(())
+    }
+}
+
+/// `Set-Cookie` is how a session token gets to its owner.
+fn sets_session(label: &Label) -> bool {
+    label.place.part == Part::Cookie && is_token(label.kind)
+}
+
+/// What a login hands out. A password, a private key or a provider's key is never handed out by one.
+const fn is_token(kind: DataKind) -> bool {
+    matches!(kind, DataKind::Jwt | DataKind::SecretField)
+}
+
+/// `None` when the data is expected.
+fn severity(label: &Label, seen: &Observation<'_>) -> Option<Severity> {
+    if is_token(label.kind) {
+        return match grant(seen) {
+            Grant::Seen => None,
+            Grant::Likely => Some(Severity::Info),
+            Grant::No => Some(Severity::High),
+        };
+    }
+    let bulk = label.count >= BULK;
+    Some(match label.kind {
+        DataKind::PrivateKey | DataKind::Password | DataKind::CloudToken | DataKind::CodeHostToken => {
+            Severity::Critical
+        }
+        DataKind::PaymentCard | DataKind::UsSsn if bulk => Severity::Critical,
+        DataKind::Iban if !bulk => Severity::Medium,
+        DataKind::Email | DataKind::Phone if bulk => Severity::Medium,
+        DataKind::Email | DataKind::Phone => Severity::Low,
+        _ => Severity::High,
+    })
+}
+
+/// Whether the exchange is a login.
+enum Grant {
+    /// Credentials went in.
+    Seen,
+    /// The path names one.
+    Likely,
+    /// No.
+    No,
+}
+
+fn grant(seen: &Observation<'_>) -> Grant {
+    if !matches!(
+        Method::of(seen.exchange.request.method()),
+        Method::Post | Method::Put
+    ) {
+        return Grant::No;
+    }
+    let basic = matches!(
+        seen.exchange.caller,
+        Caller::Known {
+            scheme: AuthScheme::Basic,
+            ..
+        }
+    );
+    let given = |label: &Label| {
+        label.place.half == Half::Request
+            && label.place.part == Part::Body
+            && matches!(
+                label.kind,
+                DataKind::Password | DataKind::SecretField | DataKind::Jwt
+            )
+    };
+    if basic || seen.labels.found.iter().any(given) {
+        return Grant::Seen;
+    }
+    let mut steps = seen.endpoint.template.rsplit('/').take(2);
+    if steps.any(names_login) {
+        Grant::Likely
+    } else {
+        Grant::No
+    }
+}
+
+/// Last or last but one step of a path where tokens are handed out.
+fn names_login(step: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "login",
+        "signin",
+        "sign-in",
+        "sign_in",
+        "token",
+        "tokens",
+        "oauth",
+        "auth",
+        "authenticate",
+        "session",
+        "sessions",
+        "refresh",
+    ];
+    WORDS.iter().any(|word| step.eq_ignore_ascii_case(word))
+}

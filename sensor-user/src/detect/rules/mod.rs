@@ -1,0 +1,8 @@
+//! One file per item of the OWASP list of 2023.
+
+pub(super) mod api2;
+pub(super) mod api3;
+pub(super) mod api8;
+
+#[cfg(test)]
+pub(super) mod tests;

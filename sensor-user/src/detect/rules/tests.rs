@@ -1,0 +1,365 @@
+//! For each registered rule a case that fires, one that nearly does, and one that cannot be judged.
+
+use std::sync::Arc;
+
+use crate::classify::{Classifier, Limits};
+use crate::detect::registry::RULES;
+use crate::detect::{Blind, Engine, Finding, Observation, Severity, Verdicts};
+use crate::exchange::test_support::Builder;
+use crate::exchange::{BodyState, Caller, Exchange};
+use crate::inventory::{History, Inventory};
+use crate::telemetry::Counters;
+
+/// History of an endpoint where nearly every success had credentials.
+pub(in crate::detect) fn known_history() -> History {
+    History {
+        exchanges: 50,
+        success_known: 39,
+        success_anonymous: 1,
+    }
+}
+
+/// Judges one exchange by an engine.
+pub(in crate::detect) fn judge_with(
+    engine: &mut Engine,
+    exchange: &Exchange,
+    history: &History,
+) -> Vec<Finding> {
+    let labels = Classifier::new(Limits::default()).classify(exchange);
+    let mut inventory = Inventory::new(crate::inventory::Limits::default(), Arc::new(Counters::default()));
+    let (endpoint, _) = inventory.observe(exchange);
+    let seen = Observation {
+        exchange,
+        labels: &labels,
+        endpoint: &endpoint,
+    };
+    let mut out = Vec::new();
+    engine.judge(&seen, history, &mut out);
+    out
+}
+
+/// Severities that one rule gives, and its judgement.
+fn inspect(rule: &str, exchange: &Exchange, history: &History) -> (Vec<Severity>, Result<(), Blind>) {
+    let labels = Classifier::new(Limits::default()).classify(exchange);
+    let mut inventory = Inventory::new(crate::inventory::Limits::default(), Arc::new(Counters::default()));
+    let (endpoint, _) = inventory.observe(exchange);
+    let seen = Observation {
+        exchange,
+        labels: &labels,
+        endpoint: &endpoint,
+    };
+    let rule = RULES.iter().find(|known| known.meta().id.0 == rule).unwrap();
+    let mut verdicts = Verdicts::new();
+    let judged = rule.inspect(&seen, history, &mut verdicts);
+    (verdicts.iter().map(|verdict| verdict.severity).collect(), judged)
+}
+
+enum Expect {
+    Fires(&'static [Severity]),
+    Quiet,
+    Blind(Blind),
+}
+use Expect::{Fires, Quiet};
+use Severity::{Critical, High, Info, Low, Medium};
+
+struct Case {
+    rule: &'static str,
+    name: &'static str,
+    exchange: Exchange,
+    history: History,
+    expect: Expect,
+}
+
+fn case(rule: &'static str, name: &'static str, exchange: Builder, expect: Expect) -> Case {
+    Case {
+        rule,
+        name,
+        exchange: exchange.build(),
+        history: known_history(),
+        expect,
+    }
+}
+
+fn api2() -> Vec<Case> {
+    let url = "API2-001";
+    let open = "API2-002";
+    let with = |history: History, case: Case| Case { history, ..case };
+    let few = History {
+        exchanges: 19,
+        success_known: 19,
+        success_anonymous: 0,
+    };
+    let mixed = History {
+        exchanges: 100,
+        success_known: 94,
+        success_anonymous: 6,
+    };
+    vec![
+        case(
+            url,
+            "named",
+            Builder::get("/x?api_key=abcdef123456"),
+            Fires(&[Medium]),
+        ),
+        case(
+            url,
+            "password",
+            Builder::get("/x?password=hunter2"),
+            Fires(&[High]),
+        ),
+        case(
+            url,
+            "key in the path",
+            Builder::get("/k/AKIAQ2W3E4R5T6Y7UUIP"),
+            Fires(&[High]),
+        ),
+        case(
+            url,
+            "page token",
+            Builder::get("/x?next_page_token=a8f5f167f44f4964"),
+            Quiet,
+        ),
+        case(url, "e-mail", Builder::get("/x?mail=bob@example.org"), Quiet),
+        case(
+            url,
+            "in the body",
+            Builder::post("/x").json(r#"{"password":"hunter2"}"#),
+            Quiet,
+        ),
+        case(
+            url,
+            "head cut",
+            Builder::get("/x").caller(Caller::Unseen),
+            Expect::Blind(Blind::HeadCut),
+        ),
+        case(open, "anonymous", Builder::get("/users/1"), Fires(&[High])),
+        case(open, "known", Builder::get("/users/1").known(), Quiet),
+        case(open, "refused", Builder::get("/users/1").status(401), Quiet),
+        with(
+            mixed,
+            case(open, "often anonymous", Builder::get("/users/1"), Quiet),
+        ),
+        with(
+            few,
+            case(
+                open,
+                "new endpoint",
+                Builder::get("/users/1"),
+                Expect::Blind(Blind::NotEnoughEvidence),
+            ),
+        ),
+        // LESSONS 27.
+        case(
+            open,
+            "head cut",
+            Builder::get("/users/1").caller(Caller::Unseen),
+            Expect::Blind(Blind::HeadCut),
+        ),
+        case(
+            open,
+            "no response",
+            Builder::get("/users/1").unanswered(),
+            Expect::Blind(Blind::NoResponse),
+        ),
+    ]
+}
+
+fn api3() -> Vec<Case> {
+    let rule = "API3-001";
+    let bulk: Vec<_> = (0..50)
+        .map(|number| format!("\"a{number}@example.org\""))
+        .collect();
+    let token = r#"{"access_token":"0123456789abcdef","expires_in":3600}"#;
+    vec![
+        case(
+            rule,
+            "card",
+            Builder::get("/x").answer(r#"{"pan":"4111111111111111"}"#),
+            Fires(&[High]),
+        ),
+        case(
+            rule,
+            "e-mail",
+            Builder::get("/x").answer(r#"{"mail":"a@example.org"}"#),
+            Fires(&[Low]),
+        ),
+        case(
+            rule,
+            "many e-mails",
+            Builder::get("/x").answer(&format!("[{}]", bulk.join(","))),
+            Fires(&[Medium]),
+        ),
+        case(
+            rule,
+            "password",
+            Builder::get("/x").answer(r#"{"password":"hunter2"}"#),
+            Fires(&[Critical]),
+        ),
+        case(
+            rule,
+            "token for nothing",
+            Builder::get("/x").answer(token),
+            Fires(&[High]),
+        ),
+        case(
+            rule,
+            "token at a login",
+            Builder::post("/v1/login").answer(token),
+            Fires(&[Info]),
+        ),
+        case(
+            rule,
+            "login",
+            Builder::post("/x")
+                .json(r#"{"password":"hunter2"}"#)
+                .answer(token),
+            Quiet,
+        ),
+        case(
+            rule,
+            "login echoes",
+            Builder::post("/x")
+                .json(r#"{"password":"a1"}"#)
+                .answer(r#"{"password":"a1"}"#),
+            Fires(&[Critical]),
+        ),
+        case(
+            rule,
+            "session cookie",
+            Builder::get("/x").response_field("Set-Cookie", "sid=0123456789abcdef"),
+            Quiet,
+        ),
+        case(
+            rule,
+            "e-mail in a cookie",
+            Builder::get("/x").response_field("Set-Cookie", "u=a@example.org"),
+            Fires(&[Low]),
+        ),
+        case(
+            rule,
+            "order number",
+            Builder::get("/x").answer(r#"{"order_id":"4111111111111111"}"#),
+            Quiet,
+        ),
+        case(
+            rule,
+            "request only",
+            Builder::post("/x").json(r#"{"mail":"a@example.org"}"#),
+            Quiet,
+        ),
+        case(
+            rule,
+            "masked",
+            Builder::get("/x").answer(r#"{"password":"********"}"#),
+            Quiet,
+        ),
+        case(
+            rule,
+            "no response",
+            Builder::get("/x").unanswered(),
+            Expect::Blind(Blind::NoResponse),
+        ),
+        case(
+            rule,
+            "body cut",
+            Builder::get("/x").answer("{").answer_state(BodyState::Cut),
+            Expect::Blind(Blind::BodyCut),
+        ),
+        case(
+            rule,
+            "compressed",
+            Builder::get("/x")
+                .response_field("Content-Encoding", "gzip")
+                .answer("x"),
+            Expect::Blind(Blind::BodyCut),
+        ),
+    ]
+}
+
+fn api8() -> Vec<Case> {
+    let rule = "API8-001";
+    let plain = || Builder::get("/x").cleartext();
+    vec![
+        case(
+            rule,
+            "bearer",
+            plain().known().field("Authorization", "Bearer 0123456789ab"),
+            Fires(&[High]),
+        ),
+        case(
+            rule,
+            "password",
+            Builder::post("/x").cleartext().json(r#"{"password":"hunter2"}"#),
+            Fires(&[High]),
+        ),
+        case(
+            rule,
+            "loopback",
+            plain().known().remote("127.0.0.1".parse().unwrap()),
+            Fires(&[Low]),
+        ),
+        case(
+            rule,
+            "handed out",
+            plain().response_field("Set-Cookie", "sid=0123456789abcdef"),
+            Fires(&[High]),
+        ),
+        case(rule, "over TLS", Builder::get("/x").known(), Quiet),
+        case(
+            rule,
+            "nothing secret",
+            plain().answer(r#"{"mail":"a@example.org"}"#),
+            Quiet,
+        ),
+        case(
+            rule,
+            "head cut",
+            plain().caller(Caller::Unseen),
+            Expect::Blind(Blind::HeadCut),
+        ),
+    ]
+}
+
+fn cases() -> Vec<Case> {
+    [api2(), api3(), api8()].into_iter().flatten().collect()
+}
+
+#[test]
+fn every_case_holds() {
+    for Case {
+        rule,
+        name,
+        exchange,
+        history,
+        expect,
+    } in cases()
+    {
+        let (severities, judged) = inspect(rule, &exchange, &history);
+        let expected = match expect {
+            Fires(severities) => (severities.to_vec(), Ok(())),
+            Quiet => (Vec::new(), Ok(())),
+            Expect::Blind(reason) => (Vec::new(), Err(reason)),
+        };
+        assert_eq!((severities, judged), expected, "{rule}: {name}");
+    }
+}
+
+#[test]
+fn every_rule_has_each_sort_of_case() {
+    for rule in RULES {
+        let id = rule.meta().id.0;
+        let of_rule: Vec<_> = cases().into_iter().filter(|case| case.rule == id).collect();
+        assert!(
+            of_rule.iter().any(|case| matches!(case.expect, Fires(_))),
+            "{id} fires nowhere"
+        );
+        assert!(
+            of_rule.iter().any(|case| matches!(case.expect, Quiet)),
+            "{id} has no near miss"
+        );
+        assert!(
+            of_rule.iter().any(|case| matches!(case.expect, Expect::Blind(_))),
+            "{id} is blind nowhere"
+        );
+    }
+}

@@ -1,0 +1,228 @@
+//! Exchanges for tests, built from text.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
+
+use super::{
+    AuthScheme, Body, BodyPiece, BodyState, Caller, CallerHash, Connection, Exchange, Head, Outcome, Request,
+    Response,
+};
+use crate::capture::{Comm, Evidence, ProcessKey, Role, Source, StreamKey};
+use crate::protocol::Span;
+
+/// Builds an [`Exchange`].
+pub(crate) struct Builder {
+    method: &'static str,
+    target: String,
+    request_fields: Vec<(String, String)>,
+    request_body: Body,
+    status: Option<u16>,
+    response_fields: Vec<(String, String)>,
+    response_body: Body,
+    caller: Caller,
+    tls: bool,
+    remote: IpAddr,
+}
+
+impl Builder {
+    /// `GET target` over TLS, from nobody, answered with 200 and no body.
+    pub(crate) fn get(target: &str) -> Self {
+        Self {
+            method: "GET",
+            target: target.to_owned(),
+            request_fields: vec![("Host".to_owned(), "api.example.com".to_owned())],
+            request_body: Body::default(),
+            status: Some(200),
+            response_fields: Vec::new(),
+            response_body: Body::default(),
+            caller: Caller::Anonymous,
+            tls: true,
+            remote: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)),
+        }
+    }
+
+    /// As [`Builder::get`], with POST.
+    pub(crate) fn post(target: &str) -> Self {
+        Self {
+            method: "POST",
+            ..Self::get(target)
+        }
+    }
+
+    /// Adds a field to the request; `Host` replaces.
+    pub(crate) fn field(mut self, name: &str, value: &str) -> Self {
+        self.request_fields
+            .retain(|(known, _)| known != "Host" || name != "Host");
+        self.request_fields.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds a field to the response.
+    pub(crate) fn response_field(mut self, name: &str, value: &str) -> Self {
+        self.response_fields.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Gives the request a body of a type.
+    pub(crate) fn body(self, media: &str, text: &str) -> Self {
+        let mut built = self.field("Content-Type", media);
+        built.request_body = whole(&[text.as_bytes()]);
+        built
+    }
+
+    /// Gives the request a JSON body.
+    pub(crate) fn json(self, text: &str) -> Self {
+        self.body("application/json", text)
+    }
+
+    /// Gives the response a JSON body.
+    pub(crate) fn answer(self, text: &str) -> Self {
+        self.answer_pieces("application/json", &[text.as_bytes()])
+    }
+
+    /// Gives the response a body of a type, in pieces.
+    pub(crate) fn answer_pieces(self, media: &str, pieces: &[&[u8]]) -> Self {
+        let mut built = self.response_field("Content-Type", media);
+        built.response_body = whole(pieces);
+        built
+    }
+
+    /// Marks the response's body as not whole.
+    pub(crate) fn answer_state(mut self, state: BodyState) -> Self {
+        self.response_body.state = state;
+        self
+    }
+
+    /// Sets the status.
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// No response was seen.
+    pub(crate) fn unanswered(mut self) -> Self {
+        self.status = None;
+        self
+    }
+
+    /// Sets the caller.
+    pub(crate) fn caller(mut self, caller: Caller) -> Self {
+        self.caller = caller;
+        self
+    }
+
+    /// A caller with a bearer token.
+    pub(crate) fn known(self) -> Self {
+        self.caller(Caller::Known {
+            scheme: AuthScheme::Bearer,
+            hash: CallerHash([7; 16]),
+        })
+    }
+
+    /// Without TLS.
+    pub(crate) fn cleartext(mut self) -> Self {
+        self.tls = false;
+        self
+    }
+
+    /// Sets the peer's address.
+    pub(crate) fn remote(mut self, remote: IpAddr) -> Self {
+        self.remote = remote;
+        self
+    }
+
+    /// The exchange.
+    pub(crate) fn build(self) -> Exchange {
+        let start = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        let method_len = self.method.len() as u32;
+        let request = Request {
+            head: head(&start, &self.request_fields),
+            method: span(0, self.method.len()),
+            target: Span {
+                start: method_len + 1,
+                len: self.target.len() as u32,
+            },
+            version: 11,
+            body: self.request_body,
+            time_ns: (1_000, 1_100),
+        };
+        let outcome = self.status.map_or(Outcome::Unanswered, |status| {
+            Outcome::Answered(Box::new(Response {
+                head: head(&format!("HTTP/1.1 {status} X\r\n"), &self.response_fields),
+                status,
+                body: self.response_body,
+                time_ns: (1_200, 1_300),
+            }))
+        });
+        Exchange {
+            connection: connection(self.tls, self.remote),
+            request,
+            outcome,
+            caller: self.caller,
+            anomalies: SmallVec::new(),
+        }
+    }
+}
+
+fn connection(tls: bool, remote: IpAddr) -> Arc<Connection> {
+    let process = ProcessKey { pid: 42, start_ns: 1 };
+    let local = if remote.is_loopback() {
+        remote
+    } else {
+        IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1))
+    };
+    let source = if tls { Source::Tls } else { Source::Socket };
+    Arc::new(Connection {
+        stream: StreamKey {
+            process,
+            source,
+            id: 1,
+            generation: 0,
+        },
+        process,
+        comm: Comm::default(),
+        role: Role::Server,
+        local: Some((local, 443)),
+        remote: Some((remote, 50_000)),
+        evidence: Some(Evidence::Recorded),
+        ambiguous: false,
+        tls,
+    })
+}
+
+fn whole(pieces: &[&[u8]]) -> Body {
+    Body {
+        pieces: pieces
+            .iter()
+            .map(|piece| BodyPiece(Bytes::copy_from_slice(piece)))
+            .collect(),
+        total: pieces.iter().map(|piece| piece.len() as u64).sum(),
+        state: BodyState::Whole,
+    }
+}
+
+fn head(start: &str, fields: &[(String, String)]) -> Head {
+    let mut raw = start.to_owned();
+    let mut headers = smallvec![];
+    for (name, value) in fields {
+        let at = raw.len();
+        write!(raw, "{name}: {value}\r\n").unwrap();
+        headers.push((span(at, name.len()), span(at + name.len() + 2, value.len())));
+    }
+    raw.push_str("\r\n");
+    Head {
+        raw: Bytes::from(raw),
+        headers,
+    }
+}
+
+fn span(start: usize, len: usize) -> Span {
+    Span {
+        start: u32::try_from(start).unwrap(),
+        len: u32::try_from(len).unwrap(),
+    }
+}

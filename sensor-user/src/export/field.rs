@@ -1,0 +1,188 @@
+//! Events as named fields, with OpenTelemetry's names where it has them: what JSON and OTLP share.
+
+use std::borrow::Cow;
+
+use super::wording::{Wording, clean, half_name};
+use super::{Event, Snapshot, Summary};
+use crate::capture::Role;
+use crate::detect::Finding;
+use crate::exchange::Connection;
+
+/// Value of a field.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Value<'a> {
+    /// Text without control characters.
+    Text(Cow<'a, str>),
+    /// Whole number.
+    Count(u64),
+    /// Seconds.
+    Seconds(f64),
+    /// Yes or no.
+    Flag(bool),
+    /// Several texts.
+    Texts(Vec<String>),
+}
+
+/// Fields in the order in which they are written.
+pub type Fields<'a> = Vec<(&'static str, Value<'a>)>;
+
+/// Name of the kind of event.
+pub const fn kind(event: &Event) -> &'static str {
+    match event {
+        Event::Exchange(_) => "exchange",
+        Event::Finding(_) => "finding",
+        Event::Accounts(_) => "accounts",
+    }
+}
+
+/// When, on the clock of the capture.
+pub fn time_ns(event: &Event) -> u64 {
+    match event {
+        Event::Exchange(call) => call.time_ns,
+        Event::Finding(finding) => finding.time_ns,
+        Event::Accounts(snapshot) => snapshot.time_ns,
+    }
+}
+
+/// Fields of an exchange.
+pub fn of_exchange(call: &Summary) -> Fields<'_> {
+    let connection = &*call.connection;
+    let mut fields = endpoint(
+        call.endpoint.method.name(),
+        clean(&call.endpoint.host),
+        clean(&call.endpoint.template),
+    );
+    if connection.role == Role::Server {
+        fields.push(("http.route", Value::Text(clean(&call.endpoint.template))));
+    }
+    if call.status != 0 {
+        fields.push(("http.response.status_code", Value::Count(call.status.into())));
+    }
+    if let Some(ns) = call.duration_ns {
+        fields.push(("duration", Value::Seconds(seconds(ns))));
+    }
+    fields.push(("http.request.body.size", Value::Count(call.body_bytes.0)));
+    fields.push(("http.response.body.size", Value::Count(call.body_bytes.1)));
+    addresses(connection, &mut fields);
+    fields.push(("process.pid", Value::Count(connection.process.pid.into())));
+    fields.push((
+        "api_sensor.process.comm",
+        Value::Text(connection.comm.to_string().into()),
+    ));
+    fields.push(("api_sensor.role", Value::Text(role_name(connection.role).into())));
+    let evidence = connection
+        .evidence
+        .map_or("unknown", crate::capture::Evidence::name);
+    fields.push(("api_sensor.socket.evidence", Value::Text(evidence.into())));
+    if let Some((scheme, hash)) = call.caller {
+        fields.push(("api_sensor.caller.scheme", Value::Text(scheme.name().into())));
+        fields.push(("api_sensor.caller.hash", Value::Text(hash.to_string().into())));
+    }
+    if !call.data.is_empty() {
+        let data = call
+            .data
+            .iter()
+            .map(|(half, kind, count)| format!("{}.{}:{count}", half_name(*half), kind.name()));
+        fields.push(("api_sensor.data", Value::Texts(data.collect())));
+    }
+    fields.push(("api_sensor.partial", Value::Flag(call.partial)));
+    fields
+}
+
+/// Fields of a finding.
+pub fn of_finding(finding: &Finding) -> Fields<'_> {
+    let words = Wording::of(finding);
+    let mut fields = vec![
+        ("api_sensor.rule.id", Value::Text(words.rule.into())),
+        ("api_sensor.rule.title", Value::Text(words.title.into())),
+        ("api_sensor.severity", Value::Text(words.severity.into())),
+        ("api_sensor.confidence", Value::Count(words.confidence.into())),
+        ("api_sensor.owasp.2023", Value::Text(words.owasp_2023.into())),
+        ("api_sensor.owasp.2019", Value::Text(words.owasp_2019.into())),
+        ("api_sensor.cwe", Value::Text(words.cwe.into())),
+    ];
+    fields.extend(endpoint(words.method, words.host, words.template));
+    if finding.status != 0 {
+        fields.push(("http.response.status_code", Value::Count(finding.status.into())));
+    }
+    fields.push(("process.pid", Value::Count(finding.process.pid.into())));
+    let optional = [
+        ("api_sensor.caller.hash", words.caller.map(Cow::from)),
+        ("api_sensor.data.kind", words.kind.map(Cow::from)),
+        ("api_sensor.data.place", words.place.map(Cow::from)),
+        ("api_sensor.data.sample", words.sample),
+    ];
+    fields.extend(
+        optional
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, Value::Text(text?)))),
+    );
+    fields.extend(
+        words
+            .count
+            .map(|count| ("api_sensor.data.count", Value::Count(count.into()))),
+    );
+    fields.push(("api_sensor.evidence", Value::Text(words.evidence.into())));
+    fields.push(("api_sensor.remedy", Value::Text(words.remedy.into())));
+    fields.push(("api_sensor.partial", Value::Flag(words.partial)));
+    fields
+}
+
+/// Counters of a snapshot by the side they belong to.
+pub fn of_accounts(snapshot: &Snapshot) -> [(&'static str, &[(&'static str, u64)]); 2] {
+    [("sensor", &snapshot.sensor), ("kernel", &snapshot.kernel)]
+}
+
+fn endpoint<'a>(method: &'static str, host: Cow<'a, str>, template: Cow<'a, str>) -> Fields<'a> {
+    vec![
+        ("http.request.method", Value::Text(method.into())),
+        ("server.address", Value::Text(host)),
+        ("url.template", Value::Text(template)),
+    ]
+}
+
+/// Which end is client and which is server follows from the role; without it only the ends themselves are told.
+fn addresses(connection: &Connection, fields: &mut Fields<'_>) {
+    let (server, client) = match connection.role {
+        Role::Server => (connection.local, connection.remote),
+        Role::Client => (connection.remote, connection.local),
+        Role::Unknown => (None, None),
+    };
+    let scheme = if connection.tls { "https" } else { "http" };
+    fields.push(("url.scheme", Value::Text(scheme.into())));
+    if let Some((_, port)) = server {
+        fields.push(("server.port", Value::Count(port.into())));
+    }
+    let ends = [
+        ("client.address", "client.port", client),
+        ("network.local.address", "network.local.port", connection.local),
+        ("network.peer.address", "network.peer.port", connection.remote),
+    ];
+    for (address, port, end) in ends {
+        if let Some((ip, number)) = end {
+            fields.push((address, Value::Text(ip.to_string().into())));
+            fields.push((port, Value::Count(number.into())));
+        }
+    }
+    if connection.ambiguous {
+        fields.push(("api_sensor.socket.ambiguous", Value::Flag(true)));
+    }
+}
+
+/// Role in outputs.
+pub const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Server => "server",
+        Role::Client => "client",
+        Role::Unknown => "unknown",
+    }
+}
+
+/// Nanoseconds to seconds.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "2^53 ns are 104 days; a duration is shorter"
+)]
+pub fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}

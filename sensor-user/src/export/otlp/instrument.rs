@@ -1,0 +1,138 @@
+//! Exchanges, findings and accounts as instruments.
+
+use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use sensor_common::counter;
+
+use crate::detect::Finding;
+use crate::export::series::{DURATION_BOUNDS, Labels, Series};
+use crate::export::{Summary, field, wording};
+use crate::telemetry::{Accounts, Metric};
+
+/// What is measured.
+#[derive(Debug)]
+pub(super) struct Instruments {
+    series: Series,
+    server: Histogram<f64>,
+    client: Histogram<f64>,
+    unanswered: Counter<u64>,
+    data: Counter<u64>,
+    findings: Counter<u64>,
+}
+
+impl Instruments {
+    /// Makes every instrument; those of the accounts are read when a batch is due.
+    pub(super) fn new(provider: &SdkMeterProvider, scope: InstrumentationScope, accounts: &Accounts) -> Self {
+        let meter = provider.meter_with_scope(scope);
+        observe(&meter, accounts);
+        let duration = |name: &'static str, about: &'static str| {
+            let histogram = meter.f64_histogram(name).with_unit("s").with_description(about);
+            histogram.with_boundaries(DURATION_BOUNDS.to_vec()).build()
+        };
+        let counter = |name: &'static str, unit: &'static str, about: &'static str| {
+            meter
+                .u64_counter(name)
+                .with_unit(unit)
+                .with_description(about)
+                .build()
+        };
+        Self {
+            series: Series::new(Series::MOST),
+            server: duration(
+                "http.server.request.duration",
+                "Duration of HTTP server requests.",
+            ),
+            client: duration(
+                "http.client.request.duration",
+                "Duration of HTTP client requests.",
+            ),
+            unanswered: counter(
+                "api_sensor.unanswered",
+                "{request}",
+                "Requests whose response was not seen.",
+            ),
+            data: counter(
+                "api_sensor.sensitive_data",
+                "{value}",
+                "Values of sensitive data seen.",
+            ),
+            findings: counter(
+                "api_sensor.findings_by_rule",
+                "{finding}",
+                "Findings by rule and severity.",
+            ),
+        }
+    }
+
+    /// Counts a call.
+    pub(super) fn call(&mut self, call: &Summary) {
+        let labels = self.series.labels(call);
+        let histogram = if labels.server { &self.server } else { &self.client };
+        match call.duration_ns {
+            Some(ns) => histogram.record(field::seconds(ns), &attributes(&labels)),
+            None => self.unanswered.add(1, &attributes(&labels)),
+        }
+        for (half, kind, count) in &call.data {
+            let half = KeyValue::new("api_sensor.half", wording::half_name(*half));
+            self.data.add(
+                u64::from(*count),
+                &[half, KeyValue::new("api_sensor.data.kind", kind.name())],
+            );
+        }
+    }
+
+    /// Counts a finding.
+    pub(super) fn finding(&self, finding: &Finding) {
+        let rule = KeyValue::new("api_sensor.rule.id", finding.rule.id.0);
+        self.findings.add(
+            1,
+            &[
+                rule,
+                KeyValue::new("api_sensor.severity", finding.severity.name()),
+            ],
+        );
+    }
+}
+
+fn attributes(labels: &Labels) -> Vec<KeyValue> {
+    let route = if labels.server {
+        "http.route"
+    } else {
+        "url.template"
+    };
+    let mut attributes = vec![
+        KeyValue::new("http.request.method", labels.method.name()),
+        KeyValue::new("server.address", labels.host.to_string()),
+        KeyValue::new(route, labels.route.to_string()),
+    ];
+    if labels.status != 0 {
+        attributes.push(KeyValue::new(
+            "http.response.status_code",
+            i64::from(labels.status),
+        ));
+    }
+    if labels.is_error() {
+        attributes.push(KeyValue::new("error.type", labels.status.to_string()));
+    }
+    attributes
+}
+
+fn observe(meter: &Meter, accounts: &Accounts) {
+    for metric in Metric::ALL {
+        let counters = std::sync::Arc::clone(&accounts.sensor);
+        let _registered = meter
+            .u64_observable_counter(format!("api_sensor.{}", metric.name()))
+            .with_description(metric.help().trim())
+            .with_callback(move |observer| observer.observe(counters.value(*metric), &[]))
+            .build();
+    }
+    for kernel in counter::Counter::ALL {
+        let counters = std::sync::Arc::clone(&accounts.kernel);
+        let _registered = meter
+            .u64_observable_counter(format!("api_sensor.kernel.{}", kernel.name()))
+            .with_description(kernel.help().trim())
+            .with_callback(move |observer| observer.observe(counters.value(*kernel), &[]))
+            .build();
+    }
+}

@@ -1,0 +1,151 @@
+//! Events for the tests of every output: hostile names included.
+
+use std::sync::Arc;
+
+use super::{Event, Snapshot, Summary};
+use crate::capture::{Comm, Evidence as Binding, ProcessKey, Role, Source, StreamKey};
+use crate::classify::{Confidence, DataKind, Half, Label, Masked, Part, Place};
+use crate::detect::{Evidence, Finding, Input, RuleId, RuleMeta, Severity};
+use crate::exchange::{AuthScheme, CallerHash, Connection, Method};
+use crate::inventory::{Endpoint, EndpointRef};
+use crate::telemetry::{Accounts, Metric};
+
+static RULE: RuleMeta = RuleMeta {
+    id: RuleId("API3-001"),
+    title: "Sensitive data in a response",
+    owasp_2019: "API3:2019",
+    owasp_2023: "API3:2023",
+    cwe: 213,
+    severity: Severity::High,
+    needs: &[Input::ResponseBody],
+    description: "Looks at response bodies.",
+    remedy: "Return only the fields the caller needs.",
+};
+
+fn comm(name: &[u8]) -> Comm {
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(name).for_each(|(to, from)| *to = *from);
+    Comm(bytes)
+}
+
+pub(super) fn connection(role: Role) -> Connection {
+    let process = ProcessKey {
+        pid: 4242,
+        start_ns: 1,
+    };
+    Connection {
+        stream: StreamKey {
+            process,
+            source: Source::Tls,
+            id: 0x7f00,
+            generation: 0,
+        },
+        process,
+        comm: comm(b"curl"),
+        role,
+        local: Some(([127, 0, 0, 1].into(), 50_000)),
+        remote: Some(([203, 0, 113, 7].into(), 443)),
+        evidence: Some(Binding::NestedSyscall),
+        ambiguous: false,
+        tls: true,
+    }
+}
+
+pub(super) fn endpoint(host: &str, template: &str) -> EndpointRef {
+    Arc::new(Endpoint {
+        method: Method::Get,
+        host: host.into(),
+        template: template.into(),
+    })
+}
+
+pub(super) fn summary(role: Role) -> Summary {
+    Summary {
+        time_ns: 1_795_000_000_123_000_000,
+        endpoint: endpoint("api.example.com", "/users/{id}"),
+        connection: Arc::new(connection(role)),
+        status: 200,
+        duration_ns: Some(12_345_678),
+        body_bytes: (0, 512),
+        caller: Some((AuthScheme::Bearer, CallerHash([0xab; 16]))),
+        data: vec![
+            (Half::Response, DataKind::Email, 2),
+            (Half::Response, DataKind::PaymentCard, 1),
+        ],
+        partial: false,
+    }
+}
+
+fn finding(evidence: Evidence, severity: Severity) -> Finding {
+    Finding {
+        rule: &RULE,
+        severity,
+        confidence: Confidence(95),
+        endpoint: endpoint("api.example.com", "/users/{id}"),
+        caller: Some(CallerHash([0xab; 16])),
+        process: ProcessKey {
+            pid: 4242,
+            start_ns: 1,
+        },
+        time_ns: 1_795_000_000_135_000_000,
+        evidence,
+        partial: false,
+        repeats: 0,
+        status: 200,
+    }
+}
+
+pub(super) fn findings() -> [Finding; 3] {
+    let label = Label {
+        kind: DataKind::PaymentCard,
+        place: Place {
+            half: Half::Response,
+            part: Part::Body,
+            name: "data[].card.number".into(),
+        },
+        confidence: Confidence(95),
+        count: 2,
+        sample: Masked("4***********1111".into()),
+    };
+    let norm = Evidence::AuthenticationNorm { with: 19, of: 20 };
+    let mut last = finding(norm, Severity::Critical);
+    (last.caller, last.partial, last.status) = (None, true, 0);
+    [
+        finding(Evidence::Data(label), Severity::High),
+        finding(Evidence::Credentials("basic"), Severity::Medium),
+        last,
+    ]
+}
+
+pub(super) fn events() -> Vec<Event> {
+    let mut unanswered = summary(Role::Unknown);
+    (
+        unanswered.status,
+        unanswered.duration_ns,
+        unanswered.caller,
+        unanswered.partial,
+    ) = (0, None, None, true);
+    unanswered.data.clear();
+    let accounts = Accounts::default();
+    accounts.sensor.add(Metric::Exchanges, 3);
+    let exchanges = [summary(Role::Client), summary(Role::Server), unanswered].map(Event::Exchange);
+    let findings = findings().map(|finding| Event::Finding(Box::new(finding)));
+    let snapshot = Event::Accounts(Box::new(Snapshot::take(&accounts, 1_795_000_001_000_000_000)));
+    exchanges.into_iter().chain(findings).chain([snapshot]).collect()
+}
+
+/// The same with terminal control sequences in every text that comes from outside.
+pub(super) fn hostile() -> Vec<Event> {
+    let bad = "a\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\r\n\u{7f}";
+    let mut call = summary(Role::Client);
+    let mut connection = connection(Role::Client);
+    connection.comm = comm(b"\x1b[2J\x07\xff");
+    (call.endpoint, call.connection) = (endpoint(bad, bad), Arc::new(connection));
+    let [mut finding, ..] = findings();
+    finding.endpoint = endpoint(bad, bad);
+    if let Evidence::Data(label) = &mut finding.evidence {
+        label.place.name = bad.into();
+        label.sample = Masked(bad.into());
+    }
+    vec![Event::Exchange(call), Event::Finding(Box::new(finding))]
+}

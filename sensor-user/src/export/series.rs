@@ -1,0 +1,108 @@
+//! Which label values metrics may have: a bounded set, so that no peer can make the sensor remember without end.
+
+use std::collections::HashSet;
+
+use super::{Summary, wording};
+use crate::capture::Role;
+use crate::exchange::Method;
+use crate::inventory::EndpointRef;
+
+/// What takes the place of labels beyond the bound (as OpenTelemetry's conventions do for methods).
+pub const OTHER: &str = "_OTHER";
+
+/// Labels of one call. Ordered and hashable: the key of a series.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Labels {
+    /// Server side of the call; otherwise client side.
+    pub server: bool,
+    /// Method.
+    pub method: Method,
+    /// Host, or [`OTHER`].
+    pub host: Box<str>,
+    /// Template, or [`OTHER`].
+    pub route: Box<str>,
+    /// Status code; 0 when none was seen or when it is beyond the bound.
+    pub status: u16,
+}
+
+impl Labels {
+    /// `error.type` of the HTTP conventions: the code, where it is an error of the side that is measured.
+    pub fn is_error(&self) -> bool {
+        self.status >= if self.server { 500 } else { 400 }
+    }
+}
+
+/// Admits series up to a bound.
+#[derive(Debug)]
+pub struct Series {
+    known: HashSet<(bool, EndpointRef, u16)>,
+    most: usize,
+}
+
+impl Series {
+    /// Series at most, overflow excepted. The OpenTelemetry SDK itself folds everything beyond 2,000 into one.
+    pub const MOST: usize = 1_500;
+
+    /// Admits up to `most` series.
+    pub fn new(most: usize) -> Self {
+        Self {
+            known: HashSet::new(),
+            most,
+        }
+    }
+
+    /// Labels of a call: its own while there is room, else [`OTHER`] without a status. At most twenty of those exist.
+    /// A process whose end is not known counts as a server, because requests arrive at more processes than send any.
+    pub fn labels(&mut self, call: &Summary) -> Labels {
+        let server = call.connection.role != Role::Client;
+        let key = (server, EndpointRef::clone(&call.endpoint), call.status);
+        let method = call.endpoint.method;
+        if self.known.contains(&key) || self.known.len() < self.most {
+            self.known.insert(key);
+            let text = |text: &str| wording::clean(text).into();
+            let (host, route) = (text(&call.endpoint.host), text(&call.endpoint.template));
+            return Labels {
+                server,
+                method,
+                host,
+                route,
+                status: call.status,
+            };
+        }
+        Labels {
+            server,
+            method,
+            host: OTHER.into(),
+            route: OTHER.into(),
+            status: 0,
+        }
+    }
+}
+
+/// Upper bounds of the buckets of a duration, in seconds: those of OpenTelemetry's HTTP conventions.
+pub const DURATION_BOUNDS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::sample;
+
+    #[test]
+    fn what_is_beyond_the_bound_shares_one_series() {
+        let mut series = Series::new(2);
+        let mut call = sample::summary(Role::Server);
+        let mut of = |template: &str, status| {
+            call.endpoint = sample::endpoint("h", template);
+            call.status = status;
+            series.labels(&call)
+        };
+        assert_eq!(&*of("/a", 200).route, "/a");
+        assert_eq!(&*of("/a", 500).route, "/a");
+        let other = of("/b", 200);
+        assert_eq!((&*other.host, &*other.route, other.status), (OTHER, OTHER, 0));
+        assert_eq!(of("/c", 404), other);
+        assert_eq!(of("/a", 200).status, 200, "known ones stay");
+    }
+}

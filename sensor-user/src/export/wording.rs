@@ -1,0 +1,178 @@
+//! The words of a finding, in one place: text, JSON, OTLP and later outputs all read them here.
+//!
+//! Takes typed evidence. Gives text without control characters. Never sees an observed value: evidence holds places,
+//! kinds and masked samples only.
+
+use std::borrow::Cow;
+
+use crate::classify::{Half, Part, Place};
+use crate::detect::{Evidence, Finding};
+
+/// A finding in words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wording<'a> {
+    /// Permanent id of the rule.
+    pub rule: &'static str,
+    /// The rule in one line.
+    pub title: &'static str,
+    /// OWASP API Security Top 10, 2019 edition.
+    pub owasp_2019: &'static str,
+    /// OWASP API Security Top 10, 2023 edition.
+    pub owasp_2023: &'static str,
+    /// `CWE-` and its number.
+    pub cwe: String,
+    /// Severity after evidence.
+    pub severity: &'static str,
+    /// Percent.
+    pub confidence: u8,
+    /// Method of the endpoint.
+    pub method: &'static str,
+    /// Host of the endpoint.
+    pub host: Cow<'a, str>,
+    /// Template of the endpoint.
+    pub template: Cow<'a, str>,
+    /// Keyed hash of the caller.
+    pub caller: Option<String>,
+    /// Where the data was, such as `response body data[].card`.
+    pub place: Option<String>,
+    /// Kind of data.
+    pub kind: Option<&'static str>,
+    /// Values of that kind at that place.
+    pub count: Option<u32>,
+    /// The first of them, masked.
+    pub sample: Option<Cow<'a, str>>,
+    /// What was seen, as a sentence.
+    pub evidence: String,
+    /// What to do.
+    pub remedy: &'static str,
+    /// Not everything was seen.
+    pub partial: bool,
+}
+
+impl<'a> Wording<'a> {
+    /// Words for a finding.
+    pub fn of(finding: &'a Finding) -> Self {
+        let rule = finding.rule;
+        let data = finding.data();
+        let count = match &finding.evidence {
+            Evidence::Data(label) => Some(label.count),
+            Evidence::Credentials(_) | Evidence::AuthenticationNorm { .. } => None,
+        };
+        Self {
+            rule: rule.id.0,
+            title: rule.title,
+            owasp_2019: rule.owasp_2019,
+            owasp_2023: rule.owasp_2023,
+            cwe: format!("CWE-{}", rule.cwe),
+            severity: finding.severity.name(),
+            confidence: finding.confidence.0,
+            method: finding.endpoint.method.name(),
+            host: clean(&finding.endpoint.host),
+            template: clean(&finding.endpoint.template),
+            caller: finding.caller.map(|caller| caller.to_string()),
+            place: data.map(|(_, place, _)| place_name(place)),
+            kind: data.map(|(kind, _, _)| kind.name()),
+            count,
+            sample: data.map(|(_, _, sample)| clean(&sample.0)),
+            evidence: evidence(&finding.evidence),
+            remedy: rule.remedy,
+            partial: finding.partial,
+        }
+    }
+}
+
+fn evidence(evidence: &Evidence) -> String {
+    match evidence {
+        Evidence::Data(label) => {
+            let times = if label.count == 1 {
+                String::new()
+            } else {
+                format!(" ({} values)", label.count)
+            };
+            format!(
+                "{} in {}{times}: {}",
+                label.kind.name(),
+                place_name(&label.place),
+                clean(&label.sample.0)
+            )
+        }
+        Evidence::Credentials(scheme) => format!("{scheme} credentials in the request head"),
+        Evidence::AuthenticationNorm { with, of } => {
+            format!("{with} of {of} earlier successes carried credentials, this one did not")
+        }
+    }
+}
+
+/// Request or response, in outputs.
+pub const fn half_name(half: Half) -> &'static str {
+    match half {
+        Half::Request => "request",
+        Half::Response => "response",
+    }
+}
+
+/// A place in words.
+pub fn place_name(place: &Place) -> String {
+    let part = match place.part {
+        Part::Path => "path",
+        Part::Query => "query",
+        Part::Header => "header",
+        Part::Cookie => "cookie",
+        Part::Body => "body",
+    };
+    format!("{} {part} {}", half_name(place.half), clean(&place.name))
+        .trim_end()
+        .to_owned()
+}
+
+/// The same text with control and direction-changing characters replaced: hosts, templates and names come from the
+/// network, and a terminal obeys what it is sent.
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if text.chars().any(is_hostile) {
+        Cow::Owned(
+            text.chars()
+                .map(|c| if is_hostile(c) { '?' } else { c })
+                .collect(),
+        )
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// C0, C1 and DEL, line separators, and the format characters by which text is reordered or hidden (Unicode 16, Cf).
+fn is_hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::sample;
+
+    #[test]
+    fn each_kind_of_evidence_has_words() {
+        let [data, credentials, norm] = sample::findings();
+        assert_eq!(
+            Wording::of(&data).evidence,
+            "payment_card in response body data[].card.number (2 values): 4***********1111"
+        );
+        assert_eq!(
+            Wording::of(&credentials).evidence,
+            "basic credentials in the request head"
+        );
+        let wording = Wording::of(&norm);
+        assert_eq!(
+            wording.evidence,
+            "19 of 20 earlier successes carried credentials, this one did not"
+        );
+        assert_eq!((wording.kind, wording.place, wording.sample), (None, None, None));
+    }
+
+    #[test]
+    fn hostile_characters_are_replaced() {
+        assert_eq!(clean("a\u{1b}[31mb\u{202e}c\u{9b}d\n"), "a?[31mb?c?d?");
+        assert!(matches!(clean("größe {id}"), Cow::Borrowed(_)));
+    }
+}

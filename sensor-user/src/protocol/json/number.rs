@@ -1,0 +1,66 @@
+//! Numbers: the grammar of RFC 8259, 6, one byte at a time.
+
+use super::Refusal;
+use crate::protocol::chars::{Classes, class};
+
+/// Where in a number the walk is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum NumberStep {
+    Start,
+    Minus,
+    Zero,
+    Int,
+    Dot,
+    Frac,
+    Exp,
+    ExpSign,
+    ExpDigits,
+}
+
+impl NumberStep {
+    /// Whether a number may end here.
+    pub(super) const fn accepts(self) -> bool {
+        matches!(self, Self::Zero | Self::Int | Self::Frac | Self::ExpDigits)
+    }
+
+    const fn next(self, byte: u8) -> Option<Self> {
+        Some(match (self, byte) {
+            (Self::Start, b'-') => Self::Minus,
+            (Self::Start | Self::Minus, b'0') => Self::Zero,
+            (Self::Start | Self::Minus, b'1'..=b'9') | (Self::Int, b'0'..=b'9') => Self::Int,
+            (Self::Zero | Self::Int, b'.') => Self::Dot,
+            (Self::Dot | Self::Frac, b'0'..=b'9') => Self::Frac,
+            (Self::Zero | Self::Int | Self::Frac, b'e' | b'E') => Self::Exp,
+            (Self::Exp, b'+' | b'-') => Self::ExpSign,
+            (Self::Exp | Self::ExpSign | Self::ExpDigits, b'0'..=b'9') => Self::ExpDigits,
+            _ => return None,
+        })
+    }
+}
+
+/// Finds the end of a number; `None` when the slice ends first.
+#[inline]
+pub(super) fn scan(
+    bytes: &[u8],
+    step: &mut NumberStep,
+    classes: &mut Classes,
+) -> Result<Option<usize>, Refusal> {
+    let mut seen = *classes;
+    for (at, byte) in bytes.iter().enumerate() {
+        if let Some(next) = step.next(*byte) {
+            seen = seen.and(class(*byte));
+            *step = next;
+            continue;
+        }
+        *classes = seen;
+        // A digit after a leading zero, a second point and the like are no end of a number.
+        let ends = step.accepts() && !matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+        return if ends {
+            Ok(Some(at))
+        } else {
+            Err(Refusal::Malformed)
+        };
+    }
+    *classes = seen;
+    Ok(None)
+}

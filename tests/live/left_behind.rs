@@ -1,0 +1,144 @@
+//! Is the observed program as it was, after the sensor stopped and after it was killed?
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sensor_tests::clients::Call;
+use sensor_tests::held::Held;
+use sensor_tests::programs::{self, Program};
+use sensor_tests::servers::{Nginx, Site, Transport};
+use sensor_tests::wait::{self, Deadline};
+use sensor_tests::{Guard, PrivateTls};
+
+use crate::watch::{Watch, able, options, soon};
+
+const NEEDED: [Program; 3] = [Program::Nginx, Program::Curl, Program::Openssl];
+
+/// The promise of the sensor.
+const STOP: Duration = Duration::from_secs(1);
+
+fn start() -> (PrivateTls, Nginx, u32) {
+    let tls = PrivateTls::new().unwrap();
+    let nginx = Nginx::start(&tls, &Site::default()).unwrap();
+    let worker = nginx.workers().unwrap()[0];
+    tls.assert_mapped(worker).unwrap();
+    assert_eq!(tls.probes_in(worker).unwrap(), 0);
+    (tls, nginx, worker)
+}
+
+/// Probes made through tracefs, which outlive their maker; empty where it is not mounted.
+fn tracefs_probes() -> String {
+    std::fs::read_to_string("/sys/kernel/tracing/uprobe_events").unwrap_or_default()
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the time to stop is what is tested")]
+fn stopping_takes_less_than_a_second_and_leaves_no_probe() {
+    let what = "stop";
+    if !able(what, &NEEDED) {
+        return;
+    }
+    let (tls, nginx, worker) = start();
+    let before = tracefs_probes();
+    let Some(mut watch) = Watch::start(what, &options(&tls, &[nginx.pid(), worker])) else {
+        return;
+    };
+    let url = Transport::Tls.url(nginx.port(Transport::Tls), "/who/stops");
+    let call = Call::new("GET", &url, b"").unwrap();
+    watch.follow(Held::new(&call.curl(&tls).unwrap()).unwrap().release().unwrap());
+    watch.until("the call", |watch| !watch.observed.is_empty());
+    assert!(
+        tls.probes_in(worker).unwrap() > 0,
+        "no probe is in place, so nothing can be left"
+    );
+    let started = Instant::now();
+    watch.stop();
+    let took = started.elapsed();
+    assert!(took < STOP, "stopping took {took:?}");
+    assert_eq!(
+        tls.probes_in(worker).unwrap(),
+        0,
+        "probes are left in the observed program"
+    );
+    assert_eq!(tracefs_probes(), before);
+}
+
+#[test]
+fn killing_the_sensor_leaves_no_probe() {
+    let what = "kill -9";
+    if !able(what, &NEEDED) {
+        return;
+    }
+    let Some(sensor) = sensor() else {
+        return programs::skipped(what, &"api-sensor is not built");
+    };
+    let (tls, nginx, worker) = start();
+    let before = tracefs_probes();
+    let state = tempfile::tempdir().unwrap();
+    let mut command = Command::new(sensor);
+    command.args([
+        "run",
+        "--pid",
+        &nginx.pid().to_string(),
+        "--output",
+        "none",
+        "--metrics-listen",
+        "off",
+    ]);
+    command
+        .arg("--state-dir")
+        .arg(state.path())
+        .arg("--library")
+        .arg(tls.libssl());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut sensor = Guard::start(&mut command).unwrap();
+    let lines = BufReader::new(sensor.child().stderr.take().unwrap()).lines();
+    let said: Vec<_> = lines
+        .map_while(Result::ok)
+        .take(50)
+        .take_while_inclusive("api-sensor: watching")
+        .collect();
+    assert!(
+        said.last()
+            .is_some_and(|line| line.starts_with("api-sensor: watching")),
+        "the sensor did not start: {said:#?}"
+    );
+    assert!(
+        tls.probes_in(worker).unwrap() > 0,
+        "no probe is in place, so nothing can be left"
+    );
+    sensor.kill().unwrap();
+    // The kernel closes a killed process's files while it is reaped; links end with the last of them.
+    wait::until(
+        "the kernel's cleaning",
+        Deadline::after(Duration::from_secs(10)),
+        || Ok((tls.probes_in(worker)? == 0).then_some(())),
+    )
+    .unwrap();
+    assert_eq!(tracefs_probes(), before);
+    let url = Transport::Tls.url(nginx.port(Transport::Tls), "/who/lives");
+    let call = Call::new("GET", &url, b"").unwrap();
+    sensor_tests::guard::run(&mut call.curl(&tls).unwrap(), soon()).unwrap();
+}
+
+/// The binary beside this test: `target/PROFILE/deps/live_kernel-...` and `target/PROFILE/api-sensor`.
+fn sensor() -> Option<PathBuf> {
+    let test = std::env::current_exe().ok()?;
+    let profile = test.parent().and_then(Path::parent)?;
+    Some(profile.join("api-sensor")).filter(|path| path.is_file())
+}
+
+/// Lines up to and including the first that starts with some text.
+trait TakeWhileInclusive: Iterator<Item = String> + Sized {
+    fn take_while_inclusive(self, text: &'static str) -> impl Iterator<Item = String> {
+        let mut over = false;
+        self.take_while(move |line| !std::mem::replace(&mut over, line.starts_with(text)))
+    }
+}
+
+impl<I: Iterator<Item = String>> TakeWhileInclusive for I {}

@@ -1,0 +1,238 @@
+//! The sensor in this process: kernel source and one shard, driven until something was seen.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sensor_common::counter::Counter;
+use sensor_tests::held::Running;
+use sensor_tests::programs::{self, Program};
+use sensor_tests::wait::{DEADLINE, Deadline};
+use sensor_user::capture::Record;
+use sensor_user::capture::kernel::{KernelSource, Options, monotonic_ns};
+use sensor_user::exchange::secret::HashKey;
+use sensor_user::exchange::{Body, Exchange};
+use sensor_user::pipeline::{Observed, Settings, Shard};
+use sensor_user::telemetry::Counters;
+use sensor_user::{classify, exchange, flow, inventory};
+
+use crate::tally::Tally;
+
+/// One sensor at a time: tests that run side by side would slow each other past their deadlines.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// How long one look at the rings lasts at most.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long nothing may come before it is believed that nothing more comes: four times the flow stage's patience
+/// with a record that is out of order.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// A running sensor.
+pub(crate) struct Watch {
+    source: KernelSource,
+    shard: Shard,
+    batch: Vec<Record>,
+    /// Exchanges in order of completion.
+    pub(crate) observed: Vec<Observed>,
+    /// What the records account for.
+    pub(crate) tally: Tally,
+
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// Options of the tests: no limit, and a ring in which the largest test fits twice.
+pub(crate) fn options(tls: &sensor_tests::PrivateTls, pids: &[u32]) -> Options {
+    Options {
+        pids: pids.to_vec(),
+        libraries: vec![tls.libssl()],
+        ring_bytes: 32 * 1024 * 1024,
+        message_limit: u64::MAX,
+        ..Options::default()
+    }
+}
+
+/// Skips, aloud, when this machine cannot run the test.
+pub(crate) fn able(what: &str, needed: &[Program]) -> bool {
+    if let Some(absent) = needed.iter().find_map(|program| program.find().err()) {
+        programs::skipped(what, &absent);
+        return false;
+    }
+    if !is_root() {
+        programs::skipped(what, &"not root");
+        return false;
+    }
+    true
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+/// A deadline for one step.
+pub(crate) fn soon() -> Deadline {
+    Deadline::after(DEADLINE)
+}
+
+impl Watch {
+    /// Starts the sensor; skips, aloud, where root may not use BPF, and fails for any other reason.
+    pub(crate) fn start(what: &str, options: &Options) -> Option<Self> {
+        let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let settings = settings();
+        let source = match KernelSource::start(options, Arc::clone(&settings.counters)) {
+            Ok(source) => source,
+            Err(error) if error.is_privilege() => {
+                programs::skipped(what, &format_args!("no right to use BPF: {error}"));
+                return None;
+            }
+            Err(error) => panic!("{what}: the sensor does not start: {error:?}"),
+        };
+        Some(Self {
+            source,
+            shard: Shard::new(&settings),
+            batch: Vec::new(),
+            observed: Vec::new(),
+            tally: Tally::default(),
+
+            _alone: alone,
+        })
+    }
+
+    /// Also watches a process.
+    pub(crate) fn also(&mut self, pid: u32) {
+        self.source.watch(pid).unwrap();
+    }
+
+    /// Takes what is in the rings; gives the number of records.
+    pub(crate) fn look(&mut self) -> usize {
+        self.source.poll(LOOK, &mut self.batch);
+        let count = self.batch.len();
+        for record in self.batch.drain(..) {
+            self.tally.add(&record);
+
+            self.shard.push(record, &mut self.observed);
+        }
+
+        self.shard.tick(monotonic_ns(), &mut self.observed);
+
+        count
+    }
+
+    /// Looks until `seen`; fails, with what was seen instead, when it does not come.
+    pub(crate) fn until(&mut self, what: &str, mut seen: impl FnMut(&Self) -> bool) {
+        let deadline = soon();
+        while !seen(self) {
+            let closest = self
+                .observed
+                .iter()
+                .rev()
+                .take(5)
+                .map(describe)
+                .collect::<Vec<_>>();
+            assert!(
+                !deadline.is_over(),
+                "waited in vain for {what}; {} exchanges, the last: {closest:#?}; bytes: {:#?}",
+                self.observed.len(),
+                self.tally
+            );
+            self.look();
+        }
+    }
+
+    /// Looks until a program ended, then until nothing more comes.
+    pub(crate) fn follow(&mut self, mut running: Running) -> std::process::Output {
+        let deadline = soon();
+        while !running.has_ended().unwrap() {
+            assert!(!deadline.is_over(), "the client does not end");
+            self.look();
+        }
+        let output = running.finish(deadline).unwrap();
+        self.settle();
+        output
+    }
+
+    /// Looks until nothing more comes.
+    pub(crate) fn settle(&mut self) {
+        let deadline = soon();
+        let mut quiet = Deadline::after(QUIET);
+        while !quiet.is_over() {
+            assert!(!deadline.is_over(), "records never end");
+            if self.look() > 0 {
+                quiet = Deadline::after(QUIET);
+            }
+        }
+    }
+
+    /// Exchanges of a process with that target.
+    pub(crate) fn exchanges(&self, pid: u32, target: &str) -> Vec<&Observed> {
+        let wanted = |observed: &&Observed| {
+            let exchange = &observed.exchange;
+            exchange.connection.process.pid == pid && exchange.request.target().expose() == target.as_bytes()
+        };
+        self.observed.iter().filter(wanted).collect()
+    }
+
+    /// A counter of the kernel object.
+    pub(crate) fn counter(&self, counter: Counter) -> u64 {
+        self.source.counter(counter)
+    }
+
+    /// Ends every connection and stops the sensor; gives the exchanges.
+    pub(crate) fn stop(mut self) -> Vec<Observed> {
+        self.shard.finish(&mut self.observed);
+        self.source.stop();
+        self.observed
+    }
+}
+
+/// One line for a failure; holds sizes, never content.
+pub(crate) fn describe(observed: &Observed) -> String {
+    let Exchange {
+        connection,
+        request,
+        outcome,
+        ..
+    } = &observed.exchange;
+    format!(
+        "{:?} {:?} {outcome:?} on {connection:?}",
+        request.target(),
+        request.body
+    )
+}
+
+/// The captured bytes of a body.
+pub(crate) fn bytes(body: &Body) -> Vec<u8> {
+    body.pieces
+        .iter()
+        .flat_map(|piece| piece.0.iter().copied())
+        .collect()
+}
+
+/// Fails unless the body is whole and its digest is that of `expected`.
+pub(crate) fn assert_same(what: &str, body: &Body, expected: &[u8]) {
+    assert!(
+        body.is_whole(),
+        "{what}: {body:?}, {} bytes were sent",
+        expected.len()
+    );
+    assert_eq!(body.total, expected.len() as u64, "{what}");
+    assert_eq!(
+        blake3::hash(&bytes(body)),
+        blake3::hash(expected),
+        "{what}: digest of {body:?}"
+    );
+}
+
+fn settings() -> Settings {
+    Settings {
+        flow: flow::Limits::default(),
+        exchange: exchange::Limits {
+            body_bytes: 4 * 1024 * 1024,
+            ..exchange::Limits::default()
+        },
+        classify: classify::Limits::default(),
+        inventory: inventory::Limits::default(),
+        key: HashKey::new([7; 32]),
+        counters: Arc::new(Counters::default()),
+    }
+}

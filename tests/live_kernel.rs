@@ -1,0 +1,26 @@
+//! Does the sensor, on this kernel and with real programs, see exactly what was said?
+//!
+//! Every observed program runs on a private copy of its TLS library and is named to the sensor by process id.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests panic with context, their parts included"
+)]
+
+#[path = "live/bodies.rs"]
+mod bodies;
+#[path = "live/ciphertext.rs"]
+mod ciphertext;
+#[path = "live/ends.rs"]
+mod ends;
+
+#[path = "live/left_behind.rs"]
+mod left_behind;
+#[path = "live/loss.rs"]
+mod loss;
+#[path = "live/many.rs"]
+mod many;
+#[path = "live/tally.rs"]
+mod tally;
+#[path = "live/watch.rs"]
+mod watch;

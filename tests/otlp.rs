@@ -1,0 +1,190 @@
+//! Does a real OTLP receiver get every finding and every metric, over both transports?
+#![expect(clippy::unwrap_used, reason = "a test panics with context")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sensor_tests::receiver::{self, Receiver};
+use sensor_user::capture::{Comm, ProcessKey, Role, Source, StreamKey};
+use sensor_user::classify::{Confidence, DataKind, Half, Label, Masked, Part, Place};
+use sensor_user::config::{self, Protocol};
+use sensor_user::detect::{Evidence, Finding, RuleId, RuleMeta, Severity};
+use sensor_user::exchange::{CallerHash, Connection, Method};
+use sensor_user::export::otlp::Otlp;
+use sensor_user::export::sink::{Filter, Sink};
+use sensor_user::export::{ClockOffset, Event, Summary};
+use sensor_user::inventory::{Endpoint, EndpointRef};
+use sensor_user::telemetry::{Accounts, Metric};
+
+/// More than one batch of 512.
+const FINDINGS: usize = 700;
+const TIME_NS: u64 = 1_795_000_000_000_000_000;
+
+static RULE: RuleMeta = RuleMeta {
+    id: RuleId("TEST-001"),
+    title: "Sensitive data in a response",
+    owasp_2019: "API3:2019",
+    owasp_2023: "API3:2023",
+    cwe: 213,
+    severity: Severity::High,
+    needs: &[],
+    description: "",
+    remedy: "Return less.",
+};
+
+fn endpoint() -> EndpointRef {
+    Arc::new(Endpoint {
+        method: Method::Get,
+        host: "api.example.com".into(),
+        template: "/users/{id}".into(),
+    })
+}
+
+fn finding(number: usize) -> Event {
+    let place = Place {
+        half: Half::Response,
+        part: Part::Body,
+        name: format!("field{number}end").into(),
+    };
+    let label = Label {
+        kind: DataKind::Iban,
+        place,
+        confidence: Confidence(90),
+        count: 1,
+        sample: Masked("DE****************03".into()),
+    };
+    Event::Finding(Box::new(Finding {
+        rule: &RULE,
+        severity: Severity::High,
+        confidence: Confidence(90),
+        endpoint: endpoint(),
+        caller: Some(CallerHash([0xab; 16])),
+        process: ProcessKey { pid: 77, start_ns: 1 },
+        time_ns: TIME_NS,
+        evidence: Evidence::Data(label),
+        repeats: 0,
+        partial: false,
+        status: 200,
+    }))
+}
+
+fn exchange(role: Role, duration_ns: Option<u64>) -> Event {
+    let process = ProcessKey { pid: 77, start_ns: 1 };
+    let connection = Connection {
+        stream: StreamKey {
+            process,
+            source: Source::Tls,
+            id: 1,
+            generation: 0,
+        },
+        process,
+        comm: Comm(*b"curl\0\0\0\0\0\0\0\0\0\0\0\0"),
+        role,
+        local: Some(([127, 0, 0, 1].into(), 50_000)),
+        remote: Some(([127, 0, 0, 1].into(), 443)),
+        evidence: None,
+        ambiguous: false,
+        tls: true,
+    };
+    Event::Exchange(Summary {
+        time_ns: TIME_NS,
+        endpoint: endpoint(),
+        connection: Arc::new(connection),
+        status: 200,
+        duration_ns,
+        body_bytes: (0, 100),
+        caller: None,
+        data: vec![(Half::Response, DataKind::Iban, 1)],
+        partial: false,
+    })
+}
+
+/// Lines that the receiver prints for what it was sent.
+fn expected() -> Vec<String> {
+    let findings = (0..FINDINGS).map(|number| format!("Str(response body field{number}end)\n"));
+    let attributes = [
+        "-> http.route: Str(/users/{id})\n",
+        "-> url.template: Str(/users/{id})\n",
+        "-> server.address: Str(api.example.com)\n",
+        "-> api_sensor.rule.id: Str(TEST-001)\n",
+        "-> service.name: Str(there)\n",
+        "SeverityNumber: SEVERITY_NUMBER_ERROR(17)\n",
+    ];
+    let metrics = [
+        "http.server.request.duration",
+        "http.client.request.duration",
+        "api_sensor.unanswered",
+        "api_sensor.sensitive_data",
+        "api_sensor.findings_by_rule",
+    ];
+    let accounts = Accounts::default();
+    let sensor = accounts.of_sensor().map(|(name, _)| format!("api_sensor.{name}"));
+    let kernel = accounts
+        .of_kernel()
+        .map(|(name, _)| format!("api_sensor.kernel.{name}"));
+    let names = metrics.into_iter().map(str::to_owned).chain(sensor).chain(kernel);
+    let named = names.map(|name| format!("-> Name: {name}\n"));
+    findings
+        .chain(attributes.map(str::to_owned))
+        .chain(named)
+        .collect()
+}
+
+fn everything_arrives(receiver: &Receiver, protocol: Protocol) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let accounts = Accounts::default();
+    let otlp = config::Otlp {
+        protocol,
+        service_name: "there".to_owned(),
+        ..config::Otlp::default()
+    };
+    let address = if protocol == Protocol::Grpc {
+        receiver.grpc
+    } else {
+        receiver.http
+    };
+    let endpoint = format!("http://{address}");
+    let exporter = Otlp::start(
+        &endpoint,
+        &otlp,
+        4_096,
+        &accounts,
+        ClockOffset::RECORDED,
+        runtime.handle(),
+    )
+    .unwrap();
+    let mut sink = Sink::new(Filter::default(), Arc::clone(&accounts.sensor));
+    sink.add(exporter, 4_096).unwrap();
+    sink.send(exchange(Role::Server, Some(1_000_000)));
+    sink.send(exchange(Role::Client, Some(1_000_000)));
+    sink.send(exchange(Role::Client, None));
+    for number in 0..FINDINGS {
+        sink.send(finding(number));
+    }
+    sink.finish();
+    receiver.wait_for(&expected()).unwrap();
+    let records = receiver
+        .printed()
+        .matches("EventName: api_sensor.finding\n")
+        .count();
+    assert_eq!(records, FINDINGS, "each finding once over {protocol:?}");
+    assert_eq!(accounts.sensor.value(Metric::ExportDropped), 0, "{protocol:?}");
+}
+
+#[test]
+fn every_finding_and_metric_arrives_over_both_transports() {
+    let program = match receiver::install(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
+        Ok(program) => program,
+        Err(error) => {
+            println!("SKIPPED otlp: the receiver `rotel` cannot be had: {error:#}");
+            return;
+        }
+    };
+    for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+        everything_arrives(&Receiver::start(&program).unwrap(), protocol);
+    }
+}

@@ -1,0 +1,384 @@
+//! Are the chosen probe sites right on real builds of OpenSSL? Every choice is judged a second time, from the text
+//! that `objdump` prints, by rules written down independently.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests panic with context, their parts included; the table is their output"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use sensor_tests::corpus::{self, Archive};
+use sensor_tests::programs::skipped;
+use sensor_user::capture::attach::site::{ReturnSite, Returns, Site};
+use sensor_user::capture::discover::elf::Machine;
+use sensor_user::capture::discover::stacks::STACKS;
+use sensor_user::capture::discover::{Cache, ProbePoint, Target, target_of_file};
+
+/// Functions that every build since 1.1.1 exports.
+const FUNCTIONS: [&str; 12] = [
+    "SSL_read",
+    "SSL_write",
+    "SSL_read_ex",
+    "SSL_write_ex",
+    "SSL_set_fd",
+    "SSL_set_rfd",
+    "SSL_set_wfd",
+    "SSL_do_handshake",
+    "SSL_connect",
+    "SSL_accept",
+    "SSL_shutdown",
+    "SSL_free",
+];
+
+fn cache() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// Judges a build; a build that cannot be had is skipped aloud.
+fn judge(name: &str, library: Result<PathBuf>) -> Option<Target> {
+    if Machine::native() != Machine::X86_64 {
+        skipped(
+            &format!("probe sites of {name}"),
+            &"only x86-64 instructions are chosen from",
+        );
+        return None;
+    }
+    let library = match library {
+        Ok(library) => library,
+        Err(reason) => {
+            skipped(&format!("probe sites of {name}"), &reason);
+            return None;
+        }
+    };
+    let target = |returns| {
+        target_of_file(&library, returns, &mut Cache::default())
+            .unwrap()
+            .expect("no TLS stack recognised")
+    };
+    let cheapest = target(Returns::Cheapest);
+    assert_eq!(cheapest.stack.name, "openssl");
+    let symbols: Vec<&str> = cheapest.points.iter().map(|point| point.symbol).collect();
+    for function in FUNCTIONS {
+        assert!(symbols.contains(&function), "{name} has no point for {function}");
+    }
+    for target in [&cheapest, &target(Returns::WithoutTrampoline)] {
+        assert!(target.is_unchanged());
+        for point in &target.points {
+            check(name, target, point);
+        }
+    }
+    table(name, &cheapest);
+    Some(cheapest)
+}
+
+fn table(name: &str, target: &Target) {
+    let at = |site: &Site| format!("+{}{}", site.offset, if site.emulated { "" } else { " stepped" });
+    println!("{name}");
+    for point in &target.points {
+        let ret = match &point.sites.ret {
+            ReturnSite::None => "-".to_owned(),
+            ReturnSite::Trampoline(site) => format!("return probe {}", at(site)),
+            ReturnSite::Instructions(sites) => {
+                format!(
+                    "instruction {}",
+                    sites.iter().map(at).collect::<Vec<_>>().join(", ")
+                )
+            }
+            ReturnSite::Impossible => "impossible".to_owned(),
+        };
+        println!(
+            "  {:18} entry {:14} return {ret}",
+            point.symbol,
+            at(&point.sites.entry)
+        );
+    }
+    let emulated = target
+        .points
+        .iter()
+        .filter(|point| point.sites.entry.emulated)
+        .count();
+    println!(
+        "  entries emulated: {emulated}, single-stepped: {}",
+        target.points.len() - emulated
+    );
+}
+
+/// One line of a disassembly: offset, mnemonic, operands in AT&T order (the destination is last).
+struct Line {
+    offset: u32,
+    mnemonic: String,
+    operands: String,
+}
+
+impl Line {
+    fn destination(&self) -> &str {
+        let compares = ["cmp", "test", "push"]
+            .iter()
+            .any(|start| self.mnemonic.starts_with(start));
+        if compares {
+            ""
+        } else {
+            self.operands.rsplit(',').next().unwrap_or("")
+        }
+    }
+
+    fn branches(&self) -> bool {
+        self.mnemonic.starts_with('j') || ["call", "ret", "ud2", "syscall"].contains(&self.mnemonic.as_str())
+    }
+
+    fn moves_stack(&self) -> bool {
+        ["push", "pop", "leave", "enter"].contains(&self.mnemonic.as_str()) || self.destination() == "%rsp"
+    }
+}
+
+fn disassemble(target: &Target, point: &ProbePoint) -> Result<Vec<Line>> {
+    use std::os::unix::fs::FileExt;
+    let file = tempfile::NamedTempFile::new()?;
+    // Longer than any of the functions; what follows a function is not looked at.
+    let mut code = vec![0; 2048];
+    let length = target.file.read_at(&mut code, point.offset)?;
+    fs::write(file.path(), &code[..length])?;
+    let output = Command::new("objdump")
+        .args([
+            "-D",
+            "-w",
+            "--no-show-raw-insn",
+            "-b",
+            "binary",
+            "-m",
+            "i386:x86-64",
+        ])
+        .arg(file.path())
+        .output()
+        .context("no objdump")?;
+    let text = String::from_utf8(output.stdout)?;
+    Ok(text.lines().filter_map(parse_line).collect())
+}
+
+fn parse_line(line: &str) -> Option<Line> {
+    let (offset, instruction) = line.split_once(":\t")?;
+    let instruction = instruction.split('#').next()?;
+    let (mnemonic, operands) = instruction.split_once(' ').unwrap_or((instruction, ""));
+    Some(Line {
+        offset: u32::from_str_radix(offset.trim(), 16).ok()?,
+        mnemonic: mnemonic.to_owned(),
+        operands: operands.trim().to_owned(),
+    })
+}
+
+fn check(name: &str, target: &Target, point: &ProbePoint) {
+    let lines = match disassemble(target, point) {
+        Ok(lines) => lines,
+        Err(reason) => {
+            skipped(&format!("second look at {name} {}", point.symbol), &reason);
+            return;
+        }
+    };
+    let label = format!("{name} {}", point.symbol);
+    let position = |site: &Site| {
+        lines
+            .iter()
+            .position(|line| line.offset == site.offset)
+            .unwrap_or_else(|| panic!("{label}: +{} is not the start of an instruction", site.offset))
+    };
+    let entry = position(&point.sites.entry);
+    check_entry(&label, point, &lines[..entry]);
+    if point.sites.entry.emulated {
+        assert!(
+            is_emulated(&lines[entry]),
+            "{label}: {} is not emulated",
+            lines[entry].mnemonic
+        );
+    }
+    match &point.sites.ret {
+        ReturnSite::Trampoline(site) => {
+            let before = &lines[..position(site)];
+            assert!(
+                !before.iter().any(Line::moves_stack),
+                "{label}: the return address is elsewhere by then"
+            );
+            assert!(
+                !before.iter().any(Line::branches),
+                "{label}: not every call gets there"
+            );
+        }
+        ReturnSite::Instructions(sites) => {
+            for site in sites {
+                check_return(&label, &lines[position(site)..]);
+            }
+            // As many sites as returns: the sites are all of the function's ways out.
+            let last = sites.iter().map(&position).max().unwrap();
+            let end = last
+                + lines[last..]
+                    .iter()
+                    .position(|line| line.mnemonic == "ret")
+                    .unwrap();
+            let returns = lines[..=end].iter().filter(|line| line.mnemonic == "ret").count();
+            assert_eq!(returns, sites.len(), "{label}: a return without a site");
+        }
+        ReturnSite::None | ReturnSite::Impossible => {}
+    }
+}
+
+fn check_entry(label: &str, point: &ProbePoint, before: &[Line]) {
+    assert!(
+        !before.iter().any(Line::branches),
+        "{label}: not every call gets to the entry site"
+    );
+    let registers = [
+        ["%rdi", "%edi", "%di", "%dil"],
+        ["%rsi", "%esi", "%si", "%sil"],
+        ["%rdx", "%edx", "%dx", "%dl"],
+        ["%rcx", "%ecx", "%cx", "%cl"],
+    ];
+    let spec = point.spec;
+    for argument in [spec.handle, spec.buffer, spec.fd, spec.out] {
+        if let Some(names) = registers.get(usize::from(argument)) {
+            let lost = before.iter().find(|line| names.contains(&line.destination()));
+            assert!(
+                lost.is_none(),
+                "{label}: argument {argument} is overwritten before the entry site"
+            );
+        }
+    }
+}
+
+fn is_emulated(line: &Line) -> bool {
+    let is_register = line.operands.starts_with("%r") && line.operands.len() <= 4;
+    match line.mnemonic.as_str() {
+        "push" => is_register,
+        "nop" => line.operands.is_empty(),
+        jump if jump.starts_with('j') => !line.operands.starts_with('*'),
+        _ => false,
+    }
+}
+
+/// From a return site on, nothing changes the result and everything leads to the return.
+fn check_return(label: &str, from: &[Line]) {
+    assert!(
+        ["jne", "ret"].contains(&from[0].mnemonic.as_str()),
+        "{label}: {}",
+        from[0].mnemonic
+    );
+    let end = from
+        .iter()
+        .position(|line| line.mnemonic == "ret")
+        .expect("no return behind the site");
+    for line in from[..=end].iter().skip(1).take(end.saturating_sub(1)) {
+        assert!(
+            !line.branches(),
+            "{label}: {} between site and return",
+            line.mnemonic
+        );
+        let result = ["%rax", "%eax", "%ax", "%al"];
+        assert!(
+            !result.contains(&line.destination()),
+            "{label}: the result changes after the site"
+        );
+    }
+}
+
+fn point<'t>(target: &'t Target, symbol: &str) -> &'t ProbePoint {
+    target.points.iter().find(|point| point.symbol == symbol).unwrap()
+}
+
+/// Entry at an emulated instruction and return at the stack protector's branch.
+fn assert_cheap_reads_and_writes(target: &Target) {
+    for symbol in ["SSL_read", "SSL_write"] {
+        let sites = &point(target, symbol).sites;
+        assert!(sites.entry.emulated, "{symbol}: {sites:?}");
+        let ReturnSite::Instructions(returns) = &sites.ret else {
+            panic!("{symbol}: {sites:?}");
+        };
+        assert!(returns.iter().all(|site| site.emulated), "{symbol}: {sites:?}");
+        assert!(
+            returns
+                .iter()
+                .all(|site| site.stack_adjust == sites.entry.stack_adjust),
+            "{symbol}: {sites:?}"
+        );
+    }
+}
+
+fn debian(archive: Archive, suite: &str, package: &str) -> Result<PathBuf> {
+    let directory = corpus::debian_package(cache(), archive, suite, package)?;
+    corpus::find(&directory, &|name| name.starts_with("libssl.so")).context("the package holds no libssl")
+}
+
+#[test]
+fn debian_1_1_1() {
+    let library = debian(Archive::Security, "bullseye-security", "libssl1.1");
+    if let Some(target) = judge("Debian libssl 1.1.1 (bullseye)", library) {
+        assert_cheap_reads_and_writes(&target);
+    }
+}
+
+#[test]
+fn debian_3_0() {
+    let library = debian(Archive::Main, "bookworm", "libssl3");
+    if let Some(target) = judge("Debian libssl 3.0 (bookworm)", library) {
+        assert_cheap_reads_and_writes(&target);
+    }
+}
+
+#[test]
+fn debian_3_5() {
+    let library = debian(Archive::Main, "trixie", "libssl3t64");
+    if let Some(target) = judge("Debian libssl 3.5 (trixie)", library) {
+        assert_cheap_reads_and_writes(&target);
+    }
+}
+
+#[test]
+fn python_wheel() {
+    let library = corpus::python_wheel(cache(), "psycopg2-binary").and_then(|directory| {
+        corpus::find(&directory, &|name| name.starts_with("libssl")).context("the wheel holds no libssl")
+    });
+    judge("private libssl of a Python wheel", library);
+}
+
+#[test]
+fn node() {
+    let program = corpus::program("node").context("no node");
+    let exports = |program: PathBuf| {
+        let target = target_of_file(&program, Returns::Cheapest, &mut Cache::default())?;
+        target
+            .context("this node links libssl dynamically")
+            .map(|_| program)
+    };
+    if let Some(target) = judge("node's own OpenSSL", program.and_then(exports)) {
+        for symbol in ["SSL_read", "SSL_write", "SSL_read_ex", "SSL_write_ex"] {
+            let sites = &point(&target, symbol).sites;
+            assert!(
+                sites.entry.emulated && matches!(sites.ret, ReturnSite::Trampoline(_)),
+                "{sites:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn installed_libraries_are_found_by_their_names_and_recognised_by_their_content() {
+    let libraries = sensor_user::capture::discover::standard_libraries();
+    let mut cache = Cache::default();
+    let targets: Vec<Target> = libraries
+        .iter()
+        .filter_map(|path| target_of_file(path, Returns::Cheapest, &mut cache).unwrap())
+        .collect();
+    if targets.is_empty() {
+        skipped("installed libraries", &"no libssl is installed");
+    }
+    for target in &targets {
+        assert!(STACKS.iter().any(|stack| std::ptr::eq(stack, target.stack)));
+        for point in &target.points {
+            check(&target.path.display().to_string(), target, point);
+        }
+    }
+    assert_eq!(cache.readings(), libraries.len() as u64);
+}

@@ -1,0 +1,11 @@
+//! Does the sensor read recordings, its own and others', and say the same about them as before?
+
+// `cfg(test)` tells clippy that helpers may panic here, as tests may.
+#[cfg(test)]
+mod replay {
+    pub(crate) mod corpus;
+    pub(crate) mod golden;
+    pub(crate) mod recordings;
+    pub(crate) mod source;
+    pub(crate) mod wireshark;
+}

@@ -1,0 +1,231 @@
+//! `cargo xtask test`: every test, and at the end what passed, failed and was skipped, and why.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::{setup, shell};
+
+/// Arguments of `cargo xtask test`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Also run the long suites: tests marked `#[ignore]`.
+    #[arg(long)]
+    long: bool,
+}
+
+/// What the test programs said.
+#[derive(Default, Debug)]
+struct Tally {
+    passed: u32,
+    failed: u32,
+    /// What was skipped, with its reason and how often.
+    skipped: BTreeMap<String, u32>,
+    /// Tests that printed SKIPPED: they count as passed for the test program, and not here.
+    skipping: BTreeSet<String>,
+    /// The test whose output is being read.
+    section: Option<String>,
+}
+
+/// Runs everything; fails when a test failed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long the tests took is told at the end"
+)]
+pub(crate) fn test(arguments: &Arguments) -> Result<()> {
+    let started = Instant::now();
+    setup::toolchain()?;
+    let mut tally = Tally::default();
+    for (what, reason) in setup::test_programs() {
+        *tally.skipped.entry(format!("{what}: {reason}")).or_insert(0) += 1;
+    }
+    // The live tests start the sensor's own binary, which cargo builds for its own package's tests only.
+    shell::run(shell::cargo().args(["build", "--workspace", "--bins"]))?;
+    let (live, others) = integration_tests()?;
+    let mut suites = vec![suite(&["--lib", "--bins"], &others), suite(&["--doc"], &[])];
+    // One after the other: each observes processes of its own, and all share two cores and the deadlines.
+    suites.push(suite(&[], &live));
+    let sequential = suites.len() - 1;
+    for (index, mut cargo) in suites.into_iter().enumerate() {
+        cargo.args(["--", "--show-output"]);
+        if index == sequential {
+            cargo.arg("--test-threads=1");
+        }
+        if arguments.long {
+            cargo.arg("--include-ignored");
+        }
+        tally.run(cargo)?;
+    }
+    println!("\ntests took {} s", started.elapsed().as_secs());
+    tally.report();
+    if tally.failed > 0 {
+        bail!("{} failed", tally.failed);
+    }
+    Ok(())
+}
+
+/// Names of the integration tests: those that observe the running kernel, and the others.
+fn integration_tests() -> Result<(Vec<String>, Vec<String>)> {
+    let mut cargo = shell::cargo();
+    cargo
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .stderr(Stdio::inherit());
+    let metadata: Value = serde_json::from_slice(&cargo.output()?.stdout).context("cargo metadata")?;
+    let array = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let targets = array(&metadata["packages"])
+        .into_iter()
+        .flat_map(|package| array(&package["targets"]));
+    let tests = targets.filter(|target| array(&target["kind"]).contains(&Value::from("test")));
+    let names = tests.filter_map(|target| target["name"].as_str().map(str::to_owned));
+    Ok(names.partition(|name| name.starts_with("live_")))
+}
+
+fn suite(targets: &[&str], tests: &[String]) -> Command {
+    let mut cargo = shell::cargo();
+    cargo
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(targets);
+    cargo.args(tests.iter().flat_map(|test| ["--test", test]));
+    cargo
+}
+
+impl Tally {
+    /// Runs one cargo, showing and reading its output as it comes.
+    fn run(&mut self, mut cargo: Command) -> Result<()> {
+        println!("\n$ {}", shell::line(&cargo));
+        let mut child = cargo
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start cargo test")?;
+        let failed_before = self.failed;
+        if let Some(output) = child.stdout.take() {
+            for line in BufReader::new(output).split(b'\n') {
+                let line = String::from_utf8_lossy(&line?).into_owned();
+                println!("{line}");
+                self.read(&line);
+            }
+        }
+        let status = child.wait()?;
+        if !status.success() && self.failed == failed_before {
+            // No test program counted it: a build that failed, or a test program that died.
+            self.failed += 1;
+        }
+        Ok(())
+    }
+
+    /// Lines of the standard test program: `---- NAME stdout ----` before the output of a test,
+    /// `test NAME ... ignored, REASON`, and `test result: ok. 3 passed; 0 failed; ...`.
+    fn read(&mut self, line: &str) {
+        if let Some(rest) = line.strip_prefix("---- ") {
+            self.section = rest.strip_suffix(" stdout ----").map(str::to_owned);
+        } else if let Some(skip) = line.strip_prefix("SKIPPED ") {
+            *self.skipped.entry(skip.to_owned()).or_insert(0) += 1;
+            if let Some(section) = &self.section {
+                self.skipping.insert(section.clone());
+            }
+        } else if let Some(rest) = line.strip_prefix("test result: ") {
+            self.passed += count(rest, "passed");
+            self.failed += count(rest, "failed");
+            let skipping = u32::try_from(std::mem::take(&mut self.skipping).len()).unwrap_or(u32::MAX);
+            self.passed = self.passed.saturating_sub(skipping);
+            self.section = None;
+        } else if let Some((name, reason)) = ignored(line) {
+            let reason = if reason.is_empty() {
+                "ignored; --long runs it"
+            } else {
+                reason
+            };
+            *self.skipped.entry(format!("{name}: {reason}")).or_insert(0) += 1;
+        }
+    }
+
+    fn report(&self) {
+        for (what, times) in &self.skipped {
+            let times = if *times > 1 {
+                format!(" ({times} times)")
+            } else {
+                String::new()
+            };
+            println!("SKIPPED {what}{times}");
+        }
+        println!("{}", self.summary());
+    }
+
+    fn summary(&self) -> String {
+        let skipped: u32 = self.skipped.values().sum();
+        format!(
+            "{} passed, {} failed, {skipped} skipped",
+            self.passed, self.failed
+        )
+    }
+}
+
+/// The number before a word: `3 passed`.
+fn count(text: &str, word: &str) -> u32 {
+    let mut before = "";
+    for this in text.split_whitespace() {
+        if this.trim_end_matches(';') == word {
+            return before.parse().unwrap_or(0);
+        }
+        before = this;
+    }
+    0
+}
+
+fn ignored(line: &str) -> Option<(&str, &str)> {
+    let (name, verdict) = line.strip_prefix("test ")?.split_once(" ... ")?;
+    let reason = verdict.strip_prefix("ignored")?;
+    Some((name, reason.trim_start_matches(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_counts_a_test_that_skipped_as_skipped_and_not_as_passed() {
+        let mut tally = Tally::default();
+        let output = "running 4 tests\n\
+            test a ... ok\n\
+            test b ... ok\n\
+            test c ... FAILED\n\
+            test d ... ignored, takes an hour\n\
+            \n\
+            successes:\n\
+            \n\
+            ---- b stdout ----\n\
+            SKIPPED nginx: not installed\n\
+            \n\
+            failures:\n\
+            \n\
+            ---- c stdout ----\n\
+            thread panicked\n\
+            \n\
+            test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
+            test result: ok. 7 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n";
+        output.lines().for_each(|line| tally.read(line));
+        assert_eq!(tally.summary(), "8 passed, 1 failed, 2 skipped");
+        assert!(tally.skipped.contains_key("nginx: not installed"));
+        assert!(tally.skipped.contains_key("d: takes an hour"));
+    }
+
+    #[test]
+    fn a_test_that_skips_two_parts_is_one_test_and_two_skips() {
+        let mut tally = Tally::default();
+        let output =
+            "---- b stdout ----\nSKIPPED x: no\nSKIPPED y: no\ntest result: ok. 1 passed; 0 failed;\n";
+        output.lines().for_each(|line| tally.read(line));
+        assert_eq!(tally.summary(), "0 passed, 0 failed, 2 skipped");
+    }
+
+    #[test]
+    fn a_cargo_that_fails_without_a_test_is_a_failure() {
+        let mut tally = Tally::default();
+        tally.run(Command::new("false")).unwrap();
+        assert_eq!(tally.summary(), "0 passed, 1 failed, 0 skipped");
+    }
+}
