@@ -1,6 +1,8 @@
 //! How the bytes of a connection are cut into records never changes the exchanges, and what is lost never puts an
 //! answer to the wrong request.
 
+#![expect(clippy::unwrap_used, reason = "a test stops on a mistake")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;

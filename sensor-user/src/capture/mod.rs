@@ -3,6 +3,7 @@
 //! Takes ring bytes or a recording. Gives [`Record`]s whose every field was checked.
 //! Never interprets payload. Bounded by the size of the rings and of a batch.
 
+pub mod arena;
 #[cfg(feature = "kernel")]
 pub mod attach;
 #[cfg(feature = "kernel")]

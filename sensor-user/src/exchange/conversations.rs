@@ -395,3 +395,6 @@ impl Prefixes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@
 //! told become [`Outcome::Lost`], and pairing resumes where it is certain again. Bounded by `Limits::pending`.
 //!
 //! What is certain: a client that does not pipeline sends its next request after the answer to the last. Of a
-//! pipelining one ("overlapped") nothing is certain after a hole until the connection was quiet.
+//! pipelining one ("overlapped") nothing is certain after a hole until every answer owed has come or the connection
+//! was quiet. A client is believed not to pipeline until it is seen to.
 
 use std::collections::VecDeque;
 
@@ -72,6 +73,15 @@ enum LostRequests {
     Surely,
 }
 
+/// Answers that may come for requests given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Owed {
+    /// One for each.
+    Each,
+    /// Also some for requests that were not seen.
+    Unknown,
+}
+
 /// Answers cannot be told apart.
 #[derive(Clone, Copy, Debug)]
 struct Doubt {
@@ -108,7 +118,7 @@ impl Turns {
         self.overlapped |= self.queue.iter().any(|open| open.fate == Fate::Answering);
         self.weigh_doubt(quiet);
         if self.kept_over_hole {
-            self.give_up(Some(0));
+            self.give_up(Owed::Each);
         }
         let after_hole = match std::mem::replace(&mut self.lost, LostRequests::None) {
             LostRequests::None => false,
@@ -202,7 +212,7 @@ impl Turns {
             self.overlapped = true;
             self.unpaired += 1;
             self.current = Current::Orphan;
-            self.give_up(None);
+            self.give_up(Owed::Unknown);
             return self.settle(out);
         }
         open.exchange.outcome = Outcome::Answered(Box::new(response));
@@ -237,15 +247,18 @@ impl Turns {
     /// Responses may have been lost here: surely the next one's beginning, unless the hole began inside one.
     pub(super) fn response_hole(&mut self, inside: bool, out: &mut Vec<Exchange>) {
         self.hole = true;
-        if let Some(doubt) = &mut self.doubt {
-            let swallowed = u32::from(!inside);
-            doubt.owed = doubt.owed.map(|owed| owed.saturating_sub(swallowed));
+        if self.doubt.is_some() {
             return;
         }
         let overlapped = self.overlapped;
         let mut waiting = self.queue.iter_mut().filter(|open| open.fate == Fate::Waiting);
         match (waiting.next(), waiting.next(), waiting.next()) {
             (None, ..) => self.orphans += u32::from(!inside),
+            // The answer to a client that pipelines may still come: perhaps only an interim one was lost.
+            (Some(first), ..) if overlapped && first.after_hole => self.give_up(Owed::Unknown),
+            (Some(_), None, _) if overlapped && inside => self.kept_over_hole = true,
+            (Some(_), ..) if overlapped => self.give_up(Owed::Each),
+            // Answers to lost requests were lost, too.
             (Some(first), None, _) if inside || first.after_hole => {
                 first.after_hole = false;
                 self.kept_over_hole = true;
@@ -255,11 +268,11 @@ impl Turns {
             // all answers before it sent the second.
             (Some(first), Some(second), None) if !inside && !first.after_hole => {
                 first.fate = Fate::GivenUp;
-                second.after_hole &= overlapped;
+                second.after_hole = false;
                 self.kept_over_hole = true;
             }
-            (Some(first), ..) if first.after_hole => self.give_up(None),
-            (Some(_), ..) => self.give_up(Some(u32::from(!inside))),
+            (Some(first), ..) if first.after_hole => self.give_up(Owed::Unknown),
+            (Some(_), ..) => self.give_up(Owed::Each),
         }
         self.settle(out);
     }
@@ -294,22 +307,22 @@ impl Turns {
         }
     }
 
-    /// None of the waiting requests can be paired. `answered`: how many of their answers are gone already.
-    fn give_up(&mut self, answered: Option<u32>) {
+    /// None of the waiting requests can be paired.
+    fn give_up(&mut self, owed: Owed) {
         let mut given_up = 0_u32;
         for open in self.queue.iter_mut().filter(|open| open.fate == Fate::Waiting) {
             open.fate = Fate::GivenUp;
             given_up += 1;
         }
         self.kept_over_hole = false;
-        let owed = answered.map(|answered| given_up.saturating_sub(answered));
+        let owed = (owed == Owed::Each).then_some(given_up);
         self.doubt = Some(Doubt { owed, turns: 0 });
     }
 
     /// More requests wait than the limit allows: the oldest makes room.
     fn overflow(&mut self, out: &mut Vec<Exchange>) {
         self.overlapped = true;
-        self.give_up(None);
+        self.give_up(Owed::Unknown);
         if let Some(open) = self.queue.front_mut() {
             if open.fate == Fate::Answering {
                 self.current = Current::Orphan;

@@ -153,8 +153,10 @@ fn a_window_of_loss_in_both_directions_costs_what_is_in_it() {
 #[test]
 fn pipelined_answers_after_a_hole_are_nobodys() {
     // Lost: s1.
-    assert_eq!(play("r1 r2 r3 -s s2 s3 r4 s4"), "1! 2! 3! 4");
-    assert_eq!(play("r1 r2 r3 -s s2 r4 s3 s4 r5 s5 ."), "1! 2! 3! 4! 5");
+    assert_eq!(play("r1 r2 r3 -s s2 s3 r4 s4 q5 s5"), "1! 2! 3! 4! 5");
+    assert_eq!(play("r1 r2 r3 -s s2 r4 s3 s4 q5 s5 ."), "1! 2! 3! 4! 5");
+    // Lost: an interim answer.
+    assert_eq!(play("r1 r2 s1 s2 r3 r4 -s s3 s4 r5 s5"), "1 2 3! 4! 5");
     // Lost: r2.
     assert_eq!(play("r1 -r r3 s1 s2 s3 q4 s4"), "1 3! 4");
     assert_eq!(play("r1 s1 -r r3 s2 s3 r4 s4 r5 s5 q6 s6"), "1 3! 4! 5! 6");

@@ -27,9 +27,9 @@ fn run<K: Kind>(
             match parser.step(&buffer) {
                 Step::Advance { consumed, message } => {
                     let raw: Vec<u8> = buffer.drain(..consumed.get()).collect();
-                    message
-                        .into_iter()
-                        .for_each(|message| note(&mut seen, message, &raw, &name));
+                    if let Some(message) = message {
+                        note(&mut seen, message, &raw, &name);
+                    }
                     wanted = 0;
                 }
                 Step::NeedMore { at_least } => {
@@ -43,10 +43,9 @@ fn run<K: Kind>(
             }
         }
     }
-    parser
-        .on_end()
-        .into_iter()
-        .for_each(|message| note(&mut seen, message, &[], &name));
+    if let Some(message) = parser.on_end() {
+        note(&mut seen, message, &[], &name);
+    }
     seen
 }
 
@@ -74,10 +73,11 @@ fn text(span: Span, raw: &[u8]) -> String {
 }
 
 fn fields(headers: &Headers, raw: &[u8]) -> String {
-    headers
-        .iter()
-        .map(|(name, value)| format!(" {}={}", text(*name, raw), text(*value, raw)))
-        .collect()
+    let mut shown = String::new();
+    for (name, value) in headers {
+        shown.extend([" ", &text(*name, raw), "=", &text(*value, raw)]);
+    }
+    shown
 }
 
 fn requests(pieces: &[&[u8]]) -> Vec<Seen> {
@@ -125,6 +125,10 @@ fn body(text: &str) -> Seen {
 type Case = (&'static str, Vec<Seen>);
 
 fn request_cases() -> Vec<Case> {
+    [sound_requests(), odd_requests()].concat()
+}
+
+fn sound_requests() -> Vec<Case> {
     vec![
         (
             "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -152,6 +156,11 @@ fn request_cases() -> Vec<Case> {
                 head("GET / 11 Nothing []"),
             ],
         ),
+    ]
+}
+
+fn odd_requests() -> Vec<Case> {
+    vec![
         (
             "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n",
             vec![
