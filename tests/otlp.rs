@@ -62,6 +62,7 @@ fn finding(number: usize) -> Event {
         process: ProcessKey { pid: 77, start_ns: 1 },
         time_ns: TIME_NS,
         evidence: Evidence::Data(label),
+        repeats: 0,
         partial: false,
         status: 200,
     }))

@@ -1,5 +1,12 @@
 //! Are the chosen probe sites right on real builds of OpenSSL? Every choice is judged a second time, from the text
 //! that `objdump` prints, by rules written down independently.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests panic with context, their parts included; the table is their output"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +14,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use sensor_tests::corpus::{self, Archive};
+use sensor_tests::programs::skipped;
 use sensor_user::capture::attach::site::{ReturnSite, Returns, Site};
 use sensor_user::capture::discover::elf::Machine;
 use sensor_user::capture::discover::stacks::STACKS;
@@ -35,13 +43,16 @@ fn cache() -> &'static Path {
 /// Judges a build; a build that cannot be had is skipped aloud.
 fn judge(name: &str, library: Result<PathBuf>) -> Option<Target> {
     if Machine::native() != Machine::X86_64 {
-        println!("SKIPPED probe sites of {name}: only x86-64 instructions are chosen from");
+        skipped(
+            &format!("probe sites of {name}"),
+            &"only x86-64 instructions are chosen from",
+        );
         return None;
     }
     let library = match library {
         Ok(library) => library,
         Err(reason) => {
-            println!("SKIPPED probe sites of {name}: {reason:#}");
+            skipped(&format!("probe sites of {name}"), &reason);
             return None;
         }
     };
@@ -165,7 +176,7 @@ fn check(name: &str, target: &Target, point: &ProbePoint) {
     let lines = match disassemble(target, point) {
         Ok(lines) => lines,
         Err(reason) => {
-            println!("SKIPPED second look at {name} {}: {reason:#}", point.symbol);
+            skipped(&format!("second look at {name} {}", point.symbol), &reason);
             return;
         }
     };
@@ -198,9 +209,9 @@ fn check(name: &str, target: &Target, point: &ProbePoint) {
             );
         }
         ReturnSite::Instructions(sites) => {
-            sites
-                .iter()
-                .for_each(|site| check_return(&label, &lines[position(site)..]));
+            for site in sites {
+                check_return(&label, &lines[position(site)..]);
+            }
             // As many sites as returns: the sites are all of the function's ways out.
             let last = sites.iter().map(&position).max().unwrap();
             let end = last
@@ -361,7 +372,7 @@ fn installed_libraries_are_found_by_their_names_and_recognised_by_their_content(
         .filter_map(|path| target_of_file(path, Returns::Cheapest, &mut cache).unwrap())
         .collect();
     if targets.is_empty() {
-        println!("SKIPPED installed libraries: no libssl is installed");
+        skipped("installed libraries", &"no libssl is installed");
     }
     for target in &targets {
         assert!(STACKS.iter().any(|stack| std::ptr::eq(stack, target.stack)));

@@ -72,6 +72,11 @@ impl CallSpec {
 #[derive(Clone, Copy)]
 pub struct Cookie(pub u64);
 
+#[expect(
+    clippy::inline_always,
+    clippy::cast_possible_truncation,
+    reason = "fields of a packed number, taken apart in a program that the verifier wants flat"
+)]
 impl Cookie {
     /// [`CallKind`] as a number.
     #[inline(always)]

@@ -21,5 +21,5 @@ pub const CHUNKS_PER_CALL_LOOP: u32 = 64;
 /// With 16 the verifier walks twenty times as many instructions, with 32 it gives up.
 pub const CHUNKS_PER_CALL_BOUNDED: u32 = 8;
 
-/// Elements of an `iovec` array looked at per system call where the kernel has `bpf_loop`; UIO_MAXIOV is 1024.
+/// Elements of an `iovec` array looked at per system call where the kernel has `bpf_loop`; `UIO_MAXIOV` is 1024.
 pub const IOVECS_PER_CALL_LOOP: u32 = 256;

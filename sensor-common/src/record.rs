@@ -93,7 +93,7 @@ pub struct Header {
     pub flags: u16,
     /// A reason whose meaning depends on the kind.
     pub detail: u16,
-    /// `bpf_ktime_get_ns`: nanoseconds of CLOCK_MONOTONIC.
+    /// `bpf_ktime_get_ns`: nanoseconds of the monotonic clock.
     pub time_ns: u64,
     /// Start of the process in nanoseconds since boot, 0 when the kernel's layout is unknown; guards against
     /// reuse of process ids.

@@ -4,9 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use sensor_user::detect::{Evidence, Finding};
-use sensor_user::export::{Event, Summary};
-use serde_json::{Value, json};
+use sensor_user::export::json::Line;
+use sensor_user::export::{ClockOffset, Event};
 
 use super::recordings;
 use super::source::{events_of, folder};
@@ -43,10 +42,7 @@ fn replay_says_what_it_said_before() {
         let scratch = tempfile::tempdir().expect("a temporary folder");
         let path = scratch.path().join(name);
         fs::write(&path, &bytes).expect("written");
-        let dump: String = events_of(&path)
-            .iter()
-            .map(|event| line(event).to_string() + "\n")
-            .collect();
+        let dump: String = events_of(&path).iter().map(|event| line(event) + "\n").collect();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(name);
         compare(&folder("golden").join(format!("{stem}.jsonl")), dump.as_bytes());
         seen += 1;
@@ -69,71 +65,6 @@ fn no_planted_value_is_said() {
     }
 }
 
-fn line(event: &Event) -> Value {
-    match event {
-        Event::Exchange(summary) => json!({ "exchange": exchange(summary) }),
-        Event::Finding(finding) => json!({ "finding": verdict(finding) }),
-    }
-}
-
-fn exchange(summary: &Summary) -> Value {
-    let connection = &summary.connection;
-    let end = |end: &Option<(std::net::IpAddr, u16)>| end.map(|(address, port)| format!("{address}:{port}"));
-    let data: Vec<Value> = summary
-        .data
-        .iter()
-        .map(|(half, kind, count)| json!([format!("{half:?}"), kind.name(), count]))
-        .collect();
-    json!({
-        "time_ns": summary.time_ns,
-        "duration_ns": summary.duration_ns,
-        "endpoint": endpoint(&summary.endpoint),
-        "status": summary.status,
-        "body_bytes": [summary.body_bytes.0, summary.body_bytes.1],
-        "caller": summary.caller.map(|(scheme, hash)| format!("{} {hash}", scheme.name())),
-        "data": data,
-        "partial": summary.partial,
-        "pid": connection.process.pid,
-        "comm": connection.comm.to_string(),
-        "role": format!("{:?}", connection.role),
-        "local": end(&connection.local),
-        "remote": end(&connection.remote),
-        "evidence": connection.evidence.map(sensor_user::capture::Evidence::name),
-        "tls": connection.tls,
-    })
-}
-
-fn verdict(finding: &Finding) -> Value {
-    let evidence = match &finding.evidence {
-        Evidence::Data(label) => json!({
-            "kind": label.kind.name(),
-            "half": format!("{:?}", label.place.half),
-            "part": format!("{:?}", label.place.part),
-            "name": label.place.name,
-            "count": label.count,
-            "sample": label.sample.0,
-        }),
-        other => json!(format!("{other:?}")),
-    };
-    json!({
-        "time_ns": finding.time_ns,
-        "rule": finding.rule.id.0,
-        "severity": finding.severity.name(),
-        "confidence": finding.confidence.0,
-        "endpoint": endpoint(&finding.endpoint),
-        "caller": finding.caller.map(|hash| hash.to_string()),
-        "pid": finding.process.pid,
-        "status": finding.status,
-        "partial": finding.partial,
-        "evidence": evidence,
-    })
-}
-
-fn endpoint(endpoint: &sensor_user::inventory::Endpoint) -> String {
-    format!(
-        "{} {} {}",
-        endpoint.method.name(),
-        endpoint.host,
-        endpoint.template
-    )
+fn line(event: &Event) -> String {
+    serde_json::to_string(&Line::of(event, ClockOffset::RECORDED)).expect("events have a JSON form")
 }

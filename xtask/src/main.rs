@@ -6,6 +6,7 @@
 )]
 
 mod bench_pipeline;
+mod bless;
 mod demo;
 mod layers;
 mod lint_kernel;
@@ -37,6 +38,8 @@ enum Task {
     Test(test::Arguments),
     /// Watch a small HTTPS API and its clients for some seconds and show what is found.
     Demo(demo::Arguments),
+    /// Write the golden files of replay anew; review the difference.
+    Bless,
     /// Check who uses whom against the table of docs/ARCHITECTURE.md.
     Layers,
     /// Run clippy over the kernel crate.
@@ -62,6 +65,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Run(arguments) => run::run(arguments),
         Task::Test(arguments) => test::test(&arguments),
         Task::Demo(arguments) => demo::demo(&arguments),
+        Task::Bless => bless::bless(),
         Task::Layers => layers::layers(),
         Task::LintKernel => lint_kernel::lint_kernel(),
         Task::BenchPipeline(arguments) => bench_pipeline::bench_pipeline(&arguments),

@@ -29,8 +29,8 @@ const POLL: Duration = Duration::from_millis(5);
 const BATCHES: usize = 16;
 /// How often held records are reconsidered when nothing arrives.
 const TICK: Duration = Duration::from_millis(50);
-/// How often the kernel object's counters are read.
-const ACCOUNTS: Duration = Duration::from_secs(1);
+/// How often the kernel object's counters are read for the metrics outputs.
+const REFRESH: Duration = Duration::from_secs(1);
 /// Parsing threads at most when the number is left to the sensor: it is a guest on its host.
 const MAX_SHARDS: usize = 4;
 /// Processes whose names were looked up; beyond it the memory starts anew, at the price of another look each.
@@ -47,12 +47,8 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let threads = start_threads(config, &settings, source, &stop)?;
     let asked = signals(&outputs.runtime)?;
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
-    let snapshot = || {
-        refresh(&accounts.kernel, &counters);
-        Event::Accounts(Box::new(Snapshot::take(&accounts, monotonic_ns())))
-    };
     let mut judge = Judge::new(&settings);
-    let mut next_accounts = 0;
+    let mut next_refresh = 0;
     // The end begins with the ring thread, which detaches; what it still gave runs through the shards to here, and
     // the channel closes behind it.
     loop {
@@ -69,13 +65,17 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
             Err(RecvTimeoutError::Disconnected) => break,
         }
         let now = monotonic_ns();
-        if now >= next_accounts {
-            next_accounts = now.saturating_add(nanoseconds(ACCOUNTS));
-            outputs.sink.send(snapshot());
+        if now >= next_refresh {
+            next_refresh = now.saturating_add(nanoseconds(REFRESH));
+            refresh(&accounts.kernel, &counters);
         }
     }
     threads.join();
-    outputs.sink.send(snapshot());
+    refresh(&accounts.kernel, &counters);
+    outputs.sink.send_waiting(Event::Accounts(Box::new(Snapshot::take(
+        &accounts,
+        monotonic_ns(),
+    ))));
     outputs.sink.finish();
     Ok(())
 }
@@ -248,7 +248,9 @@ fn run_ring(mut source: KernelSource, shards: &[SyncSender<Vec<Record>>], stop: 
         source.poll(POLL, &mut records);
         for record in records.drain(..) {
             if let Some(named) = names.first_sight(&record) {
-                batches.iter_mut().for_each(|batch| batch.push(named.clone()));
+                for batch in &mut batches {
+                    batch.push(named.clone());
+                }
             }
             let many = batches.len() as u64;
             match record.stream() {

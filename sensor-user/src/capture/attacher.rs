@@ -24,6 +24,8 @@ const QUEUE: usize = 4096;
 /// When a process is looked at after an event, in nanoseconds: the mapping announced is there a moment later, and
 /// libraries keep arriving while a program starts.
 const LOOKS_NS: [u64; 5] = [300_000, 20_000_000, 100_000_000, 1_000_000_000, 10_000_000_000];
+/// Wait when nothing is due; a request ends it.
+const IDLE: Duration = Duration::from_mins(1);
 /// Files attached at most: each costs the kernel a few kilobytes and every process that maps it a trap.
 const MAX_FILES: usize = 1024;
 
@@ -113,11 +115,11 @@ impl Attacher {
 impl Drop for Attacher {
     fn drop(&mut self) {
         // A full queue is drained by the thread within one look; it then sees the request.
-        if self.requests.send(Request::Stop).is_ok() {
-            if let Some(thread) = self.thread.take() {
-                // A panicked thread has dropped its probes already.
-                thread.join().ok();
-            }
+        if self.requests.send(Request::Stop).is_ok()
+            && let Some(thread) = self.thread.take()
+        {
+            // A panicked thread has dropped its probes already.
+            thread.join().ok();
         }
     }
 }
@@ -175,7 +177,7 @@ impl Worker {
 
     fn run(mut self, inbox: &Receiver<Request>) {
         loop {
-            let wait = self.next_due().map_or(Duration::from_secs(60), |due| {
+            let wait = self.next_due().map_or(IDLE, |due| {
                 Duration::from_nanos(due.saturating_sub(monotonic_ns()))
             });
             match inbox.recv_timeout(wait) {
@@ -306,7 +308,11 @@ fn points(target: &Target) -> Vec<Point> {
             ReturnSite::Impossible => continue,
             ReturnSite::None => {}
             ReturnSite::Trampoline(site) => add(Hook::Return, site),
-            ReturnSite::Instructions(sites) => sites.iter().for_each(|site| add(Hook::ReturnSite, site)),
+            ReturnSite::Instructions(sites) => {
+                for site in sites {
+                    add(Hook::ReturnSite, site);
+                }
+            }
         }
         add(Hook::Enter, &point.sites.entry);
     }

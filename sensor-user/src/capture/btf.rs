@@ -134,10 +134,10 @@ impl<'a> Btf<'a> {
                 if self.string(name)? == wanted {
                     return Ok(Some(bits));
                 }
-            } else if depth > 0 {
-                if let Some(inner) = self.find(self.resolve(member_type), wanted, depth - 1)? {
-                    return Ok(Some(bits + inner));
-                }
+            } else if depth > 0
+                && let Some(inner) = self.find(self.resolve(member_type), wanted, depth - 1)?
+            {
+                return Ok(Some(bits + inner));
             }
         }
         Ok(None)
@@ -174,14 +174,12 @@ fn body_bytes(kind: u32, count: usize) -> Option<usize> {
         1 | 14 | 17 => 4,
         // array
         3 => 12,
-        // struct, union, enum64
-        4 | 5 | 19 => 12 * count,
+        // struct, union, datasec, enum64
+        4 | 5 | 15 | 19 => 12 * count,
         // enum, func_proto
         6 | 13 => 8 * count,
         // ptr, fwd, typedef, volatile, const, restrict, func, float, type_tag
         2 | 7..=12 | 16 | 18 => 0,
-        // datasec
-        15 => 12 * count,
         _ => return None,
     })
 }

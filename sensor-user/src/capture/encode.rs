@@ -71,20 +71,28 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
             reason,
             ends,
         } => {
-            // Zeros say nothing: a stream never ends before what was seen of it.
-            let (read, written) = ends.unwrap_or_default();
-            let mut raw = Raw::<{ size_of::<CloseRecord>() }>::new(record::KIND_CLOSE, origin);
-            raw.detail(close_detail(*reason), 0);
-            raw.stream(offset_of!(CloseRecord, stream), stream);
-            raw.put(offset_of!(CloseRecord, read_bytes), read.to_le_bytes());
-            raw.put(offset_of!(CloseRecord, write_bytes), written.to_le_bytes());
-            out.extend_from_slice(&raw.0);
+            out.extend_from_slice(&close_record(origin, stream, *reason, ends.unwrap_or_default()));
         }
         Record::Exec(event) => out.extend_from_slice(&process_record(record::KIND_EXEC, event)),
         Record::Exit(event) => out.extend_from_slice(&process_record(record::KIND_EXIT, event)),
         Record::Map(event) => out.extend_from_slice(&process_record(record::KIND_MAP, event)),
     }
     Ok(())
+}
+
+/// Ends of zero say nothing: a stream never ends before what was seen of it.
+fn close_record(
+    origin: &Origin,
+    stream: &StreamKey,
+    reason: CloseReason,
+    (read, written): (u64, u64),
+) -> [u8; size_of::<CloseRecord>()] {
+    let mut raw = Raw::<{ size_of::<CloseRecord>() }>::new(record::KIND_CLOSE, origin);
+    raw.detail(close_detail(reason), 0);
+    raw.stream(offset_of!(CloseRecord, stream), stream);
+    raw.put(offset_of!(CloseRecord, read_bytes), read.to_le_bytes());
+    raw.put(offset_of!(CloseRecord, write_bytes), written.to_le_bytes());
+    raw.0
 }
 
 /// Bytes of one layout while they are filled in.

@@ -96,10 +96,9 @@ impl KernelError {
     pub fn is_privilege(&self) -> bool {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
         while let Some(error) = cause {
-            if let Some(io) = error.downcast_ref::<std::io::Error>() {
-                if io.kind() == std::io::ErrorKind::PermissionDenied {
-                    return true;
-                }
+            let io = error.downcast_ref::<std::io::Error>();
+            if io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied) {
+                return true;
             }
             cause = error.source();
         }
@@ -192,7 +191,7 @@ impl KernelSource {
     }
 }
 
-/// CLOCK_MONOTONIC, the clock of the kernel object's records.
+/// The monotonic clock, the clock of the kernel object's records.
 pub fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);

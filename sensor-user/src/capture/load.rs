@@ -1,6 +1,7 @@
 //! Loading the kernel object: globals, maps, policy and system call tracepoints.
 
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -249,7 +250,6 @@ fn duplicate(map: &Map) -> Result<Option<Map>, aya::maps::MapError> {
             .map_err(aya::maps::MapError::IoError)?;
         MapData::from_fd(fd)
     };
-    use std::os::fd::AsFd as _;
     Ok(Some(match map {
         Map::Array(data) => Map::Array(copy(data)?),
         Map::PerCpuArray(data) => Map::PerCpuArray(copy(data)?),

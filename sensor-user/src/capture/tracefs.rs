@@ -72,7 +72,7 @@ pub fn field_offset(tracefs: &Path, event: &'static str, field: &'static str) ->
     parse_field(&format, field).ok_or(TracefsError::NoField { event, field })
 }
 
-/// Lines look like `field:unsigned int fd;	offset:16;	size:8;	signed:0;`.
+/// Lines look like `field:unsigned int fd; offset:16; size:8; signed:0;`, with tabs between.
 fn parse_field(format: &str, field: &str) -> Option<u32> {
     format.lines().find_map(|line| {
         let (declaration, rest) = line.trim().strip_prefix("field:")?.split_once(';')?;

@@ -40,10 +40,16 @@ struct Conversation {
 #[derive(Debug)]
 enum Talk {
     /// No protocol was recognised so far. What might be the beginning of one is kept, by direction.
-    Unrecognised([Prefix; 2]),
+    Unrecognised(Prefixes),
     Http1(Box<Http1>),
     /// A protocol that is not read.
     Opaque,
+}
+
+#[derive(Default, Debug)]
+struct Prefixes {
+    read: Prefix,
+    write: Prefix,
 }
 
 /// Bytes of an application, which never print.
@@ -311,7 +317,7 @@ impl Conversation {
         };
         Self {
             connection: Arc::new(connection),
-            talk: Talk::Unrecognised(Default::default()),
+            talk: Talk::Unrecognised(Prefixes::default()),
         }
     }
 
@@ -351,18 +357,9 @@ enum Seen {
     },
 }
 
-trait Recognise {
-    fn recognise(&mut self, direction: Direction, bytes: Bytes) -> Seen;
-    fn forget(&mut self, direction: Direction) -> u64;
-}
-
-impl Recognise for [Prefix; 2] {
+impl Prefixes {
     fn recognise(&mut self, direction: Direction, bytes: Bytes) -> Seen {
-        let [read, write] = self;
-        let Prefix(kept) = match direction {
-            Direction::Read => read,
-            Direction::Write => write,
-        };
+        let kept = self.of(direction);
         let bytes = if kept.is_empty() {
             bytes
         } else {
@@ -388,13 +385,13 @@ impl Recognise for [Prefix; 2] {
     }
 
     fn forget(&mut self, direction: Direction) -> u64 {
-        let [read, write] = self;
-        let Prefix(kept) = match direction {
-            Direction::Read => read,
-            Direction::Write => write,
-        };
-        let forgotten = kept.len() as u64;
-        kept.clear();
-        forgotten
+        std::mem::take(self.of(direction)).len() as u64
+    }
+
+    fn of(&mut self, direction: Direction) -> &mut BytesMut {
+        match direction {
+            Direction::Read => &mut self.read.0,
+            Direction::Write => &mut self.write.0,
+        }
     }
 }

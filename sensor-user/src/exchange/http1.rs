@@ -110,9 +110,8 @@ impl Http1 {
     /// No more bytes in a direction.
     pub(super) fn end(&mut self, direction: Direction, time_ns: u64, context: &mut Context<'_>) {
         if direction == self.requests_travel {
-            match self.requests.parser.on_end() {
-                Some(Message::Cut) => self.cut_request(None, context),
-                Some(_) | None => {}
+            if self.requests.parser.on_end() == Some(Message::Cut) {
+                self.cut_request(None, context);
             }
             return;
         }

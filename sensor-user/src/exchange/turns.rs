@@ -41,7 +41,7 @@ pub(super) struct Turns {
 struct Open {
     exchange: Exchange,
     /// More of the request is to come.
-    open: bool,
+    incomplete: bool,
     fate: Fate,
     answering: Answering,
     /// An unknown number of requests was lost before this one, and their answers were not seen yet.
@@ -124,7 +124,7 @@ impl Turns {
         }
         self.queue.push_back(Open {
             exchange,
-            open: true,
+            incomplete: true,
             fate,
             answering,
             after_hole,
@@ -138,14 +138,14 @@ impl Turns {
     pub(super) fn request_mut(&mut self) -> Option<&mut Exchange> {
         self.queue
             .back_mut()
-            .filter(|open| open.open)
+            .filter(|open| open.incomplete)
             .map(|open| &mut open.exchange)
     }
 
     /// The request under way is complete, or will get no further.
     pub(super) fn close_request(&mut self, out: &mut Vec<Exchange>) {
-        if let Some(open) = self.queue.back_mut().filter(|open| open.open) {
-            open.open = false;
+        if let Some(open) = self.queue.back_mut().filter(|open| open.incomplete) {
+            open.incomplete = false;
             self.settle(out);
         }
     }
@@ -322,7 +322,7 @@ impl Turns {
     /// Hands on what is done with, in order.
     fn settle(&mut self, out: &mut Vec<Exchange>) {
         while let Some(open) = self.queue.front() {
-            if open.open || matches!(open.fate, Fate::Waiting | Fate::Answering) {
+            if open.incomplete || matches!(open.fate, Fate::Waiting | Fate::Answering) {
                 return;
             }
             let Some(open) = self.queue.pop_front() else {

@@ -90,6 +90,7 @@ fn finding(evidence: Evidence, severity: Severity) -> Finding {
         time_ns: 1_795_000_000_135_000_000,
         evidence,
         partial: false,
+        repeats: 0,
         status: 200,
     }
 }

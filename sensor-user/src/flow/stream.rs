@@ -59,10 +59,8 @@ impl Piece {
 pub(super) struct Stream {
     pub(super) key: StreamKey,
     pub(super) binding: Option<Binding>,
-    /// Next expected position of each direction; `None` until its first piece.
-    next: [Option<u64>; 2],
-    /// The first piece ever seen was at position 0, so a direction that starts later has lost its beginning.
-    from_start: bool,
+    /// Next expected position of each direction: read, written.
+    next: [u64; 2],
     /// Pieces that wait, of both directions in the order they came: while one direction waits for bytes, the other
     /// waits with it, so that an answer never overtakes the question it answers.
     held: VecDeque<Piece>,
@@ -86,17 +84,13 @@ impl Stream {
         Self {
             key,
             binding: None,
-            next: [None; 2],
-            from_start: false,
+            next: [0; 2],
             held: VecDeque::new(),
         }
     }
 
     /// Takes the next piece in the order of the ring.
     pub(super) fn push(&mut self, piece: Piece, sink: Sink<'_>, tally: &mut Tally) {
-        if self.next == [None; 2] {
-            self.from_start = piece.position == 0;
-        }
         if self.held.is_empty() && piece.position <= self.expected(&piece) {
             return self.deliver(piece, sink, tally);
         }
@@ -162,15 +156,11 @@ impl Stream {
         }
     }
 
-    /// Position at which `piece` would follow what its direction has delivered.
+    /// Position at which `piece` would follow what its direction has delivered. Sources count from the first byte
+    /// they saw, joined in the middle or not, so a direction that starts later has lost its beginning.
     fn expected(&self, piece: &Piece) -> u64 {
-        let start = if self.from_start { 0 } else { piece.position };
-        self.place(piece.direction).unwrap_or(start)
-    }
-
-    fn place(&self, direction: Direction) -> Option<u64> {
         let [read, write] = self.next;
-        match direction {
+        match piece.direction {
             Direction::Read => read,
             Direction::Write => write,
         }
@@ -189,8 +179,8 @@ impl Stream {
         let end = expected + piece.len();
         let [read, write] = &mut self.next;
         match piece.direction {
-            Direction::Read => *read = Some(end),
-            Direction::Write => *write = Some(end),
+            Direction::Read => *read = end,
+            Direction::Write => *write = end,
         }
         if piece.len() == 0 {
             return;

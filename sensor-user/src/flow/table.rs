@@ -12,7 +12,9 @@ use rustc_hash::FxHashMap;
 use super::bind::Binding;
 use super::stream::{Content, Piece, Stream, Tally};
 use super::{FlowEvent, Limits};
-use crate::capture::{CloseReason, Evidence, ProcessEvent, ProcessKey, Record, Source, StreamKey};
+use crate::capture::{
+    CloseReason, Direction, Evidence, GapReason, ProcessEvent, ProcessKey, Record, Source, StreamKey,
+};
 use crate::telemetry::{Counters, Metric};
 
 /// Records to flow events, for a share of the streams.
@@ -83,6 +85,11 @@ impl FlowTable {
         }
     }
 
+    /// Whether no stream is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty() && self.processes.is_empty() && self.carriers.is_empty()
+    }
+
     /// Takes one record.
     pub fn push(&mut self, record: Record, sink: Sink<'_>) {
         let now_ns = record.origin().time_ns;
@@ -133,9 +140,15 @@ impl FlowTable {
                 };
                 self.bind(stream, binding, now_ns, sink);
             }
-            Record::Close { stream, reason, .. } => {
+            Record::Close {
+                stream, reason, ends, ..
+            } => {
                 if let Some(entry) = self.entry(&stream) {
                     entry.ending |= reason != CloseReason::Shutdown;
+                    if let Some((read, written)) = ends {
+                        self.mark_end(stream, Direction::Read, read, now_ns, sink);
+                        self.mark_end(stream, Direction::Write, written, now_ns, sink);
+                    }
                 }
                 self.later(now_ns, Due::End(stream, now_ns, reason), sink);
             }
@@ -170,6 +183,21 @@ impl FlowTable {
                 time_ns: self.now_ns,
             });
         }
+    }
+
+    /// An empty piece where a direction ends: what is missing before it is declared like any other hole.
+    fn mark_end(&mut self, key: StreamKey, direction: Direction, end: u64, time_ns: u64, sink: Sink<'_>) {
+        let content = Content::Missing(0, GapReason::Lost);
+        self.piece(
+            key,
+            Piece {
+                direction,
+                position: end,
+                time_ns,
+                content,
+            },
+            sink,
+        );
     }
 
     fn piece(&mut self, key: StreamKey, piece: Piece, sink: Sink<'_>) {

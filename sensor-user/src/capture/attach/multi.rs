@@ -155,10 +155,13 @@ fn relocation(
 }
 
 fn descriptor(map: &Map) -> Option<RawFd> {
-    let data = match map {
-        Map::Array(data) | Map::PerCpuArray(data) | Map::HashMap(data) => data,
-        Map::LruHashMap(data) | Map::RingBuf(data) => data,
-        _ => return None,
+    let (Map::Array(data)
+    | Map::PerCpuArray(data)
+    | Map::HashMap(data)
+    | Map::LruHashMap(data)
+    | Map::RingBuf(data)) = map
+    else {
+        return None;
     };
     Some(data.fd().as_fd().as_raw_fd())
 }

@@ -32,7 +32,16 @@ pub(super) struct Note {
     /// Bytes that are missing from here.
     pub(super) gap: Option<(u64, GapReason)>,
     /// The stream ends here.
-    pub(super) close: Option<CloseReason>,
+    pub(super) close: Option<CloseNote>,
+}
+
+/// How a stream ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct CloseNote {
+    /// How.
+    pub(super) reason: CloseReason,
+    /// Bytes read and written in all.
+    pub(super) ends: Option<(u64, u64)>,
 }
 
 /// The stream a frame belongs to.
@@ -74,8 +83,11 @@ impl fmt::Display for Note {
         if let Some((missing, reason)) = self.gap {
             write!(f, " missing={missing} reason={}", name_of(GAPS, reason))?;
         }
-        if let Some(reason) = self.close {
+        if let Some(CloseNote { reason, ends }) = self.close {
             write!(f, " close={}", name_of(CLOSES, reason))?;
+            if let Some((read, written)) = ends {
+                write!(f, " read={read} written={written}")?;
+            }
         }
         Ok(())
     }
@@ -138,14 +150,12 @@ impl Note {
         Some(Self {
             stream: StreamNote::parse(&pairs),
             socket: SocketNote::parse(&pairs),
-            position: pairs
-                .number("position")
-                .filter(|position| *position < MAX_POSITION),
-            gap: pairs
-                .number("missing")
-                .filter(|missing| *missing < MAX_POSITION)
-                .zip(pairs.named("reason", GAPS)),
-            close: pairs.named("close", CLOSES),
+            position: pairs.position("position"),
+            gap: pairs.position("missing").zip(pairs.named("reason", GAPS)),
+            close: pairs.named("close", CLOSES).map(|reason| CloseNote {
+                reason,
+                ends: pairs.position("read").zip(pairs.position("written")),
+            }),
         })
     }
 }
@@ -209,6 +219,10 @@ impl<'a> Pairs<'a> {
 
     fn number(&self, wanted: &str) -> Option<u64> {
         self.value(wanted)?.parse().ok()
+    }
+
+    fn position(&self, wanted: &str) -> Option<u64> {
+        self.number(wanted).filter(|position| *position < MAX_POSITION)
     }
 
     fn endpoint(&self, wanted: &str) -> Endpoint {

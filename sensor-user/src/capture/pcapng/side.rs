@@ -9,8 +9,8 @@ pub(super) struct Side {
     pub(super) base: Option<u32>,
     /// Highest position seen, from which later sequence numbers are told apart beyond 32 bits.
     pub(super) reach: u64,
-    /// Sequence number that acknowledges the FIN.
-    pub(super) fin: Option<u32>,
+    /// Position of the FIN: how many bytes there were in all.
+    pub(super) end: Option<u64>,
     /// The peer has everything, FIN included.
     pub(super) fin_acknowledged: bool,
 }
@@ -46,8 +46,9 @@ impl Side {
 
     /// The peer has everything before `ack`.
     pub(super) const fn acknowledge(&mut self, ack: u32) {
-        if let Some(fin) = self.fin
-            && ack.wrapping_sub(fin).cast_signed() >= 0
+        if let (Some(base), Some(end)) = (self.base, self.end)
+            // A FIN takes one sequence number (RFC 9293, 3.4).
+            && ack.wrapping_sub(base.wrapping_add(low(end)).wrapping_add(1)).cast_signed() >= 0
         {
             self.fin_acknowledged = true;
         }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::account::{Account, Skip};
 use super::frame::Segment;
-use super::note::{Note, SocketNote, StreamNote};
+use super::note::{CloseNote, Note, SocketNote, StreamNote};
 use super::side::Side;
 use crate::capture::{
     CloseReason, Comm, Data, Direction, Evidence, Gap, GapReason, Origin, ProcessEvent, ProcessKey, Record,
@@ -100,8 +100,8 @@ impl Tracker {
         // Maps have no order, outputs must.
         ended.sort_unstable_by_key(|connection| connection.used);
         for connection in &mut ended {
-            if !connection.noted && connection.first.fin.is_some() && connection.second.fin.is_some() {
-                connection.close(CloseReason::Socket, time_ns, out);
+            if !connection.noted && connection.ends().is_some() {
+                connection.close(CloseReason::Socket, connection.ends(), time_ns, out);
             }
         }
     }
@@ -163,7 +163,7 @@ impl Tracker {
         if let Some(mut earlier) = earlier
             && !earlier.noted
         {
-            earlier.close(CloseReason::Socket, time_ns, out);
+            earlier.close(CloseReason::Socket, earlier.ends(), time_ns, out);
         }
         if let Some(stream) = note.stream {
             self.name_process(&stream, connection.origin(time_ns), out);
@@ -221,7 +221,7 @@ impl Connection {
         const UNSEEN: Side = Side {
             base: None,
             reach: 0,
-            fin: None,
+            end: None,
             fin_acknowledged: false,
         };
         Self {
@@ -261,8 +261,8 @@ impl Connection {
             self.carry(first_sent, segment, time_ns, note, account, out);
         }
         if self.noted {
-            if let Some(reason) = note.close {
-                self.close(reason, time_ns, out);
+            if let Some(CloseNote { reason, ends }) = note.close {
+                self.close(reason, ends, time_ns, out);
             }
             return;
         }
@@ -287,59 +287,53 @@ impl Connection {
             Direction::Read
         };
         let (origin, stream, socket) = (self.origin(time_ns), self.stream, self.inode);
+        let captured = segment.payload.len() as u64;
+        let len = captured + u64::from(segment.cut);
         let side = self.side_mut(first_sent);
-        let carries = segment.syn || !segment.payload.is_empty() || segment.cut > 0 || note.gap.is_some();
+        let carries = segment.syn || segment.fin || len > 0 || note.gap.is_some();
         if !carries && side.base.is_none() {
             return;
         }
-        let captured = segment.payload.len() as u64;
-        let len = captured + u64::from(segment.cut);
         let place = match note.position {
             Some(position) => Some(side.place_at(segment.seq, len, position)),
             None => side.place(segment.seq, len),
         };
-        match place {
-            Some((position, early)) => {
-                let bytes = segment.payload.get(early..).unwrap_or_default();
-                if !bytes.is_empty() {
-                    account.bytes += bytes.len() as u64;
-                    let bytes = Bytes::copy_from_slice(bytes);
-                    out.push(Record::Data(Data {
-                        origin,
-                        stream,
-                        direction,
-                        position,
-                        socket,
-                        bytes,
-                    }));
-                }
-                let cut = (u64::from(segment.cut), GapReason::Lost);
-                let position = position.saturating_add(captured.saturating_sub(early as u64));
-                for (missing, reason) in note.gap.into_iter().chain((segment.cut > 0).then_some(cut)) {
-                    out.push(Record::Gap(Gap {
-                        origin,
-                        stream,
-                        direction,
-                        position,
-                        missing,
-                        reason,
-                    }));
-                    side.reached(position.saturating_add(missing));
-                }
+        let Some((position, early)) = place else {
+            if captured > 0 {
+                account.skip(Skip::BeforeStart);
             }
-            None if captured > 0 => account.skip(Skip::BeforeStart),
-            None => {}
+            return;
+        };
+        let bytes = segment.payload.get(early..).unwrap_or_default();
+        let mut next = position;
+        if !bytes.is_empty() {
+            next = position.saturating_add(bytes.len() as u64);
+            account.bytes += bytes.len() as u64;
+            out.push(Record::Data(Data {
+                origin,
+                stream,
+                direction,
+                position,
+                socket,
+                bytes: Bytes::copy_from_slice(bytes),
+            }));
         }
+        let cut = position.saturating_add(len.saturating_sub(early as u64)) - next;
+        let cut = (cut > 0).then_some((cut, GapReason::Lost));
+        for (missing, reason) in note.gap.into_iter().chain(cut) {
+            out.push(Record::Gap(Gap {
+                origin,
+                stream,
+                direction,
+                position: next,
+                missing,
+                reason,
+            }));
+            next = next.saturating_add(missing);
+        }
+        side.reached(next);
         if segment.fin {
-            let len = u32::try_from(segment.payload.len()).unwrap_or(0);
-            // A FIN takes one sequence number (RFC 9293, 3.4).
-            side.fin = Some(
-                segment
-                    .seq
-                    .wrapping_add(len)
-                    .wrapping_add(segment.cut)
-                    .wrapping_add(1),
-            );
+            side.end = Some(next);
         }
     }
 
@@ -370,13 +364,13 @@ impl Connection {
         let process = self.side(self.process_first).fin_acknowledged;
         let peer = self.side(!self.process_first).fin_acknowledged;
         if reset || (process && peer) {
-            self.close(CloseReason::Socket, time_ns, out);
+            self.close(CloseReason::Socket, self.ends(), time_ns, out);
         } else if process && self.phase == Phase::Open {
-            self.close(CloseReason::Shutdown, time_ns, out);
+            self.close(CloseReason::Shutdown, None, time_ns, out);
         }
     }
 
-    fn close(&mut self, reason: CloseReason, time_ns: u64, out: &mut Vec<Record>) {
+    fn close(&mut self, reason: CloseReason, ends: Option<(u64, u64)>, time_ns: u64, out: &mut Vec<Record>) {
         if self.phase == Phase::Closed {
             return;
         }
@@ -388,8 +382,17 @@ impl Connection {
             origin: self.origin(time_ns),
             stream: self.stream,
             reason,
-            ends: None,
+            ends,
         });
+    }
+
+    /// Bytes read and written in all, once both ends said FIN.
+    fn ends(&self) -> Option<(u64, u64)> {
+        let (written, read) = (
+            self.side(self.process_first).end,
+            self.side(!self.process_first).end,
+        );
+        read.zip(written)
     }
 
     fn open(&self, tuple: Tuple, from_start: bool, time_ns: u64) -> Record {

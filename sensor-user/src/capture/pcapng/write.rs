@@ -25,7 +25,7 @@ use pcap_file::pcapng::blocks::interface_description::{
 use pcap_file::pcapng::{PcapNgBlock, PcapNgWriter};
 use pcap_file::{DataLink, PcapError};
 
-use super::note::{Note, SocketNote, StreamNote};
+use super::note::{CloseNote, Note, SocketNote, StreamNote};
 use super::wire::{Flag, Lane, Segment, Wire, frame, ordered};
 use crate::capture::source::CaptureError;
 use crate::capture::{
@@ -141,8 +141,15 @@ impl<W: Write> Writer<W> {
                 origin,
                 stream,
                 reason,
-                ends: _,
-            } => self.close(origin, *stream, *reason),
+                ends,
+            } => self.close(
+                origin,
+                *stream,
+                CloseNote {
+                    reason: *reason,
+                    ends: *ends,
+                },
+            ),
             Record::Exec(event) | Record::Map(event) => {
                 self.name(event.origin.process, event.comm);
                 Ok(())
@@ -229,31 +236,31 @@ impl<W: Write> Writer<W> {
         )
     }
 
-    fn close(&mut self, origin: &Origin, key: StreamKey, reason: CloseReason) -> Result<(), CaptureError> {
+    fn close(&mut self, origin: &Origin, key: StreamKey, close: CloseNote) -> Result<(), CaptureError> {
         let Some(stream) = self.streams.get_mut(&key) else {
             return Ok(());
         };
-        let Some(mut wire) = stream.wire else {
-            self.streams.remove(&key);
-            return Ok(());
-        };
-        if reason == CloseReason::Shutdown {
-            stream.wire = Some(Wire {
-                written: Lane {
-                    fin: true,
-                    ..wire.written
-                },
-                ..wire
-            });
-        } else {
-            self.tuples.remove(&wire.tuple());
+        let wire = stream.wire;
+        let lives = close.reason == CloseReason::Shutdown;
+        if let Some(wire) = stream.wire.as_mut().filter(|_| lives) {
+            wire.written.fin = true;
+        }
+        if !lives {
             self.streams.remove(&key);
         }
+        let Some(mut wire) = wire else { return Ok(()) };
+        if !lives {
+            self.tuples.remove(&wire.tuple());
+        }
+        if let Some((read, written)) = close.ends {
+            wire.read.end = wire.read.end.max(read);
+            wire.written.end = wire.written.end.max(written);
+        }
         let note = Note {
-            close: Some(reason),
+            close: Some(close),
             ..Note::default()
         };
-        match reason {
+        match close.reason {
             CloseReason::Shutdown => self.end(&wire, Direction::Write, Flag::Fin, &note, origin),
             CloseReason::Free => self.end(&wire, Direction::Write, Flag::Reset, &note, origin),
             CloseReason::Socket => {
@@ -293,8 +300,12 @@ impl<W: Write> Writer<W> {
             .collect();
         // Maps have no order, files must.
         gone.sort_unstable_by_key(|key| (key.id, key.generation));
+        let close = CloseNote {
+            reason: CloseReason::Socket,
+            ends: None,
+        };
         gone.into_iter()
-            .try_for_each(|key| self.close(origin, key, CloseReason::Socket))
+            .try_for_each(|key| self.close(origin, key, close))
     }
 
     fn name(&mut self, process: ProcessKey, comm: Comm) {

@@ -1,1 +1,188 @@
+use std::sync::Arc;
 
+use super::*;
+use crate::capture::{Comm, ProcessKey, Role, Source, StreamKey};
+use crate::exchange::{Body, Caller, Connection, Head, Request};
+use crate::protocol::Span;
+
+fn request(number: u64) -> Exchange {
+    let process = ProcessKey { pid: 1, start_ns: 1 };
+    let connection = Connection {
+        stream: StreamKey {
+            process,
+            source: Source::Tls,
+            id: 1,
+            generation: 0,
+        },
+        process,
+        comm: Comm::default(),
+        role: Role::Unknown,
+        local: None,
+        remote: None,
+        evidence: None,
+        ambiguous: false,
+        tls: true,
+    };
+    Exchange {
+        connection: Arc::new(connection),
+        request: Request {
+            head: Head::default(),
+            method: Span::default(),
+            target: Span::default(),
+            version: 11,
+            body: Body::default(),
+            time_ns: (number, number),
+        },
+        outcome: Outcome::Unanswered,
+        caller: Caller::Anonymous,
+        anomalies: smallvec::SmallVec::new(),
+    }
+}
+
+fn response(number: u16) -> Response {
+    Response {
+        head: Head::default(),
+        status: number,
+        body: Body::default(),
+        time_ns: (0, 0),
+    }
+}
+
+/// Plays a script: `r3` and `s3` are request and response 3; `r3(`, `s3(` and the `)` after it begin and end one;
+/// `-r`, `-s` are holes between messages, `-r)`, `-s)` holes that end the one under way; `q3` is a request after the
+/// connection was quiet; `.` ends the connection. Gives the number of each request and of its answer.
+fn play(script: &str) -> String {
+    let (mut turns, mut out) = (Turns::new(8), Vec::new());
+    let mut reading_request = false;
+    for word in script.split(' ') {
+        let number = |text: &str| text[1..].trim_end_matches('(').parse().unwrap();
+        match word {
+            "." => turns.finish(&mut out),
+            "-r" => turns.request_hole(false),
+            "-s" => turns.response_hole(false, &mut out),
+            "-r)" => {
+                turns.close_request(&mut out);
+                turns.request_hole(true);
+            }
+            "-s)" => {
+                turns.close_response(&mut out);
+                turns.response_hole(true, &mut out);
+            }
+            ")" if reading_request => turns.close_request(&mut out),
+            ")" => turns.close_response(&mut out),
+            word if word.starts_with('s') => {
+                reading_request = false;
+                turns.response(response(u16::try_from(number(word)).unwrap()), &mut out);
+                if !word.ends_with('(') {
+                    turns.close_response(&mut out);
+                }
+            }
+            word => {
+                reading_request = true;
+                turns.request(
+                    request(number(word)),
+                    Answering::Other,
+                    word.starts_with('q'),
+                    &mut out,
+                );
+                if !word.ends_with('(') {
+                    turns.close_request(&mut out);
+                }
+            }
+        }
+    }
+    let shown = out.iter().map(|exchange| {
+        let number = exchange.request.time_ns.0;
+        match &exchange.outcome {
+            Outcome::Answered(response) => {
+                assert_eq!(number, u64::from(response.status), "{script}");
+                format!("{number}")
+            }
+            Outcome::Unanswered => format!("{number}?"),
+            Outcome::Lost => format!("{number}!"),
+        }
+    });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn answers_go_to_requests_in_order() {
+    assert_eq!(play("r1 s1 r2 s2 ."), "1 2");
+    assert_eq!(play("r1 r2 r3 s1 s2 s3 ."), "1 2 3");
+    assert_eq!(play("r1 r2 s1 r3 s2 s3 r4 ."), "1 2 3 4?");
+}
+
+#[test]
+fn an_early_answer_waits_for_the_end_of_its_request() {
+    assert_eq!(play("r1( s1"), "");
+    assert_eq!(play("r1( s1 r2 s2"), "1 2");
+    assert_eq!(play("r1( s1 ."), "1");
+}
+
+#[test]
+fn an_answer_without_a_request_is_nobodys() {
+    assert_eq!(play("s9 r1 s1 ."), "1");
+    assert_eq!(play("s9( r1 s1 ."), "1");
+}
+
+#[test]
+fn a_lost_request_costs_no_other() {
+    assert_eq!(play("r1 s1 s2 -r r3 s3 r4 s4"), "1 3 4");
+    assert_eq!(play("r1( -r) s1 r2 s2"), "1 2");
+}
+
+#[test]
+fn a_lost_answer_costs_its_own_exchange() {
+    assert_eq!(play("r1 r2 -s s2 r3 s3"), "1! 2 3");
+    assert_eq!(play("r1 -s r2 s2 r3 s3"), "1! 2 3");
+    assert_eq!(play("r1 s1( -s) r2 s2"), "1 2");
+}
+
+#[test]
+fn a_window_of_loss_in_both_directions_costs_what_is_in_it() {
+    // Lost: s1 r2 s2 r3 s3.
+    assert_eq!(play("r1 -r r4 -s s4 r5 s5"), "1! 4 5");
+    // Lost: s1 r2.
+    assert_eq!(play("r1 -s s2 -r r3 s3"), "1! 3");
+    // Lost: r2 s2.
+    assert_eq!(play("r1 s1 -r r3 -s s3 r4 s4"), "1 3 4");
+    // Lost: r2 s2 r3.
+    assert_eq!(play("r1 s1 -s s3 -r r4 s4"), "1 4");
+}
+
+#[test]
+fn pipelined_answers_after_a_hole_are_nobodys() {
+    // Lost: s1.
+    assert_eq!(play("r1 r2 r3 -s s2 s3 r4 s4"), "1! 2! 3! 4");
+    assert_eq!(play("r1 r2 r3 -s s2 r4 s3 s4 r5 s5 ."), "1! 2! 3! 4! 5");
+    // Lost: r2.
+    assert_eq!(play("r1 -r r3 s1 s2 s3 q4 s4"), "1 3! 4");
+    assert_eq!(play("r1 s1 -r r3 s2 s3 r4 s4 r5 s5 q6 s6"), "1 3! 4! 5! 6");
+    // Lost: the rest of s1, and r3 comes before s2 does.
+    assert_eq!(play("r1 r2 s1( -s) r3 s2 s3 r4 s4"), "1 2! 3! 4");
+    // Lost: the head of s1, and r3 comes before s2 does.
+    assert_eq!(play("r1 r2 -s r3 s2 s3 r4 s4"), "1! 2! 3! 4");
+}
+
+#[test]
+fn turns_taken_restore_confidence() {
+    // Lost: s1 and s2, of a client that does not pipeline.
+    assert_eq!(
+        play("r1 r2 r3 -s s3 r4 s4 r5 s5 r6 s6 r7 s7 r8 s8"),
+        "1! 2! 3! 4! 5! 6! 7 8"
+    );
+}
+
+#[test]
+fn the_end_tells_lost_from_unanswered() {
+    assert_eq!(play("r1 r2 ."), "1? 2?");
+    assert_eq!(play("r1 r2 -s ."), "1! 2!");
+}
+
+#[test]
+fn more_waiting_requests_than_the_limit_are_given_up() {
+    let requests: Vec<String> = (1..=9).map(|number| format!("r{number}")).collect();
+    let given_up: Vec<String> = (1..=9).map(|number| format!("{number}!")).collect();
+    let script = format!("{} s1 s2 q10 s10", requests.join(" "));
+    assert_eq!(play(&script), format!("{} 10", given_up.join(" ")));
+}

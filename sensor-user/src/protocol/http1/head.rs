@@ -42,7 +42,7 @@ pub trait Kind: Default {
 }
 
 /// A head, its length and what follows.
-pub type Parsed<H> = Result<Option<(NonZeroUsize, H, Next)>, Anomaly>;
+pub(super) type Parsed<H> = Result<Option<(NonZeroUsize, H, Next)>, Anomaly>;
 
 /// What follows a head.
 #[doc(hidden)]

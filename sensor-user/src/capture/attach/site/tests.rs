@@ -192,8 +192,8 @@ fn aarch64_is_probed_at_its_first_instruction() {
 
 #[test]
 fn a_specification_names_the_arguments_it_needs() {
-    use crate::capture::discover::stacks::STACKS;
-    let functions = || STACKS.iter().flat_map(|stack| stack.functions());
+    use crate::capture::discover::stacks::{STACKS, Stack};
+    let functions = || STACKS.iter().flat_map(Stack::functions);
     let needs = |symbol: &str| {
         let function = functions().find(|function| function.symbol == symbol).unwrap();
         ArgumentSet::of(function.spec)

@@ -220,6 +220,10 @@ fn a_close_is_told_when_it_is_acknowledged() {
         })
         .collect();
     assert_eq!(shown, ["open", "data", "shutdown", "close"]);
+    let Some(Record::Close { ends, .. }) = raw(&packets).pop() else {
+        panic!("no close");
+    };
+    assert_eq!(ends, Some((0, 4)), "what came late counts");
     assert_eq!(
         closes(&raw(&packets[..6])),
         [CloseReason::Shutdown, CloseReason::Socket],

@@ -103,7 +103,7 @@ fn process_socket_and_end_are_restored() {
             origin: origin(key),
             stream: key,
             reason: CloseReason::Free,
-            ends: None,
+            ends: Some((18, 1 << 40)),
         },
     ];
     let mut back = read_well(&file_of(&records));
