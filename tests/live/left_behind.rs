@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStderr, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sensor_tests::clients::Call;
@@ -89,7 +90,7 @@ fn killing_the_sensor_leaves_no_probe() {
     ]);
     command
         .arg("--state-dir")
-        .arg(state.path())
+        .arg(state.path().join("state"))
         .arg("--library")
         .arg(tls.libssl());
     command
@@ -97,15 +98,10 @@ fn killing_the_sensor_leaves_no_probe() {
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     let mut sensor = Guard::start(&mut command).unwrap();
-    let lines = BufReader::new(sensor.child().stderr.take().unwrap()).lines();
-    let said: Vec<_> = lines
-        .map_while(Result::ok)
-        .take(50)
-        .take_while_inclusive("api-sensor: watching")
-        .collect();
+    let errors = sensor.child().stderr.take().unwrap();
+    let said = until_ready(errors);
     assert!(
-        said.last()
-            .is_some_and(|line| line.starts_with("api-sensor: watching")),
+        said.last().is_some_and(|line| line.starts_with(READY)),
         "the sensor did not start: {said:#?}"
     );
     assert!(
@@ -133,12 +129,26 @@ fn sensor() -> Option<PathBuf> {
     Some(profile.join("api-sensor")).filter(|path| path.is_file())
 }
 
-/// Lines up to and including the first that starts with some text.
-trait TakeWhileInclusive: Iterator<Item = String> + Sized {
-    fn take_while_inclusive(self, text: &'static str) -> impl Iterator<Item = String> {
-        let mut over = false;
-        self.take_while(move |line| !std::mem::replace(&mut over, line.starts_with(text)))
-    }
-}
+/// What the sensor prints once it watches.
+const READY: &str = "api-sensor: watching";
 
-impl<I: Iterator<Item = String>> TakeWhileInclusive for I {}
+/// Lines of the sensor up to the one that says it is ready, or to its end, or to the deadline.
+fn until_ready(errors: ChildStderr) -> Vec<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        // Read to the end, so that the sensor never waits for a reader; sent while somebody listens.
+        for line in BufReader::new(errors).lines().map_while(Result::ok) {
+            sender.send(line).ok();
+        }
+    });
+    let deadline = soon();
+    let mut said = Vec::new();
+    while let Ok(line) = receiver.recv_timeout(deadline.left()) {
+        let ready = line.starts_with(READY);
+        said.push(line);
+        if ready {
+            break;
+        }
+    }
+    said
+}

@@ -24,7 +24,8 @@ pub(crate) struct Sensor {
 }
 
 impl Sensor {
-    /// `api-sensor run` with options that every caller wants: its state in a directory that goes away, no port.
+    /// `api-sensor run` with options that every caller wants: no port, and its state in a directory below one that goes
+    /// away. The sensor makes that directory itself, for it wants it closed to others.
     pub(crate) fn command(launcher: &[&str], sensor: &Path, state: &Path) -> Command {
         let mut command = match launcher.split_first() {
             Some((first, rest)) => {
@@ -36,7 +37,7 @@ impl Sensor {
         };
         command
             .args(["run", "--metrics-listen", "off", "--state-dir"])
-            .arg(state);
+            .arg(state.join("state"));
         command
     }
 
