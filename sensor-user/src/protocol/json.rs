@@ -54,7 +54,7 @@ pub enum Scalar {
 pub struct Text<'a> {
     /// The bytes, at most as many as the token limit.
     pub raw: &'a [u8],
-    /// Kinds of characters in the whole token; [`Classes::ESCAPE`] when an escape is in it.
+    /// Kinds of characters in the whole token; of a key only [`Classes::ESCAPE`], when an escape is in it.
     pub classes: Classes,
     /// The token is longer than the limit, or the input ended inside of it.
     pub cut: bool,
@@ -222,19 +222,14 @@ impl Walker {
             }
         }
         while let Some((byte, after)) = skip_space(rest) {
-            // Order: by how often each is met.
             match (self.expect, byte) {
                 (Expect::CommaOrEnd, b',') => {
                     *rest = after;
-                    self.expect = if self.in_object() {
-                        Expect::Key
-                    } else {
-                        Expect::Value
-                    };
+                    self.comma(rest, visitor)?;
                 }
                 (Expect::Key | Expect::KeyOrEnd, b'"') => {
                     *rest = after;
-                    self.string(StringStep::Plain, Role::Key, rest, visitor)?;
+                    self.key(rest, visitor)?;
                 }
                 (Expect::Colon, b':') => {
                     *rest = after;
@@ -255,7 +250,40 @@ impl Walker {
         Ok(())
     }
 
+    /// After a comma. Without white space the key follows at once, and the next state need not be looked up.
     #[inline]
+    fn comma(&mut self, rest: &mut &[u8], visitor: &mut impl Visitor) -> Result<(), Refusal> {
+        if !self.in_object() {
+            self.expect = Expect::Value;
+            return Ok(());
+        }
+        self.expect = Expect::Key;
+        if let Some((b'"', after)) = rest.split_first() {
+            *rest = after;
+            return self.key(rest, visitor);
+        }
+        Ok(())
+    }
+
+    /// A key whose opening quote is behind, and the colon when it follows at once.
+    #[inline(always)]
+    fn key(&mut self, rest: &mut &[u8], visitor: &mut impl Visitor) -> Result<(), Refusal> {
+        let length = chars::plain_length(rest);
+        let (token, after) = rest.split_at_checked(length).unwrap_or_default();
+        let Some((b'"', after)) = after.split_first() else {
+            return self.string(StringStep::Plain, Role::Key, rest, visitor);
+        };
+        *rest = after;
+        self.expect = Expect::Colon;
+        visitor.key(self.whole(token, Classes::NONE));
+        if let Some((b':', after)) = rest.split_first() {
+            *rest = after;
+            self.expect = Expect::Value;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
     fn value<'a>(
         &mut self,
         byte: u8,
@@ -266,7 +294,7 @@ impl Walker {
         let word = match byte {
             b'"' => {
                 *rest = after;
-                return self.string(StringStep::Plain, Role::String, rest, visitor);
+                return self.text(rest, visitor);
             }
             b'-' | b'0'..=b'9' => return self.number(NumberStep::Start, rest, visitor),
             b'{' => {
@@ -283,6 +311,20 @@ impl Walker {
             _ => return Err(Refusal::Malformed),
         };
         self.word(word, 0, rest, visitor)
+    }
+
+    /// A string value whose opening quote is behind.
+    #[inline(always)]
+    fn text(&mut self, rest: &mut &[u8], visitor: &mut impl Visitor) -> Result<(), Refusal> {
+        let (length, classes) = chars::plain_run(rest);
+        let (token, after) = rest.split_at_checked(length).unwrap_or_default();
+        let Some((b'"', after)) = after.split_first() else {
+            return self.string(StringStep::Plain, Role::String, rest, visitor);
+        };
+        *rest = after;
+        self.after_value();
+        visitor.scalar(Scalar::String, self.whole(token, classes));
+        Ok(())
     }
 
     fn resume(&mut self, token: Token, rest: &mut &[u8], visitor: &mut impl Visitor) -> Result<(), Refusal> {
@@ -337,8 +379,8 @@ impl Walker {
         }
     }
 
-    /// Reads on in a string whose opening quote is behind.
-    #[inline]
+    /// Reads on in a string whose opening quote is behind: one with escapes, or interrupted.
+    #[cold]
     fn string(
         &mut self,
         mut step: StringStep,
@@ -348,6 +390,9 @@ impl Walker {
     ) -> Result<(), Refusal> {
         let mut classes = Classes::NONE;
         let end = scan_string(rest, &mut step, &mut classes)?;
+        if role == Role::Key {
+            classes = classes.escape();
+        }
         let Some(end) = end else {
             self.carry.push(rest, classes, self.token_bytes);
             self.interrupt(Token::String(step), rest);
@@ -405,7 +450,7 @@ impl Walker {
         self.after_value();
         let text = Text {
             raw: whole,
-            classes: Classes::LOWER,
+            classes: Classes::NONE,
             cut: false,
         };
         visitor.scalar(word.kind(), text);
@@ -420,12 +465,16 @@ impl Walker {
             return self.tell_carried(role, false, visitor);
         }
         self.expect_after(role);
-        let text = Text {
+        role.tell(self.whole(token, classes), visitor);
+    }
+
+    #[inline]
+    fn whole<'a>(&self, token: &'a [u8], classes: Classes) -> Text<'a> {
+        Text {
             raw: token.get(..self.token_bytes).unwrap_or(token),
             classes,
             cut: token.len() > self.token_bytes,
-        };
-        role.tell(text, visitor);
+        }
     }
 
     #[cold]
@@ -522,27 +571,8 @@ fn skip_space<'a>(rest: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
 }
 
 /// Finds the closing quote; `None` when the slice ends first.
-#[inline]
 fn scan_string(bytes: &[u8], step: &mut StringStep, classes: &mut Classes) -> Result<Option<usize>, Refusal> {
     let mut at = 0;
-    if *step == StringStep::Plain {
-        let (run, seen) = chars::plain_run(bytes);
-        *classes = seen;
-        if bytes.get(run) == Some(&b'"') {
-            return Ok(Some(run));
-        }
-        at = run;
-    }
-    scan_escaped(bytes, at, step, classes)
-}
-
-/// The rest of [`scan_string`], for strings with escapes.
-fn scan_escaped(
-    bytes: &[u8],
-    mut at: usize,
-    step: &mut StringStep,
-    classes: &mut Classes,
-) -> Result<Option<usize>, Refusal> {
     while let Some(byte) = bytes.get(at) {
         at += 1;
         *step = match (*step, byte) {

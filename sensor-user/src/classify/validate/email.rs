@@ -46,32 +46,61 @@ fn is_user_of_url(value: &[u8], start: usize) -> bool {
 
 /// Length of the domain at the front: at least two labels, the last a plausible top-level domain.
 fn domain(bytes: &[u8]) -> Option<usize> {
-    let mut length = bytes
-        .iter()
-        .take(MAX_DOMAIN)
-        .position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')))
-        .unwrap_or(bytes.len().min(MAX_DOMAIN));
-    // A sentence may end right after the address.
-    while length > 0 && matches!(before(bytes, length), Some(b'.' | b'-')) {
-        length -= 1;
+    let mut label = 0;
+    let mut dots = 0;
+    for (at, byte) in bytes.iter().take(MAX_DOMAIN + 1).enumerate() {
+        let joins = bytes.get(at + 1).is_some_and(u8::is_ascii_alphanumeric);
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {}
+            b'-' if at > label && (joins || bytes.get(at + 1) == Some(&b'-')) => {}
+            // A sentence may end right after the address.
+            b'.' if at > label && at - label <= MAX_LABEL && joins => {
+                label = at + 1;
+                dots += 1;
+            }
+            b'.' if at == label || bytes.get(at + 1) == Some(&b'.') => return None,
+            _ => return ends_well(bytes, label, at, dots),
+        }
     }
-    let text = bytes.get(..length)?;
-    let last = text.rsplit(|byte| *byte == b'.').next()?;
-    let labels_fit = text
-        .split(|byte| *byte == b'.')
-        .all(|label| (1..=63).contains(&label.len()) && !label.starts_with(b"-") && !label.ends_with(b"-"));
-    let fits = labels_fit && last.len() < length && is_top_level(last);
-    fits.then_some(length)
+    ends_well(bytes, label, bytes.len().min(MAX_DOMAIN), dots)
+}
+
+/// Longest label (RFC 1035, 2.3.4).
+const MAX_LABEL: usize = 63;
+
+fn ends_well(bytes: &[u8], label: usize, end: usize, dots: usize) -> Option<usize> {
+    let last = bytes.get(label..end)?;
+    (dots > 0 && last.len() <= MAX_LABEL && is_top_level(last)).then_some(end)
 }
 
 /// Two letters or more (RFC 3696, 2), and no file extension as in `logo@2x.png`.
 fn is_top_level(label: &[u8]) -> bool {
-    const FILES: [&[u8]; 12] = [
-        b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"css", b"js", b"json", b"html", b"ico", b"map",
-    ];
-    let letters = label.len() >= 2 && label.iter().all(u8::is_ascii_alphabetic);
-    let punycode = label.len() > 4 && label.starts_with(b"xn--");
-    (letters || punycode) && !FILES.iter().any(|file| file.eq_ignore_ascii_case(label))
+    if !label.iter().all(u8::is_ascii_alphabetic) {
+        return label.len() > 4 && label.starts_with(b"xn--");
+    }
+    // The longest extension below has four letters.
+    let mut lower = [0; 4];
+    let Some(lower) = lower.get_mut(..label.len()) else {
+        return true;
+    };
+    lower.copy_from_slice(label);
+    lower.make_ascii_lowercase();
+    let file = matches!(
+        &*lower,
+        b"png"
+            | b"jpg"
+            | b"jpeg"
+            | b"gif"
+            | b"svg"
+            | b"webp"
+            | b"css"
+            | b"js"
+            | b"json"
+            | b"html"
+            | b"ico"
+            | b"map"
+    );
+    label.len() >= 2 && !file
 }
 
 /// `atext` of RFC 5322, 3.2.3 and the dot, without what separates values in practice (`=`, `&`, `/`, `'` and more).

@@ -1,7 +1,7 @@
 //! Numbers: the grammar of RFC 8259, 6, one byte at a time.
 
 use super::Refusal;
-use crate::protocol::chars::{Classes, class};
+use crate::protocol::chars::Classes;
 
 /// Where in a number the walk is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,16 +45,43 @@ pub(super) fn scan(
     step: &mut NumberStep,
     classes: &mut Classes,
 ) -> Result<Option<usize>, Refusal> {
+    if *step == NumberStep::Start
+        && let Some((length, seen)) = plain_integer(bytes)
+    {
+        *classes = seen;
+        return Ok(Some(length));
+    }
+    scan_any(bytes, step, classes)
+}
+
+/// The most frequent numbers: digits that do not begin with zero, and what cannot go on a number after them.
+#[inline]
+fn plain_integer(bytes: &[u8]) -> Option<(usize, Classes)> {
+    let length = bytes.iter().position(|byte| !byte.is_ascii_digit())?;
+    let (first, next) = (*bytes.first()?, *bytes.get(length)?);
+    let plain = length > 0 && (first != b'0' || length == 1) && !goes_on(next);
+    plain.then(|| (length, Classes::of_digits(length)))
+}
+
+const fn goes_on(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')
+}
+
+fn scan_any(bytes: &[u8], step: &mut NumberStep, classes: &mut Classes) -> Result<Option<usize>, Refusal> {
     let mut seen = *classes;
     for (at, byte) in bytes.iter().enumerate() {
         if let Some(next) = step.next(*byte) {
-            seen = seen.and(class(*byte));
+            seen = match byte {
+                b'.' | b'e' | b'E' => seen.and(Classes::FRACTION),
+                b'0'..=b'9' => seen.and(Classes::of_digits(1)),
+                _ => seen,
+            };
             *step = next;
             continue;
         }
         *classes = seen;
         // A digit after a leading zero, a second point and the like are no end of a number.
-        let ends = step.accepts() && !matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+        let ends = step.accepts() && !goes_on(*byte);
         return if ends {
             Ok(Some(at))
         } else {
