@@ -99,7 +99,7 @@ pub(super) struct Scratch {
     /// Hits of one value.
     pub(super) hits: Vec<Hit>,
     /// The place of a hit.
-    pub(super) place: String,
+    pub(super) place: Vec<u8>,
     /// Containers around a JSON value.
     pub(super) trail: Trail,
 }
@@ -132,7 +132,7 @@ impl Visitor for JsonBody<'_> {
         self.scratch.trail.close();
     }
 
-    #[inline]
+    #[inline(always)]
     fn key(&mut self, text: Text<'_>) {
         let name = if text.classes.has(Classes::ESCAPE) {
             self.escaped_name(text)

@@ -278,9 +278,9 @@ impl Classifier {
     }
 
     fn place(&mut self, at: At) {
-        let shown = at.name.map_or("*", |name| self.names.shown(name));
+        let shown = at.name.map_or(&b"*"[..], |name| self.names.shown(name));
         self.scratch.place.clear();
-        self.scratch.place.push_str(shown);
+        self.scratch.place.extend_from_slice(shown);
         if at.part == Part::Header {
             // Field names are compared without case (RFC 9110, 5.1).
             self.scratch.place.make_ascii_lowercase();

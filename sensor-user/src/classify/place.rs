@@ -7,11 +7,11 @@ use crate::protocol::json::Container;
 /// Bytes of a place, about; what is deeper is shown as `*`.
 const MAX_PLACE: usize = 160;
 
-/// The containers around the current value. Holds only what may be shown.
-#[derive(Default, Debug)]
+/// The containers around the current value. Holds only what may be shown, as ASCII.
+#[derive(Default)]
 pub(super) struct Trail {
     /// Place of the innermost container, such as `data[].card`.
-    prefix: String,
+    prefix: Vec<u8>,
     frames: Vec<Frame>,
     /// The current member.
     member: Option<NameId>,
@@ -46,10 +46,10 @@ impl Trail {
         if self.frames.len() <= depth && self.prefix.len() < MAX_PLACE {
             push_member(&mut self.prefix, self.member, names);
             if container == Container::Array {
-                self.prefix.push_str("[]");
+                self.prefix.extend_from_slice(b"[]");
             }
-        } else if !self.prefix.ends_with('*') {
-            self.prefix.push_str(".*");
+        } else if !self.prefix.ends_with(b"*") {
+            self.prefix.extend_from_slice(b".*");
         }
         self.member = None;
         if container == Container::Object {
@@ -81,24 +81,24 @@ impl Trail {
     }
 
     /// Writes the place of the current value, such as `data[].card.number`.
-    pub(super) fn render(&self, names: &Names, out: &mut String) {
+    pub(super) fn render(&self, names: &Names, out: &mut Vec<u8>) {
         out.clear();
-        out.push_str(&self.prefix);
+        out.extend_from_slice(&self.prefix);
         push_member(out, self.member, names);
         if out.is_empty() {
-            out.push('*');
+            out.push(b'*');
         }
     }
 }
 
-fn push_member(out: &mut String, member: Option<NameId>, names: &Names) {
+fn push_member(out: &mut Vec<u8>, member: Option<NameId>, names: &Names) {
     let Some(member) = member else {
         return;
     };
     if !out.is_empty() {
-        out.push('.');
+        out.push(b'.');
     }
-    out.push_str(names.shown(member));
+    out.extend_from_slice(names.shown(member));
 }
 
 #[cfg(test)]
@@ -110,9 +110,9 @@ mod tests {
         let mut names = Names::new();
         let mut trail = Trail::default();
         let rendered = |trail: &Trail, names: &Names| {
-            let mut out = String::new();
+            let mut out = Vec::new();
             trail.render(names, &mut out);
-            out
+            String::from_utf8(out).unwrap()
         };
         assert_eq!(rendered(&trail, &names), "*");
         trail.open(Container::Object, &names, 4);

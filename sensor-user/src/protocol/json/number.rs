@@ -46,7 +46,7 @@ pub(super) fn scan(
     classes: &mut Classes,
 ) -> Result<Option<usize>, Refusal> {
     if *step == NumberStep::Start
-        && let Some((length, seen)) = plain_integer(bytes)
+        && let Some((length, seen)) = plain(bytes)
     {
         *classes = seen;
         return Ok(Some(length));
@@ -54,13 +54,28 @@ pub(super) fn scan(
     scan_any(bytes, step, classes)
 }
 
-/// The most frequent numbers: digits that do not begin with zero, and what cannot go on a number after them.
+/// The most frequent numbers: digits, perhaps a point and digits, and what cannot go on a number after them.
 #[inline]
-fn plain_integer(bytes: &[u8]) -> Option<(usize, Classes)> {
-    let length = bytes.iter().position(|byte| !byte.is_ascii_digit())?;
-    let (first, next) = (*bytes.first()?, *bytes.get(length)?);
-    let plain = length > 0 && (first != b'0' || length == 1) && !goes_on(next);
-    plain.then(|| (length, Classes::of_digits(length)))
+fn plain(bytes: &[u8]) -> Option<(usize, Classes)> {
+    let whole = digits(bytes);
+    let (first, next) = (*bytes.first()?, *bytes.get(whole)?);
+    if whole == 0 || (first == b'0' && whole > 1) {
+        return None;
+    }
+    if !goes_on(next) {
+        return Some((whole, Classes::of_digits(whole)));
+    }
+    let part = digits(bytes.get(whole + 1..)?);
+    let end = whole + 1 + part;
+    let fraction = next == b'.' && part > 0 && !goes_on(*bytes.get(end)?);
+    fraction.then(|| (end, Classes::of_digits(whole + part).and(Classes::FRACTION)))
+}
+
+fn digits(bytes: &[u8]) -> usize {
+    bytes
+        .iter()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(bytes.len())
 }
 
 const fn goes_on(byte: u8) -> bool {
