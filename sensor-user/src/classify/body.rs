@@ -1,6 +1,7 @@
 //! Which way a body is read, and JSON bodies: every key and scalar under its path.
 
-use super::names::{Hint, Names};
+use super::hint::Hint;
+use super::names::{NameId, Names};
 use super::place::Trail;
 use super::scan::{Scanner, Value, is_worth_a_look};
 use super::sink::Sink;
@@ -98,7 +99,7 @@ pub(super) struct Scratch {
     /// Hits of one value.
     pub(super) hits: Vec<Hit>,
     /// The place of a hit.
-    pub(super) place: String,
+    pub(super) place: Vec<u8>,
     /// Containers around a JSON value.
     pub(super) trail: Trail,
 }
@@ -123,7 +124,7 @@ pub(super) struct JsonBody<'a> {
 impl Visitor for JsonBody<'_> {
     #[inline]
     fn open(&mut self, container: Container) {
-        self.scratch.trail.open(container);
+        self.scratch.trail.open(container, self.names, self.limits.depth);
     }
 
     #[inline]
@@ -131,17 +132,16 @@ impl Visitor for JsonBody<'_> {
         self.scratch.trail.close();
     }
 
-    #[inline]
+    #[inline(always)]
     fn key(&mut self, text: Text<'_>) {
-        let hint = if text.classes.has(Classes::ESCAPE) {
+        let name = if text.classes.has(Classes::ESCAPE) {
             self.escaped_name(text)
         } else {
-            self.names.hint(text.raw)
+            self.names.look_up(text.raw)
         };
-        self.scratch.trail.name(text.raw, hint);
-        if hint.has(Hint::VALUE_LIKE) && is_worth_a_look(text.classes, text.raw.len()) {
-            // The name is a value here, so it says nothing about itself.
-            self.look(text, Hint::NONE, false);
+        self.scratch.trail.name(name);
+        if name.hint.has(Hint::VALUE_LIKE) {
+            self.name_as_value(text);
         }
     }
 
@@ -155,7 +155,7 @@ impl Visitor for JsonBody<'_> {
         let hint = self.scratch.trail.hint();
         // A number holds digits only: shorter ones than nine matter by name, and fractions never.
         let worth = if is_number {
-            text.raw.len() >= 9 && !text.classes.has(Classes::DOT)
+            text.raw.len() >= 9 && !text.classes.has(Classes::FRACTION)
         } else {
             is_worth_a_look(text.classes, text.raw.len())
         };
@@ -170,10 +170,19 @@ impl Visitor for JsonBody<'_> {
 
 impl JsonBody<'_> {
     #[cold]
-    fn escaped_name(&mut self, text: Text<'_>) -> Hint {
+    fn escaped_name(&mut self, text: Text<'_>) -> NameId {
         self.scratch.name.clear();
         unescape(text.raw, &mut self.scratch.name);
-        self.names.hint(&self.scratch.name)
+        self.names.look_up(&self.scratch.name)
+    }
+
+    #[cold]
+    fn name_as_value(&mut self, text: Text<'_>) {
+        let classes = text.classes.and(Classes::of(text.raw));
+        if is_worth_a_look(classes, text.raw.len()) {
+            // The name is a value here, so it says nothing about itself.
+            self.look(Text { classes, ..text }, Hint::NONE, false);
+        }
     }
 
     #[inline(never)]
@@ -195,9 +204,7 @@ impl JsonBody<'_> {
         if self.scratch.hits.is_empty() {
             return;
         }
-        self.scratch
-            .trail
-            .render(self.limits.depth, &mut self.scratch.place);
+        self.scratch.trail.render(self.names, &mut self.scratch.place);
         for hit in &self.scratch.hits {
             self.sink
                 .add(self.half, Part::Body, &self.scratch.place, *hit, value.bytes);

@@ -1,10 +1,9 @@
 //! An exchange part by part: path, query, header fields, cookies and body of both halves.
 
 use super::body::{Format, JsonBody, Scratch};
-use super::names::{Hint, Names};
-use super::place::push_safe;
+use super::hint::Hint;
+use super::names::{NameId, Names};
 use super::scan::{Scanner, Value, is_worth_a_look};
-use super::shape::Shape;
 use super::sink::Sink;
 use super::validate::jwt;
 use super::{BlindSpot, Confidence, DataKind, Half, Labels, Limits, Part};
@@ -38,11 +37,32 @@ impl std::fmt::Debug for Joined {
 
 /// Where a value is and what its name says.
 #[derive(Clone, Copy)]
-struct At<'a> {
+struct At {
     half: Half,
     part: Part,
-    name: &'a [u8],
+    /// Shown; `*` when there is none.
+    name: Option<NameId>,
     hint: Hint,
+}
+
+impl At {
+    fn named(half: Half, part: Part, name: NameId) -> Self {
+        Self {
+            half,
+            part,
+            name: Some(name),
+            hint: name.hint,
+        }
+    }
+
+    const fn nameless(half: Half, part: Part) -> Self {
+        Self {
+            half,
+            part,
+            name: None,
+            hint: Hint::NONE,
+        }
+    }
 }
 
 impl Classifier {
@@ -78,22 +98,14 @@ impl Classifier {
             Some(at) => (target.get(..at), target.get(at + 1..)),
             None => (Some(target), None),
         };
-        let mut before: &[u8] = b"";
+        let mut at = At::nameless(Half::Request, Part::Path);
         for segment in path.unwrap_or_default().split(|byte| *byte == b'/') {
-            // A segment has no name; the word before it says where it is, and what digits in it count.
-            let hint = self.names.hint(before).context();
-            let at = At {
-                half: Half::Request,
-                part: Part::Path,
-                name: before,
-                hint,
-            };
             self.decoded(at, segment, Plus::Literal, sink);
-            before = if Shape::of(segment) == Shape::Word {
-                segment
-            } else {
-                b""
-            };
+            // A segment has no name; the word before it says where it is, and what digits in it count.
+            let word = segment.first().is_some_and(u8::is_ascii_alphabetic);
+            let name = word.then(|| self.names.look_up(segment));
+            at.hint = name.map_or(Hint::NONE, |name| name.hint.context());
+            at.name = name;
         }
         self.pairs(Half::Request, Part::Query, query.unwrap_or_default(), sink);
     }
@@ -102,20 +114,10 @@ impl Classifier {
         let mut name_scratch = std::mem::take(&mut self.scratch.name);
         for (name, value) in form::pairs(input) {
             let name = form::decode(name, Plus::Space, &mut name_scratch);
-            let at = At {
-                half,
-                part,
-                name,
-                hint: self.names.hint(name),
-            };
-            if at.hint.has(Hint::VALUE_LIKE) {
-                let nameless = At {
-                    name: b"*",
-                    hint: Hint::NONE,
-                    ..at
-                };
-                self.value(nameless, name, sink);
+            if self.names.look_up(name).hint.has(Hint::VALUE_LIKE) {
+                self.value(At::nameless(half, part), name, sink);
             }
+            let at = At::named(half, part, self.names.look_up(name));
             self.decoded(at, value, Plus::Space, sink);
         }
         self.scratch.name = name_scratch;
@@ -123,17 +125,12 @@ impl Classifier {
 
     fn head(&mut self, half: Half, head: &Head, sink: &mut Sink) {
         for (name, value) in head.fields() {
-            let hint = self.names.hint(name);
-            if hint.has(Hint::PLUMBING) {
+            let id = self.names.look_up(name);
+            if id.hint.has(Hint::PLUMBING) {
                 continue;
             }
             let value = value.expose();
-            let at = At {
-                half,
-                part: Part::Header,
-                name,
-                hint,
-            };
+            let at = At::named(half, Part::Header, id);
             if name.eq_ignore_ascii_case(b"cookie") {
                 form::cookies(value).for_each(|(name, value)| self.cookie(half, name, value, sink));
             } else if name.eq_ignore_ascii_case(b"set-cookie") {
@@ -152,17 +149,12 @@ impl Classifier {
     }
 
     fn cookie(&mut self, half: Half, name: &[u8], value: &[u8], sink: &mut Sink) {
-        let at = At {
-            half,
-            part: Part::Cookie,
-            name,
-            hint: self.names.hint(name),
-        };
+        let at = At::named(half, Part::Cookie, self.names.look_up(name));
         self.decoded(at, value, Plus::Literal, sink);
     }
 
     /// `Bearer` and `Basic` are known; another scheme's value is a secret as a whole (RFC 9110, 11.4).
-    fn authorization(&mut self, at: At<'_>, value: &[u8], sink: &mut Sink) {
+    fn authorization(&mut self, at: At, value: &[u8], sink: &mut Sink) {
         let split = memchr::memchr(b' ', value).unwrap_or(value.len());
         let (scheme, credential) = value.split_at_checked(split).unwrap_or_default();
         let credential = credential.trim_ascii();
@@ -254,22 +246,16 @@ impl Classifier {
     }
 
     fn text(&mut self, half: Half, text: &[u8], sink: &mut Sink) {
-        let at = At {
-            half,
-            part: Part::Body,
-            name: b"*",
-            hint: Hint::NONE,
-        };
-        self.value(at, text, sink);
+        self.value(At::nameless(half, Part::Body), text, sink);
     }
 
-    fn decoded(&mut self, at: At<'_>, raw: &[u8], plus: Plus, sink: &mut Sink) {
+    fn decoded(&mut self, at: At, raw: &[u8], plus: Plus, sink: &mut Sink) {
         let mut scratch = std::mem::take(&mut self.scratch.decoded);
         self.value(at, form::decode(raw, plus, &mut scratch), sink);
         self.scratch.decoded = scratch;
     }
 
-    fn value(&mut self, at: At<'_>, bytes: &[u8], sink: &mut Sink) {
+    fn value(&mut self, at: At, bytes: &[u8], sink: &mut Sink) {
         let classes = Classes::of(bytes);
         if bytes.is_empty() || !(is_worth_a_look(classes, bytes.len()) || at.hint.has(Hint::ALWAYS)) {
             return;
@@ -291,9 +277,10 @@ impl Classifier {
         }
     }
 
-    fn place(&mut self, at: At<'_>) {
+    fn place(&mut self, at: At) {
+        let shown = at.name.map_or(&b"*"[..], |name| self.names.shown(name));
         self.scratch.place.clear();
-        push_safe(at.name, &mut self.scratch.place);
+        self.scratch.place.extend_from_slice(shown);
         if at.part == Part::Header {
             // Field names are compared without case (RFC 9110, 5.1).
             self.scratch.place.make_ascii_lowercase();

@@ -15,20 +15,20 @@ pub(super) fn mask(kind: DataKind, value: &[u8]) -> Masked {
     }
     let shown = value.len().min(MAX_SAMPLE);
     let keep = (value.len() / 8).min(2);
-    let sample: String = (0..shown)
-        .map(|at| {
-            let byte = if at < keep {
-                value.get(at)
-            } else if at >= shown - keep {
-                value.get(value.len() - (shown - at))
-            } else {
-                None
-            };
-            byte.filter(|byte| byte.is_ascii_alphanumeric())
-                .map_or('*', |byte| char::from(*byte))
-        })
-        .collect();
-    Masked(sample.into())
+    let mut sample = [b'*'; MAX_SAMPLE];
+    let Some(sample) = sample.get_mut(..shown) else {
+        return Masked(HIDDEN.into());
+    };
+    let show = |slot: &mut u8, byte: &u8| {
+        if byte.is_ascii_alphanumeric() {
+            *slot = *byte;
+        }
+    };
+    let fronts = sample.iter_mut().zip(value);
+    fronts.take(keep).for_each(|(slot, byte)| show(slot, byte));
+    let backs = sample.iter_mut().rev().zip(value.iter().rev());
+    backs.take(keep).for_each(|(slot, byte)| show(slot, byte));
+    Masked(std::str::from_utf8(sample).unwrap_or(HIDDEN).into())
 }
 
 #[cfg(test)]

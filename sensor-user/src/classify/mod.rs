@@ -5,6 +5,7 @@
 
 mod body;
 mod classifier;
+mod hint;
 mod mask;
 mod names;
 mod place;

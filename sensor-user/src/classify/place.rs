@@ -1,73 +1,77 @@
 //! Where in a structured body the walk is, and how that is shown.
 
-use super::names::Hint;
-use super::shape::Shape;
+use super::hint::Hint;
+use super::names::{NameId, Names};
 use crate::protocol::json::Container;
 
-/// Bytes of one name that are kept; a longer one is shown as `*` anyway.
-const MAX_NAME: usize = 64;
-/// Bytes of a place; what is deeper is shown as `*`.
+/// Bytes of a place, about; what is deeper is shown as `*`.
 const MAX_PLACE: usize = 160;
 
-/// The containers around the current value. Holds raw names, so it prints nothing.
+/// The containers around the current value. Holds only what may be shown, as ASCII.
 #[derive(Default)]
 pub(super) struct Trail {
-    /// Names of the members on the way, one after the other.
-    names: Vec<u8>,
+    /// Place of the innermost container, such as `data[].card`.
+    prefix: Vec<u8>,
     frames: Vec<Frame>,
-    /// What the current member's name says.
+    /// The current member.
+    member: Option<NameId>,
+    /// What the nearest name says; within an array, the array's name.
     hint: Hint,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Frame {
-    /// Where this container's current name begins in `names`.
-    base: usize,
-    container: Container,
+    /// Length of `prefix` before this container.
+    outer: usize,
     /// What the name before this container said.
-    outer: Hint,
-}
-
-impl std::fmt::Debug for Trail {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[{} levels]", self.frames.len())
-    }
+    hint: Hint,
 }
 
 impl Trail {
     /// Back to the start; keeps the memory.
     pub(super) fn clear(&mut self) {
-        self.names.clear();
+        self.prefix.clear();
         self.frames.clear();
+        self.member = None;
         self.hint = Hint::NONE;
     }
 
+    /// A container begins. Containers deeper than `depth` are shown as `*`.
     #[inline]
-    pub(super) fn open(&mut self, container: Container) {
+    pub(super) fn open(&mut self, container: Container, names: &Names, depth: usize) {
         self.frames.push(Frame {
-            base: self.names.len(),
-            container,
-            outer: self.hint,
+            outer: self.prefix.len(),
+            hint: self.hint,
         });
+        if self.frames.len() <= depth && self.prefix.len() < MAX_PLACE {
+            push_member(&mut self.prefix, self.member, names);
+            if container == Container::Array {
+                self.prefix.extend_from_slice(b"[]");
+            }
+        } else if !self.prefix.ends_with(b"*") {
+            self.prefix.extend_from_slice(b".*");
+        }
+        self.member = None;
         if container == Container::Object {
             self.hint = Hint::NONE;
         }
     }
 
+    /// The innermost container ends.
     #[inline]
     pub(super) fn close(&mut self) {
         if let Some(frame) = self.frames.pop() {
-            self.names.truncate(frame.base);
-            self.hint = frame.outer;
+            self.prefix.truncate(frame.outer);
+            self.hint = frame.hint;
+            self.member = None;
         }
     }
 
+    /// The name of the next value.
     #[inline]
-    pub(super) fn name(&mut self, name: &[u8], hint: Hint) {
-        let base = self.frames.last().map_or(0, |frame| frame.base);
-        self.names.truncate(base);
-        self.names.extend_from_slice(name.get(..MAX_NAME).unwrap_or(name));
-        self.hint = hint;
+    pub(super) const fn name(&mut self, id: NameId) {
+        self.member = Some(id);
+        self.hint = id.hint;
     }
 
     /// What the nearest name says; within an array, the array's name.
@@ -76,72 +80,60 @@ impl Trail {
         self.hint
     }
 
-    /// Writes the place, such as `data[].card.number`.
-    pub(super) fn render(&self, depth: usize, out: &mut String) {
+    /// Writes the place of the current value, such as `data[].card.number`.
+    pub(super) fn render(&self, names: &Names, out: &mut Vec<u8>) {
         out.clear();
-        for (level, frame) in self.frames.iter().enumerate() {
-            if level >= depth || out.len() > MAX_PLACE {
-                out.push_str(".*");
-                break;
-            }
-            if frame.container == Container::Array {
-                out.push_str("[]");
-                continue;
-            }
-            let end = self
-                .frames
-                .get(level + 1)
-                .map_or(self.names.len(), |next| next.base);
-            if !out.is_empty() {
-                out.push('.');
-            }
-            push_safe(self.names.get(frame.base..end).unwrap_or_default(), out);
-        }
+        out.extend_from_slice(&self.prefix);
+        push_member(out, self.member, names);
         if out.is_empty() {
-            out.push('*');
+            out.push(b'*');
         }
     }
 }
 
-/// Appends a name if it is an identifier that cannot be a value, else `*`.
-pub(super) fn push_safe(name: &[u8], out: &mut String) {
-    let text = std::str::from_utf8(name).ok();
-    match text.filter(|_| name.len() < MAX_NAME && Shape::of(name) == Shape::Word) {
-        Some(text) => out.push_str(text),
-        None => out.push('*'),
+fn push_member(out: &mut Vec<u8>, member: Option<NameId>, names: &Names) {
+    let Some(member) = member else {
+        return;
+    };
+    if !out.is_empty() {
+        out.push(b'.');
     }
+    out.extend_from_slice(names.shown(member));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn rendered(trail: &Trail) -> String {
-        let mut out = String::new();
-        trail.render(4, &mut out);
-        out
-    }
-
     #[test]
     fn arrays_collapse_and_values_hide() {
+        let mut names = Names::new();
         let mut trail = Trail::default();
-        assert_eq!(rendered(&trail), "*");
-        trail.open(Container::Object);
-        trail.name(b"data", Hint::NONE);
-        trail.open(Container::Array);
-        trail.open(Container::Object);
-        trail.name(b"alice@example.com", Hint::NONE);
-        assert_eq!(rendered(&trail), "data[].*");
-        trail.name(b"card", Hint::CARD);
-        assert_eq!(rendered(&trail), "data[].card");
-        trail.open(Container::Array);
+        let rendered = |trail: &Trail, names: &Names| {
+            let mut out = Vec::new();
+            trail.render(names, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(rendered(&trail, &names), "*");
+        trail.open(Container::Object, &names, 4);
+        trail.name(names.look_up(b"data"));
+        trail.open(Container::Array, &names, 4);
+        trail.open(Container::Object, &names, 4);
+        trail.name(names.look_up(b"alice@example.com"));
+        assert_eq!(rendered(&trail, &names), "data[].*");
+        trail.name(names.look_up(b"card"));
+        assert_eq!(rendered(&trail, &names), "data[].card");
+        trail.open(Container::Array, &names, 4);
         assert!(trail.hint().has(Hint::CARD));
-        assert_eq!(rendered(&trail), "data[].card[]");
-        trail.open(Container::Array);
-        assert_eq!(rendered(&trail), "data[].card[].*");
+        assert_eq!(rendered(&trail, &names), "data[].card[]");
+        trail.open(Container::Array, &names, 4);
+        assert_eq!(rendered(&trail, &names), "data[].card[].*");
         trail.close();
         trail.close();
+        assert_eq!(rendered(&trail, &names), "data[]");
         trail.close();
-        assert_eq!(rendered(&trail), "data[]");
+        assert_eq!(rendered(&trail, &names), "data[]");
+        trail.close();
+        assert_eq!(rendered(&trail, &names), "*");
     }
 }

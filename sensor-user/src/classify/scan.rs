@@ -2,7 +2,7 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::names::Hint;
+use super::hint::Hint;
 use super::validate::token::FAMILIES;
 use super::validate::{Hit, before, card, email, iban, phone, run, ssn};
 use super::{Confidence, DataKind};
@@ -28,22 +28,18 @@ pub(super) struct Value<'a> {
     pub(super) is_number: bool,
 }
 
-/// Characters of prose: a value of nothing else holds none of the kinds.
-const PROSE: Classes = Classes::LOWER.and(Classes::SPACE).and(Classes::HIGH);
-
 /// The shortest token: a prefix of three or four and sixteen characters.
 const MIN_TOKEN: usize = 20;
+
+/// Digits of the shortest telephone number.
+const MIN_DIGITS: u16 = 8;
 
 /// Whether a value with these characters can hold anything. Wrong in one direction only.
 #[inline]
 pub(super) const fn is_worth_a_look(classes: Classes, length: usize) -> bool {
-    if classes.only(PROSE) {
-        return false;
-    }
-    // Eight: the digits of the shortest telephone number.
     classes.has(Classes::AT.and(Classes::ESCAPE))
-        || (length >= 8 && classes.has(Classes::DIGIT))
-        || (length >= MIN_TOKEN && classes.has(Classes::UPPER.and(Classes::JOINER)))
+        || classes.digits() >= MIN_DIGITS
+        || (length >= MIN_TOKEN && classes.has(Classes::MARK))
 }
 
 impl Scanner {
@@ -74,19 +70,17 @@ impl Scanner {
 
     fn patterns(&self, value: Value<'_>, hits: &mut Vec<Hit>) {
         let Value { bytes, classes, .. } = value;
-        if classes.has(Classes::AT) && classes.has(Classes::DOT) {
+        if is_uuid(bytes) || is_time(value) {
+            return;
+        }
+        if classes.has(Classes::AT) {
             emails(bytes, hits);
         }
-        if bytes.len() >= MIN_TOKEN && classes.has(Classes::UPPER.and(Classes::JOINER)) {
+        if bytes.len() >= MIN_TOKEN && classes.has(Classes::MARK) {
             self.tokens(bytes, hits);
         }
-        if classes.has(Classes::DIGIT) {
-            // Nine digits: a Social Security number. A telephone number with its plus may have eight.
-            let least = if classes.has(Classes::PLUS) { 8 } else { 9 };
-            let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
-            if digits >= least {
-                numbers(value, hits);
-            }
+        if classes.digits() >= MIN_DIGITS {
+            numbers(value, hits);
         }
     }
 
@@ -175,8 +169,27 @@ fn is_secret(bytes: &[u8], least: usize) -> bool {
 }
 
 fn is_mixed(bytes: &[u8]) -> bool {
-    let classes = Classes::of(bytes);
-    classes.has(Classes::DIGIT) && classes.has(Classes::LOWER.and(Classes::UPPER))
+    bytes.iter().any(u8::is_ascii_digit) && bytes.iter().any(u8::is_ascii_alphabetic)
+}
+
+/// The dashes of a UUID. Nothing else that is looked for has them there, and identifiers are what APIs hold most.
+#[inline]
+fn is_uuid(bytes: &[u8]) -> bool {
+    let dash = |at: usize| bytes.get(at) == Some(&b'-');
+    bytes.len() == 36 && dash(8) && dash(13) && dash(18) && dash(23)
+}
+
+/// An RFC 3339 time; what follows its minutes is too short to be a card (14 digits).
+#[inline]
+fn is_time(value: Value<'_>) -> bool {
+    let is = |at: usize, wanted: u8| value.bytes.get(at) == Some(&wanted);
+    (16..=29).contains(&value.bytes.len())
+        && is(4, b'-')
+        && is(7, b'-')
+        && (is(10, b'T') || is(10, b' '))
+        && is(13, b':')
+        && !value.classes.has(Classes::AT)
+        && value.bytes.first().is_some_and(u8::is_ascii_digit)
 }
 
 /// Empty, masked already, or a word that stands for a value.

@@ -30,13 +30,13 @@ impl Sink {
         }
     }
 
-    /// Notes a value. `name` is safe to show.
-    pub(super) fn add(&mut self, half: Half, part: Part, name: &str, hit: Hit, value: &[u8]) {
+    /// Notes a value. `name` is safe to show, and ASCII.
+    pub(super) fn add(&mut self, half: Half, part: Part, name: &[u8], hit: Hit, value: &[u8]) {
         let same = |label: &&mut Label| {
             label.kind == hit.kind
                 && label.place.part == part
                 && label.place.half == half
-                && *label.place.name == *name
+                && label.place.name.as_bytes() == name
         };
         if let Some(label) = self.found.iter_mut().find(same) {
             label.count = label.count.saturating_add(1);
@@ -55,7 +55,7 @@ impl Sink {
             place: Place {
                 half,
                 part,
-                name: name.into(),
+                name: std::str::from_utf8(name).unwrap_or("*").into(),
             },
             confidence: hit.confidence,
             count: 1,

@@ -1,4 +1,3 @@
-use super::super::names::Names;
 use super::*;
 
 fn scan(name: &str, text: &str) -> Vec<(DataKind, u8, String)> {
@@ -10,7 +9,7 @@ fn scan_as(name: &str, text: &str, is_number: bool) -> Vec<(DataKind, u8, String
     let value = Value {
         bytes: text.as_bytes(),
         classes: Classes::of(text.as_bytes()),
-        hint: Names::new().hint(name.as_bytes()),
+        hint: Hint::of(name.as_bytes()),
         is_number,
     };
     Scanner::new().scan(value, &mut hits);

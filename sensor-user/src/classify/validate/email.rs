@@ -1,6 +1,6 @@
 //! E-mail addresses in the shape of RFC 5321, 4.1.2, without quoted local parts and address literals.
 
-use super::before;
+use super::{before, run};
 
 /// Longest local part (RFC 5321, 4.5.3.1.1).
 const MAX_LOCAL: usize = 64;
@@ -11,12 +11,13 @@ const MAX_DOMAIN: usize = 253;
 pub(in crate::classify) fn around(value: &[u8], at: usize) -> Option<(usize, usize)> {
     let (front, back) = value.split_at_checked(at)?;
     let domain = domain(back.get(1..)?)?;
+    let reach = front.len().min(MAX_LOCAL + 1);
     let local = front
         .iter()
         .rev()
-        .take(MAX_LOCAL + 1)
-        .take_while(|byte| is_local(**byte))
-        .count();
+        .take(reach)
+        .position(|byte| !is(*byte, LOCAL))
+        .unwrap_or(reach);
     if local == 0 || local > MAX_LOCAL {
         return None;
     }
@@ -46,38 +47,82 @@ fn is_user_of_url(value: &[u8], start: usize) -> bool {
 
 /// Length of the domain at the front: at least two labels, the last a plausible top-level domain.
 fn domain(bytes: &[u8]) -> Option<usize> {
-    let mut length = bytes
-        .iter()
-        .take(MAX_DOMAIN)
-        .position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')))
-        .unwrap_or(bytes.len().min(MAX_DOMAIN));
+    let bytes = bytes.get(..MAX_DOMAIN).unwrap_or(bytes);
+    let mut end = run(bytes, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')
+    });
     // A sentence may end right after the address.
-    while length > 0 && matches!(before(bytes, length), Some(b'.' | b'-')) {
-        length -= 1;
+    while matches!(before(bytes, end), Some(b'.' | b'-')) {
+        end -= 1;
     }
-    let text = bytes.get(..length)?;
-    let last = text.rsplit(|byte| *byte == b'.').next()?;
-    let labels_fit = text
-        .split(|byte| *byte == b'.')
-        .all(|label| (1..=63).contains(&label.len()) && !label.starts_with(b"-") && !label.ends_with(b"-"));
-    let fits = labels_fit && last.len() < length && is_top_level(last);
-    fits.then_some(length)
+    let text = bytes.get(..end)?;
+    let dot = memchr::memrchr(b'.', text)?;
+    let last = text.get(dot + 1..)?;
+    (is_top_level(last) && labels_fit(text)).then_some(end)
+}
+
+/// Labels are neither empty nor longer than 63 (RFC 1035, 2.3.4), and dashes stand within them.
+fn labels_fit(text: &[u8]) -> bool {
+    let fits =
+        |label: &[u8]| (1..=63).contains(&label.len()) && !label.starts_with(b"-") && !label.ends_with(b"-");
+    text.split(|byte| *byte == b'.').all(fits)
 }
 
 /// Two letters or more (RFC 3696, 2), and no file extension as in `logo@2x.png`.
 fn is_top_level(label: &[u8]) -> bool {
-    const FILES: [&[u8]; 12] = [
-        b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"css", b"js", b"json", b"html", b"ico", b"map",
-    ];
-    let letters = label.len() >= 2 && label.iter().all(u8::is_ascii_alphabetic);
-    let punycode = label.len() > 4 && label.starts_with(b"xn--");
-    (letters || punycode) && !FILES.iter().any(|file| file.eq_ignore_ascii_case(label))
+    if !label.iter().all(u8::is_ascii_alphabetic) {
+        return label.len() > 4 && label.starts_with(b"xn--");
+    }
+    // The longest extension below has four letters.
+    let mut lower = [0; 4];
+    let Some(lower) = lower.get_mut(..label.len()) else {
+        return true;
+    };
+    lower.copy_from_slice(label);
+    lower.make_ascii_lowercase();
+    let file = matches!(
+        &*lower,
+        b"png"
+            | b"jpg"
+            | b"jpeg"
+            | b"gif"
+            | b"svg"
+            | b"webp"
+            | b"css"
+            | b"js"
+            | b"json"
+            | b"html"
+            | b"ico"
+            | b"map"
+    );
+    label.len() >= 2 && !file
 }
 
 /// `atext` of RFC 5322, 3.2.3 and the dot, without what separates values in practice (`=`, `&`, `/`, `'` and more).
-const fn is_local(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-' | b'%' | b'~' | b'!')
+const LOCAL: u8 = 1;
+/// Letters, digits, dash and dot (RFC 1123, 2.1).
+const DOMAIN: u8 = 2;
+
+#[inline]
+fn is(byte: u8, kind: u8) -> bool {
+    KINDS
+        .get(usize::from(byte))
+        .is_some_and(|kinds| kinds & kind != 0)
 }
+
+static KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        kinds[byte as usize] = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' => LOCAL | DOMAIN,
+            b'_' | b'+' | b'%' | b'~' | b'!' => LOCAL,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
 
 #[cfg(test)]
 mod tests {

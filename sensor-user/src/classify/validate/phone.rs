@@ -1,7 +1,5 @@
 //! Telephone numbers: international form (E.164), or a field that is named so and holds plausible digits.
 
-use crate::protocol::chars::{Classes, class};
-
 /// Digits of the shortest international number in use, and of the longest (ITU-T E.164, 6.1).
 const INTERNATIONAL: std::ops::RangeInclusive<usize> = 8..=15;
 /// Digits of a number dialled nationally.
@@ -43,7 +41,7 @@ pub(in crate::classify) fn is_national(value: &[u8]) -> bool {
     let mut first = 0;
     let mut varied = false;
     for byte in value {
-        if class(*byte).has(Classes::DIGIT) {
+        if byte.is_ascii_digit() {
             digits += 1;
             varied |= digits > 1 && *byte != first;
             first = *byte;
