@@ -109,8 +109,7 @@ impl KernelError {
 /// The running capture.
 #[derive(Debug)]
 pub struct KernelSource {
-    // Dropped in this order: probes first, then the programs and maps they use.
-    attacher: Attacher,
+    attacher: Option<Attacher>,
     reader: RingReader,
     loaded: Loaded,
     counters: Arc<Counters>,
@@ -133,7 +132,7 @@ impl KernelSource {
             attacher.look_at(process.pid);
         }
         Ok(Self {
-            attacher,
+            attacher: Some(attacher),
             reader,
             loaded,
             counters,
@@ -143,23 +142,26 @@ impl KernelSource {
     /// Watches one more process, with its descendants.
     pub fn watch(&mut self, pid: u32) -> Result<(), KernelError> {
         self.loaded.watch_process(pid)?;
-        self.attacher.look_at(pid);
+        self.look_at(pid);
         Ok(())
     }
 
     /// Name of the backend in use.
     pub fn backend(&self) -> &'static str {
-        self.attacher.backend()
+        self.attacher.as_ref().map_or("none", Attacher::backend)
     }
 
     /// Files that could not be probed and why, since the last call.
     pub fn take_failures(&self) -> Vec<String> {
-        self.attacher.take_failures()
+        self.attacher
+            .as_ref()
+            .map(Attacher::take_failures)
+            .unwrap_or_default()
     }
 
     /// Probes in place.
     pub fn probes(&self) -> usize {
-        self.attacher.probes()
+        self.attacher.as_ref().map_or(0, Attacher::probes)
     }
 
     /// Waits up to `timeout` for records and appends them to `out`. Gives how many.
@@ -169,7 +171,7 @@ impl KernelSource {
         self.reader.drain(monotonic_ns(), &self.counters, out);
         for record in out.iter().skip(before) {
             if let Record::Exec(event) | Record::Map(event) = record {
-                self.attacher.look_at(event.origin.process.pid);
+                self.look_at(event.origin.process.pid);
             }
         }
         out.len() - before
@@ -185,9 +187,26 @@ impl KernelSource {
         self.loaded.counter_reader()
     }
 
+    fn look_at(&self, pid: u32) {
+        if let Some(attacher) = &self.attacher {
+            attacher.look_at(pid);
+        }
+    }
+
     /// Detaches everything.
     pub fn stop(self) {
         drop(self);
+    }
+}
+
+impl Drop for KernelSource {
+    /// Probes and tracepoints go at the same time: each waits for the kernel, not for the processor.
+    fn drop(&mut self) {
+        let attacher = self.attacher.take();
+        std::thread::scope(|scope| {
+            scope.spawn(move || drop(attacher));
+            self.loaded.detach_tracepoints();
+        });
     }
 }
 
