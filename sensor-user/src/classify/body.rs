@@ -132,7 +132,7 @@ impl Visitor for JsonBody<'_> {
         self.scratch.trail.close();
     }
 
-    #[inline(always)]
+    #[inline]
     fn key(&mut self, text: Text<'_>) {
         let name = if text.classes.has(Classes::ESCAPE) {
             self.escaped_name(text)
