@@ -149,6 +149,8 @@ impl Visitor for JsonBody<'_> {
     fn scalar(&mut self, kind: Scalar, text: Text<'_>) {
         let is_number = match kind {
             Scalar::String => false,
+            // A number that the cut tore may be the front of a longer one.
+            Scalar::Number if text.cut => return,
             Scalar::Number => true,
             Scalar::Bool | Scalar::Null => return,
         };

@@ -141,20 +141,16 @@ impl Walker {
                         _ => after,
                     }
                 }
-                (Expect::CommaOrEnd, b',') => {
+                (Expect::Value | Expect::ValueOrEnd, b'"') => self.text(after, rest, visitor)?,
+                (Expect::Key | Expect::KeyOrEnd, b'"') => self.key(after, rest, visitor)?,
+                (Expect::CommaOrEnd, b',') | (Expect::Colon, b':') => {
                     self.expect = Expect::Value;
                     after
                 }
-                (Expect::Value | Expect::ValueOrEnd, b'"') => self.text(after, rest, visitor)?,
-                (Expect::Key | Expect::KeyOrEnd, b'"') => self.key(after, rest, visitor)?,
                 (Expect::CommaOrEnd | Expect::KeyOrEnd, _) | (Expect::ValueOrEnd, b']') => {
                     self.close(*byte, after, visitor)?
                 }
                 (Expect::Value | Expect::ValueOrEnd, _) => self.value(*byte, rest, after, visitor)?,
-                (Expect::Colon, b':') => {
-                    self.expect = Expect::Value;
-                    after
-                }
                 (Expect::Key | Expect::Colon | Expect::Nothing, _) => return Err(Refusal::Malformed),
             };
         }
