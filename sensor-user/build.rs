@@ -1,7 +1,7 @@
 //! Builds the kernel object and hands its path to the library as `SENSOR_EBPF_OBJECT`.
 //!
 //! Runs again only when the kernel crate or the contract changes, never for the Rust side alone.
-//! `API_SENSOR_EBPF_OBJECT` names a prebuilt object instead.
+//! `SENSOR_EBPF_PREBUILT` names a prebuilt object instead.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -19,7 +19,7 @@ mod kernel {
     use std::error::Error;
     use std::path::{Path, PathBuf};
 
-    const PREBUILT: &str = "API_SENSOR_EBPF_OBJECT";
+    const PREBUILT: &str = "SENSOR_EBPF_PREBUILT";
 
     pub(crate) fn object() -> Result<(), String> {
         let object = build_or_take().map_err(|error| with_causes(error.as_ref()))?;

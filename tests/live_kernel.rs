@@ -24,3 +24,5 @@ mod many;
 mod tally;
 #[path = "live/watch.rs"]
 mod watch;
+#[path = "live/ways.rs"]
+mod ways;

@@ -73,8 +73,7 @@ pub fn transfer(
     }
     let run = state.run[slot];
     state.run[slot] = run.saturating_add(moved);
-    let limit = MESSAGE_LIMIT.load();
-    let allowed = if run >= limit { 0 } else { limit - run };
+    let allowed = MESSAGE_LIMIT.load().saturating_sub(run);
     let mut budget = if moved < allowed { moved } else { allowed };
     if budget > CALL_LIMIT.load() {
         budget = CALL_LIMIT.load();

@@ -98,6 +98,32 @@ struct Slot<const BYTES: usize> {
     payload: [u8; BYTES],
 }
 
+/// Counts what was copied; what could not be read becomes a gap in its place.
+#[inline(always)]
+unsafe fn settle(record: *mut StreamRecord, copied: bool, length: u32) {
+    if copied {
+        count(Counter::DataRecords, 1);
+        count(Counter::DataBytes, length as u64);
+        return;
+    }
+    (*record).header.kind = KIND_GAP;
+    (*record).header.detail = gap::FAULT;
+    (*record).call_len = length;
+    (*record).captured = 0;
+    count(Counter::FaultBytes, length as u64);
+}
+
+/// Fills a data record but for its payload.
+#[inline(always)]
+unsafe fn fill(record: *mut StreamRecord, subject: &Subject, position: u64, skip: u16, length: u32) {
+    head(&raw mut (*record).header, subject, KIND_DATA, skip);
+    stream(&raw mut (*record).stream, subject);
+    (*record).position = position;
+    (*record).socket = subject.socket;
+    (*record).call_len = subject.call_len;
+    (*record).captured = length;
+}
+
 /// A length that is at most `most`, compared on the very register that is then passed on: the compiler knows the bound
 /// already and would leave the comparison out, the verifier does not ("min value is outside of the allowed memory
 /// range").
@@ -122,24 +148,10 @@ fn chunk<const BYTES: usize>(subject: &Subject, position: u64, from: u64, length
     let slot_ptr = slot.as_mut_ptr();
     unsafe {
         let record = &raw mut (*slot_ptr).record;
-        head(&raw mut (*record).header, subject, KIND_DATA, 0);
-        stream(&raw mut (*record).stream, subject);
-        (*record).position = position;
-        (*record).socket = subject.socket;
-        (*record).call_len = subject.call_len;
-        (*record).captured = length;
+        fill(record, subject, position, 0, length);
         let bounded = bounded(length, BYTES as u32);
         let status = bpf_probe_read_user((&raw mut (*slot_ptr).payload).cast(), bounded, from as *const _);
-        if status != 0 {
-            (*record).header.kind = KIND_GAP;
-            (*record).header.detail = gap::FAULT;
-            (*record).call_len = length;
-            (*record).captured = 0;
-            count(Counter::FaultBytes, length as u64);
-        } else {
-            count(Counter::DataRecords, 1);
-            count(Counter::DataBytes, length as u64);
-        }
+        settle(record, status == 0, length);
     }
     slot.submit(wake());
 }
@@ -189,25 +201,11 @@ fn joined<const BYTES: usize>(subject: &Subject, position: u64, head_at: (u64, u
         let body_len = bounded(body_at.1, BYTES as u32);
         let skip = HEAD_BYTES as u32 - head_len;
         let record = &raw mut (*slot_ptr).record;
-        head(&raw mut (*record).header, subject, KIND_DATA, skip as u16);
-        stream(&raw mut (*record).stream, subject);
-        (*record).position = position;
-        (*record).socket = subject.socket;
-        (*record).call_len = subject.call_len;
-        (*record).captured = length;
+        fill(record, subject, position, skip as u16, length);
         let to = (&raw mut (*slot_ptr).head).cast::<u8>().add(skip as usize);
         let first = bpf_probe_read_user(to.cast(), head_len, head_at.0 as *const _);
         let second = bpf_probe_read_user((&raw mut (*slot_ptr).body).cast(), body_len, body_at.0 as *const _);
-        if first != 0 || second != 0 {
-            (*record).header.kind = KIND_GAP;
-            (*record).header.detail = gap::FAULT;
-            (*record).call_len = length;
-            (*record).captured = 0;
-            count(Counter::FaultBytes, length as u64);
-        } else {
-            count(Counter::DataRecords, 1);
-            count(Counter::DataBytes, length as u64);
-        }
+        settle(record, first == 0 && second == 0, length);
     }
     slot.submit(wake());
 }

@@ -73,19 +73,18 @@ fn selected() -> bool {
     if unsafe { bpf_get_current_comm(comm.as_mut_ptr().cast(), 16) } == 0 && WATCH_COMM.get_ptr(comm).is_some() {
         return true;
     }
-    if let Some((inode, device)) = sock::current_exe() {
-        if WATCH_EXE.get_ptr(ExeKey { inode, device }).is_some() {
-            return true;
-        }
+    if let Some((inode, device)) = sock::current_exe()
+        && WATCH_EXE.get_ptr(ExeKey { inode, device }).is_some()
+    {
+        return true;
     }
     let mut slot = 0;
     while slot < MAX_CGROUP_FILTERS {
-        if let Some(filter) = WATCH_CGROUP.get(slot) {
-            if filter.id != 0
-                && unsafe { bpf_get_current_ancestor_cgroup_id(filter.level as i32) } == filter.id
-            {
-                return true;
-            }
+        if let Some(filter) = WATCH_CGROUP.get(slot)
+            && filter.id != 0
+            && unsafe { bpf_get_current_ancestor_cgroup_id(filter.level as i32) } == filter.id
+        {
+            return true;
         }
         slot += 1;
     }

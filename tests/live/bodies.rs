@@ -39,16 +39,16 @@ impl Client {
 }
 
 /// What one call should look like.
-struct Expected<'a> {
-    transport: Transport,
-    target: &'a str,
-    sent: &'a [u8],
+pub(crate) struct Expected<'a> {
+    pub(crate) transport: Transport,
+    pub(crate) target: &'a str,
+    pub(crate) sent: &'a [u8],
     /// `None`: the server's own words, which are not compared.
-    answered: Option<&'a [u8]>,
+    pub(crate) answered: Option<&'a [u8]>,
 }
 
 /// Starts the client under the sensor's eyes and lets it run to its end; gives its process id.
-fn perform(watch: &mut Watch, command: &Command) -> u32 {
+pub(crate) fn perform(watch: &mut Watch, command: &Command) -> u32 {
     let held = Held::new(command).unwrap();
     let pid = held.pid();
     watch.also(pid);
@@ -59,7 +59,7 @@ fn perform(watch: &mut Watch, command: &Command) -> u32 {
 }
 
 /// Exactly one exchange at that process, with those bytes.
-fn check(watch: &mut Watch, what: &str, pid: u32, expected: &Expected<'_>) {
+pub(crate) fn check(watch: &mut Watch, what: &str, pid: u32, expected: &Expected<'_>) {
     watch.until(what, |watch| !watch.exchanges(pid, expected.target).is_empty());
     let seen = watch.exchanges(pid, expected.target);
     assert_eq!(

@@ -20,7 +20,7 @@ pub fn front(first: u64, available: u64) -> Front {
     let low = first as u32;
     // Record types change_cipher_spec (20) to application_data (23), major version 3, minor 0 to 4.
     let kind = low & 0xff;
-    if kind >= 20 && kind <= 23 && (low >> 8) & 0xff == 3 && (low >> 16) & 0xff <= 4 && available >= 5 {
+    if matches!(kind, 20..=23) && (low >> 8) & 0xff == 3 && (low >> 16) & 0xff <= 4 && available >= 5 {
         return Front::Tls;
     }
     let fifth = (first >> 32) as u8;

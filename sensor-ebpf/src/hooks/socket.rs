@@ -143,10 +143,10 @@ pub fn connected(ctx: &TracePointContext) {
     const EINPROGRESS: i64 = 115;
     let Some(watched) = policy::watched() else { return };
     let status = result(ctx);
-    if status == 0 || status == -EINPROGRESS {
-        if let Some(fd) = argument::<0>() {
-            open(watched, fd as i32, role::CLIENT);
-        }
+    if (status == 0 || status == -EINPROGRESS)
+        && let Some(fd) = argument::<0>()
+    {
+        open(watched, fd as i32, role::CLIENT);
     }
 }
 
@@ -175,13 +175,13 @@ pub fn closing() {
     emit::close(&subject, state, close::SOCKET);
     if state.tls != 0 {
         let tls_key = StreamKey { id: state.tls, source: source::TLS, ..key };
-        if let Some(tls) = stream::known(&tls_key) {
-            if tls.socket == found.inode {
-                let subject = Subject::new(watched, &tls_key, tls);
-                emit::close(&subject, tls, close::SOCKET);
-                tls.socket = 0;
-                tls.fd = -1;
-            }
+        if let Some(tls) = stream::known(&tls_key)
+            && tls.socket == found.inode
+        {
+            let subject = Subject::new(watched, &tls_key, tls);
+            emit::close(&subject, tls, close::SOCKET);
+            tls.socket = 0;
+            tls.fd = -1;
         }
     }
     stream::forget(&key);

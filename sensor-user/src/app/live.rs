@@ -136,6 +136,7 @@ pub(super) fn options(config: &Config) -> Options {
             AttachBackend::Multi => Backend::Multi,
             AttachBackend::Perf => Backend::Perf,
         },
+        use_bpf_loop: true,
     }
 }
 

@@ -24,6 +24,8 @@ const QUEUE: usize = 4096;
 /// When a process is looked at after an event, in nanoseconds: the mapping announced is there a moment later, and
 /// libraries keep arriving while a program starts.
 const LOOKS_NS: [u64; 5] = [300_000, 20_000_000, 100_000_000, 1_000_000_000, 10_000_000_000];
+/// A host with thousands of processes takes longer to look at; the sensor then starts before it is done.
+const SETTLE: Duration = Duration::from_secs(2);
 /// Wait when nothing is due; a request ends it.
 const IDLE: Duration = Duration::from_mins(1);
 /// Files attached at most: each costs the kernel a few kilobytes and every process that maps it a trap.
@@ -31,6 +33,8 @@ const MAX_FILES: usize = 1024;
 
 enum Request {
     LookAt(u32),
+    /// Have every pending look now, then answer.
+    Settle(SyncSender<()>),
     Stop,
 }
 
@@ -93,6 +97,14 @@ impl Attacher {
     pub(super) fn look_at(&self, pid: u32) {
         if self.requests.try_send(Request::LookAt(pid)).is_err() {
             self.shared.overflow.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until every process asked about so far was looked at once, at most [`SETTLE`].
+    pub(super) fn settle(&self) {
+        let (done, wait) = sync_channel(1);
+        if self.requests.try_send(Request::Settle(done)).is_ok() && wait.recv_timeout(SETTLE).is_err() {
+            tracing::info!("still looking for TLS libraries; probes follow");
         }
     }
 
@@ -182,9 +194,16 @@ impl Worker {
             });
             match inbox.recv_timeout(wait) {
                 Ok(Request::LookAt(pid)) => self.schedule(pid),
+                Ok(Request::Settle(done)) => {
+                    self.look_where_due(u64::MAX);
+                    // Nobody waits any more when it took too long.
+                    done.send(()).ok();
+                }
                 Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => self.look_where_due(),
+                Err(RecvTimeoutError::Timeout) => {}
             }
+            // Also after a request: a flood of them must not put off the looking.
+            self.look_where_due(monotonic_ns());
             if self.shared.overflow.swap(false, Ordering::Relaxed) {
                 self.look_at_all();
             }
@@ -212,12 +231,12 @@ impl Worker {
         }
     }
 
-    fn look_where_due(&mut self) {
+    fn look_where_due(&mut self, until_ns: u64) {
         let now = monotonic_ns();
         let due: Vec<(u32, usize)> = self
             .pending
             .iter()
-            .filter(|(_, (due, _))| *due <= now)
+            .filter(|(_, (due, _))| *due <= until_ns)
             .map(|(pid, (_, looks))| (*pid, *looks))
             .collect();
         for (pid, looks) in due {

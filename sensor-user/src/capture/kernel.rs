@@ -45,6 +45,8 @@ pub struct Options {
     pub streams: u32,
     /// How to attach.
     pub backend: Backend,
+    /// Use `bpf_loop` where the kernel has it; without it a call is captured up to 128 KiB.
+    pub use_bpf_loop: bool,
 }
 
 impl Default for Options {
@@ -62,6 +64,7 @@ impl Default for Options {
             call_limit: 1 << 20,
             streams: 32_768,
             backend: Backend::Auto,
+            use_bpf_loop: true,
         }
     }
 }
@@ -131,6 +134,7 @@ impl KernelSource {
             }
             attacher.look_at(process.pid);
         }
+        attacher.settle();
         Ok(Self {
             attacher: Some(attacher),
             reader,

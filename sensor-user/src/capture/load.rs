@@ -204,7 +204,7 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     let mut loaded = Loaded {
         policy,
         counters: CounterReader(Arc::new(counters)),
-        has_loop: has_bpf_loop(),
+        has_loop: options.use_bpf_loop && has_bpf_loop(),
         tracepoints: Mutex::default(),
         ebpf: Arc::new(Mutex::new(ebpf)),
     };
