@@ -50,7 +50,8 @@ mod kernel {
         }
         let toolchain = ebpf_build::find()?;
         let arch = variable("CARGO_CFG_TARGET_ARCH")?;
-        Ok(ebpf_build::build(&toolchain, &ebpf, &target_dir()?, &arch)?)
+        let log = cfg!(feature = "kernel-log").then_some("log");
+        Ok(ebpf_build::build(&toolchain, &ebpf, &target_dir()?, &arch, log)?)
     }
 
     /// One directory for all profiles, so that `cargo test` after `cargo build --release` compiles nothing anew.

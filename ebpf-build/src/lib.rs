@@ -70,16 +70,24 @@ pub enum Error {
 }
 
 /// Builds the kernel object in `ebpf_dir` for the machine architecture `arch` (`x86_64`, `aarch64`) and gives its
-/// path below `target_dir`. Release for every profile of the caller: the verifier refuses unoptimised code.
+/// path below `target_dir`. Release for every profile of the caller: the verifier refuses unoptimised code. `feature`
+/// is one of the kernel crate's own, built into a directory of its own.
 pub fn build(
     toolchain: &Toolchain,
     ebpf_dir: &Path,
     target_dir: &Path,
     arch: &str,
+    feature: Option<&str>,
 ) -> Result<PathBuf, Error> {
-    let target_dir = target_dir.join(arch);
+    let target_dir = match feature {
+        Some(feature) => target_dir.join(format!("{arch}-{feature}")),
+        None => target_dir.join(arch),
+    };
     let mut cargo = cargo(toolchain, ebpf_dir, &target_dir, arch);
     cargo.arg("build").args(arguments());
+    if let Some(feature) = feature {
+        cargo.args(["--features", feature]);
+    }
     run(toolchain, cargo)?;
     let object = target_dir.join(TARGET).join("release").join("sensor");
     check(&object)?;

@@ -23,6 +23,9 @@ mod stream;
 use aya_ebpf::macros::{raw_tracepoint, tracepoint, uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext};
 
+#[cfg(feature = "log")]
+use aya_ebpf::EbpfContext as _;
+
 use copy::Looping;
 use hooks::socket::Shape;
 use hooks::{lifecycle, socket, tls_call};
@@ -123,8 +126,11 @@ pub fn mmap_exit(_ctx: TracePointContext) -> u32 {
 
 // kernel: sched_process_exec(struct task_struct *p, pid_t old_pid, struct linux_binprm *bprm)
 #[raw_tracepoint]
-pub fn process_exec(_ctx: RawTracePointContext) -> i32 {
-    lifecycle::exec();
+pub fn process_exec(ctx: RawTracePointContext) -> i32 {
+    let watched = lifecycle::exec();
+    #[cfg(feature = "log")]
+    aya_log_ebpf::debug!(&ctx, "exec of {}: watched {}", ctx.tgid(), u32::from(watched));
+    let _ = (ctx, watched);
     0
 }
 

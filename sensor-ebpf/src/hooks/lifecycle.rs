@@ -11,14 +11,16 @@ use crate::{emit, policy, sock};
 
 const PROT_EXEC: u64 = 4;
 
-/// The program was replaced: name, executable and cgroup decide anew.
+/// The program was replaced: name, executable and cgroup decide anew. Tells whether the process is watched.
 #[inline(always)]
-pub fn exec() {
+pub fn exec() -> bool {
     let pid_tgid = bpf_get_current_pid_tgid();
     policy::on_exec((pid_tgid >> 32) as u32);
-    if policy::watched().is_some() {
+    let watched = policy::watched().is_some();
+    if watched {
         emit::process(pid_tgid, KIND_EXEC);
     }
+    watched
 }
 
 /// A thread or process was made, in the context of its maker: `sched_process_fork(parent, child)`. Only the first

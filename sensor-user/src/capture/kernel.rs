@@ -116,6 +116,18 @@ pub struct KernelSource {
     reader: RingReader,
     loaded: Loaded,
     counters: Arc<Counters>,
+    #[cfg(feature = "kernel-log")]
+    log: Logger,
+}
+
+#[cfg(feature = "kernel-log")]
+struct Logger(Option<aya_log::EbpfLogger<super::kernel_log::ToTracing>>);
+
+#[cfg(feature = "kernel-log")]
+impl std::fmt::Debug for Logger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Logger")
+    }
 }
 
 impl KernelSource {
@@ -138,6 +150,8 @@ impl KernelSource {
         Ok(Self {
             attacher: Some(attacher),
             reader,
+            #[cfg(feature = "kernel-log")]
+            log: Logger(loaded.kernel_log()),
             loaded,
             counters,
         })
@@ -172,6 +186,10 @@ impl KernelSource {
     pub fn poll(&mut self, timeout: Duration, out: &mut Vec<Record>) -> usize {
         let before = out.len();
         self.reader.wait(timeout);
+        #[cfg(feature = "kernel-log")]
+        if let Some(log) = &mut self.log.0 {
+            log.flush();
+        }
         self.reader.drain(monotonic_ns(), &self.counters, out);
         for record in out.iter().skip(before) {
             if let Record::Exec(event) | Record::Map(event) = record {

@@ -276,6 +276,12 @@ impl Loaded {
         Arc::clone(&self.ebpf)
     }
 
+    /// Reader of the kernel object's log lines. Takes their ring out of the object, so it comes after the programs.
+    #[cfg(feature = "kernel-log")]
+    pub(super) fn kernel_log(&self) -> Option<aya_log::EbpfLogger<super::kernel_log::ToTracing>> {
+        super::kernel_log::open(&mut self.object())
+    }
+
     fn object(&self) -> MutexGuard<'_, Ebpf> {
         self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,6 +16,8 @@ pub mod discover;
 pub mod encode;
 #[cfg(feature = "kernel")]
 pub mod kernel;
+#[cfg(feature = "kernel-log")]
+mod kernel_log;
 #[cfg(feature = "kernel")]
 pub mod load;
 pub mod pcapng;
