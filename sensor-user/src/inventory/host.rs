@@ -25,13 +25,15 @@ pub(super) fn write(field: Option<&[u8]>, out: &mut String) {
     out.make_ascii_lowercase();
 }
 
+/// Digits in a row that are no number of a server any more, but an account's, a telephone's or a card's.
+const MAX_DIGITS: usize = 8;
+
 /// Generated names of buckets, tenants and tokens; twelve hexadecimal digits are a container's id.
 fn is_value(label: &str) -> bool {
-    label.len() >= 12
-        && !matches!(
-            Shape::of(label.as_bytes()),
-            Shape::Word | Shape::Number | Shape::Slug
-        )
+    let shape = Shape::of(label.as_bytes());
+    let odd = label.len() >= 12 && !matches!(shape, Shape::Word | Shape::Number | Shape::Slug);
+    let mut runs = label.split(|c: char| !c.is_ascii_digit());
+    odd || runs.any(|digits| digits.len() > MAX_DIGITS)
 }
 
 /// `host:port` and `[address]:port` (RFC 3986, 3.2).
