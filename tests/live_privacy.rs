@@ -1,7 +1,10 @@
 //! Does the sensor, as a whole, keep to itself what it sees, and keep its own manners: memory, exit codes, words?
 //!
 //! The real binary beside this test, watching programs started here on private copies of their TLS library.
-#![expect(clippy::unwrap_used, reason = "tests panic with context, their parts included")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "tests panic with context, their parts included"
+)]
 
 #[path = "privacy/calls.rs"]
 mod calls;

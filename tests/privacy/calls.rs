@@ -49,7 +49,10 @@ impl Call {
     fn plant(&mut self, seed: u64, half: usize, found: impl Fn(&Value) -> bool) -> Vec<Value> {
         let planted = values(seed);
         self.values.extend(planted.iter().cloned());
-        let kinds = planted.iter().filter(|value| found(value)).map(|value| value.kind);
+        let kinds = planted
+            .iter()
+            .filter(|value| found(value))
+            .map(|value| value.kind);
         self.expected[half].extend(kinds);
         planted
     }
@@ -289,7 +292,10 @@ fn odd() -> Call {
     call.header(&format!("Host: {card}.{token}.example"));
     call.header(&format!("User-Agent: {}", sent[11].text));
     call.header(&format!("Content-Type: {}", sent[12].text));
-    call.header(&format!("Referer: https://example.com/?password={}", sent[11].text));
+    call.header(&format!(
+        "Referer: https://example.com/?password={}",
+        sent[11].text
+    ));
     call.header(&format!("{}: 1", sent[10].text));
     call.header(&format!("traceparent: {}", sent[12].text));
     call
@@ -309,7 +315,8 @@ pub(crate) fn prepare(calls: &[Call], directory: &Path, tls_port: u16, plain_por
         fs::write(&config, call.curl(directory, port)).unwrap();
         let (curl, config) = (curl.display(), config.display());
         // -q first: no configuration of the user's own.
-        let options = "-q --silent --show-error --insecure --http1.1 --max-time 20 --noproxy '*' --output /dev/null";
+        let options =
+            "-q --silent --show-error --insecure --http1.1 --max-time 20 --noproxy '*' --output /dev/null";
         writeln!(script, "{curl} {options} --config {config} || exit 1").unwrap();
     }
     let mut shell = Command::new("/bin/sh");

@@ -70,12 +70,13 @@ fn doctor_says_it_in_text_that_fits_a_terminal() {
     let process = text
         .lines()
         .find(|line| line.trim_start().starts_with(&pid.to_string()));
-    assert!(
-        process.is_some_and(|line| line.ends_with("): covered")),
-        "{text}"
-    );
+    assert!(process.is_some_and(|line| line.ends_with("): covered")), "{text}");
     assert!(text.contains(&library), "{text}");
-    assert!(text.lines().count() <= LINES, "{} lines: {text}", text.lines().count());
+    assert!(
+        text.lines().count() <= LINES,
+        "{} lines: {text}",
+        text.lines().count()
+    );
     let wide = text.lines().find(|line| line.chars().count() > COLUMNS);
     assert_eq!(wide, None);
     println!("{text}");

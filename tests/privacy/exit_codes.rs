@@ -30,7 +30,7 @@ fn ends(command: &mut Command) -> (Option<i32>, String) {
 #[test]
 fn a_wrong_flag_is_2_and_named() {
     for (arguments, said) in [
-        (&["run", "--pdi", "1"][..], &["--pdi", "--pid"][..]),
+        (&["run", "--pdi", "1"][..], &["--pdi", "--help"][..]),
         (&["watch"], &["watch", "--help"]),
         (&["run", "--pid", "one"], &["--pid", "to do:"]),
         (&["run", "--output", "xml"], &["--output", "xml", "to do:"]),
@@ -44,7 +44,10 @@ fn a_wrong_flag_is_2_and_named() {
         let (code, errors) = ends(command.args(arguments));
         assert_eq!(code, Some(2), "{arguments:?}: {errors}");
         for part in said {
-            assert!(errors.contains(part), "{arguments:?} does not say {part}: {errors}");
+            assert!(
+                errors.contains(part),
+                "{arguments:?} does not say {part}: {errors}"
+            );
         }
     }
 }
@@ -109,7 +112,10 @@ fn a_user_without_privileges_gets_3_and_a_remedy() {
     // Below a directory that everybody may pass, whatever the modes of the build's own.
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let (binary, state) = (directory.path().join("api-sensor"), directory.path().join("state"));
+    let (binary, state) = (
+        directory.path().join("api-sensor"),
+        directory.path().join("state"),
+    );
     fs::copy(sensor.get_program(), &binary).unwrap();
     fs::create_dir(&state).unwrap();
     fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();

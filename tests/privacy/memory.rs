@@ -41,7 +41,10 @@ fn an_idle_sensor_takes_less_than_64_mib_beyond_its_rings() {
     }
     println!("idle: {most} KiB beyond {rings} KiB of rings");
     assert!(most > 1024, "an implausible {most} KiB: was it running?");
-    assert!(most < LIMIT_KIB, "{most} KiB beyond the rings, limit {LIMIT_KIB} KiB");
+    assert!(
+        most < LIMIT_KIB,
+        "{most} KiB beyond the rings, limit {LIMIT_KIB} KiB"
+    );
     assert_eq!(sensor.stop().code(), Some(0));
 }
 

@@ -82,7 +82,11 @@ fn email(random: &mut Random) -> Value {
 
 fn ssn(random: &mut Random) -> Value {
     // Areas from 500 to 599, groups and serial numbers that do not begin with 0 are given out.
-    let (area, group, serial) = (random.digits(2), random.digits_from(1, 2), random.digits_from(1, 4));
+    let (area, group, serial) = (
+        random.digits(2),
+        random.digits_from(1, 2),
+        random.digits_from(1, 4),
+    );
     plain("us_ssn", "ssn", format!("5{area}-{group}-{serial}"))
 }
 
@@ -133,7 +137,10 @@ impl Random {
     }
 
     fn alnum(&mut self, length: usize) -> String {
-        self.of("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", length)
+        self.of(
+            "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+            length,
+        )
     }
 
     fn letters(&mut self, length: usize) -> String {

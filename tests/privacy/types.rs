@@ -72,7 +72,10 @@ fn conversation(values: &[Value]) -> [(Direction, String); 2] {
     [
         (
             Direction::Read,
-            format!("POST {target}?q={} HTTP/1.1\r\nHost: h\r\n{head}{body}", values.len()),
+            format!(
+                "POST {target}?q={} HTTP/1.1\r\nHost: h\r\n{head}{body}",
+                values.len()
+            ),
         ),
         (Direction::Write, format!("HTTP/1.1 200 OK\r\n{head}{body}")),
     ]
