@@ -3,7 +3,9 @@
 //! The real binary beside this test, watching programs started here on private copies of their TLS library.
 #![expect(
     clippy::unwrap_used,
-    reason = "tests panic with context, their parts included"
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests panic with context and print their figures, their parts included"
 )]
 
 #[path = "privacy/calls.rs"]

@@ -50,10 +50,7 @@ fn an_idle_sensor_takes_less_than_64_mib_beyond_its_rings() {
 
 fn resident_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    status
-        .lines()
-        .find_map(|line| kib(line, "VmRSS:"))
-        .expect("no VmRSS")
+    status.lines().find_map(|line| kib(line, "VmRSS:")).unwrap()
 }
 
 /// Resident memory of mappings of BPF maps, which are the rings (proc(5), smaps).

@@ -76,36 +76,39 @@ struct Given {
     state: Vec<u8>,
 }
 
-/// Runs the sensor with both kinds of output at once: `form` on standard output, OTLP by `protocol`.
-fn run(what: &str, form: &str, protocol: &str) -> Option<(Vec<Call>, Given)> {
-    let mut command = root_command(what, &NEEDED)?;
-    let receiver = match receiver::install(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
-        Ok(program) => Some(Receiver::start(&program).unwrap()),
+/// A receiver, and the tap before it.
+fn otlp(what: &str, protocol: &str) -> Option<(Receiver, Tap)> {
+    match receiver::install(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
+        Ok(program) => {
+            let receiver = Receiver::start(&program).unwrap();
+            let grpc = protocol == "grpc";
+            let tap = Tap::to(if grpc { receiver.grpc } else { receiver.http });
+            Some((receiver, tap))
+        }
         Err(error) => {
             let reason = format!("the receiver `rotel` cannot be had: {error:#}");
             programs::skipped(&format!("{what} over OTLP"), &reason);
             None
         }
-    };
-    let tap = receiver.as_ref().map(|receiver| {
-        Tap::to(if protocol == "grpc" {
-            receiver.grpc
-        } else {
-            receiver.http
-        })
-    });
+    }
+}
+
+/// Runs the sensor with both kinds of output at once: `form` on standard output, OTLP by `protocol`.
+fn run(what: &str, form: &str, protocol: &str) -> Option<(Vec<Call>, Given)> {
+    let mut command = root_command(what, &NEEDED)?;
+    let otlp = otlp(what, protocol);
     let stage = Stage::set();
     let page = format!("127.0.0.1:{}", wait::free_port().unwrap());
     command.args([
         "run",
-        "--output",
-        form,
         "--log",
         "trace",
+        "--output",
+        form,
         "--metrics-listen",
         &page,
     ]);
-    if let Some(tap) = &tap {
+    if let Some((_, tap)) = &otlp {
         let endpoint = format!("http://{}", tap.address);
         command.args(["--otlp-endpoint", &endpoint, "--otlp-protocol", protocol]);
     }
@@ -114,36 +117,29 @@ fn run(what: &str, form: &str, protocol: &str) -> Option<(Vec<Call>, Given)> {
     let output = stage.client.release().unwrap().finish(soon()).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "a call failed: {errors}");
-    wait::until(&format!("the last call in {form}"), soon(), || {
-        Ok(sensor.stdout().contains(LAST).then_some(()))
-    })
-    .unwrap_or_else(|error| panic!("{error:#}\n{}\n{}", sensor.stdout(), sensor.stderr()));
-    let page = guard::run(
-        Command::new(Program::Curl.find().unwrap()).args([
-            "-q",
-            "--silent",
-            "--noproxy",
-            "*",
-            &format!("http://{page}/metrics"),
-        ]),
-        soon(),
-    )
-    .unwrap();
+    sensor.wait_for(&format!("/{LAST}"), 2);
+    let page = fetch(&format!("http://{page}/metrics"));
     assert_eq!(sensor.stop().code(), Some(0), "{}", sensor.stderr());
-    if let Some(receiver) = &receiver {
-        receiver
-            .wait_for(&["api_sensor.finding".to_owned(), format!("/{LAST}")])
-            .unwrap();
-    }
+    let (otlp, received) = otlp.map_or_else(Default::default, |(receiver, tap)| {
+        let last = ["api_sensor.finding".to_owned(), format!("/{LAST}")];
+        receiver.wait_for(&last).unwrap();
+        (tap.sent(), receiver.printed())
+    });
     let given = Given {
         stdout: sensor.stdout(),
         stderr: sensor.stderr(),
-        otlp: tap.map(|tap| tap.sent()).unwrap_or_default(),
-        received: receiver.map(|receiver| receiver.printed()).unwrap_or_default(),
+        otlp,
+        received,
         page,
         state: sensor.state(),
     };
     Some((stage.calls, given))
+}
+
+fn fetch(url: &str) -> String {
+    let mut curl = Command::new(Program::Curl.find().unwrap());
+    curl.args(["-q", "--silent", "--fail", "--noproxy", "*", url]);
+    guard::run(&mut curl, soon()).unwrap()
 }
 
 fn assert_private(calls: &[Call], protocol: &str, given: &Given) {

@@ -130,6 +130,14 @@ impl Sensor {
         bytes
     }
 
+    /// Waits until a text was printed so many times.
+    pub(crate) fn wait_for(&self, text: &str, times: usize) {
+        wait::until(text, soon(), || {
+            Ok((self.stdout().matches(text).count() >= times).then_some(()))
+        })
+        .unwrap_or_else(|error| panic!("{error:#}\n{}\n{}", self.stdout(), self.stderr()));
+    }
+
     /// Asks it to end, and waits.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.guard.signal(SIGTERM).unwrap();
