@@ -11,7 +11,7 @@ pub const MAGIC: u16 = 0xA51E;
 /// Version of these layouts; user space refuses any other.
 pub const VERSION: u8 = 1;
 
-/// Payload that an application read or wrote; `captured` bytes follow the header.
+/// Payload that an application read or wrote; after the header and `detail` further bytes, `captured` bytes follow.
 pub const KIND_DATA: u8 = 1;
 /// `call_len` bytes at `position` that were moved by the application and not captured; `detail` says why.
 pub const KIND_GAP: u8 = 2;

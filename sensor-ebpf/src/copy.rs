@@ -82,6 +82,9 @@ pub fn transfer(
     subject.call_len = moved as u32;
     subject.flags = if slot == 1 { FLAG_WRITE } else { 0 };
 
+    if budget == moved && whole(subject, position, memory, moved) {
+        return;
+    }
     let mut walk = Walk { subject: *subject, cursor: Cursor { memory, position, budget } };
     match looping {
         Looping::Bounded => {
@@ -108,6 +111,27 @@ pub fn transfer(
         let reason = if *budget > 0 && memory.iov_left > 0 { gap::IOVECS } else { gap::LIMIT };
         emit::missing(&walk.subject, *position, end - *position, reason);
     }
+}
+
+/// Emits a call that fits one record, which most do: a buffer of at most a chunk, or a small head and a body in two
+/// `iovec` elements, which is how web servers answer. False when it does not fit.
+#[inline(always)]
+fn whole(subject: &Subject, position: u64, memory: Memory, moved: u64) -> bool {
+    if memory.iov_left == 0 {
+        if moved > CHUNK_BYTES as u64 {
+            return false;
+        }
+        emit::data(subject, position, memory.base, moved as u32);
+        return true;
+    }
+    if memory.iov_left < 2 {
+        return false;
+    }
+    let Some([head, head_len, body, body_len]) = user::<[u64; 4]>(memory.iov) else { return false };
+    if head_len == 0 || head_len > emit::HEAD_BYTES as u64 || head_len >= moved || moved - head_len > body_len {
+        return false;
+    }
+    emit::head_and_body(subject, position, (head, head_len as u32), (body, (moved - head_len) as u32))
 }
 
 /// For `bpf_loop`: 0 goes on, 1 stops.

@@ -98,6 +98,19 @@ struct Slot<const BYTES: usize> {
     payload: [u8; BYTES],
 }
 
+/// A length that is at most `most`, compared on the very register that is then passed on: the compiler knows the bound
+/// already and would leave the comparison out, the verifier does not ("min value is outside of the allowed memory
+/// range").
+#[inline(always)]
+fn bounded(length: u32, most: u32) -> u32 {
+    let mut length = length as u64;
+    unsafe { asm!("{0} = {0}", inout(reg) length) };
+    if length > most as u64 {
+        length = most as u64;
+    }
+    length as u32
+}
+
 /// Reserves a slot of a fixed size, as the ring requires, and fills it from user memory.
 #[inline(always)]
 fn chunk<const BYTES: usize>(subject: &Subject, position: u64, from: u64, length: u32) {
@@ -115,8 +128,7 @@ fn chunk<const BYTES: usize>(subject: &Subject, position: u64, from: u64, length
         (*record).socket = subject.socket;
         (*record).call_len = subject.call_len;
         (*record).captured = length;
-        // The verifier needs the bound beside the use, on the very register that is passed.
-        let bounded = if length > BYTES as u32 { BYTES as u32 } else { length };
+        let bounded = bounded(length, BYTES as u32);
         let status = bpf_probe_read_user((&raw mut (*slot_ptr).payload).cast(), bounded, from as *const _);
         if status != 0 {
             (*record).header.kind = KIND_GAP;
@@ -149,6 +161,71 @@ pub fn data(subject: &Subject, position: u64, from: u64, length: u32) {
     } else {
         chunk::<CHUNK_BYTES>(subject, position, from, length);
     }
+}
+
+/// Bytes of a head that is put in front of a body in one record.
+pub const HEAD_BYTES: usize = 1024;
+
+#[repr(C)]
+struct Joined<const BYTES: usize> {
+    record: StreamRecord,
+    head: [u8; HEAD_BYTES],
+    body: [u8; BYTES],
+}
+
+/// Two pieces of user memory as one record. The head ends where the body begins, so the payload starts somewhere in
+/// the head's room; `detail` says how many bytes before it are to be skipped.
+#[inline(always)]
+fn joined<const BYTES: usize>(subject: &Subject, position: u64, head_at: (u64, u32), body_at: (u64, u32)) {
+    let length = head_at.1 + body_at.1;
+    let Some(mut slot) = DATA.reserve::<Joined<BYTES>>(0) else {
+        count(Counter::RingFullRecords, 1);
+        count(Counter::RingFullBytes, length as u64);
+        return;
+    };
+    let slot_ptr = slot.as_mut_ptr();
+    unsafe {
+        let head_len = bounded(head_at.1, HEAD_BYTES as u32);
+        let body_len = bounded(body_at.1, BYTES as u32);
+        let skip = HEAD_BYTES as u32 - head_len;
+        let record = &raw mut (*slot_ptr).record;
+        head(&raw mut (*record).header, subject, KIND_DATA, skip as u16);
+        stream(&raw mut (*record).stream, subject);
+        (*record).position = position;
+        (*record).socket = subject.socket;
+        (*record).call_len = subject.call_len;
+        (*record).captured = length;
+        let to = (&raw mut (*slot_ptr).head).cast::<u8>().add(skip as usize);
+        let first = bpf_probe_read_user(to.cast(), head_len, head_at.0 as *const _);
+        let second = bpf_probe_read_user((&raw mut (*slot_ptr).body).cast(), body_len, body_at.0 as *const _);
+        if first != 0 || second != 0 {
+            (*record).header.kind = KIND_GAP;
+            (*record).header.detail = gap::FAULT;
+            (*record).call_len = length;
+            (*record).captured = 0;
+            count(Counter::FaultBytes, length as u64);
+        } else {
+            count(Counter::DataRecords, 1);
+            count(Counter::DataBytes, length as u64);
+        }
+    }
+    slot.submit(wake());
+}
+
+/// Emits a head of at most [`HEAD_BYTES`] and the body that follows it as one record. False when the body is longer
+/// than a chunk.
+#[inline(always)]
+pub fn head_and_body(subject: &Subject, position: u64, head: (u64, u32), body: (u64, u32)) -> bool {
+    if body.1 <= 1024 {
+        joined::<1024>(subject, position, head, body);
+    } else if body.1 <= 4096 {
+        joined::<4096>(subject, position, head, body);
+    } else if body.1 as usize <= CHUNK_BYTES - HEAD_BYTES {
+        joined::<{ CHUNK_BYTES - HEAD_BYTES }>(subject, position, head, body);
+    } else {
+        return false;
+    }
+    true
 }
 
 /// Says that `missing` bytes at `position` were not captured. More than a record can say is said in several.

@@ -198,6 +198,10 @@ fn u32_at(data: &[u8], at: usize) -> Result<u32, BtfError> {
 mod tests {
     use super::*;
 
+    fn word(length: usize) -> u32 {
+        u32::try_from(length).unwrap()
+    }
+
     /// A hand-made blob: `struct outer { int a; struct { const struct { int deep; } ; } ; }`.
     fn blob() -> Vec<u8> {
         let strings = b"\0outer\0a\0deep\0";
@@ -212,13 +216,7 @@ mod tests {
         .concat();
         let types: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let mut out = vec![0x9f, 0xeb, 1, 0];
-        for word in [
-            24,
-            0,
-            types.len() as u32,
-            types.len() as u32,
-            strings.len() as u32,
-        ] {
+        for word in [24, 0, word(types.len()), word(types.len()), word(strings.len())] {
             out.extend_from_slice(&word.to_le_bytes());
         }
         out.extend_from_slice(&types);

@@ -82,7 +82,11 @@ fn data(bytes: &[u8], payload: impl FnOnce(&[u8]) -> Bytes) -> Result<Record, De
     if captured > CHUNK_BYTES {
         return Err(DecodeError::Length);
     }
-    let body = rest.get(..captured).ok_or(DecodeError::Short)?;
+    let skip = usize::from(detail(raw));
+    let body = rest
+        .get(skip..)
+        .and_then(|rest| rest.get(..captured))
+        .ok_or(DecodeError::Short)?;
     let position = position(raw, captured as u64)?;
     let (origin, stream) = (origin(raw), stream(raw, offset_of!(StreamRecord, stream))?);
     Ok(Record::Data(Data {

@@ -132,7 +132,7 @@ impl Visitor for JsonBody<'_> {
         self.scratch.trail.close();
     }
 
-    #[inline(always)]
+    #[inline]
     fn key(&mut self, text: Text<'_>) {
         let name = if text.classes.has(Classes::ESCAPE) {
             self.escaped_name(text)
@@ -149,6 +149,8 @@ impl Visitor for JsonBody<'_> {
     fn scalar(&mut self, kind: Scalar, text: Text<'_>) {
         let is_number = match kind {
             Scalar::String => false,
+            // A number that the cut tore may be the front of a longer one.
+            Scalar::Number if text.cut => return,
             Scalar::Number => true,
             Scalar::Bool | Scalar::Null => return,
         };

@@ -11,7 +11,7 @@ use crate::classify::validate::Hit;
 use crate::exchange::{Body, Exchange, Head, Request};
 use crate::protocol::chars::Classes;
 use crate::protocol::form::{self, Plus};
-use crate::protocol::json::{Ending, Refusal, Walker};
+use crate::protocol::json::{Ending, Walker};
 
 /// Finds sensitive data. Reused from exchange to exchange, so that nothing is allocated when nothing is found.
 #[derive(Debug)]
@@ -197,15 +197,15 @@ impl Classifier {
 
     fn json(&mut self, half: Half, body: &Body, sink: &mut Sink) {
         let ending = self.walk(half, body, sink);
-        let skipped = match ending {
-            Ending::Complete => return,
-            // A whole body that ends too early is as odd as one that goes on too long.
-            Ending::Cut if body.is_whole() => return sink.blind(BlindSpot::Malformed),
-            Ending::Cut => return,
-            Ending::Refused(Refusal::Malformed | Refusal::TooDeep) => self.walker.accepted(),
-        };
+        // A whole body that ends too early is as odd as one that goes on too long; a cut one is marked already.
+        if ending == Ending::Complete || (ending == Ending::Cut && !body.is_whole()) {
+            return;
+        }
         sink.blind(BlindSpot::Malformed);
-        self.joined(body, skipped, |this, text| this.text(half, text, sink));
+        if let Ending::Refused(_) = ending {
+            let accepted = self.walker.accepted();
+            self.joined(body, accepted, |this, text| this.text(half, text, sink));
+        }
     }
 
     fn walk(&mut self, half: Half, body: &Body, sink: &mut Sink) -> Ending {

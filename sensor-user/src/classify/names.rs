@@ -9,7 +9,7 @@ use super::hint::Hint;
 #[derive(Debug)]
 pub(super) struct Names {
     /// Two slots for each hash: names that share one do not push each other out by turns.
-    pairs: Box<[[Slot; 2]; PAIRS]>,
+    pairs: Box<[[Slot; 2]]>,
 }
 
 /// APIs have some hundred distinct names.
@@ -53,7 +53,7 @@ impl Names {
             name: [0; REMEMBERED],
         };
         Self {
-            pairs: Box::new([[empty; 2]; PAIRS]),
+            pairs: vec![[empty; 2]; PAIRS].into_boxed_slice(),
         }
     }
 

@@ -200,7 +200,7 @@ fn is_time(value: Value<'_>) -> bool {
 
 /// Empty, masked already, or a word that stands for a value.
 fn is_placeholder(bytes: &[u8]) -> bool {
-    const WORDS: [&[u8]; 16] = [
+    const WORDS: [&[u8]; 13] = [
         b"null",
         b"none",
         b"nil",
@@ -214,13 +214,10 @@ fn is_placeholder(bytes: &[u8]) -> bool {
         b"filtered",
         b"removed",
         b"protected",
-        b"password",
-        b"secret",
-        b"changeme",
     ];
     let inner = bytes
         .iter()
-        .position(|byte| byte.is_ascii_alphanumeric())
+        .position(u8::is_ascii_alphanumeric)
         .and_then(|first| bytes.get(first..))
         .unwrap_or_default();
     let inner = inner

@@ -173,3 +173,39 @@ fn values_beyond_the_limit_are_marked() {
     let exchange = Builder::get("/").answer(&format!("[\"{long}\"]")).build();
     assert_eq!(classify(&exchange).blind.as_slice(), [BlindSpot::ValueCut]);
 }
+
+#[test]
+fn no_planted_value_prints() {
+    let planted = [
+        "4111111111111111",
+        "DE89370400440532013000",
+        "alice@example.com",
+        "+14155552671",
+        "536-22-8726",
+        "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.",
+        "AKIAQ2W3E4R5T6Y7UUIP",
+        "glpat-a1B2c3D4e5F6g7H8i9J0",
+        "hunter2-hunter2",
+        "s3cr3t-value-of-mine",
+    ];
+    let body: Vec<_> = planted
+        .iter()
+        .map(|value| format!("\"{value}\":\"{value}\""))
+        .collect();
+    let body = format!(
+        "{{{},\"password\":\"hunter2-hunter2\",\"api_key\":\"s3cr3t-value-of-mine\"}}",
+        body.join(",")
+    );
+    let exchange = Builder::post("/x?q=alice@example.com")
+        .json(&body)
+        .answer(&body)
+        .build();
+    let mut classifier = Classifier::new(Limits::default());
+    let labels = classifier.classify(&exchange);
+    let kinds: std::collections::BTreeSet<_> = labels.found.iter().map(|label| label.kind).collect();
+    assert_eq!(kinds.len(), 10, "{kinds:?}");
+    let printed = format!("{labels:?} {classifier:?} {exchange:?}");
+    for value in planted {
+        assert!(!printed.contains(value), "{value}");
+    }
+}

@@ -46,7 +46,7 @@ impl Repeats {
 /// Whether the finding that was seen `before` times is told: the 1st, 10th, 100th and so on.
 pub(super) fn is_told(before: u64) -> bool {
     let mut count = before.saturating_add(1);
-    while count % 10 == 0 {
+    while count.is_multiple_of(10) {
         count /= 10;
     }
     count == 1

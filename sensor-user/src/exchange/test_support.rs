@@ -138,14 +138,10 @@ impl Builder {
     /// The exchange.
     pub(crate) fn build(self) -> Exchange {
         let start = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
-        let method_len = self.method.len() as u32;
         let request = Request {
             head: head(&start, &self.request_fields),
             method: span(0, self.method.len()),
-            target: Span {
-                start: method_len + 1,
-                len: self.target.len() as u32,
-            },
+            target: span(self.method.len() + 1, self.target.len()),
             version: 11,
             body: self.request_body,
             time_ns: (1_000, 1_100),

@@ -142,16 +142,7 @@ impl FlowTable {
             }
             Record::Close {
                 stream, reason, ends, ..
-            } => {
-                if let Some(entry) = self.entry(&stream) {
-                    entry.ending |= reason != CloseReason::Shutdown;
-                    if let Some((read, written)) = ends {
-                        self.mark_end(stream, Direction::Read, read, now_ns, sink);
-                        self.mark_end(stream, Direction::Write, written, now_ns, sink);
-                    }
-                }
-                self.later(now_ns, Due::End(stream, now_ns, reason), sink);
-            }
+            } => self.close(stream, reason, ends, sink),
             Record::Exec(event) => sink(FlowEvent::ProcessStarted(event)),
             Record::Exit(event) => self.later(now_ns, Due::Exit(event), sink),
             Record::Map(_) => {}
@@ -183,6 +174,18 @@ impl FlowTable {
                 time_ns: self.now_ns,
             });
         }
+    }
+
+    fn close(&mut self, key: StreamKey, reason: CloseReason, ends: Option<(u64, u64)>, sink: Sink<'_>) {
+        let now_ns = self.now_ns;
+        if let Some(entry) = self.entry(&key) {
+            entry.ending |= reason != CloseReason::Shutdown;
+            if let Some((read, written)) = ends {
+                self.mark_end(key, Direction::Read, read, now_ns, sink);
+                self.mark_end(key, Direction::Write, written, now_ns, sink);
+            }
+        }
+        self.later(now_ns, Due::End(key, now_ns, reason), sink);
     }
 
     /// An empty piece where a direction ends: what is missing before it is declared like any other hole.

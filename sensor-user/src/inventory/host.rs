@@ -12,15 +12,15 @@ pub(super) fn write(field: Option<&[u8]>, out: &mut String) {
     let Some(host) = host.and_then(|host| std::str::from_utf8(host).ok()) else {
         return out.push('-');
     };
-    if !host.starts_with('[') {
+    if host.starts_with('[') {
+        out.push_str(host);
+    } else {
         for (number, label) in host.split('.').enumerate() {
             if number > 0 {
                 out.push('.');
             }
             out.push_str(if is_value(label) { "*" } else { label });
         }
-    } else {
-        out.push_str(host);
     }
     out.make_ascii_lowercase();
 }

@@ -99,17 +99,13 @@ impl Inventory {
         let field = request.head.header("host").map(Secret::expose);
         host::write(field, &mut self.host);
         let number = node.and_then(|node| self.known(method, node).or_else(|| self.remember(method, node)));
-        match number.and_then(|number| self.endpoints.get_mut(number)) {
-            Some((endpoint, history)) => {
-                let before = *history;
-                history.learn(exchange);
-                (Arc::clone(endpoint), before)
-            }
-            None => {
-                self.counters.add(Metric::EndpointsOverflow, 1);
-                (Arc::new(self.describe(method, node)), History::default())
-            }
+        if let Some((endpoint, history)) = number.and_then(|number| self.endpoints.get_mut(number)) {
+            let before = *history;
+            history.learn(exchange);
+            return (Arc::clone(endpoint), before);
         }
+        self.counters.add(Metric::EndpointsOverflow, 1);
+        (Arc::new(self.describe(method, node)), History::default())
     }
 
     /// Endpoints remembered, in the order in which they were first seen.

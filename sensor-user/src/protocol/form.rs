@@ -50,16 +50,13 @@ pub fn decode<'a>(raw: &'a [u8], plus: Plus, scratch: &'a mut Vec<u8>) -> &'a [u
     scratch.extend_from_slice(plain);
     while let Some((byte, after)) = rest.split_first() {
         let decoded = if *byte == b'%' { hex2(after) } else { None };
-        match decoded {
-            Some(value) => {
-                scratch.push(value);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                let space = *byte == b'+' && plus == Plus::Space;
-                scratch.push(if space { b' ' } else { *byte });
-                rest = after;
-            }
+        if let Some(value) = decoded {
+            scratch.push(value);
+            rest = after.get(2..).unwrap_or_default();
+        } else {
+            let space = *byte == b'+' && plus == Plus::Space;
+            scratch.push(if space { b' ' } else { *byte });
+            rest = after;
         }
     }
     scratch

@@ -37,7 +37,7 @@ fn is_user_of_url(value: &[u8], start: usize) -> bool {
             let front = value.get(..start).unwrap_or_default();
             let word = front
                 .iter()
-                .rposition(|byte| byte.is_ascii_whitespace())
+                .rposition(u8::is_ascii_whitespace)
                 .map_or(0, |at| at + 1);
             memchr::memmem::find(front.get(word..).unwrap_or_default(), b"://").is_some()
         }

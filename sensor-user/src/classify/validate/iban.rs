@@ -40,69 +40,36 @@ fn mod_97(text: &[u8]) -> Option<u32> {
     })
 }
 
-/// Length by country, from the IBAN registry, release 99.
-const fn length(country: &[u8]) -> Option<usize> {
-    let [first, second] = country else {
-        return None;
-    };
-    Some(match [*first, *second] {
-        [b'N', b'O'] => 15,
-        [b'B', b'E'] => 16,
-        [b'D' | b'F', b'K'] | [b'F', b'I' | b'O'] | [b'G', b'L'] | [b'N', b'L'] | [b'S', b'D'] => 18,
-        [b'M', b'K'] | [b'S', b'I'] => 19,
-        [b'A', b'T']
-        | [b'B', b'A']
-        | [b'E', b'E']
-        | [b'K', b'Z']
-        | [b'L', b'T' | b'U']
-        | [b'M', b'N']
-        | [b'X', b'K'] => 20,
-        [b'C', b'H'] | [b'H', b'R'] | [b'L', b'I' | b'V'] => 21,
-        [b'B', b'G' | b'H']
-        | [b'C', b'R']
-        | [b'D', b'E']
-        | [b'G', b'B' | b'E']
-        | [b'I', b'E']
-        | [b'M', b'E']
-        | [b'R', b'S']
-        | [b'V', b'A'] => 22,
-        [b'A', b'E'] | [b'G', b'I'] | [b'I', b'L' | b'Q'] | [b'O', b'M'] | [b'S', b'O'] | [b'T', b'L'] => 23,
-        [b'A', b'D']
-        | [b'C', b'Z']
-        | [b'E', b'S']
-        | [b'M', b'D']
-        | [b'P', b'K']
-        | [b'R', b'O']
-        | [b'S', b'A' | b'E' | b'K']
-        | [b'T', b'N']
-        | [b'V', b'G'] => 24,
-        [b'L', b'Y'] | [b'P', b'T'] | [b'S', b'T'] => 25,
-        [b'I', b'S'] | [b'T', b'R'] => 26,
-        [b'B', b'I']
-        | [b'D', b'J']
-        | [b'F', b'R']
-        | [b'G', b'R']
-        | [b'I', b'T']
-        | [b'M', b'C' | b'R']
-        | [b'S', b'M'] => 27,
-        [b'A', b'L' | b'Z']
-        | [b'B', b'Y']
-        | [b'C', b'Y']
-        | [b'D', b'O']
-        | [b'G', b'T']
-        | [b'H', b'U' | b'N']
-        | [b'L', b'B']
-        | [b'N', b'I']
-        | [b'P', b'L']
-        | [b'S', b'V'] => 28,
-        [b'B', b'R'] | [b'E', b'G'] | [b'P', b'S'] | [b'Q', b'A'] | [b'U', b'A'] => 29,
-        [b'J', b'O'] | [b'K', b'W'] | [b'M', b'U'] | [b'Y', b'E'] => 30,
-        [b'M', b'T'] | [b'S', b'C'] => 31,
-        [b'L', b'C'] => 32,
-        [b'R', b'U'] => 33,
-        _ => return None,
-    })
+/// Length by country.
+fn length(country: &[u8]) -> Option<usize> {
+    let country = std::str::from_utf8(country).ok()?;
+    let row = LENGTHS
+        .iter()
+        .find(|(_, countries)| countries.split(' ').any(|known| known == country));
+    row.map(|(length, _)| *length)
 }
+
+/// The IBAN registry, release 99.
+const LENGTHS: [(usize, &str); 18] = [
+    (15, "NO"),
+    (16, "BE"),
+    (18, "DK FI FK FO GL NL SD"),
+    (19, "MK SI"),
+    (20, "AT BA EE KZ LT LU MN XK"),
+    (21, "CH HR LI LV"),
+    (22, "BG BH CR DE GB GE IE ME RS VA"),
+    (23, "AE GI IL IQ OM SO TL"),
+    (24, "AD CZ ES MD PK RO SA SE SK TN VG"),
+    (25, "LY PT ST"),
+    (26, "IS TR"),
+    (27, "BI DJ FR GR IT MC MR SM"),
+    (28, "AL AZ BY CY DO GT HU HN LB NI PL SV"),
+    (29, "BR EG PS QA UA"),
+    (30, "JO KW MU YE"),
+    (31, "MT SC"),
+    (32, "LC"),
+    (33, "RU"),
+];
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use crate::detect::registry::RULES;
 use crate::detect::{Blind, Engine, Finding, Observation, Severity, Verdicts};
 use crate::exchange::test_support::Builder;
 use crate::exchange::{BodyState, Caller, Exchange};
-use crate::inventory::{History, Inventory};
+use crate::inventory::{EndpointRef, History, Inventory};
 use crate::telemetry::Counters;
 
 /// History of an endpoint where nearly every success had credentials.
@@ -19,6 +19,13 @@ pub(in crate::detect) fn known_history() -> History {
     }
 }
 
+fn endpoint_of(exchange: &Exchange) -> EndpointRef {
+    let counters = Arc::new(Counters::default());
+    Inventory::new(crate::inventory::Limits::default(), counters)
+        .observe(exchange)
+        .0
+}
+
 /// Judges one exchange by an engine.
 pub(in crate::detect) fn judge_with(
     engine: &mut Engine,
@@ -26,8 +33,7 @@ pub(in crate::detect) fn judge_with(
     history: &History,
 ) -> Vec<Finding> {
     let labels = Classifier::new(Limits::default()).classify(exchange);
-    let mut inventory = Inventory::new(crate::inventory::Limits::default(), Arc::new(Counters::default()));
-    let (endpoint, _) = inventory.observe(exchange);
+    let endpoint = endpoint_of(exchange);
     let seen = Observation {
         exchange,
         labels: &labels,
@@ -41,8 +47,7 @@ pub(in crate::detect) fn judge_with(
 /// Severities that one rule gives, and its judgement.
 fn inspect(rule: &str, exchange: &Exchange, history: &History) -> (Vec<Severity>, Result<(), Blind>) {
     let labels = Classifier::new(Limits::default()).classify(exchange);
-    let mut inventory = Inventory::new(crate::inventory::Limits::default(), Arc::new(Counters::default()));
-    let (endpoint, _) = inventory.observe(exchange);
+    let endpoint = endpoint_of(exchange);
     let seen = Observation {
         exchange,
         labels: &labels,
@@ -80,6 +85,7 @@ fn case(rule: &'static str, name: &'static str, exchange: Builder, expect: Expec
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn api2() -> Vec<Case> {
     let url = "API2-001";
     let open = "API2-002";
@@ -164,6 +170,7 @@ fn api2() -> Vec<Case> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn api3() -> Vec<Case> {
     let rule = "API3-001";
     let bulk: Vec<_> = (0..50)

@@ -185,7 +185,7 @@ proptest! {
     }
 }
 
-/// JSONTestSuite, whole: `y_` accepted, `n_` refused or reported, `i_` either.
+/// `JSONTestSuite`, whole: `y_` accepted, `n_` refused or reported, `i_` either.
 #[test]
 fn the_public_suite_agrees() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora/json/test_parsing");

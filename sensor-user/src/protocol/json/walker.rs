@@ -117,7 +117,7 @@ impl Walker {
         }
     }
 
-    /// Walks to the end of the slice. On refusal `rest` begins with the refused token.
+    /// Walks to the end of the slice. On refusal `rest` begins with the refused token, after its quote.
     fn run(&mut self, rest: &mut &[u8], visitor: &mut impl Visitor) -> Result<(), Refusal> {
         if let Some(token) = self.token.take() {
             *rest = self.resume(token, rest, visitor)?;
@@ -131,32 +131,27 @@ impl Walker {
                 *rest = skip_space(rest)?;
                 continue;
             }
-            *rest = match self.expect {
-                Expect::CommaOrEnd => match byte {
-                    b',' if self.in_object() => {
-                        self.expect = Expect::Key;
-                        // Without white space the key follows at once: no need to look the state up.
-                        match after.split_first() {
-                            Some((b'"', body)) => self.key(body, visitor)?,
-                            _ => after,
-                        }
+            *rest = match (self.expect, *byte) {
+                (Expect::CommaOrEnd, b',') if self.in_object() => {
+                    self.expect = Expect::Key;
+                    // Without white space the key follows at once: no need to look the state up.
+                    *rest = after;
+                    match after.split_first() {
+                        Some((b'"', body)) => self.key(body, rest, visitor)?,
+                        _ => after,
                     }
-                    b',' => {
-                        self.expect = Expect::Value;
-                        after
-                    }
-                    _ => self.close(*byte, after, visitor)?,
-                },
-                Expect::Value => self.value(*byte, rest, after, visitor)?,
-                Expect::Key if *byte == b'"' => self.key(after, visitor)?,
-                Expect::Colon if *byte == b':' => {
+                }
+                (Expect::Value | Expect::ValueOrEnd, b'"') => self.text(after, rest, visitor)?,
+                (Expect::Key | Expect::KeyOrEnd, b'"') => self.key(after, rest, visitor)?,
+                (Expect::CommaOrEnd, b',') | (Expect::Colon, b':') => {
                     self.expect = Expect::Value;
                     after
                 }
-                Expect::KeyOrEnd if *byte == b'"' => self.key(after, visitor)?,
-                Expect::ValueOrEnd if *byte != b']' => self.value(*byte, rest, after, visitor)?,
-                Expect::KeyOrEnd | Expect::ValueOrEnd => self.close(*byte, after, visitor)?,
-                Expect::Key | Expect::Colon | Expect::Nothing => return Err(Refusal::Malformed),
+                (Expect::CommaOrEnd | Expect::KeyOrEnd, _) | (Expect::ValueOrEnd, b']') => {
+                    self.close(*byte, after, visitor)?
+                }
+                (Expect::Value | Expect::ValueOrEnd, _) => self.value(*byte, rest, after, visitor)?,
+                (Expect::Key | Expect::Colon | Expect::Nothing, _) => return Err(Refusal::Malformed),
             };
         }
         Ok(())
@@ -164,10 +159,11 @@ impl Walker {
 
     /// A key whose opening quote is behind, and the colon when it follows at once.
     #[inline]
-    fn key<'a>(&mut self, body: &'a [u8], visitor: &mut impl Visitor) -> Rest<'a> {
+    fn key<'a>(&mut self, body: &'a [u8], rest: &mut &'a [u8], visitor: &mut impl Visitor) -> Rest<'a> {
         let length = chars::plain_length(body);
         let (token, after) = body.split_at_checked(length).unwrap_or_default();
         let Some((b'"', after)) = after.split_first() else {
+            *rest = body;
             return self.string(StringStep::Plain, Role::Key, body, visitor);
         };
         visitor.key(self.whole(token, Classes::NONE));
@@ -188,7 +184,6 @@ impl Walker {
         visitor: &mut impl Visitor,
     ) -> Rest<'a> {
         match byte {
-            b'"' => self.text(after, visitor),
             b'-' | b'0'..=b'9' => self.number(NumberStep::Start, rest, visitor),
             b'{' => self.open(Container::Object, after, visitor),
             b'[' => self.open(Container::Array, after, visitor),
@@ -201,10 +196,11 @@ impl Walker {
 
     /// A string value whose opening quote is behind.
     #[inline]
-    fn text<'a>(&mut self, body: &'a [u8], visitor: &mut impl Visitor) -> Rest<'a> {
+    fn text<'a>(&mut self, body: &'a [u8], rest: &mut &'a [u8], visitor: &mut impl Visitor) -> Rest<'a> {
         let (length, classes) = chars::plain_run(body);
         let (token, after) = body.split_at_checked(length).unwrap_or_default();
         let Some((b'"', after)) = after.split_first() else {
+            *rest = body;
             return self.string(StringStep::Plain, Role::String, body, visitor);
         };
         self.after_value();
