@@ -360,7 +360,9 @@ impl Loaded {
         )
     }
 
+    /// The sensor's own entry stays as it is, even when a filter names it: its exports are nobody's API traffic.
     fn set(&mut self, pid: u32, entry: u32) -> Result<(), LoadError> {
+        let entry = if pid == std::process::id() { DENY } else { entry };
         self.policy
             .insert(pid, entry, 0)
             .map_err(|error| LoadError::Map("POLICY", Box::new(error)))

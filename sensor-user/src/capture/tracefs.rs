@@ -9,9 +9,9 @@ const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 /// Why tracepoints cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TracefsError {
-    /// It is not mounted and could not be.
-    #[error("tracefs is not mounted; run: mount -t tracefs nodev /sys/kernel/tracing")]
-    NotMounted,
+    /// It cannot be read, be it for want of rights or of a mount, and could not be mounted.
+    #[error("cannot read or mount tracefs; where it is missing: mount -t tracefs nodev /sys/kernel/tracing")]
+    NotMounted(#[source] std::io::Error),
     /// A format file could not be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -46,10 +46,9 @@ pub fn find_or_mount() -> Result<PathBuf, TracefsError> {
             | rustix::mount::MountFlags::NOEXEC,
         None,
     );
-    if mounted.is_ok() {
-        tracing::info!(path = target, "mounted tracefs");
-    }
-    find().ok_or(TracefsError::NotMounted)
+    mounted.map_err(|errno| TracefsError::NotMounted(errno.into()))?;
+    tracing::info!(path = target, "mounted tracefs");
+    find().ok_or_else(|| TracefsError::NotMounted(std::io::ErrorKind::NotFound.into()))
 }
 
 /// Where tracefs is mounted and readable.

@@ -9,10 +9,16 @@ use super::{Confidence, DataKind};
 use crate::protocol::chars::Classes;
 
 /// Prepared once; holds no value.
-#[derive(Debug)]
 pub(super) struct Scanner {
     /// `None` only if the table of prefixes were no valid set, which a test excludes.
     prefixes: Option<AhoCorasick>,
+}
+
+/// The automaton would print its tables, hundreds of lines for each parsing thread.
+impl std::fmt::Debug for Scanner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[scanner]")
+    }
 }
 
 /// A value, and what is known of it before it is looked at.

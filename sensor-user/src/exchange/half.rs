@@ -11,9 +11,9 @@ use crate::protocol::{Anomaly, Resync, Step, StreamParser};
 pub(super) struct Half<P> {
     pub(super) parser: P,
     /// What is being parsed. Empty while `rest` is not.
-    input: Input,
+    input: Withheld<Bytes>,
     /// What the parser could not use without more behind it.
-    rest: BytesMut,
+    rest: Withheld<BytesMut>,
     /// Length at which the parser wants to see `rest` again.
     wanted: usize,
     /// When the first byte not consumed yet came, and when the last one came.
@@ -23,11 +23,11 @@ pub(super) struct Half<P> {
 
 /// Bytes of an application, which never print.
 #[derive(Default)]
-struct Input(Bytes);
+struct Withheld<B>(B);
 
-impl std::fmt::Debug for Input {
+impl<B: AsRef<[u8]>> std::fmt::Debug for Withheld<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[{} bytes]", self.0.len())
+        write!(f, "[{} bytes]", self.0.as_ref().len())
     }
 }
 
@@ -41,8 +41,8 @@ impl<P: StreamParser> Half<P> {
     pub(super) fn new(parser: P) -> Self {
         Self {
             parser,
-            input: Input::default(),
-            rest: BytesMut::new(),
+            input: Withheld::default(),
+            rest: Withheld::default(),
             wanted: 0,
             since_ns: 0,
             now_ns: 0,
@@ -53,11 +53,11 @@ impl<P: StreamParser> Half<P> {
     pub(super) fn push(&mut self, chunk: Bytes, time_ns: u64) {
         debug_assert!(self.input.0.is_empty());
         self.now_ns = time_ns;
-        if self.rest.is_empty() {
+        if self.rest.0.is_empty() {
             self.since_ns = time_ns;
             self.input.0 = chunk;
         } else {
-            self.rest.extend_from_slice(&chunk);
+            self.rest.0.extend_from_slice(&chunk);
         }
     }
 
@@ -88,34 +88,34 @@ impl<P: StreamParser> Half<P> {
 
     /// Shows the parser what there is; keeps what it cannot use yet.
     fn step(&mut self) -> Option<Step<P::Message>> {
-        if self.rest.is_empty() {
+        if self.rest.0.is_empty() {
             if self.input.0.is_empty() {
                 return None;
             }
             let step = self.parser.step(&self.input.0);
             if let Step::NeedMore { at_least } = step {
                 self.wanted = at_least.get();
-                self.rest.extend_from_slice(&self.input.0);
+                self.rest.0.extend_from_slice(&self.input.0);
                 self.input.0.clear();
             }
             return Some(step);
         }
-        if self.rest.len() < self.wanted {
+        if self.rest.0.len() < self.wanted {
             return None;
         }
-        let step = self.parser.step(&self.rest);
+        let step = self.parser.step(&self.rest.0);
         if let Step::NeedMore { at_least } = step {
             self.wanted = at_least.get();
         } else {
-            self.input.0 = std::mem::take(&mut self.rest).freeze();
+            self.input.0 = std::mem::take(&mut self.rest.0).freeze();
         }
         Some(step)
     }
 
     /// Bytes are missing, and with them the sense of those that wait.
     pub(super) fn gap(&mut self, missing: u64) -> Resync<P::Message> {
-        let spoilt = self.rest.len() as u64;
-        self.rest.clear();
+        let spoilt = self.rest.0.len() as u64;
+        self.rest.0.clear();
         self.parser.on_gap(missing.saturating_add(spoilt))
     }
 
@@ -126,6 +126,6 @@ impl<P: StreamParser> Half<P> {
 
     /// Bytes that wait for more.
     pub(super) fn waiting_bytes(&self) -> usize {
-        self.rest.len()
+        self.rest.0.len()
     }
 }

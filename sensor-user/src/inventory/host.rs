@@ -25,13 +25,20 @@ pub(super) fn write(field: Option<&[u8]>, out: &mut String) {
     out.make_ascii_lowercase();
 }
 
+/// Digits in a row that are no number of a server any more, but an account's, a telephone's or a card's.
+const MAX_DIGITS: usize = 8;
+/// Letters and digits without a hyphen that a server's name has at most; keys of cloud providers have 20.
+const MAX_MIXED: usize = 15;
+
 /// Generated names of buckets, tenants and tokens; twelve hexadecimal digits are a container's id.
 fn is_value(label: &str) -> bool {
-    label.len() >= 12
-        && !matches!(
-            Shape::of(label.as_bytes()),
-            Shape::Word | Shape::Number | Shape::Slug
-        )
+    let shape = Shape::of(label.as_bytes());
+    let odd = label.len() >= 12 && !matches!(shape, Shape::Word | Shape::Number | Shape::Slug);
+    let mut digits = label.split(|c: char| !c.is_ascii_digit());
+    let mut mixed = label.split(|c: char| !c.is_ascii_alphanumeric());
+    let has_digit = |run: &str| run.bytes().any(|byte| byte.is_ascii_digit());
+    odd || digits.any(|run| run.len() > MAX_DIGITS)
+        || mixed.any(|run| run.len() > MAX_MIXED && has_digit(run))
 }
 
 /// `host:port` and `[address]:port` (RFC 3986, 3.2).
@@ -75,6 +82,13 @@ mod tests {
             ("127.0.0.1:80", "127.0.0.1"),
             ("[::1]:80", "[::1]"),
             ("3f2a1b9c4d5e.svc.local", "*.svc.local"),
+            ("4111111111111111.example", "*.example"),
+            ("tenant-120363456789.example", "*.example"),
+            ("AKIAJDAC3JSVOAFXZOUL.example", "*.example"),
+            (
+                "ip-10-0-12-240.replica-of-accounts-01",
+                "ip-10-0-12-240.replica-of-accounts-01",
+            ),
             ("a b", "-"),
             ("user@host", "-"),
             ("", "-"),
