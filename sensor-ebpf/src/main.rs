@@ -129,7 +129,9 @@ pub fn mmap_exit(_ctx: TracePointContext) -> u32 {
 pub fn process_exec(ctx: RawTracePointContext) -> i32 {
     let watched = lifecycle::exec();
     #[cfg(feature = "log")]
-    aya_log_ebpf::debug!(&ctx, "exec of {}: watched {}", ctx.tgid(), u32::from(watched));
+    if watched {
+        aya_log_ebpf::debug!(&ctx, "watched process {} replaced its program", ctx.tgid());
+    }
     let _ = (ctx, watched);
     0
 }
