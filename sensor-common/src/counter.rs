@@ -53,8 +53,12 @@ counters! {
     FaultBytes = "fault_bytes",
     /// Bytes in `iovec` elements beyond those walked, marked as a gap.
     IovecBytes = "iovec_bytes",
+    /// Bytes moved inside the kernel by `sendfile`, marked as a gap.
+    UnseenBytes = "unseen_bytes",
     /// Calls without a slot to remember their arguments in.
     NoCallSlot = "no_call_slot",
+    /// Processes that should be watched and found no room in the policy map.
+    NoPolicySlot = "no_policy_slot",
     /// Calls whose stream found no room in the stream map.
     NoStreamSlot = "no_stream_slot",
     /// TLS calls inside another TLS call of the same thread; only the outermost is emitted.

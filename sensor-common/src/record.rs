@@ -39,8 +39,10 @@ pub mod gap {
     pub const LIMIT: u16 = 1;
     /// The page was not resident (`bpf_probe_read_user` does not fault pages in).
     pub const FAULT: u16 = 2;
-    /// More `iovec` elements than one call may walk.
+    /// More `iovec` elements than one call may walk, or an element that could not be read.
     pub const IOVECS: u16 = 3;
+    /// Moved inside the kernel (`sendfile`): no buffer of the process held them.
+    pub const UNSEEN: u16 = 4;
 }
 
 /// What a binding rests on (`detail` of [`KIND_BIND`]).

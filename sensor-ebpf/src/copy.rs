@@ -112,6 +112,17 @@ pub fn transfer(
     }
 }
 
+/// Advances a stream by bytes that were written out of sight, and says so.
+#[inline(always)]
+pub fn unseen(subject: &mut Subject, state: &mut StreamState, moved: u64, reason: u16) {
+    let position = state.position[1];
+    state.position[1] = position + moved;
+    state.run[1] = state.run[1].saturating_add(moved);
+    state.direction = 1;
+    subject.flags = FLAG_WRITE;
+    emit::missing(subject, position, moved, reason);
+}
+
 /// Emits a call that fits one record, which most do: a buffer of at most a chunk, or a small head and a body in two
 /// `iovec` elements, which is how web servers answer. False when it does not fit.
 #[inline(always)]

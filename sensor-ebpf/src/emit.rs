@@ -226,10 +226,15 @@ pub fn head_and_body(subject: &Subject, position: u64, head: (u64, u32), body: (
     true
 }
 
-/// Says that `missing` bytes at `position` were not captured. More than a record can say is said in several.
+/// Says that `missing` bytes at `position` were not captured.
 #[inline(always)]
 pub fn missing(subject: &Subject, position: u64, missing: u64, reason: u16) {
-    count(if reason == gap::IOVECS { Counter::IovecBytes } else { Counter::LimitBytes }, missing);
+    let counter = match reason {
+        gap::IOVECS => Counter::IovecBytes,
+        gap::UNSEEN => Counter::UnseenBytes,
+        _ => Counter::LimitBytes,
+    };
+    count(counter, missing);
     let Some(mut slot) = DATA.reserve::<StreamRecord>(0) else {
         count(Counter::RingFullRecords, 1);
         return;

@@ -96,6 +96,13 @@ socket_exits! {
     sendmsg_exit, sendmsg_exit_loop => 1, Shape::Message, 2;
 }
 
+// kernel: tracepoint/syscalls/sys_exit_sendfile64
+#[tracepoint]
+pub fn sendfile_exit(ctx: TracePointContext) -> u32 {
+    socket::sent_unseen(&ctx);
+    0
+}
+
 // kernel: tracepoint/syscalls/sys_exit_accept, sys_exit_accept4
 #[tracepoint]
 pub fn accept_exit(ctx: TracePointContext) -> u32 {

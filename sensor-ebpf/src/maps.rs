@@ -58,6 +58,10 @@ globals! {
     TASK_PID: u32 = 0;
     /// task_struct.tgid
     TASK_TGID: u32 = 0;
+    /// task_struct.signal
+    TASK_SIGNAL: u32 = 0;
+    /// signal_struct.live
+    SIGNAL_LIVE: u32 = 0;
     /// task_struct.files
     TASK_FILES: u32 = 0;
     /// task_struct.group_leader

@@ -5,7 +5,8 @@ use aya_ebpf::helpers::generated::{bpf_get_current_ancestor_cgroup_id, bpf_get_c
 use sensor_common::policy::{ALLOW, EVERYONE, ExeKey, KEEP_OVER_EXEC, MAX_CGROUP_FILTERS};
 
 use crate::maps::{POLICY, WATCH_CGROUP, WATCH_COMM, WATCH_EXE};
-use crate::sock;
+use crate::{emit, sock};
+use sensor_common::counter::Counter;
 
 /// The running thread, of a process that is watched.
 #[derive(Clone, Copy)]
@@ -44,7 +45,9 @@ pub fn on_exec(tgid: u32) {
         return;
     }
     if selected() {
-        let _ = POLICY.insert(tgid, ALLOW, 0);
+        if POLICY.insert(tgid, ALLOW, 0).is_err() {
+            emit::count(Counter::NoPolicySlot, 1);
+        }
     } else if own.is_some() {
         let _ = POLICY.remove(tgid);
     }
@@ -56,9 +59,14 @@ pub fn on_fork(parent: u32, child: u32) {
     if let Some(entry) = POLICY.get_ptr(parent) {
         let entry = unsafe { *entry };
         if entry & ALLOW != 0 {
-            let _ = POLICY.insert(child, entry, 0);
+            if POLICY.insert(child, entry, 0).is_err() {
+                emit::count(Counter::NoPolicySlot, 1);
+            }
+            return;
         }
     }
+    // The id may have belonged to a process that was watched and whose end was missed.
+    let _ = POLICY.remove(child);
 }
 
 #[inline(always)]

@@ -69,6 +69,13 @@ pub fn process_start() -> u64 {
         .unwrap_or(0)
 }
 
+/// Whether the running thread, which is ending, is the last of its process: the kernel has counted it off already.
+#[inline(always)]
+pub fn is_last_thread() -> bool {
+    let task = unsafe { bpf_get_current_task() };
+    read::<u64>(task, TASK_SIGNAL.load()).and_then(|signal| read::<u32>(signal, SIGNAL_LIVE.load())) == Some(0)
+}
+
 /// Length and address of the running task's table of descriptors.
 #[inline(always)]
 fn descriptors() -> Option<(u32, u64)> {

@@ -44,7 +44,8 @@ pub struct StreamState {
     /// Direction of the last call: 0 read, 1 write.
     pub direction: u8,
     pub role: u16,
-    pub reserved: u32,
+    /// Whether user space was told of the socket.
+    pub opened: u32,
 }
 
 impl StreamKey {
@@ -64,8 +65,8 @@ impl StreamKey {
     }
 }
 
-/// The stream's state, made on first sight. Generations are the clock in units of about a millisecond (2^20 ns), so
-/// an evicted or reused id never repeats one.
+/// The stream's state, made on first sight. Generations are the clock in units of 2^14 ns (16 us), so an evicted or
+/// reused id does not repeat one within 19 hours.
 #[inline(always)]
 pub fn state<'a>(key: &StreamKey) -> Option<&'a mut StreamState> {
     if let Some(state) = STREAMS.get_ptr_mut(key) {
@@ -76,14 +77,15 @@ pub fn state<'a>(key: &StreamKey) -> Option<&'a mut StreamState> {
         run: [0; 2],
         socket: 0,
         tls: 0,
-        generation: (unsafe { bpf_ktime_get_ns() } >> 20) as u32,
+        generation: (unsafe { bpf_ktime_get_ns() } >> 14) as u32,
         fd: -1,
         verdict: VERDICT_UNKNOWN,
         direction: 2,
         role: role::UNKNOWN,
-        reserved: 0,
+        opened: 0,
     };
-    let _ = STREAMS.insert(key, fresh, 0);
+    // BPF_NOEXIST: another thread may have been first.
+    let _ = STREAMS.insert(key, fresh, 1);
     let state = STREAMS.get_ptr_mut(key);
     if state.is_none() {
         emit::count(Counter::NoStreamSlot, 1);
@@ -95,6 +97,17 @@ pub fn state<'a>(key: &StreamKey) -> Option<&'a mut StreamState> {
 #[inline(always)]
 pub fn known<'a>(key: &StreamKey) -> Option<&'a mut StreamState> {
     STREAMS.get_ptr_mut(key).map(|state| unsafe { &mut *state })
+}
+
+/// The object lives on without its socket: what it carries next is another stream, counted from its beginning.
+#[inline(always)]
+pub fn renew(state: &mut StreamState) {
+    state.position = [0; 2];
+    state.run = [0; 2];
+    state.generation = state.generation.wrapping_add(1);
+    state.socket = 0;
+    state.fd = -1;
+    state.role = role::UNKNOWN;
 }
 
 #[inline(always)]

@@ -114,3 +114,43 @@ fn what_exceeds_the_limit_is_an_exact_gap() {
     }
     watch.stop();
 }
+
+#[test]
+fn what_sendfile_moves_is_an_exact_gap_and_the_next_answer_is_found() {
+    const LENGTH: usize = 100_000;
+    let what = "sendfile";
+    if !able(what, &NEEDED) {
+        return;
+    }
+    let tls = PrivateTls::new().unwrap();
+    let content = body(8, LENGTH);
+    let site = Site {
+        files: &[("large", content.as_slice())],
+        ..Site::default()
+    };
+    let nginx = Nginx::start(&tls, &site).unwrap();
+    let worker = nginx.workers().unwrap()[0];
+    let Some(mut watch) = Watch::start(what, &options(&tls, &[nginx.pid(), worker])) else {
+        return;
+    };
+    // Two calls on one connection: the second is in step only if the first one's gap has the right length.
+    let url = |target: &str| Transport::Plain.url(nginx.port(Transport::Plain), target);
+    let call = Call::new("GET", &url("/sendfile/large?1"), b"").unwrap();
+    let mut curl = call.curl(&tls).unwrap();
+    curl.args(["--next", "--silent", "--fail", "--output", "/dev/null"])
+        .arg(url("/sendfile/large?2"));
+    perform(&mut watch, &curl);
+    for target in ["/sendfile/large?1", "/sendfile/large?2"] {
+        watch.until(target, |watch| !watch.exchanges(worker, target).is_empty());
+        let seen = watch.exchanges(worker, target);
+        let response = seen[0].exchange.outcome.response().unwrap();
+        assert_eq!(response.status, 200, "{target}");
+        assert_eq!(
+            response.body.state,
+            BodyState::Holed(GapReason::Unseen),
+            "{target}"
+        );
+        assert_eq!(response.body.total, LENGTH as u64, "{target}");
+    }
+    watch.stop();
+}

@@ -35,19 +35,19 @@ pub fn fork(ctx: &RawTracePointContext) {
     }
 }
 
-/// A thread ended; with the first thread, the process.
+/// A thread ended; with the last thread, the process. The first thread says nothing about the process: it may leave
+/// others behind, and an `exec` from another thread ends it.
 #[inline(always)]
 pub fn exit() {
     let pid_tgid = bpf_get_current_pid_tgid();
-    let (tgid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
-    if policy::watched().is_none() {
+    let _ = TLS_CALLS.remove(pid_tgid);
+    if !sock::is_last_thread() {
         return;
     }
-    let _ = TLS_CALLS.remove(pid_tgid);
-    if tgid == tid {
+    if policy::watched().is_some() {
         emit::process(pid_tgid, KIND_EXIT);
-        policy::forget(tgid);
     }
+    policy::forget((pid_tgid >> 32) as u32);
 }
 
 /// A file was mapped as code.

@@ -14,6 +14,12 @@ const fn word(bytes: &[u8; 4]) -> u32 {
     u32::from_le_bytes(*bytes)
 }
 
+/// Whether a TLS record of the handshake carries a ClientHello (1) or a ServerHello (2) (RFC 8446, 4).
+#[inline(always)]
+pub fn is_hello(first: u64) -> bool {
+    first as u8 == 22 && matches!((first >> 40) as u8, 1 | 2)
+}
+
 /// Judges the first eight bytes, as one little-endian number; `available` of them are real, the others zero.
 #[inline(always)]
 pub fn front(first: u64, available: u64) -> Front {

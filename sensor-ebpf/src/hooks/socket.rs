@@ -4,7 +4,7 @@
 
 use aya_ebpf::programs::TracePointContext;
 use sensor_common::counter::Counter;
-use sensor_common::record::{KIND_OPEN, close, role, source};
+use sensor_common::record::{KIND_OPEN, close, gap, role, source};
 
 use super::sniff::{self, Front};
 use super::syscall::{argument, result};
@@ -52,12 +52,38 @@ pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shap
     let key = StreamKey::socket(watched.tgid(), found.inode);
     let Some(state) = stream::state(&key) else { return };
     emit::count(Counter::SocketCalls, 1);
-    let Some(memory) = memory_of(shape, moved) else { return };
-    let Some(starts) = judge(state, memory, moved) else { return };
+    let Some(memory) = memory_of(shape, moved) else {
+        emit::count(Counter::FaultBytes, moved);
+        return;
+    };
+    let Some(starts) = judge(state, direction, memory, moved) else { return };
     emit::count(Counter::SocketBytes, moved);
     let mut subject = Subject::new(watched, &key, state);
     subject.socket = found.inode;
+    // Neither accepted nor connected under our eyes: inherited, passed, or older than the sensor.
+    if state.opened == 0 {
+        state.opened = 1;
+        emit::socket(&subject, KIND_OPEN, 0, found, fd, role::UNKNOWN);
+    }
     copy::transfer(&mut subject, state, direction, memory, moved, starts, looping);
+}
+
+/// `sendfile(2)` wrote bytes that no buffer of the process held: a gap of that length.
+#[inline(always)]
+pub fn sent_unseen(ctx: &TracePointContext) {
+    let Some(watched) = policy::watched() else { return };
+    let moved = result(ctx);
+    let Some(found) = argument::<0>().and_then(|fd| sock::find(fd as i32)) else { return };
+    if moved <= 0 {
+        return;
+    }
+    let key = StreamKey::socket(watched.tgid(), found.inode);
+    let Some(state) = stream::known(&key) else { return };
+    if state.verdict == VERDICT_API {
+        let mut subject = Subject::new(watched, &key, state);
+        subject.socket = found.inode;
+        copy::unseen(&mut subject, state, moved as u64, gap::UNSEEN);
+    }
 }
 
 /// Where the bytes are. A `struct msghdr` names its vector at 16 and the count at 24 (UAPI of 64-bit Linux).
@@ -75,16 +101,20 @@ fn memory_of(shape: Shape, moved: u64) -> Option<Memory> {
 }
 
 /// Whether the bytes are of a plaintext API, and if so whether a message begins with them. Learns the socket's verdict
-/// on the way.
+/// on the way. An API's connection turns into TLS (CONNECT, STARTTLS) only where a direction begins to speak, and only
+/// by a hello: three bytes in the middle of a body must not blind the sensor.
 #[inline(always)]
-fn judge(state: &mut StreamState, memory: Memory, moved: u64) -> Option<bool> {
+fn judge(state: &mut StreamState, direction: usize, memory: Memory, moved: u64) -> Option<bool> {
     if state.verdict == VERDICT_TLS {
         emit::count(Counter::SocketTlsBytes, moved);
         return None;
     }
     let (first, available) = first_bytes(memory, moved);
     match sniff::front(first, available) {
-        Front::Tls => {
+        Front::Tls
+            if state.verdict == VERDICT_UNKNOWN
+                || (state.direction != direction as u8 && sniff::is_hello(first)) =>
+        {
             state.verdict = VERDICT_TLS;
             emit::count(Counter::SocketTlsBytes, moved);
             None
@@ -97,7 +127,7 @@ fn judge(state: &mut StreamState, memory: Memory, moved: u64) -> Option<bool> {
             emit::count(Counter::SocketUnknownBytes, moved);
             None
         }
-        Front::Unknown => Some(false),
+        Front::Unknown | Front::Tls => Some(false),
     }
 }
 
@@ -159,6 +189,7 @@ fn open(watched: Watched, fd: i32, role: u16) {
     let key = StreamKey::socket(watched.tgid(), found.inode);
     let Some(state) = stream::state(&key) else { return };
     state.role = role;
+    state.opened = 1;
     let mut subject = Subject::new(watched, &key, state);
     subject.socket = found.inode;
     emit::socket(&subject, KIND_OPEN, 0, found, fd, role);
@@ -180,8 +211,7 @@ pub fn closing() {
         {
             let subject = Subject::new(watched, &tls_key, tls);
             emit::close(&subject, tls, close::SOCKET);
-            tls.socket = 0;
-            tls.fd = -1;
+            stream::renew(tls);
         }
     }
     stream::forget(&key);

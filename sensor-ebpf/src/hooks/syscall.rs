@@ -53,6 +53,20 @@ pub fn argument<const NUMBER: usize>() -> Option<u64> {
     sock::read(stack + THREAD_SIZE - saved_bytes(), offset::<NUMBER>() as u32)
 }
 
+/// The thread's stack pointer in user space, where it costs a load; `None` on kernels where it would cost a walk.
+#[inline(always)]
+pub fn stack_pointer() -> Option<u64> {
+    if HAS_TASK_REGS.load() == 0 {
+        return None;
+    }
+    #[cfg(not(bpf_target_arch = "aarch64"))]
+    let offset = core::mem::offset_of!(pt_regs, rsp);
+    #[cfg(bpf_target_arch = "aarch64")]
+    let offset = 31 * 8;
+    let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as *const u8;
+    Some(unsafe { regs.add(offset).cast::<u64>().read_volatile() })
+}
+
 /// Result of the system call that is returning. On every kernel seen it is at 16, and a direct load does.
 #[inline(always)]
 pub fn result(ctx: &TracePointContext) -> i64 {

@@ -13,6 +13,7 @@ use sensor_common::counter::Counter;
 use sensor_common::record::{FLAG_AMBIGUOUS, KIND_BIND, close, evidence};
 
 use super::sniff::{self, Front};
+use super::syscall;
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
 use crate::maps::TLS_CALLS;
@@ -232,14 +233,24 @@ fn end(watched: Watched, handle: u64, reason: u16) {
 pub fn nested_socket_call(watched: Watched, fd: i32) -> bool {
     let Some(call) = TLS_CALLS.get_ptr_mut(watched.pid_tgid) else { return false };
     let call = unsafe { &mut *call };
+    // A call whose return was missed must not silence its thread: what runs above it is not nested in it.
+    if let Some(stack) = syscall::stack_pointer()
+        && call.stack.wrapping_sub(stack) >= STACK_BYTES
+    {
+        emit::count(Counter::MissedReturns, 1);
+        let _ = TLS_CALLS.remove(watched.pid_tgid);
+        return false;
+    }
     let key = StreamKey::tls(watched.tgid(), call.handle);
     let Some(state) = stream::state(&key) else { return true };
     // Known by descriptor: `close` of a bound socket resets it, so the number has not been reused.
     if state.socket != 0 && state.fd == fd {
+        call.socket = state.socket;
         return true;
     }
     if let Some(found) = sock::find(fd) {
-        if call.socket != 0 && call.socket != found.inode {
+        let second = call.socket != 0 && call.socket != found.inode;
+        if second || (state.socket != 0 && state.socket != found.inode && still_bound(state)) {
             ambiguous(watched, &key, state, found, fd);
         } else {
             call.socket = found.inode;
@@ -247,6 +258,12 @@ pub fn nested_socket_call(watched: Watched, fd: i32) -> bool {
         }
     }
     true
+}
+
+/// Whether the descriptor by which the socket was found still leads to it.
+#[inline(always)]
+fn still_bound(state: &StreamState) -> bool {
+    sock::find(state.fd).is_some_and(|found| found.inode == state.socket)
 }
 
 /// A second socket inside one call: said, and the first binding stays.
@@ -261,10 +278,17 @@ fn ambiguous(watched: Watched, key: &StreamKey, state: &mut StreamState, found: 
 /// Joins a TLS stream and its socket, once.
 #[inline(always)]
 fn bind(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32, why: u16) {
-    state.fd = fd;
     if state.socket == found.inode {
+        state.fd = fd;
         return;
     }
+    if state.socket != 0 {
+        // The object was given another socket: what it carried so far ends here.
+        let subject = Subject::new(watched, key, state);
+        emit::close(&subject, state, close::SOCKET);
+        stream::renew(state);
+    }
+    state.fd = fd;
     state.socket = found.inode;
     let socket_key = StreamKey { id: found.inode, source: sensor_common::record::source::SOCKET, ..*key };
     if let Some(socket) = stream::state(&socket_key) {

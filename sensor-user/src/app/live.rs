@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::capture::discover::process;
 use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
 use crate::capture::load::CounterReader;
 use crate::capture::{ProcessEvent, ProcessKey, Record, pcapng};
+use crate::cli::Exit;
 use crate::config::{AttachBackend, Config, Interval};
 use crate::export::{ClockOffset, Event, Snapshot};
 use crate::pipeline::{Judge, Observed, Settings, Shard};
@@ -42,10 +43,10 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let settings = settings(config, &accounts.sensor, installation_key(config)?);
     let mut outputs = outputs::start(config, &accounts, clock_offset())?;
     let source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
+    let asked = signals(&outputs.runtime)?;
     announce(config, &source);
     let (counters, stop) = (source.counter_reader(), Arc::new(AtomicBool::new(false)));
     let threads = start_threads(config, &settings, source, &stop)?;
-    let asked = signals(&outputs.runtime)?;
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
     let mut judge = Judge::new(&settings);
     let mut next_refresh = 0;
@@ -70,14 +71,14 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
             refresh(&accounts.kernel, &counters);
         }
     }
-    threads.join();
+    let whole = threads.join();
     refresh(&accounts.kernel, &counters);
-    outputs.sink.send_waiting(Event::Accounts(Box::new(Snapshot::take(
+    outputs.sink.send(Event::Accounts(Box::new(Snapshot::take(
         &accounts,
         monotonic_ns(),
     ))));
     outputs.sink.finish();
-    Ok(())
+    if whole { Ok(()) } else { Err(Error::Panicked) }
 }
 
 /// Writes what is captured, in plaintext, to a new file.
@@ -86,7 +87,6 @@ pub fn record(config: &Config, path: &Path, duration: Option<Interval>) -> Resul
     let clock = clock_offset();
     let mut writer = pcapng::create(path, clock.unix_ns(0))?;
     let mut source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
-    announce(config, &source);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -96,19 +96,27 @@ pub fn record(config: &Config, path: &Path, duration: Option<Interval>) -> Resul
             source,
         })?;
     let asked = signals(&runtime)?;
+    announce(config, &source);
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
     let mut records = Vec::new();
     let mut names = Names::default();
-    while !over(end) && !asked.load(Ordering::Relaxed) {
-        source.poll(POLL, &mut records);
+    let mut write = |records: &mut Vec<Record>| -> Result<(), Error> {
         for record in records.drain(..) {
             if let Some(named) = names.first_sight(&record) {
                 writer.write(&named)?;
             }
             writer.write(&record)?;
         }
+        Ok(())
+    };
+    while !over(end) && !asked.load(Ordering::Relaxed) {
+        source.poll(POLL, &mut records);
+        write(&mut records)?;
     }
-    source.stop();
+    source.detach();
+    while source.drain_rest(&mut records) > 0 {
+        write(&mut records)?;
+    }
     writer.finish()?;
     Ok(())
 }
@@ -193,12 +201,13 @@ struct Threads {
 }
 
 impl Threads {
-    fn join(self) {
+    /// Waits for every thread; whether each ended by itself.
+    fn join(self) -> bool {
+        let mut whole = true;
         for thread in self.shards.into_iter().chain([self.ring]) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the data path panicked");
-            }
+            whole &= thread.join().is_ok();
         }
+        whole
     }
 }
 
@@ -240,37 +249,70 @@ fn shard_count(config: &Config) -> usize {
     }
 }
 
-/// Drains the rings and hands each record to the shard of its stream, process events to all.
+/// Drains the rings until the end, detaches, and drains what is left.
 fn run_ring(mut source: KernelSource, shards: &[SyncSender<Vec<Record>>], stop: &AtomicBool) {
     let mut records = Vec::new();
-    let mut batches: Vec<Vec<Record>> = shards.iter().map(|_| Vec::new()).collect();
-    let mut names = Names::default();
+    let mut router = Router::new(shards);
     while !stop.load(Ordering::Relaxed) {
         source.poll(POLL, &mut records);
+        if router.route(&mut records).is_err() {
+            return;
+        }
+    }
+    source.detach();
+    while source.drain_rest(&mut records) > 0 {
+        if router.route(&mut records).is_err() {
+            return;
+        }
+    }
+}
+
+/// Hands each record to the shard of its stream, and what happens to a process to all.
+struct Router<'a> {
+    shards: &'a [SyncSender<Vec<Record>>],
+    batches: Vec<Vec<Record>>,
+    names: Names,
+}
+
+impl<'a> Router<'a> {
+    fn new(shards: &'a [SyncSender<Vec<Record>>]) -> Self {
+        Self {
+            shards,
+            batches: shards.iter().map(|_| Vec::new()).collect(),
+            names: Names::default(),
+        }
+    }
+
+    /// An error means that the shards are gone.
+    fn route(&mut self, records: &mut Vec<Record>) -> Result<(), SendError<Vec<Record>>> {
         for record in records.drain(..) {
-            if let Some(named) = names.first_sight(&record) {
-                for batch in &mut batches {
+            if let Some(named) = self.names.first_sight(&record) {
+                for batch in &mut self.batches {
                     batch.push(named.clone());
                 }
             }
-            let many = batches.len() as u64;
+            let many = self.batches.len().max(1) as u64;
             match record.stream() {
                 Some(stream) => {
-                    let shard = usize::try_from(stream.spread() % many.max(1)).unwrap_or(0);
-                    if let Some(batch) = batches.get_mut(shard) {
+                    let shard = usize::try_from(stream.spread() % many).unwrap_or(0);
+                    if let Some(batch) = self.batches.get_mut(shard) {
                         batch.push(record);
                     }
                 }
-                None => batches.iter_mut().for_each(|batch| batch.push(record.clone())),
+                None => {
+                    for batch in &mut self.batches {
+                        batch.push(record.clone());
+                    }
+                }
             }
         }
-        for (batch, shard) in batches.iter_mut().zip(shards) {
-            if !batch.is_empty() && shard.send(std::mem::take(batch)).is_err() {
-                return;
+        for (batch, shard) in self.batches.iter_mut().zip(self.shards) {
+            if !batch.is_empty() {
+                shard.send(std::mem::take(batch))?;
             }
         }
+        Ok(())
     }
-    source.stop();
 }
 
 fn run_shard(mut shard: Shard, inbox: &Receiver<Vec<Record>>, judge: &SyncSender<Vec<Observed>>) {
@@ -294,7 +336,7 @@ fn run_shard(mut shard: Shard, inbox: &Receiver<Vec<Record>>, judge: &SyncSender
     judge.send(observed).ok();
 }
 
-/// A flag that SIGINT and SIGTERM raise.
+/// A flag that SIGINT and SIGTERM raise; the second of them ends the process.
 fn signals(runtime: &tokio::runtime::Runtime) -> Result<Arc<AtomicBool>, Error> {
     use tokio::signal::unix::{SignalKind, signal};
     let refused = |source: io::Error| Error::Start {
@@ -313,6 +355,12 @@ fn signals(runtime: &tokio::runtime::Runtime) -> Result<Arc<AtomicBool>, Error> 
             _ = terminate.recv() => {}
         }
         raised.store(true, Ordering::Relaxed);
+        // Asked again while an output does not take what it is given: go at once. The kernel takes the probes out.
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(i32::from(Exit::Failure as u8));
     });
     Ok(asked)
 }
@@ -364,6 +412,11 @@ impl Names {
             return None;
         }
         let found = process::read(Path::new("/proc"), origin.process.pid).ok()?;
+        // Another process by now: no name is better than its name.
+        let started = origin.process.start_ns / (1_000_000_000 / process::TICKS_PER_SECOND);
+        if started.abs_diff(found.start_ticks) > 1 {
+            return None;
+        }
         Some(Record::Exec(ProcessEvent {
             origin,
             comm: found.comm,

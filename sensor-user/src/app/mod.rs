@@ -97,6 +97,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A fault of the sensor: a thread of the data path ended by panic. What it said is on standard error.
+    #[error("a thread of the sensor failed; what it held was lost")]
+    Panicked,
     /// `/proc` cannot be read.
     #[error("cannot read {}", path.display())]
     Proc {
@@ -126,6 +129,7 @@ impl Error {
             Self::Otlp(_) => "correct the section [otlp], or leave out its endpoint".to_owned(),
             Self::Listen { .. } => "choose another address with --metrics-listen, or off".to_owned(),
             Self::Start { .. } => "raise the limits on threads and descriptors of this process".to_owned(),
+            Self::Panicked => "restart the sensor, and report the message above".to_owned(),
             Self::Proc { .. } => "mount /proc, with hidepid off or with CAP_SYS_PTRACE".to_owned(),
         }
     }
@@ -145,7 +149,7 @@ impl Error {
             }
             Self::NoKernelSource => Exit::Unsupported,
             Self::Recording(_) => Exit::Input,
-            Self::Listen { .. } | Self::Start { .. } | Self::Proc { .. } => Exit::Failure,
+            Self::Listen { .. } | Self::Start { .. } | Self::Proc { .. } | Self::Panicked => Exit::Failure,
         }
     }
 }

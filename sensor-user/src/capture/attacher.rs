@@ -24,10 +24,14 @@ const QUEUE: usize = 4096;
 /// When a process is looked at after an event, in nanoseconds: the mapping announced is there a moment later, and
 /// libraries keep arriving while a program starts.
 const LOOKS_NS: [u64; 5] = [300_000, 20_000_000, 100_000_000, 1_000_000_000, 10_000_000_000];
+/// Attempts at a file that the kernel refuses; the next look at any process that maps it is the next attempt.
+const MAX_FAILURES: u32 = 5;
 /// A host with thousands of processes takes longer to look at; the sensor then starts before it is done.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Wait when nothing is due; a request ends it.
 const IDLE: Duration = Duration::from_mins(1);
+/// Between two looks at one process.
+const AGAIN_NS: u64 = 5_000_000;
 /// Files attached at most: each costs the kernel a few kilobytes and every process that maps it a trap.
 const MAX_FILES: usize = 1024;
 
@@ -43,6 +47,7 @@ enum Request {
 struct Shared {
     probes: AtomicUsize,
     overflow: AtomicBool,
+    stopping: AtomicBool,
     blind: Mutex<Vec<String>>,
 }
 
@@ -67,8 +72,11 @@ impl Attacher {
             worker.attach_library(library)?;
         }
         if options.everyone {
+            // Nobody asked for these by name: one that cannot be read is reported, and the rest go on.
             for library in standard_libraries() {
-                worker.attach_library(&library)?;
+                if let Err(error) = worker.attach_library(&library) {
+                    worker.report(&library, &trial::chain(&error));
+                }
             }
         }
         let (requests, inbox) = sync_channel(QUEUE);
@@ -82,15 +90,6 @@ impl Attacher {
             shared,
             backend: name,
         })
-    }
-
-    /// Processes that the filters select and that run already.
-    pub(super) fn running(options: &Options) -> Vec<process::Process> {
-        let filter = filter_of(options);
-        if filter.is_empty() && !options.everyone {
-            return Vec::new();
-        }
-        process::scan(Path::new("/proc"), &filter).unwrap_or_default()
     }
 
     /// Asks for a look at a process, now and a few times more. Never waits.
@@ -126,6 +125,7 @@ impl Attacher {
 
 impl Drop for Attacher {
     fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
         // A full queue is drained by the thread within one look; it then sees the request.
         if self.requests.send(Request::Stop).is_ok()
             && let Some(thread) = self.thread.take()
@@ -145,7 +145,8 @@ pub(crate) fn filter_of(options: &Options) -> Filter {
         cgroups: options
             .cgroups
             .iter()
-            .filter_map(|path| cgroup_name(path))
+            // One that cannot be named still is a filter, which selects nothing.
+            .map(|path| cgroup_name(path).unwrap_or_else(|| path.display().to_string()))
             .collect(),
     }
 }
@@ -162,11 +163,21 @@ fn cgroup_name(path: &Path) -> Option<String> {
     Some(format!("/{}", path.strip_prefix(root).ok()?.display()))
 }
 
+/// A file that was looked at for probing.
+struct Probed {
+    /// Its content then. A file overwritten in place keeps its inode, and its probes would sit inside instructions.
+    identity: FileIdentity,
+    /// Its probes; `None` after a failure.
+    links: Option<Box<dyn Attachment>>,
+    /// Failures so far.
+    failures: u32,
+}
+
 struct Worker {
     backend: Box<dyn AttachBackend>,
     cache: Cache,
-    /// Device and inode to its probes; `None` where attaching failed for good.
-    attached: HashMap<(u64, u64), Option<Box<dyn Attachment>>>,
+    /// Device and inode to what was probed there.
+    attached: HashMap<(u64, u64), Probed>,
     /// Process to when it is looked at next and how many looks were had.
     pending: HashMap<u32, (u64, usize)>,
     shared: Arc<Shared>,
@@ -216,9 +227,11 @@ impl Worker {
 
     fn schedule(&mut self, pid: u32) {
         let [first, ..] = LOOKS_NS;
-        let soon = monotonic_ns().saturating_add(first);
-        let (due, looks) = self.pending.entry(pid).or_insert((soon, 0));
-        *due = (*due).min(soon);
+        let now = monotonic_ns();
+        let (due, looks) = self.pending.entry(pid).or_insert((now.saturating_add(first), 0));
+        // One that was looked at already maps files all the time, perhaps: a JIT compiler does.
+        let soon = if *looks == 0 { first } else { AGAIN_NS };
+        *due = (*due).min(now.saturating_add(soon));
         *looks = 0;
     }
 
@@ -240,6 +253,9 @@ impl Worker {
             .map(|(pid, (_, looks))| (*pid, *looks))
             .collect();
         for (pid, looks) in due {
+            if self.shared.stopping.load(Ordering::Relaxed) {
+                return;
+            }
             for target in targets_of(Path::new("/proc"), pid, Returns::Cheapest, &mut self.cache) {
                 self.attach(&target);
             }
@@ -264,32 +280,60 @@ impl Worker {
     }
 
     fn attach(&mut self, target: &Target) {
-        let FileIdentity { device, inode, .. } = target.identity;
-        if self.attached.contains_key(&(device, inode)) {
-            return;
+        let key = (target.identity.device, target.identity.inode);
+        let mut failures = 0;
+        if let Some(known) = self.attached.get(&key) {
+            if known.identity == target.identity {
+                if known.links.is_some() || known.failures >= MAX_FAILURES {
+                    return;
+                }
+                failures = known.failures;
+            }
+            // Out with the old probes before the new go in.
+            self.forget(key);
         }
         if self.attached.len() >= MAX_FILES {
             self.report(&target.path, "the limit of probed files is reached");
             return;
         }
         let links = match self.try_attach(target) {
-            Ok(links) => {
-                self.shared.probes.fetch_add(links.points(), Ordering::Relaxed);
-                tracing::info!(
-                    file = %process::printable(&target.path),
-                    stack = target.stack.name,
-                    probes = links.points(),
-                    backend = self.backend.name(),
-                    "attached"
-                );
-                Some(links)
-            }
+            Ok(links) => Some(self.attached_well(target, links)),
             Err(error) => {
+                failures += 1;
                 self.report(&target.path, &trial::chain(&error));
                 None
             }
         };
-        self.attached.insert((device, inode), links);
+        let identity = target.identity;
+        self.attached.insert(
+            key,
+            Probed {
+                identity,
+                links,
+                failures,
+            },
+        );
+    }
+
+    fn forget(&mut self, key: (u64, u64)) {
+        if let Some(Probed {
+            links: Some(links), ..
+        }) = self.attached.remove(&key)
+        {
+            self.shared.probes.fetch_sub(links.points(), Ordering::Relaxed);
+        }
+    }
+
+    fn attached_well(&self, target: &Target, links: Box<dyn Attachment>) -> Box<dyn Attachment> {
+        self.shared.probes.fetch_add(links.points(), Ordering::Relaxed);
+        tracing::info!(
+            file = %process::printable(&target.path),
+            stack = target.stack.name,
+            probes = links.points(),
+            backend = self.backend.name(),
+            "attached"
+        );
+        links
     }
 
     fn try_attach(&mut self, target: &Target) -> Result<Box<dyn Attachment>, AttachError> {

@@ -112,6 +112,7 @@ fn gap(bytes: &[u8]) -> Result<Record, DecodeError> {
             record::gap::LIMIT => GapReason::Limit,
             record::gap::FAULT => GapReason::Fault,
             record::gap::IOVECS => GapReason::Iovecs,
+            record::gap::UNSEEN => GapReason::Unseen,
             other => return Err(DecodeError::Detail(other)),
         },
     }))

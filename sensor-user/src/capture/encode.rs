@@ -211,6 +211,7 @@ const fn gap_detail(reason: GapReason) -> Result<u16, Unrepresentable> {
         GapReason::Limit => Ok(record::gap::LIMIT),
         GapReason::Fault => Ok(record::gap::FAULT),
         GapReason::Iovecs => Ok(record::gap::IOVECS),
+        GapReason::Unseen => Ok(record::gap::UNSEEN),
         GapReason::Lost => Err(Unrepresentable),
     }
 }

@@ -5,16 +5,18 @@
 //! Bounded by the sizes in the options. Dropping it detaches everything; nothing is pinned, so a killed sensor leaves
 //! nothing behind either.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sensor_common::counter::Counter;
 
 use super::Record;
-use super::attach::Backend;
-use super::attacher::Attacher;
-use super::load::{self, LoadError, Loaded};
+use super::attach::{AttachError, Backend};
+use super::attacher::{Attacher, filter_of};
+use super::discover::process::{self, Filter};
+use super::load::{self, LoadError, Loaded, Until};
 use super::ring::RingReader;
 use crate::telemetry::Counters;
 
@@ -77,7 +79,7 @@ pub enum KernelError {
     Load(#[from] LoadError),
     /// Attaching failed.
     #[error(transparent)]
-    Attach(#[from] super::attach::AttachError),
+    Attach(#[from] AttachError),
     /// A library named in the options cannot be used.
     #[error("cannot probe a library that was asked for")]
     Library(#[source] super::discover::target::TargetError),
@@ -97,6 +99,10 @@ impl KernelError {
 
     /// Whether more privileges would help.
     pub fn is_privilege(&self) -> bool {
+        // The verifier refuses with the same number, but what it says is about the program.
+        if matches!(self, Self::Attach(AttachError::Load { .. })) {
+            return false;
+        }
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
         while let Some(error) = cause {
             let io = error.downcast_ref::<std::io::Error>();
@@ -108,6 +114,9 @@ impl KernelError {
         false
     }
 }
+
+/// Scans at start until nothing new is found, at most: each finds only what was forked during the one before.
+const MAX_SCANS: usize = 5;
 
 /// The running capture.
 #[derive(Debug)]
@@ -139,13 +148,7 @@ impl KernelSource {
         let attacher = Attacher::start(&loaded, options)?;
         loaded.attach_tracepoints()?;
         loaded.watch(options)?;
-        // Again after the hooks are in place: what forked or executed in between is found by this scan or by them.
-        for process in Attacher::running(options) {
-            if process.pid != std::process::id() && !options.everyone {
-                loaded.watch_running(process.pid, options)?;
-            }
-            attacher.look_at(process.pid);
-        }
+        watch_what_runs(&mut loaded, &attacher, options)?;
         attacher.settle();
         Ok(Self {
             attacher: Some(attacher),
@@ -215,21 +218,71 @@ impl KernelSource {
         }
     }
 
-    /// Detaches everything.
+    /// Detaches everything. What is in the rings by then stays there for [`drain_rest`](Self::drain_rest).
+    pub fn detach(&mut self) {
+        let attacher = self.attacher.take();
+        // At the same time: each waits for the kernel, not for the processor.
+        std::thread::scope(|scope| {
+            scope.spawn(move || drop(attacher));
+            self.loaded.detach_tracepoints();
+        });
+    }
+
+    /// Appends what is left in the rings after [`detach`](Self::detach). Gives how many; 0 when there is no more.
+    pub fn drain_rest(&mut self, out: &mut Vec<Record>) -> usize {
+        let before = out.len();
+        self.reader.drain(u64::MAX, &self.counters, out);
+        out.len() - before
+    }
+
+    /// Detaches everything and forgets what was not read.
     pub fn stop(self) {
         drop(self);
     }
 }
 
 impl Drop for KernelSource {
-    /// Probes and tracepoints go at the same time: each waits for the kernel, not for the processor.
     fn drop(&mut self) {
-        let attacher = self.attacher.take();
-        std::thread::scope(|scope| {
-            scope.spawn(move || drop(attacher));
-            self.loaded.detach_tracepoints();
-        });
+        self.detach();
     }
+}
+
+/// Scans until nothing new is found: a process found late may have forked before its entry was in place.
+fn watch_what_runs(loaded: &mut Loaded, attacher: &Attacher, options: &Options) -> Result<(), KernelError> {
+    let proc = Path::new("/proc");
+    let chosen = filter_of(options);
+    let by_id = Filter {
+        pids: chosen.pids.clone(),
+        ..Filter::default()
+    };
+    let by_what = Filter {
+        pids: Vec::new(),
+        ..chosen
+    };
+    let mut known = HashSet::new();
+    for _ in 0..MAX_SCANS {
+        let before = known.len();
+        for (filter, until) in [(&by_id, Until::Exit), (&by_what, Until::Exec)] {
+            if filter.is_empty() {
+                continue;
+            }
+            for found in process::scan(proc, filter).unwrap_or_default() {
+                if known.insert((found.pid, found.start_ticks)) {
+                    loaded.watch_running(&found, until)?;
+                    attacher.look_at(found.pid);
+                }
+            }
+        }
+        if known.len() == before {
+            break;
+        }
+    }
+    if options.everyone {
+        for found in process::scan(proc, &Filter::default()).unwrap_or_default() {
+            attacher.look_at(found.pid);
+        }
+    }
+    Ok(())
 }
 
 /// The monotonic clock, the clock of the kernel object's records.

@@ -17,11 +17,15 @@ use sensor_common::policy::{
 };
 
 use super::btf::{Btf, BtfError};
+use super::discover::process::{self, Process};
 use super::kernel::Options;
 use super::tracefs::{self, TracefsError};
 
 /// The compiled kernel object.
 pub static OBJECT: &[u8] = include_bytes_aligned!(env!("SENSOR_EBPF_OBJECT"));
+
+/// `PROC_PID_INIT_INO` of the kernel, `include/linux/proc_ns.h`.
+const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
@@ -59,6 +63,11 @@ pub enum LoadError {
         #[source]
         source: io::Error,
     },
+    /// Process ids of this namespace are not those of the kernel.
+    #[error(
+        "the sensor runs in a process id namespace of its own, where ids are not the kernel's; start it in the host's (hostPID: true, or --pid=host)"
+    )]
+    PidNamespace,
     /// A cgroup filter is outside of the unified hierarchy or there are too many.
     #[error("cannot watch cgroup {}: {problem}", path.display())]
     Cgroup {
@@ -70,7 +79,9 @@ pub enum LoadError {
 }
 
 /// Kernel offsets by the name of the global that takes them: structure, member.
-const OFFSETS: [(&str, &str, &str); 26] = [
+const OFFSETS: [(&str, &str, &str); 28] = [
+    ("TASK_SIGNAL", "task_struct", "signal"),
+    ("SIGNAL_LIVE", "signal_struct", "live"),
     ("TASK_STACK", "task_struct", "stack"),
     ("TASK_PID", "task_struct", "pid"),
     ("TASK_TGID", "task_struct", "tgid"),
@@ -112,7 +123,8 @@ const SOCKET_CALLS: [(&str, &str, &str); 8] = [
 ];
 
 /// Other system calls: tracepoint, program.
-const OTHER_CALLS: [(&str, &str); 5] = [
+const OTHER_CALLS: [(&str, &str); 6] = [
+    ("sys_exit_sendfile64", "sendfile_exit"),
     ("sys_exit_accept", "accept_exit"),
     ("sys_exit_accept4", "accept_exit"),
     ("sys_exit_connect", "connect_exit"),
@@ -140,6 +152,15 @@ unsafe impl Pod for ExeKeyPod {}
 #[expect(unsafe_code, reason = "aya's marker for plain data")]
 // SAFETY: repr(C) of integers without padding (asserted in sensor-common).
 unsafe impl Pod for CgroupFilterPod {}
+
+/// How long a process that runs already stays watched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Until {
+    /// It was named, or descends from one that was.
+    Exit,
+    /// It was chosen by what it runs: `exec` decides anew.
+    Exec,
+}
 
 /// The loaded object. Shared, because perf attachment needs it from the attaching thread.
 #[derive(Debug)]
@@ -172,6 +193,9 @@ impl CounterReader {
 
 /// Makes maps and globals; nothing runs yet.
 pub fn load(options: &Options) -> Result<Loaded, LoadError> {
+    if std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name != Path::new(INITIAL_PID_NAMESPACE)) {
+        return Err(LoadError::PidNamespace);
+    }
     let btf = std::fs::read(BTF_PATH).map_err(LoadError::NoBtf)?;
     let btf = Btf::parse(&btf)?;
     let tracefs = tracefs::find_or_mount()?;
@@ -341,23 +365,32 @@ impl Loaded {
         Ok(())
     }
 
-    /// Watches a process; its later descendants inherit the entry.
+    /// Watches a process over its `exec`s; its later descendants inherit the entry.
     pub fn watch_process(&mut self, pid: u32) -> Result<(), LoadError> {
-        self.set(pid, ALLOW | KEEP_OVER_EXEC)
+        let found = process::read(Path::new("/proc"), pid).map_err(|source| LoadError::Filter {
+            what: "process",
+            path: PathBuf::from(pid.to_string()),
+            source,
+        })?;
+        self.watch_running(&found, Until::Exit)
     }
 
-    /// Watches a process that runs already and matches the filters. Chosen by id or as a descendant, it stays
-    /// watched over `exec`; chosen by what it runs, `exec` decides anew. A filter by id is the wider, so a process
-    /// that both select keeps it.
-    pub fn watch_running(&mut self, pid: u32, options: &Options) -> Result<(), LoadError> {
-        self.set(
-            pid,
-            if options.pids.is_empty() {
-                ALLOW
-            } else {
-                ALLOW | KEEP_OVER_EXEC
-            },
-        )
+    /// Watches a process that runs already. An entry whose process is gone meanwhile is taken back: its id may go to
+    /// somebody who was not asked for.
+    pub fn watch_running(&mut self, found: &Process, until: Until) -> Result<(), LoadError> {
+        let entry = match until {
+            Until::Exit => ALLOW | KEEP_OVER_EXEC,
+            Until::Exec => ALLOW,
+        };
+        self.set(found.pid, entry)?;
+        let still = process::read(Path::new("/proc"), found.pid);
+        if still.is_ok_and(|still| still.start_ticks == found.start_ticks) || found.pid == std::process::id()
+        {
+            return Ok(());
+        }
+        // Gone already: the kernel object takes the entry out at the end of a process, too.
+        self.policy.remove(&found.pid).ok();
+        Ok(())
     }
 
     /// The sensor's own entry stays as it is, even when a filter names it: its exports are nobody's API traffic.

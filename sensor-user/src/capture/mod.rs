@@ -3,7 +3,6 @@
 //! Takes ring bytes or a recording. Gives [`Record`]s whose every field was checked.
 //! Never interprets payload. Bounded by the size of the rings and of a batch.
 
-pub mod arena;
 #[cfg(feature = "kernel")]
 pub mod attach;
 #[cfg(feature = "kernel")]
@@ -92,6 +91,8 @@ pub enum GapReason {
     Fault,
     /// More `iovec` elements than one call may walk.
     Iovecs,
+    /// Moved inside the kernel by `sendfile`: no buffer of the process held them.
+    Unseen,
     /// No record: the ring was full, or the recording has a hole.
     Lost,
 }

@@ -80,16 +80,20 @@ impl RingReader {
                 None => {}
             }
         }
+        // Behind, only what is older than the last data read is settled: the ring keeps the order of time.
+        let reached_ns = if caught_up {
+            now_ns
+        } else {
+            self.fresh.last().map_or(0, |record| record.origin().time_ns)
+        };
         out.append(&mut self.fresh);
-        if caught_up {
-            let settled = now_ns.saturating_sub(SETTLE_NS);
-            let ready = self
-                .held
-                .iter()
-                .take_while(|record| record.origin().time_ns <= settled)
-                .count();
-            out.extend(self.held.drain(..ready));
-        }
+        let settled = reached_ns.saturating_sub(SETTLE_NS);
+        let ready = self
+            .held
+            .iter()
+            .take_while(|record| record.origin().time_ns <= settled)
+            .count();
+        out.extend(self.held.drain(..ready));
     }
 }
 

@@ -145,6 +145,7 @@ fn configuration(directory: &Path, certificate: &Certificate, workers: u32, tls:
         }
         text.push_str(
             "location /put/ { dav_methods PUT; }\n\
+             location /sendfile/ { sendfile on; rewrite ^/sendfile(/.*)$ $1 break; }\n\
              location /early { return 200 \"early\\n\"; }\n\
              location /who/ { return 200 \"$pid $remote_port $uri\\n\"; }\n}\n",
         );

@@ -43,7 +43,7 @@ fn program<'a>(object: &'a mut Ebpf, name: &'static str) -> Result<&'a mut UProb
         .ok_or(AttachError::NoProgram(name))
 }
 
-/// Links of one file. Dropped from the last, so that returns outlive their entries.
+/// Links of one file.
 #[derive(Debug)]
 struct Links(Vec<UProbeLink>);
 

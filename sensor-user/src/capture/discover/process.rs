@@ -70,11 +70,11 @@ impl Filter {
         self.pids.is_empty() && self.comms.is_empty() && self.exes.is_empty() && self.cgroups.is_empty()
     }
 
-    fn names(&self, process: &Process) -> bool {
+    fn names(&self, proc: &Path, process: &Process) -> bool {
         let comm = process.comm.0;
         let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default();
         self.comms.iter().any(|wanted| wanted.as_bytes() == comm)
-            || process.exe.as_ref().is_some_and(|exe| self.exes.contains(exe))
+            || self.exes.iter().any(|wanted| runs(proc, process, wanted))
             || process
                 .cgroup
                 .as_deref()
@@ -91,9 +91,22 @@ pub fn scan(proc: &Path, filter: &Filter) -> io::Result<Vec<Process>> {
     processes.sort_unstable_by_key(|process| process.pid);
     if !filter.is_empty() {
         let chosen = with_descendants(&processes, &filter.pids);
-        processes.retain(|process| chosen.contains(&process.pid) || filter.names(process));
+        processes.retain(|process| chosen.contains(&process.pid) || filter.names(proc, process));
     }
     Ok(processes)
+}
+
+/// Whether a process runs that file: the same inode, as the kernel object compares it, so that links lead to their
+/// target and another container's file of that name does not match. By name where the files cannot be looked at.
+fn runs(proc: &Path, process: &Process, wanted: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    match (
+        identity(&proc.join(process.pid.to_string()).join("exe")),
+        identity(wanted),
+    ) {
+        (Some(running), Some(wanted)) => running == wanted,
+        _ => process.exe.as_deref() == Some(wanted),
+    }
 }
 
 /// One process.

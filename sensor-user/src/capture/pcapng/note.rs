@@ -297,6 +297,7 @@ const GAPS: &[(&str, GapReason)] = &[
     ("limit", GapReason::Limit),
     ("fault", GapReason::Fault),
     ("iovecs", GapReason::Iovecs),
+    ("unseen", GapReason::Unseen),
     ("lost", GapReason::Lost),
 ];
 

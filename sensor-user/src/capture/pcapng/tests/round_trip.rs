@@ -17,6 +17,7 @@ fn step() -> impl Strategy<Value = Step> {
         Just(GapReason::Limit),
         Just(GapReason::Fault),
         Just(GapReason::Iovecs),
+        Just(GapReason::Unseen),
         Just(GapReason::Lost)
     ];
     prop_oneof![
