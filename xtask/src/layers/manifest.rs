@@ -16,7 +16,11 @@ pub(super) fn check(root: &Path) -> Result<Vec<Breach>> {
         breaches.extend(member_rules(&member, &text));
     }
     let kernel = read(&root.join("sensor-ebpf/Cargo.toml"))?;
-    breaches.extend(only("sensor-ebpf", &kernel, &["aya-ebpf", "sensor-common"]));
+    breaches.extend(only(
+        "sensor-ebpf",
+        &kernel,
+        &["aya-ebpf", "aya-log-ebpf", "sensor-common"],
+    ));
     Ok(breaches)
 }
 
