@@ -110,6 +110,8 @@ globals! {
     SK_V6_RCV_SADDR: u32 = 0;
     /// Payload bytes per message direction; `u64::MAX` lifts the limit.
     MESSAGE_LIMIT: u64 = 65_536;
+    /// Whether user space writes an entry for everyone.
+    HAS_EVERYONE: u32 = 0;
     /// Payload bytes per call.
     CALL_LIMIT: u64 = 1 << 20;
     /// Bytes waiting in the data ring from which the reader is woken.

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{bpf_get_current_ancestor_cgroup_id, bpf_get_current_comm};
 use sensor_common::policy::{ALLOW, EVERYONE, ExeKey, KEEP_OVER_EXEC, MAX_CGROUP_FILTERS};
 
-use crate::maps::{POLICY, WATCH_CGROUP, WATCH_COMM, WATCH_EXE};
+use crate::maps::{HAS_EVERYONE, POLICY, WATCH_CGROUP, WATCH_COMM, WATCH_EXE};
 use crate::{emit, sock};
 use sensor_common::counter::Counter;
 
@@ -33,7 +33,11 @@ pub fn watched() -> Option<Watched> {
 /// A process's own entry decides; without one, the entry for everyone.
 #[inline(always)]
 fn verdict(tgid: u32) -> bool {
-    let entry = POLICY.get_ptr(tgid).or_else(|| POLICY.get_ptr(EVERYONE));
+    let mut entry = POLICY.get_ptr(tgid);
+    // With filters nobody else is watched, and a second look would be paid by every process of the host.
+    if entry.is_none() && HAS_EVERYONE.load() != 0 {
+        entry = POLICY.get_ptr(EVERYONE);
+    }
     entry.is_some_and(|entry| unsafe { *entry } & ALLOW != 0)
 }
 

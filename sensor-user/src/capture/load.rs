@@ -205,6 +205,7 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .collect::<Result<_, BtfError>>()?;
     let result = tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?;
     let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
+    let everyone = u32::from(options.everyone);
     // A wake-up interrupts the observed program's processor; below a quarter the reader's own timer is in time.
     let wake = u64::from(options.ring_bytes / 4);
     let mut loader = EbpfLoader::new();
@@ -215,6 +216,7 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .override_global("SYS_EXIT_RET", &result, true)
         .override_global("HAS_TASK_REGS", &has_regs, true)
         .override_global("MESSAGE_LIMIT", &options.message_limit, true)
+        .override_global("HAS_EVERYONE", &everyone, true)
         .override_global("CALL_LIMIT", &options.call_limit, true)
         .override_global("WAKE_BYTES", &wake, true)
         .map_max_entries("DATA", options.ring_bytes)
