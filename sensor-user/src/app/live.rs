@@ -30,8 +30,6 @@ const IDLE_POLL: Duration = Duration::from_millis(5);
 /// client on the same core stood still long enough for its server to run dry (85 % of what a counting probe keeps,
 /// 93 % with 1 ms).
 const BUSY_POLL: Duration = Duration::from_millis(1);
-/// Records in one look from which there is traffic.
-const BUSY: usize = 16;
 /// Batches waiting for a shard or for the judge. When full the sender waits and the ring takes the pressure.
 const BATCHES: usize = 16;
 /// How often held records are reconsidered when nothing arrives.
@@ -262,7 +260,7 @@ fn run_ring(mut source: KernelSource, shards: &[SyncSender<Vec<Record>>], stop: 
     let mut pause = IDLE_POLL;
     while !stop.load(Ordering::Relaxed) {
         let many = source.poll(pause, &mut records);
-        pause = if many >= BUSY { BUSY_POLL } else { IDLE_POLL };
+        pause = if many > 0 { BUSY_POLL } else { IDLE_POLL };
         if router.route(&mut records).is_err() {
             return;
         }
