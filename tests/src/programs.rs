@@ -20,11 +20,15 @@ pub enum Program {
     Bpftrace,
     /// taskset.
     Taskset,
+    /// tshark, the oracle of recordings.
+    Tshark,
+    /// objdump, the second opinion on probe sites.
+    Objdump,
 }
 
 impl Program {
     /// Every program.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Nginx,
         Self::Curl,
         Self::Openssl,
@@ -32,6 +36,8 @@ impl Program {
         Self::Wrk,
         Self::Bpftrace,
         Self::Taskset,
+        Self::Tshark,
+        Self::Objdump,
     ];
 
     /// Name of the file.
@@ -44,6 +50,8 @@ impl Program {
             Self::Wrk => "wrk",
             Self::Bpftrace => "bpftrace",
             Self::Taskset => "taskset",
+            Self::Tshark => "tshark",
+            Self::Objdump => "objdump",
         }
     }
 
@@ -57,6 +65,8 @@ impl Program {
             Self::Wrk => "wrk",
             Self::Bpftrace => "bpftrace",
             Self::Taskset => "util-linux",
+            Self::Tshark => "tshark",
+            Self::Objdump => "binutils",
         }
     }
 
@@ -84,6 +94,16 @@ impl std::error::Error for Absent {}
 
 /// Debian's package with the module `requests` for its Python.
 pub const REQUESTS_PACKAGE: &str = "python3-requests";
+
+/// Debian's package with the library that the OTLP receiver `rotel` loads, and the library.
+pub const RECEIVER_PACKAGE: &str = "libpython3.11";
+const RECEIVER_LIBRARY: &str = "libpython3.11.so.1.0";
+
+/// Whether the receiver's library is here.
+pub fn has_receiver_library() -> bool {
+    let directory = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    Path::new(&directory).join(RECEIVER_LIBRARY).exists()
+}
 
 /// Whether that Python can import `requests`.
 pub fn has_requests() -> bool {

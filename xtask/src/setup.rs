@@ -46,6 +46,9 @@ pub(crate) fn test_programs() -> Vec<(String, String)> {
     if !programs::has_requests() {
         packages.push(programs::REQUESTS_PACKAGE);
     }
+    if !programs::has_receiver_library() {
+        packages.push(programs::RECEIVER_PACKAGE);
+    }
     if packages.is_empty() {
         return Vec::new();
     }

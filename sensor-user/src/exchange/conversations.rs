@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use super::http1::{Context, Http1};
 use super::secret::HashKey;
@@ -50,6 +51,8 @@ enum Talk {
 struct Prefixes {
     read: Prefix,
     write: Prefix,
+    /// Holes before anything was recognised: a message may have been in them, so pairing must know.
+    holes: SmallVec<[(Direction, u64, GapReason); 2]>,
 }
 
 /// Bytes of an application, which never print.
@@ -148,6 +151,7 @@ impl Conversations {
         out: &mut Vec<Exchange>,
     ) {
         let len = bytes.len() as u64;
+        let mut holes = SmallVec::new();
         let conversation = self
             .table
             .entry(stream)
@@ -168,6 +172,7 @@ impl Conversations {
                     requests_travel,
                     bytes,
                 } => {
+                    holes = std::mem::take(&mut prefixes.holes);
                     conversation.start(requests_travel, direction, &self.limits);
                     (bytes, true)
                 }
@@ -188,6 +193,9 @@ impl Conversations {
             connection: &conversation.connection,
             out,
         };
+        for (direction, missing, reason) in holes {
+            http1.gap(direction, missing, reason, &mut context);
+        }
         let parsed = http1.chunk(direction, bytes, time_ns, &mut context);
         let metric = if parsed {
             Metric::BytesParsed
@@ -206,12 +214,17 @@ impl Conversations {
         reason: GapReason,
         out: &mut Vec<Exchange>,
     ) {
-        let Some(conversation) = self.table.get_mut(&stream) else {
-            return;
-        };
+        let conversation = self
+            .table
+            .entry(stream)
+            .or_insert_with(|| Box::new(Conversation::new(stream)));
         match &mut conversation.talk {
             Talk::Unrecognised(prefixes) => {
                 let forgotten = prefixes.forget(direction);
+                match prefixes.holes.iter_mut().find(|(known, ..)| *known == direction) {
+                    Some((_, length, _)) => *length = length.saturating_add(missing),
+                    None => prefixes.holes.push((direction, missing, reason)),
+                }
                 self.counters.add(Metric::BytesUnrecognised, forgotten);
             }
             Talk::Http1(http1) => {
