@@ -5,6 +5,7 @@
 
 pub mod clients;
 pub mod corpus;
+pub mod debian;
 pub mod guard;
 pub mod held;
 pub mod payload;
@@ -12,6 +13,7 @@ pub mod private;
 pub mod programs;
 pub mod receiver;
 pub mod servers;
+pub mod testbed;
 pub mod wait;
 
 pub use guard::Guard;

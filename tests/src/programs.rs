@@ -3,73 +3,60 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A program the tests use.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Program {
+/// Declares the programs: variant, file, Debian's package, what it is for.
+macro_rules! programs {
+    ($($(#[doc = $what:literal])+ $name:ident $file:literal of $package:literal;)+) => {
+        /// A program the tests use.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Program {
+            $($(#[doc = $what])+ $name,)+
+        }
+
+        impl Program {
+            /// Every program.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// Name of the file.
+            pub const fn file(self) -> &'static str {
+                match self {
+                    $(Self::$name => $file,)+
+                }
+            }
+
+            /// Debian's package.
+            pub const fn package(self) -> &'static str {
+                match self {
+                    $(Self::$name => $package,)+
+                }
+            }
+        }
+    };
+}
+
+programs! {
     /// nginx with `http_ssl_module`.
-    Nginx,
+    Nginx "nginx" of "nginx-light";
     /// curl linked with OpenSSL.
-    Curl,
+    Curl "curl" of "curl";
     /// The `openssl` command.
-    Openssl,
+    Openssl "openssl" of "openssl";
     /// Debian's Python, linked with the system's OpenSSL. Another Python on PATH may carry its own.
-    Python,
+    Python "python3" of "python3";
     /// wrk.
-    Wrk,
+    Wrk "wrk" of "wrk";
     /// bpftrace.
-    Bpftrace,
+    Bpftrace "bpftrace" of "bpftrace";
     /// taskset.
-    Taskset,
+    Taskset "taskset" of "util-linux";
     /// tshark, the oracle of recordings.
-    Tshark,
+    Tshark "tshark" of "tshark";
     /// objdump, the second opinion on probe sites.
-    Objdump,
+    Objdump "objdump" of "binutils";
+    /// The C compiler, for small observed programs.
+    Cc "cc" of "gcc";
 }
 
 impl Program {
-    /// Every program.
-    pub const ALL: [Self; 9] = [
-        Self::Nginx,
-        Self::Curl,
-        Self::Openssl,
-        Self::Python,
-        Self::Wrk,
-        Self::Bpftrace,
-        Self::Taskset,
-        Self::Tshark,
-        Self::Objdump,
-    ];
-
-    /// Name of the file.
-    pub const fn file(self) -> &'static str {
-        match self {
-            Self::Nginx => "nginx",
-            Self::Curl => "curl",
-            Self::Openssl => "openssl",
-            Self::Python => "python3",
-            Self::Wrk => "wrk",
-            Self::Bpftrace => "bpftrace",
-            Self::Taskset => "taskset",
-            Self::Tshark => "tshark",
-            Self::Objdump => "objdump",
-        }
-    }
-
-    /// Debian's package.
-    pub const fn package(self) -> &'static str {
-        match self {
-            Self::Nginx => "nginx-light",
-            Self::Curl => "curl",
-            Self::Openssl => "openssl",
-            Self::Python => "python3",
-            Self::Wrk => "wrk",
-            Self::Bpftrace => "bpftrace",
-            Self::Taskset => "util-linux",
-            Self::Tshark => "tshark",
-            Self::Objdump => "binutils",
-        }
-    }
-
     /// Its full path. Only the system's directories: what stands elsewhere is linked with other libraries.
     pub fn find(self) -> Result<PathBuf, Absent> {
         ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
@@ -95,14 +82,26 @@ impl std::error::Error for Absent {}
 /// Debian's package with the module `requests` for its Python.
 pub const REQUESTS_PACKAGE: &str = "python3-requests";
 
-/// Debian's package with the library that the OTLP receiver `rotel` loads, and the library.
-pub const RECEIVER_PACKAGE: &str = "libpython3.11";
-const RECEIVER_LIBRARY: &str = "libpython3.11.so.1.0";
+/// Further packages of Debian, by a file or directory of theirs below `/usr`; `ARCH` stands for the architecture.
+const PACKAGES: &[(&str, &str)] = &[
+    // The library that the OTLP receiver `rotel` loads.
+    ("libpython3.11", "lib/ARCH-linux-gnu/libpython3.11.so.1.0"),
+    (REQUESTS_PACKAGE, "lib/python3/dist-packages/requests"),
+    ("python3-pip", "lib/python3/dist-packages/pip"),
+    ("npm", "bin/npm"),
+];
 
-/// Whether the receiver's library is here.
-pub fn has_receiver_library() -> bool {
-    let directory = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
-    Path::new(&directory).join(RECEIVER_LIBRARY).exists()
+/// Those of [`PACKAGES`] that are not here.
+pub fn missing_packages() -> impl Iterator<Item = &'static str> {
+    let is_here = |path: &str| {
+        Path::new("/usr")
+            .join(path.replace("ARCH", std::env::consts::ARCH))
+            .exists()
+    };
+    PACKAGES
+        .iter()
+        .filter(move |(_, path)| !is_here(path))
+        .map(|(package, _)| *package)
 }
 
 /// Whether that Python can import `requests`.

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use ebpf_build::{Lack, Missing, Toolchain};
 use sensor_tests::programs::{self, Absent, Program};
+use sensor_tests::testbed;
 
 use crate::shell;
 
@@ -38,17 +39,18 @@ pub(crate) fn sensor(given: Option<&Path>) -> Result<PathBuf> {
 
 /// Makes sure that the programs of the live tests are here; gives what is not, with the reason.
 pub(crate) fn test_programs() -> Vec<(String, String)> {
+    let mut absent = debian_programs();
+    absent.extend(testbed::install());
+    absent
+}
+
+fn debian_programs() -> Vec<(String, String)> {
     let absent: Vec<Absent> = Program::ALL
         .iter()
         .filter_map(|program| program.find().err())
         .collect();
     let mut packages: Vec<&str> = absent.iter().map(|absent| absent.0.package()).collect();
-    if !programs::has_requests() {
-        packages.push(programs::REQUESTS_PACKAGE);
-    }
-    if !programs::has_receiver_library() {
-        packages.push(programs::RECEIVER_PACKAGE);
-    }
+    packages.extend(programs::missing_packages());
     if packages.is_empty() {
         return Vec::new();
     }

@@ -16,7 +16,8 @@ use super::Record;
 use super::attach::{AttachError, Backend};
 use super::attacher::{Attacher, filter_of};
 use super::discover::process::{self, Filter};
-use super::load::{self, LoadError, Loaded, Until};
+use super::load::{self, LoadError, Loaded};
+use super::policy::Until;
 use super::ring::RingReader;
 use crate::telemetry::Counters;
 

@@ -1,23 +1,19 @@
-//! Loading the kernel object: globals, maps, policy and system call tracepoints.
+//! Loading the kernel object: globals, maps and system call tracepoints.
 
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::trace_point::TracePointLink;
 use aya::programs::{ProgramError, ProgramType, RawTracePoint, TracePoint};
-use aya::{Ebpf, EbpfLoader, Pod, include_bytes_aligned};
+use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use aya_obj::generated::bpf_func_id;
 use sensor_common::counter::Counter;
-use sensor_common::policy::{
-    ALLOW, CgroupFilter, DENY, EVERYONE, ExeKey, KEEP_OVER_EXEC, MAX_CGROUP_FILTERS,
-};
+use sensor_common::policy::DENY;
 
 use super::btf::{Btf, BtfError};
-use super::discover::process::{self, Process};
 use super::kernel::Options;
 use super::tracefs::{self, TracefsError};
 
@@ -139,34 +135,11 @@ const LIFE: [(&str, &str); 3] = [
     ("sched_process_exit", "process_exit"),
 ];
 
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-struct ExeKeyPod(ExeKey);
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-struct CgroupFilterPod(CgroupFilter);
-
-#[expect(unsafe_code, reason = "aya's marker for plain data")]
-// SAFETY: repr(C) of integers without padding (asserted in sensor-common).
-unsafe impl Pod for ExeKeyPod {}
-#[expect(unsafe_code, reason = "aya's marker for plain data")]
-// SAFETY: repr(C) of integers without padding (asserted in sensor-common).
-unsafe impl Pod for CgroupFilterPod {}
-
-/// How long a process that runs already stays watched.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Until {
-    /// It was named, or descends from one that was.
-    Exit,
-    /// It was chosen by what it runs: `exec` decides anew.
-    Exec,
-}
-
 /// The loaded object. Shared, because perf attachment needs it from the attaching thread.
 #[derive(Debug)]
 pub struct Loaded {
     ebpf: Arc<Mutex<Ebpf>>,
-    policy: HashMap<MapData, u32, u32>,
+    pub(super) policy: HashMap<MapData, u32, u32>,
     counters: CounterReader,
     has_loop: bool,
     tracepoints: Mutex<Vec<TracePointLink>>,
@@ -248,7 +221,7 @@ fn has_helper(helper: bpf_func_id) -> bool {
     aya::sys::is_helper_supported(ProgramType::TracePoint, helper).unwrap_or(false)
 }
 
-fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LoadError>
+pub(super) fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, LoadError>
 where
     M: TryFrom<Map, Error = aya::maps::MapError>,
 {
@@ -308,7 +281,7 @@ impl Loaded {
         super::kernel_log::open(&mut self.object())
     }
 
-    fn object(&self) -> MutexGuard<'_, Ebpf> {
+    pub(super) fn object(&self) -> MutexGuard<'_, Ebpf> {
         self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -353,110 +326,6 @@ impl Loaded {
         self.tracepoints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes whom to watch. Filters that act at `exec` go first, then what runs already.
-    pub fn watch(&mut self, options: &Options) -> Result<(), LoadError> {
-        self.watch_names(options)?;
-        self.watch_files(options)?;
-        self.watch_cgroups(options)?;
-        if options.everyone {
-            self.set(EVERYONE, ALLOW)?;
-        }
-        for pid in &options.pids {
-            self.watch_process(*pid)?;
-        }
-        Ok(())
-    }
-
-    /// Watches a process over its `exec`s; its later descendants inherit the entry.
-    pub fn watch_process(&mut self, pid: u32) -> Result<(), LoadError> {
-        let found = process::read(Path::new("/proc"), pid).map_err(|source| LoadError::Filter {
-            what: "process",
-            path: PathBuf::from(pid.to_string()),
-            source,
-        })?;
-        self.watch_running(&found, Until::Exit)
-    }
-
-    /// Watches a process that runs already. An entry whose process is gone meanwhile is taken back: its id may go to
-    /// somebody who was not asked for.
-    pub fn watch_running(&mut self, found: &Process, until: Until) -> Result<(), LoadError> {
-        let entry = match until {
-            Until::Exit => ALLOW | KEEP_OVER_EXEC,
-            Until::Exec => ALLOW,
-        };
-        self.set(found.pid, entry)?;
-        let still = process::read(Path::new("/proc"), found.pid);
-        if still.is_ok_and(|still| still.start_ticks == found.start_ticks) || found.pid == std::process::id()
-        {
-            return Ok(());
-        }
-        // Gone already: the kernel object takes the entry out at the end of a process, too.
-        self.policy.remove(&found.pid).ok();
-        Ok(())
-    }
-
-    /// The sensor's own entry stays as it is, even when a filter names it: its exports are nobody's API traffic.
-    fn set(&mut self, pid: u32, entry: u32) -> Result<(), LoadError> {
-        let entry = if pid == std::process::id() { DENY } else { entry };
-        self.policy
-            .insert(pid, entry, 0)
-            .map_err(|error| LoadError::Map("POLICY", Box::new(error)))
-    }
-
-    fn watch_names(&self, options: &Options) -> Result<(), LoadError> {
-        let mut map: HashMap<MapData, [u8; 16], u32> = take(&mut self.object(), "WATCH_COMM")?;
-        for comm in &options.comms {
-            let mut key = [0; 16];
-            for (slot, byte) in key.iter_mut().take(15).zip(comm.bytes()) {
-                *slot = byte;
-            }
-            map.insert(key, 1, 0)
-                .map_err(|error| LoadError::Map("WATCH_COMM", Box::new(error)))?;
-        }
-        Ok(())
-    }
-
-    fn watch_files(&self, options: &Options) -> Result<(), LoadError> {
-        let mut map: HashMap<MapData, ExeKeyPod, u32> = take(&mut self.object(), "WATCH_EXE")?;
-        for path in &options.exes {
-            let meta = std::fs::metadata(path).map_err(|source| LoadError::Filter {
-                what: "executable",
-                path: path.clone(),
-                source,
-            })?;
-            let key = ExeKey {
-                inode: meta.ino(),
-                device: kernel_device(meta.dev()),
-            };
-            map.insert(ExeKeyPod(key), 1, 0)
-                .map_err(|error| LoadError::Map("WATCH_EXE", Box::new(error)))?;
-        }
-        Ok(())
-    }
-
-    fn watch_cgroups(&self, options: &Options) -> Result<(), LoadError> {
-        let mut map: Array<MapData, CgroupFilterPod> = take(&mut self.object(), "WATCH_CGROUP")?;
-        for (slot, path) in (0_u32..).zip(&options.cgroups) {
-            let problem = |problem| LoadError::Cgroup {
-                path: path.clone(),
-                problem,
-            };
-            if slot >= MAX_CGROUP_FILTERS {
-                return Err(problem("at most 8 cgroups can be named"));
-            }
-            let filter = cgroup_filter(path)
-                .map_err(|source| LoadError::Filter {
-                    what: "cgroup",
-                    path: path.clone(),
-                    source,
-                })?
-                .ok_or_else(|| problem("it is not in a mounted cgroup v2 hierarchy"))?;
-            map.set(slot, CgroupFilterPod(filter), 0)
-                .map_err(|error| LoadError::Map("WATCH_CGROUP", Box::new(error)))?;
-        }
-        Ok(())
-    }
-
     /// Sum over CPUs.
     pub fn counter(&self, counter: Counter) -> u64 {
         self.counters.value(counter)
@@ -466,36 +335,6 @@ impl Loaded {
     pub fn counter_reader(&self) -> CounterReader {
         self.counters.clone()
     }
-}
-
-/// The `dev_t` inside the kernel (major << 20 | minor) of the one that stat(2) gives.
-fn kernel_device(device: u64) -> u64 {
-    u64::from(libc::major(device)) << 20 | u64::from(libc::minor(device))
-}
-
-/// Id and depth of a cgroup: the id is the inode number of its directory.
-fn cgroup_filter(path: &Path) -> io::Result<Option<CgroupFilter>> {
-    let path = path.canonicalize()?;
-    let id = path.metadata()?.ino();
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
-    let root = mounts
-        .lines()
-        .filter(|line| line.contains(" - cgroup2 "))
-        .find_map(|line| {
-            let root = line.split(' ').nth(4)?;
-            path.starts_with(root).then(|| PathBuf::from(root))
-        });
-    Ok(root.map(|root| {
-        let depth = path
-            .components()
-            .count()
-            .saturating_sub(root.components().count());
-        CgroupFilter {
-            id,
-            level: u32::try_from(depth).unwrap_or(u32::MAX),
-            reserved: 0,
-        }
-    }))
 }
 
 fn attach_call(object: &mut Ebpf, program: &str, tracepoint: &str) -> Result<TracePointLink, LoadError> {

@@ -21,6 +21,8 @@ mod kernel_log;
 pub mod load;
 pub mod pcapng;
 #[cfg(feature = "kernel")]
+pub mod policy;
+#[cfg(feature = "kernel")]
 mod ring;
 pub mod source;
 #[cfg(feature = "kernel")]

@@ -1,0 +1,177 @@
+//! Writes whom to watch into the kernel object's policy maps.
+//!
+//! Takes [`Options`] and process ids. Gives map entries. Never watches the sensor itself. Bounded by the sizes of the
+//! maps.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use aya::Pod;
+use aya::maps::{Array, HashMap, MapData};
+use sensor_common::policy::{
+    ALLOW, CgroupFilter, DENY, EVERYONE, ExeKey, KEEP_OVER_EXEC, MAX_CGROUP_FILTERS,
+};
+
+use super::discover::process::{self, Process};
+use super::kernel::Options;
+use super::load::{LoadError, Loaded, take};
+
+/// How long a process that runs already stays watched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Until {
+    /// It was named, or descends from one that was.
+    Exit,
+    /// It was chosen by what it runs: `exec` decides anew.
+    Exec,
+}
+
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct ExeKeyPod(ExeKey);
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct CgroupFilterPod(CgroupFilter);
+
+#[expect(unsafe_code, reason = "aya's marker for plain data")]
+// SAFETY: repr(C) of integers without padding (asserted in sensor-common).
+unsafe impl Pod for ExeKeyPod {}
+#[expect(unsafe_code, reason = "aya's marker for plain data")]
+// SAFETY: repr(C) of integers without padding (asserted in sensor-common).
+unsafe impl Pod for CgroupFilterPod {}
+
+impl Loaded {
+    /// Writes whom to watch. Filters that act at `exec` go first, then what runs already.
+    pub fn watch(&mut self, options: &Options) -> Result<(), LoadError> {
+        self.watch_names(options)?;
+        self.watch_files(options)?;
+        self.watch_cgroups(options)?;
+        if options.everyone {
+            self.set(EVERYONE, ALLOW)?;
+        }
+        for pid in &options.pids {
+            self.watch_process(*pid)?;
+        }
+        Ok(())
+    }
+
+    /// Watches a process over its `exec`s; its later descendants inherit the entry.
+    pub fn watch_process(&mut self, pid: u32) -> Result<(), LoadError> {
+        let found = process::read(Path::new("/proc"), pid).map_err(|source| LoadError::Filter {
+            what: "process",
+            path: PathBuf::from(pid.to_string()),
+            source,
+        })?;
+        self.watch_running(&found, Until::Exit)
+    }
+
+    /// Watches a process that runs already. An entry whose process is gone meanwhile is taken back: its id may go to
+    /// somebody who was not asked for.
+    pub fn watch_running(&mut self, found: &Process, until: Until) -> Result<(), LoadError> {
+        let entry = match until {
+            Until::Exit => ALLOW | KEEP_OVER_EXEC,
+            Until::Exec => ALLOW,
+        };
+        self.set(found.pid, entry)?;
+        let still = process::read(Path::new("/proc"), found.pid);
+        if still.is_ok_and(|still| still.start_ticks == found.start_ticks) || found.pid == std::process::id()
+        {
+            return Ok(());
+        }
+        // Gone already: the kernel object takes the entry out at the end of a process, too.
+        self.policy.remove(&found.pid).ok();
+        Ok(())
+    }
+
+    /// The sensor's own entry stays as it is, even when a filter names it: its exports are nobody's API traffic.
+    pub(super) fn set(&mut self, pid: u32, entry: u32) -> Result<(), LoadError> {
+        let entry = if pid == std::process::id() { DENY } else { entry };
+        self.policy
+            .insert(pid, entry, 0)
+            .map_err(|error| LoadError::Map("POLICY", Box::new(error)))
+    }
+
+    fn watch_names(&self, options: &Options) -> Result<(), LoadError> {
+        let mut map: HashMap<MapData, [u8; 16], u32> = take(&mut self.object(), "WATCH_COMM")?;
+        for comm in &options.comms {
+            let mut key = [0; 16];
+            for (slot, byte) in key.iter_mut().take(15).zip(comm.bytes()) {
+                *slot = byte;
+            }
+            map.insert(key, 1, 0)
+                .map_err(|error| LoadError::Map("WATCH_COMM", Box::new(error)))?;
+        }
+        Ok(())
+    }
+
+    fn watch_files(&self, options: &Options) -> Result<(), LoadError> {
+        let mut map: HashMap<MapData, ExeKeyPod, u32> = take(&mut self.object(), "WATCH_EXE")?;
+        for path in &options.exes {
+            let meta = std::fs::metadata(path).map_err(|source| LoadError::Filter {
+                what: "executable",
+                path: path.clone(),
+                source,
+            })?;
+            let key = ExeKey {
+                inode: meta.ino(),
+                device: kernel_device(meta.dev()),
+            };
+            map.insert(ExeKeyPod(key), 1, 0)
+                .map_err(|error| LoadError::Map("WATCH_EXE", Box::new(error)))?;
+        }
+        Ok(())
+    }
+
+    fn watch_cgroups(&self, options: &Options) -> Result<(), LoadError> {
+        let mut map: Array<MapData, CgroupFilterPod> = take(&mut self.object(), "WATCH_CGROUP")?;
+        for (slot, path) in (0_u32..).zip(&options.cgroups) {
+            let problem = |problem| LoadError::Cgroup {
+                path: path.clone(),
+                problem,
+            };
+            if slot >= MAX_CGROUP_FILTERS {
+                return Err(problem("at most 8 cgroups can be named"));
+            }
+            let filter = cgroup_filter(path)
+                .map_err(|source| LoadError::Filter {
+                    what: "cgroup",
+                    path: path.clone(),
+                    source,
+                })?
+                .ok_or_else(|| problem("it is not in a mounted cgroup v2 hierarchy"))?;
+            map.set(slot, CgroupFilterPod(filter), 0)
+                .map_err(|error| LoadError::Map("WATCH_CGROUP", Box::new(error)))?;
+        }
+        Ok(())
+    }
+}
+
+/// The `dev_t` inside the kernel (major << 20 | minor) of the one that stat(2) gives.
+fn kernel_device(device: u64) -> u64 {
+    u64::from(libc::major(device)) << 20 | u64::from(libc::minor(device))
+}
+
+/// Id and depth of a cgroup: the id is the inode number of its directory.
+fn cgroup_filter(path: &Path) -> io::Result<Option<CgroupFilter>> {
+    let path = path.canonicalize()?;
+    let id = path.metadata()?.ino();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let root = mounts
+        .lines()
+        .filter(|line| line.contains(" - cgroup2 "))
+        .find_map(|line| {
+            let root = line.split(' ').nth(4)?;
+            path.starts_with(root).then(|| PathBuf::from(root))
+        });
+    Ok(root.map(|root| {
+        let depth = path
+            .components()
+            .count()
+            .saturating_sub(root.components().count());
+        CgroupFilter {
+            id,
+            level: u32::try_from(depth).unwrap_or(u32::MAX),
+            reserved: 0,
+        }
+    }))
+}
