@@ -53,8 +53,12 @@ counters! {
     FaultBytes = "fault_bytes",
     /// Bytes in `iovec` elements beyond those walked, marked as a gap.
     IovecBytes = "iovec_bytes",
-    /// Bytes moved inside the kernel by `sendfile`, marked as a gap.
+    /// Bytes moved inside the kernel by `sendfile` and `splice`, marked as a gap.
     UnseenBytes = "unseen_bytes",
+    /// Bytes that io_uring and other calls past the hooks moved on TCP sockets and that a hook inside the kernel saw.
+    BypassSeenBytes = "bypass_seen_bytes",
+    /// Bytes that io_uring and other calls past the hooks moved on TCP sockets and that nobody saw.
+    BypassUnseenBytes = "bypass_unseen_bytes",
     /// Calls without a slot to remember their arguments in.
     NoCallSlot = "no_call_slot",
     /// Processes that should be watched and found no room in the policy map.

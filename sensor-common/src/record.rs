@@ -27,6 +27,11 @@ pub const KIND_EXEC: u8 = 6;
 pub const KIND_EXIT: u8 = 7;
 /// A watched process mapped a file as executable, so a library may have arrived.
 pub const KIND_MAP: u8 = 8;
+/// A watched process closed many descriptors at once (`close_range`): user space looks at what is left.
+pub const KIND_CLOSED_MANY: u8 = 12;
+/// A watched process moved bytes on TCP sockets past every hook: for the first time, or in all by its end; `detail`
+/// is one of [`unseen`].
+pub const KIND_UNSEEN: u8 = 10;
 
 /// The application wrote the bytes; otherwise it read them.
 pub const FLAG_WRITE: u16 = 1;
@@ -41,8 +46,10 @@ pub mod gap {
     pub const FAULT: u16 = 2;
     /// More `iovec` elements than one call may walk, or an element that could not be read.
     pub const IOVECS: u16 = 3;
-    /// Moved inside the kernel (`sendfile`): no buffer of the process held them.
+    /// Moved inside the kernel (`sendfile`, `splice`): no buffer of the process held them.
     pub const UNSEEN: u16 = 4;
+    /// Moved by a call that no system call hook sees (`io_uring`), on a kernel without a source that does.
+    pub const BYPASS: u16 = 5;
 }
 
 /// What a binding rests on (`detail` of [`KIND_BIND`]).
@@ -51,6 +58,14 @@ pub mod evidence {
     pub const SET_FD: u16 = 1;
     /// A socket system call ran inside a TLS call of the same thread.
     pub const NESTED_SYSCALL: u16 = 2;
+}
+
+/// Past the hooks by what (`detail` of [`KIND_UNSEEN`]).
+pub mod unseen {
+    /// `io_uring`: inside `io_uring_enter`, or in one of its worker threads.
+    pub const IO_URING: u16 = 1;
+    /// Another call, such as `preadv2`, or work that `io_uring` left to the end of some other system call.
+    pub const OTHER: u16 = 2;
 }
 
 /// How a stream ended (`detail` of [`KIND_CLOSE`]).
@@ -188,7 +203,7 @@ pub struct SocketRecord {
     pub socket: Socket,
 }
 
-/// Layout of [`KIND_EXEC`], [`KIND_EXIT`] and [`KIND_MAP`].
+/// Layout of [`KIND_EXEC`], [`KIND_EXIT`], [`KIND_MAP`] and [`KIND_CLOSED_MANY`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ProcessRecord {
@@ -198,7 +213,36 @@ pub struct ProcessRecord {
     pub comm: [u8; 16],
 }
 
+/// Layout of [`KIND_UNSEEN`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct UnseenRecord {
+    /// Common front.
+    pub header: Header,
+    /// `comm` of the task, padded with zero bytes.
+    pub comm: [u8; 16],
+    /// The process's bytes so far.
+    pub bytes: ProcessBytes,
+}
+
+/// Bytes of a process on TCP sockets: value of the map `PROCESS_BYTES`, whose key is the process id. Filled where the
+/// kernel has `sock:sock_send_length` (Linux 6.3) and user space asked for it; ciphertext counts like plaintext.
+#[repr(C)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct ProcessBytes {
+    /// Sent by any call.
+    pub sent_all: u64,
+    /// Received by any call but `splice`.
+    pub received_all: u64,
+    /// Of these, sent past every hook.
+    pub sent_unseen: u64,
+    /// Of these, received past every hook.
+    pub received_unseen: u64,
+}
+
 const _: () = {
+    assert!(size_of::<ProcessBytes>() == 32);
+    assert!(size_of::<UnseenRecord>() == 88);
     assert!(size_of::<Header>() == 40);
     assert!(size_of::<StreamRef>() == 16);
     assert!(size_of::<StreamRecord>() == 80);

@@ -6,6 +6,7 @@ use sensor_common::{CHUNK_BYTES, CHUNKS_PER_CALL_BOUNDED, CHUNKS_PER_CALL_LOOP, 
 
 use crate::emit::{self, Subject};
 use crate::maps::{CALL_LIMIT, MESSAGE_LIMIT};
+use crate::sock;
 use crate::stream::StreamState;
 
 /// How a program repeats: by a loop that the verifier walks, or by `bpf_loop`.
@@ -50,6 +51,13 @@ struct Cursor {
 fn forget(cursor: &mut Cursor) {
     let place = &raw mut *cursor;
     unsafe { bpf_probe_read_kernel(place.cast(), size_of::<Cursor>() as u32, place.cast()) };
+}
+
+/// The same for a number.
+#[inline(always)]
+pub fn forget_number(number: &mut u64) {
+    let place = &raw mut *number;
+    unsafe { bpf_probe_read_kernel(place.cast(), size_of::<u64>() as u32, place.cast()) };
 }
 
 /// Emits the `moved` bytes of a call in `direction` (0 read, 1 write) and advances the stream's position first, so
@@ -112,14 +120,15 @@ pub fn transfer(
     }
 }
 
-/// Advances a stream by bytes that were written out of sight, and says so.
+/// Advances a stream by bytes that moved out of sight in `direction`, and says so.
 #[inline(always)]
-pub fn unseen(subject: &mut Subject, state: &mut StreamState, moved: u64, reason: u16) {
-    let position = state.position[1];
-    state.position[1] = position + moved;
-    state.run[1] = state.run[1].saturating_add(moved);
-    state.direction = 1;
-    subject.flags = FLAG_WRITE;
+pub fn unseen(subject: &mut Subject, state: &mut StreamState, direction: usize, moved: u64, reason: u16) {
+    let slot = direction & 1;
+    let position = state.position[slot];
+    state.position[slot] = position + moved;
+    state.run[slot] = state.run[slot].saturating_add(moved);
+    state.direction = slot as u8;
+    subject.flags = if slot == 1 { FLAG_WRITE } else { 0 };
     emit::missing(subject, position, moved, reason);
 }
 
@@ -180,14 +189,19 @@ fn next_element(memory: &mut Memory) -> bool {
     if memory.iov_left == 0 {
         return false;
     }
-    let Some([base, length]) = user::<[u64; 2]>(memory.iov) else {
-        return false;
-    };
+    let Some([base, length]) = element(memory.iov) else { return false };
     memory.iov += 16;
     memory.iov_left -= 1;
     memory.base = base;
     memory.left = length;
     true
+}
+
+/// Base and length of an `iovec` element. The kernel keeps a copy of a call's array, which is what a hook inside it
+/// finds; its half of the addresses is the upper one.
+#[inline(always)]
+pub fn element(address: u64) -> Option<[u64; 2]> {
+    if (address as i64) < 0 { sock::read(address, 0) } else { user(address) }
 }
 
 /// Reads a value from user memory.

@@ -24,6 +24,8 @@ pub const VERDICT_UNKNOWN: u8 = 0;
 pub const VERDICT_API: u8 = 1;
 /// TLS records: never copied.
 pub const VERDICT_TLS: u8 = 2;
+/// A PROXY protocol header came: what follows is judged as if it came first.
+pub const VERDICT_PROXY: u8 = 3;
 
 /// State of a stream.
 #[repr(C)]

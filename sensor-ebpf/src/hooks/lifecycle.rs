@@ -5,6 +5,7 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::programs::RawTracePointContext;
 use sensor_common::record::{KIND_EXEC, KIND_EXIT, KIND_MAP};
 
+use super::lengths;
 use super::syscall::argument;
 use crate::maps::{TASK_PID, TASK_TGID, TLS_CALLS};
 use crate::{emit, policy, sock};
@@ -47,6 +48,7 @@ pub fn exit() {
     if policy::watched().is_some() {
         emit::process(pid_tgid, KIND_EXIT);
     }
+    lengths::process_ended(pid_tgid);
     policy::forget((pid_tgid >> 32) as u32);
 }
 

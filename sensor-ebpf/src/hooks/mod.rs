@@ -1,7 +1,14 @@
 //! What each hook does once its entry point was reached.
 
+pub mod bypass;
+pub mod closing;
+pub mod kernel_socket;
+pub mod lengths;
 pub mod lifecycle;
+pub mod many;
+mod proxy;
 pub mod socket;
 pub mod sniff;
 pub mod syscall;
 pub mod tls_call;
+pub mod unseen;

@@ -13,6 +13,7 @@ use sensor_common::counter::Counter;
 
 use super::{Error, installation_key, outputs, settings};
 use crate::capture::attach::Backend;
+use crate::capture::beyond::Beyond;
 use crate::capture::discover::process;
 use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
 use crate::capture::load::CounterReader;
@@ -149,6 +150,7 @@ pub(super) fn options(config: &Config) -> Options {
             AttachBackend::Perf => Backend::Perf,
         },
         use_bpf_loop: true,
+        beyond: Beyond::Auto,
     }
 }
 

@@ -10,12 +10,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bytes::Bytes;
 use sensor_common::CHUNK_BYTES;
 use sensor_common::record::{
-    self, CloseRecord, Header, ProcessRecord, Socket, SocketRecord, StreamRecord, StreamRef,
+    self, CloseRecord, Header, ProcessBytes, ProcessRecord, Socket, SocketRecord, StreamRecord, StreamRef,
+    UnseenRecord,
 };
 
 use super::{
     CloseReason, Comm, Data, Direction, Endpoint, Evidence, Gap, GapReason, Origin, ProcessEvent, ProcessKey,
-    Record, Role, SocketAddress, Source, StreamKey,
+    Record, Role, SocketAddress, Source, StreamKey, UnseenReason,
 };
 
 /// Why bytes are not a record. Each is a mismatch of kernel object and agent, never a peer's fault.
@@ -67,6 +68,8 @@ pub fn decode(bytes: &[u8], payload: impl FnOnce(&[u8]) -> Bytes) -> Result<Reco
         record::KIND_EXEC => process(bytes).map(Record::Exec),
         record::KIND_EXIT => process(bytes).map(Record::Exit),
         record::KIND_MAP => process(bytes).map(Record::Map),
+        record::KIND_CLOSED_MANY => process(bytes).map(Record::ClosedMany),
+        record::KIND_UNSEEN => unseen(bytes),
         kind => Err(DecodeError::Kind(kind)),
     }
 }
@@ -75,6 +78,7 @@ const STREAM: usize = size_of::<StreamRecord>();
 const SOCKET: usize = size_of::<SocketRecord>();
 const CLOSE: usize = size_of::<CloseRecord>();
 const PROCESS: usize = size_of::<ProcessRecord>();
+const UNSEEN: usize = size_of::<UnseenRecord>();
 
 fn data(bytes: &[u8], payload: impl FnOnce(&[u8]) -> Bytes) -> Result<Record, DecodeError> {
     let (raw, rest) = bytes.split_first_chunk::<STREAM>().ok_or(DecodeError::Short)?;
@@ -113,6 +117,7 @@ fn gap(bytes: &[u8]) -> Result<Record, DecodeError> {
             record::gap::FAULT => GapReason::Fault,
             record::gap::IOVECS => GapReason::Iovecs,
             record::gap::UNSEEN => GapReason::Unseen,
+            record::gap::BYPASS => GapReason::Bypass,
             other => return Err(DecodeError::Detail(other)),
         },
     }))
@@ -165,6 +170,28 @@ fn process(bytes: &[u8]) -> Result<ProcessEvent, DecodeError> {
     Ok(ProcessEvent {
         origin: origin(raw),
         comm: Comm(array_at(raw, offset_of!(ProcessRecord, comm))),
+    })
+}
+
+fn unseen(bytes: &[u8]) -> Result<Record, DecodeError> {
+    const AT: usize = offset_of!(UnseenRecord, bytes);
+    let raw: &[u8; UNSEEN] = bytes.first_chunk().ok_or(DecodeError::Short)?;
+    Ok(Record::Unseen {
+        event: ProcessEvent {
+            origin: origin(raw),
+            comm: Comm(array_at(raw, offset_of!(UnseenRecord, comm))),
+        },
+        reason: match detail(raw) {
+            record::unseen::IO_URING => UnseenReason::IoUring,
+            record::unseen::OTHER => UnseenReason::Other,
+            other => return Err(DecodeError::Detail(other)),
+        },
+        bytes: ProcessBytes {
+            sent_all: u64_at::<{ AT + offset_of!(ProcessBytes, sent_all) }>(raw),
+            received_all: u64_at::<{ AT + offset_of!(ProcessBytes, received_all) }>(raw),
+            sent_unseen: u64_at::<{ AT + offset_of!(ProcessBytes, sent_unseen) }>(raw),
+            received_unseen: u64_at::<{ AT + offset_of!(ProcessBytes, received_unseen) }>(raw),
+        },
     })
 }
 

@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sensor_common::counter::Counter;
+use sensor_common::record::ProcessBytes;
 
 use super::Record;
 use super::attach::{AttachError, Backend};
+use super::beyond::{Beyond, Source};
 use super::attacher::{Attacher, filter_of};
 use super::discover::process::{self, Filter};
 use super::load::{self, LoadError, Loaded};
@@ -50,6 +52,8 @@ pub struct Options {
     pub backend: Backend,
     /// Use `bpf_loop` where the kernel has it; without it a call is captured up to 128 KiB.
     pub use_bpf_loop: bool,
+    /// What to attach beside the system calls.
+    pub beyond: Beyond,
 }
 
 impl Default for Options {
@@ -68,6 +72,7 @@ impl Default for Options {
             streams: 32_768,
             backend: Backend::Auto,
             use_bpf_loop: true,
+            beyond: Beyond::Auto,
         }
     }
 }
@@ -126,6 +131,7 @@ pub struct KernelSource {
     reader: RingReader,
     loaded: Loaded,
     counters: Arc<Counters>,
+    beyond: Source,
     #[cfg(feature = "kernel-log")]
     log: Logger,
 }
@@ -148,6 +154,7 @@ impl KernelSource {
         let reader = RingReader::new(loaded.take_data_ring()?, loaded.take_control_ring()?);
         let attacher = Attacher::start(&loaded, options)?;
         loaded.attach_tracepoints()?;
+        let beyond = loaded.attach_beyond(options.beyond);
         loaded.watch(options)?;
         watch_what_runs(&mut loaded, &attacher, options)?;
         attacher.settle();
@@ -158,6 +165,7 @@ impl KernelSource {
             log: Logger(loaded.kernel_log()),
             loaded,
             counters,
+            beyond,
         })
     }
 
@@ -171,6 +179,16 @@ impl KernelSource {
     /// Name of the backend in use.
     pub fn backend(&self) -> &'static str {
         self.attacher.as_ref().map_or("none", Attacher::backend)
+    }
+
+    /// What sees, or counts, that which comes past the system call hooks.
+    pub const fn beyond(&self) -> Source {
+        self.beyond
+    }
+
+    /// What a process that lives moved on TCP sockets, where [`Source::Lengths`] is in use.
+    pub fn process_bytes(&self, pid: u32) -> Option<ProcessBytes> {
+        self.loaded.process_bytes(pid)
     }
 
     /// Files that could not be probed and why, since the last call.

@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::trace_point::TracePointLink;
 use aya::programs::{ProgramError, ProgramType, RawTracePoint, TracePoint};
-use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
+use aya::{Ebpf, EbpfLoader, Pod, include_bytes_aligned};
 use aya_obj::generated::bpf_func_id;
 use sensor_common::counter::Counter;
 use sensor_common::policy::DENY;
+use sensor_common::record::ProcessBytes;
 
+use super::beyond::{self, Beyond, Source};
 use super::btf::{Btf, BtfError};
 use super::kernel::Options;
 use super::tracefs::{self, TracefsError};
@@ -107,7 +109,7 @@ const OFFSETS: [(&str, &str, &str); 28] = [
 ];
 
 /// System calls that move bytes: tracepoint, program with a bounded loop, program with `bpf_loop`.
-const SOCKET_CALLS: [(&str, &str, &str); 8] = [
+const SOCKET_CALLS: [(&str, &str, &str); 10] = [
     ("sys_exit_read", "read_exit", "read_exit_loop"),
     ("sys_exit_write", "write_exit", "write_exit_loop"),
     ("sys_exit_readv", "readv_exit", "readv_exit_loop"),
@@ -116,11 +118,15 @@ const SOCKET_CALLS: [(&str, &str, &str); 8] = [
     ("sys_exit_sendto", "sendto_exit", "sendto_exit_loop"),
     ("sys_exit_recvmsg", "recvmsg_exit", "recvmsg_exit_loop"),
     ("sys_exit_sendmsg", "sendmsg_exit", "sendmsg_exit_loop"),
+    ("sys_exit_recvmmsg", "recvmmsg_exit", "recvmmsg_exit_loop"),
+    ("sys_exit_sendmmsg", "sendmmsg_exit", "sendmmsg_exit_loop"),
 ];
 
 /// Other system calls: tracepoint, program.
-const OTHER_CALLS: [(&str, &str); 6] = [
+const OTHER_CALLS: [(&str, &str); 8] = [
     ("sys_exit_sendfile64", "sendfile_exit"),
+    ("sys_exit_splice", "splice_exit"),
+    ("sys_exit_close_range", "close_range_exit"),
     ("sys_exit_accept", "accept_exit"),
     ("sys_exit_accept4", "accept_exit"),
     ("sys_exit_connect", "connect_exit"),
@@ -143,7 +149,17 @@ pub struct Loaded {
     counters: CounterReader,
     has_loop: bool,
     tracepoints: Mutex<Vec<TracePointLink>>,
+    beyond: Mutex<Vec<beyond::Link>>,
+    process_bytes: HashMap<MapData, u32, ProcessBytesPod>,
 }
+
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug)]
+struct ProcessBytesPod(ProcessBytes);
+
+#[expect(unsafe_code, reason = "aya's marker for plain data")]
+// SAFETY: repr(C) of integers without padding (asserted in sensor-common).
+unsafe impl Pod for ProcessBytesPod {}
 
 /// Reads the kernel-side counters.
 #[derive(Clone)]
@@ -177,16 +193,18 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
         .collect::<Result<_, BtfError>>()?;
     let result = tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?;
+    let (beyond, one_reference) = (beyond::offsets(&btf)?, beyond::one_reference(&btf));
     let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
     let everyone = u32::from(options.everyone);
     // A wake-up interrupts the observed program's processor; below a quarter the reader's own timer is in time.
     let wake = u64::from(options.ring_bytes / 4);
     let mut loader = EbpfLoader::new();
-    for (name, offset) in &offsets {
+    for (name, offset) in offsets.iter().chain(&beyond) {
         loader.override_global(name, offset, true);
     }
     loader
         .override_global("SYS_EXIT_RET", &result, true)
+        .override_global("FILE_COUNT_ONE", &one_reference, true)
         .override_global("HAS_TASK_REGS", &has_regs, true)
         .override_global("MESSAGE_LIMIT", &options.message_limit, true)
         .override_global("HAS_EVERYONE", &everyone, true)
@@ -200,11 +218,14 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .map_err(|error| LoadError::Object(Box::new(error)))?;
     let policy = take(&mut ebpf, "POLICY")?;
     let counters: PerCpuArray<MapData, u64> = take(&mut ebpf, "COUNTERS")?;
+    let process_bytes = take(&mut ebpf, "PROCESS_BYTES")?;
     let mut loaded = Loaded {
         policy,
         counters: CounterReader(Arc::new(counters)),
         has_loop: options.use_bpf_loop && has_bpf_loop(),
         tracepoints: Mutex::default(),
+        beyond: Mutex::default(),
+        process_bytes,
         ebpf: Arc::new(Mutex::new(ebpf)),
     };
     // Before anything is attached: the sensor's own traffic is never captured.
@@ -254,6 +275,7 @@ fn duplicate(map: &Map) -> Result<Option<Map>, aya::maps::MapError> {
         Map::Array(data) => Map::Array(copy(data)?),
         Map::PerCpuArray(data) => Map::PerCpuArray(copy(data)?),
         Map::HashMap(data) => Map::HashMap(copy(data)?),
+        Map::LruHashMap(data) => Map::LruHashMap(copy(data)?),
         Map::RingBuf(data) => Map::RingBuf(copy(data)?),
         _ => return Ok(None),
     }))
@@ -311,11 +333,30 @@ impl Loaded {
         Ok(())
     }
 
+    /// Attaches what sees more than the system calls. Gives what it is; never fails, because all of it is extra.
+    pub fn attach_beyond(&self, wanted: Beyond) -> Source {
+        let (source, links, refused) = beyond::attach(&mut self.object(), wanted, self.has_loop);
+        for error in refused {
+            tracing::debug!(error = super::attach::trial::chain(&error), "source not available");
+        }
+        *self.beyond.lock().unwrap_or_else(PoisonError::into_inner) = links;
+        source
+    }
+
+    /// What a process moved on TCP sockets; `None` when nothing was counted.
+    pub fn process_bytes(&self, pid: u32) -> Option<ProcessBytes> {
+        self.process_bytes.get(&pid, 0).ok().map(|bytes| bytes.0)
+    }
+
     /// Takes every tracepoint out. Each close waits for two grace periods of the kernel (36 ms each where this was
     /// measured), of which only one is under a lock: threads halve the time.
     pub fn detach_tracepoints(&self) {
         let links = std::mem::take(&mut *self.links());
+        let beyond = std::mem::take(&mut *self.beyond.lock().unwrap_or_else(PoisonError::into_inner));
         std::thread::scope(|scope| {
+            for link in beyond {
+                scope.spawn(move || drop(link));
+            }
             for link in links {
                 scope.spawn(move || drop(link));
             }

@@ -8,6 +8,8 @@ pub mod attach;
 #[cfg(feature = "kernel")]
 pub(crate) mod attacher;
 #[cfg(feature = "kernel")]
+pub mod beyond;
+#[cfg(feature = "kernel")]
 pub mod btf;
 pub mod coverage;
 pub mod decode;
@@ -30,8 +32,10 @@ pub mod tracefs;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use sensor_common::record::ProcessBytes;
 
 /// A process, safe against reuse of its id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -93,8 +97,10 @@ pub enum GapReason {
     Fault,
     /// More `iovec` elements than one call may walk.
     Iovecs,
-    /// Moved inside the kernel by `sendfile`: no buffer of the process held them.
+    /// Moved inside the kernel by `sendfile` or `splice`: no buffer of the process held them.
     Unseen,
+    /// Moved by a call that no hook of this kernel sees (`io_uring`).
+    Bypass,
     /// No record: the ring was full, or the recording has a hole.
     Lost,
 }
@@ -222,6 +228,33 @@ pub enum Record {
     Exit(ProcessEvent),
     /// The process mapped a file as executable.
     Map(ProcessEvent),
+    /// The process closed many descriptors at once.
+    ClosedMany(ProcessEvent),
+    /// The sockets that a process had open at the time of the record: streams on others, begun before, are over.
+    Sockets {
+        /// Front.
+        origin: Origin,
+        /// Their inodes.
+        open: Arc<[u64]>,
+    },
+    /// Bytes of the process went past every hook: told at the first, and in all at its end.
+    Unseen {
+        /// The process.
+        event: ProcessEvent,
+        /// By what.
+        reason: UnseenReason,
+        /// So far.
+        bytes: ProcessBytes,
+    },
+}
+
+/// What goes past the hooks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum UnseenReason {
+    /// `io_uring`.
+    IoUring,
+    /// Another call.
+    Other,
 }
 
 /// Payload of one direction of a stream.
@@ -310,7 +343,12 @@ impl Record {
             | Self::Bind { stream, .. }
             | Self::Open { stream, .. }
             | Self::Close { stream, .. } => Some(stream),
-            Self::Exec(_) | Self::Exit(_) | Self::Map(_) => None,
+            Self::Exec(_)
+            | Self::Exit(_)
+            | Self::Map(_)
+            | Self::ClosedMany(_)
+            | Self::Sockets { .. }
+            | Self::Unseen { .. } => None,
         }
     }
 
@@ -324,7 +362,13 @@ impl Record {
             | Self::Close { origin, .. }
             | Self::Exec(ProcessEvent { origin, .. })
             | Self::Exit(ProcessEvent { origin, .. })
-            | Self::Map(ProcessEvent { origin, .. }) => origin,
+            | Self::Map(ProcessEvent { origin, .. })
+            | Self::ClosedMany(ProcessEvent { origin, .. })
+            | Self::Sockets { origin, .. }
+            | Self::Unseen {
+                event: ProcessEvent { origin, .. },
+                ..
+            } => origin,
         }
     }
 }
@@ -358,6 +402,9 @@ impl fmt::Debug for Record {
             Self::Exec(event) => write!(f, "Exec({event:?})"),
             Self::Exit(event) => write!(f, "Exit({event:?})"),
             Self::Map(event) => write!(f, "Map({event:?})"),
+            Self::ClosedMany(event) => write!(f, "ClosedMany({event:?})"),
+            Self::Sockets { origin, open } => write!(f, "Sockets({origin:?} {open:?})"),
+            Self::Unseen { event, reason, bytes } => write!(f, "Unseen({event:?} {reason:?} {bytes:?})"),
         }
     }
 }

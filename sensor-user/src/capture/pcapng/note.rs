@@ -298,6 +298,7 @@ const GAPS: &[(&str, GapReason)] = &[
     ("fault", GapReason::Fault),
     ("iovecs", GapReason::Iovecs),
     ("unseen", GapReason::Unseen),
+    ("bypass", GapReason::Bypass),
     ("lost", GapReason::Lost),
 ];
 

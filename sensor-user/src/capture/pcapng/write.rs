@@ -150,11 +150,15 @@ impl<W: Write> Writer<W> {
                     ends: *ends,
                 },
             ),
-            Record::Exec(event) | Record::Map(event) => {
+            Record::Exec(event)
+            | Record::Map(event)
+            | Record::ClosedMany(event)
+            | Record::Unseen { event, .. } => {
                 self.name(event.origin.process, event.comm);
                 Ok(())
             }
             Record::Exit(event) => self.exit(&event.origin),
+            Record::Sockets { .. } => Ok(()),
         }
     }
 
