@@ -52,6 +52,8 @@ programs! {
     Tshark "tshark" of "tshark";
     /// objdump, the second opinion on probe sites.
     Objdump "objdump" of "binutils";
+    /// setpriv, which starts a program with exact capabilities.
+    Setpriv "setpriv" of "util-linux";
     /// The C compiler, for small observed programs.
     Cc "cc" of "gcc";
 }
