@@ -70,16 +70,20 @@ fn split(pattern: &str) -> (&str, &str) {
     pattern.split_once('*').unwrap_or((pattern, ""))
 }
 
+/// The newest file that a pattern names below a directory; the `*` stands for a part of one name in the path.
 fn newest_file(below: &Path, pattern: &str) -> Option<PathBuf> {
-    let path = below.join(pattern);
-    let (prefix, suffix) = split(path.file_name()?.to_str()?);
-    let mut found: Vec<PathBuf> = fs::read_dir(path.parent()?)
+    let (before, after) = split(pattern);
+    let (directory, prefix) = before.rsplit_once('/').unwrap_or(("", before));
+    let (suffix, rest) = after.split_once('/').unwrap_or((after, ""));
+    let mut found: Vec<PathBuf> = fs::read_dir(below.join(directory))
         .ok()?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             name.starts_with(prefix) && name.ends_with(suffix)
         })
+        .map(|path| if rest.is_empty() { path } else { path.join(rest) })
+        .filter(|path| path.is_file())
         .collect();
     found.sort();
     found.pop()
@@ -96,6 +100,24 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), kernels.len());
         assert!(kernels.iter().any(|kernel| kernel.ci));
+    }
+
+    #[test]
+    fn the_star_stands_for_a_part_of_one_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let below = directory.path();
+        fs::create_dir_all(below.join("modules/7.3.4-cloud")).unwrap();
+        fs::create_dir_all(below.join("boot")).unwrap();
+        fs::write(below.join("modules/7.3.4-cloud/vmlinuz"), "").unwrap();
+        fs::write(below.join("boot/vmlinuz-1"), "").unwrap();
+        fs::write(below.join("boot/config-1"), "").unwrap();
+        let found = |pattern| newest_file(below, pattern);
+        assert_eq!(
+            found("modules/*/vmlinuz"),
+            Some(below.join("modules/7.3.4-cloud/vmlinuz"))
+        );
+        assert_eq!(found("boot/vmlinuz-*"), Some(below.join("boot/vmlinuz-1")));
+        assert_eq!(found("boot/initrd-*"), None);
     }
 
     #[test]
