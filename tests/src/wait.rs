@@ -34,8 +34,8 @@ impl Deadline {
     }
 }
 
-/// How many times longer everything may take: an emulated machine is that much slower.
-fn patience() -> u32 {
+/// How many times longer everything may take: an emulated machine is that much slower. Tests that count scale by it.
+pub fn patience() -> u32 {
     let named = std::env::var("SENSOR_TEST_PATIENCE").ok();
     named.and_then(|times| times.parse().ok()).unwrap_or(1)
 }

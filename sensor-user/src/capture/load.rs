@@ -151,6 +151,8 @@ pub struct Loaded {
     counters: CounterReader,
     has_loop: bool,
     pub(super) has_cookie: bool,
+    has_task_registers: bool,
+    has_ancestor_cgroup: bool,
     tracepoints: Mutex<Vec<TracePointLink>>,
 }
 
@@ -223,6 +225,8 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         policy,
         counters: CounterReader(Arc::new(counters)),
         has_cookie,
+        has_task_registers: has_regs != 0,
+        has_ancestor_cgroup: has_ancestor != 0,
         has_loop: options.use_bpf_loop && has_bpf_loop(),
         tracepoints: Mutex::default(),
         ebpf: Arc::new(Mutex::new(ebpf)),
@@ -314,6 +318,16 @@ impl Loaded {
 
     pub(super) fn object(&self) -> MutexGuard<'_, Ebpf> {
         self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What this kernel has of the helpers that older ones lack, by name; where one is absent, its fall-back is in use.
+    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
+        [
+            ("bpf_get_attach_cookie", self.has_cookie),
+            ("bpf_task_pt_regs", self.has_task_registers),
+            ("bpf_loop", self.has_loop),
+            ("bpf_get_current_ancestor_cgroup_id", self.has_ancestor_cgroup),
+        ]
     }
 
     /// Names of the TLS programs that fit this kernel, in the order of `Hook::ALL`.

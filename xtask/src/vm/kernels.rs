@@ -25,18 +25,21 @@ pub(crate) struct Kernel {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
-    kernel: Vec<Kernel>,
+pub(crate) struct File {
+    /// Parts of the names of the tests that every kernel runs.
+    pub(crate) tests: Vec<String>,
+    /// Oldest first.
+    pub(crate) kernel: Vec<Kernel>,
 }
 
-/// All of them, oldest first.
-pub(crate) fn all() -> Result<Vec<Kernel>> {
+/// The file's content.
+pub(crate) fn file() -> Result<File> {
     let path = shell::root().join("xtask/kernels.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     parse(&text).with_context(|| format!("{} is not as it should be", path.display()))
 }
 
-fn parse(text: &str) -> Result<Vec<Kernel>> {
+fn parse(text: &str) -> Result<File> {
     let file: File = toml::from_str(text)?;
     for kernel in &file.kernel {
         for pattern in [&kernel.package, &kernel.image] {
@@ -45,7 +48,7 @@ fn parse(text: &str) -> Result<Vec<Kernel>> {
             }
         }
     }
-    Ok(file.kernel)
+    Ok(file)
 }
 
 impl Kernel {
@@ -95,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_file_names_each_kernel_once_and_says_what_ci_boots() {
-        let kernels = all().unwrap();
+        let kernels = file().unwrap().kernel;
         let mut names: Vec<_> = kernels.iter().map(|kernel| &kernel.name).collect();
         names.dedup();
         assert_eq!(names.len(), kernels.len());
@@ -122,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_pattern_without_its_star_is_refused() {
-        let text = "[[kernel]]\nname='1'\nsuite='a'\npackage='b'\nimage='c*'\nci=true\n";
+        let text = "tests=[]\n[[kernel]]\nname='1'\nsuite='a'\npackage='b'\nimage='c*'\nci=true\n";
         assert!(parse(text).is_err());
         assert!(parse(&text.replace("'b'", "'b*'")).is_ok());
     }

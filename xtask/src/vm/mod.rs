@@ -22,6 +22,9 @@ use guest::Guest;
 use kernels::Kernel;
 use report::Run;
 
+/// The test program whose tests kernels.toml names.
+const LIVE: &str = "live_kernel";
+
 /// Arguments of `cargo xtask vm`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -35,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     list: bool,
     /// The test program.
-    #[arg(long, default_value = "live_kernel")]
+    #[arg(long, default_value = LIVE)]
     test: String,
     /// Seconds per kernel.
     #[arg(long, default_value_t = 600)]
@@ -48,7 +51,8 @@ pub(crate) struct Arguments {
 /// Boots each kernel and shows what its tests said; fails when one failed.
 #[expect(clippy::disallowed_methods, reason = "how long each kernel took is told")]
 pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
-    let kernels = chosen(arguments)?;
+    let file = kernels::file()?;
+    let kernels = chosen(arguments, file.kernel)?;
     if arguments.list {
         for kernel in &kernels {
             println!("{}{}", kernel.name, if kernel.ci { " (ci)" } else { "" });
@@ -57,7 +61,7 @@ pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
     }
     setup::emulator()?;
     let work = shell::target_dir().join("vm");
-    let archive = build_guest(&work, arguments)?;
+    let archive = build_guest(&work, arguments, &file.tests)?;
     let mut runs = Vec::new();
     for kernel in &kernels {
         let started = std::time::Instant::now();
@@ -94,8 +98,7 @@ pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn chosen(arguments: &Arguments) -> Result<Vec<Kernel>> {
-    let all = kernels::all()?;
+fn chosen(arguments: &Arguments, all: Vec<Kernel>) -> Result<Vec<Kernel>> {
     if let Some(unknown) = arguments
         .kernel
         .iter()
@@ -116,7 +119,7 @@ const TEST: &str = "/guest/deps/tests";
 const SENSOR: &str = "/guest/api-sensor";
 
 /// Builds the programs and packs them.
-fn build_guest(work: &Path, arguments: &Arguments) -> Result<PathBuf> {
+fn build_guest(work: &Path, arguments: &Arguments, tests: &[String]) -> Result<PathBuf> {
     let test = test_program(&arguments.test)?;
     shell::run(shell::cargo().args(["build", "--package", "sensor-user", "--bin", "api-sensor"]))?;
     std::fs::create_dir_all(work)?;
@@ -125,7 +128,9 @@ fn build_guest(work: &Path, arguments: &Arguments) -> Result<PathBuf> {
     guest.stripped(&shell::target_dir().join("debug/api-sensor"), Path::new(SENSOR))?;
     // Tests name their fixtures by the path they were built at.
     guest.tree(&shell::root().join("tests/fixtures/programs"), &[])?;
-    guest.script(Path::new("/init"), &init(&arguments.filter))?;
+    let named = arguments.filter.is_empty() && arguments.test == LIVE;
+    let filter = if named { tests } else { &arguments.filter };
+    guest.script(Path::new("/init"), &init(filter))?;
     let archive = work.join("guest.cpio");
     guest.pack(&archive)?;
     Ok(archive)
