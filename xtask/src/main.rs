@@ -16,6 +16,7 @@ mod sensor;
 mod setup;
 mod shell;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,8 @@ enum Task {
     LintKernel,
     /// Measure the user-side pipeline on one core against its floor.
     BenchPipeline(bench_pipeline::Arguments),
+    /// Run the tests that matter on other kernels there, under emulation.
+    Vm(vm::Arguments),
     /// Measure what nginx loses under the sensor.
     BenchOverhead(overhead::Arguments),
 }
@@ -68,6 +71,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Bless => bless::bless(),
         Task::Layers => layers::layers(),
         Task::LintKernel => lint_kernel::lint_kernel(),
+        Task::Vm(arguments) => vm::vm(&arguments),
         Task::BenchPipeline(arguments) => bench_pipeline::bench_pipeline(&arguments),
         Task::BenchOverhead(arguments) => overhead::bench_overhead(&arguments),
     }

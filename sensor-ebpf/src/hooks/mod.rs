@@ -4,6 +4,7 @@ pub mod bypass;
 pub mod closing;
 pub mod kernel_socket;
 pub mod lengths;
+pub mod cookie;
 pub mod lifecycle;
 pub mod many;
 mod proxy;

@@ -17,6 +17,7 @@ use super::Record;
 use super::attach::{AttachError, Backend};
 use super::beyond::{Beyond, Source};
 use super::attacher::{Attacher, filter_of};
+use super::descriptors::Talkers;
 use super::discover::process::{self, Filter};
 use super::load::{self, LoadError, Loaded};
 use super::policy::Until;
@@ -132,6 +133,7 @@ pub struct KernelSource {
     loaded: Loaded,
     counters: Arc<Counters>,
     beyond: Source,
+    talkers: Talkers,
     #[cfg(feature = "kernel-log")]
     log: Logger,
 }
@@ -166,6 +168,7 @@ impl KernelSource {
             loaded,
             counters,
             beyond,
+            talkers: Talkers::default(),
         })
     }
 
@@ -189,6 +192,11 @@ impl KernelSource {
     /// What a process that lives moved on TCP sockets, where [`Source::Lengths`] is in use.
     pub fn process_bytes(&self, pid: u32) -> Option<ProcessBytes> {
         self.loaded.process_bytes(pid)
+    }
+
+    /// Helpers that older kernels lack, and whether this one has them; where not, a fall-back is in use.
+    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
+        self.loaded.helpers()
     }
 
     /// Files that could not be probed and why, since the last call.
@@ -218,6 +226,7 @@ impl KernelSource {
                 self.look_at(event.origin.process.pid);
             }
         }
+        self.talkers.follow(out, before);
         out.len() - before
     }
 

@@ -13,6 +13,8 @@ pub mod beyond;
 pub mod btf;
 pub mod coverage;
 pub mod decode;
+#[cfg(feature = "kernel")]
+mod descriptors;
 pub mod discover;
 pub mod encode;
 #[cfg(feature = "kernel")]

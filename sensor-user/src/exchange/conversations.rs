@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -12,10 +12,11 @@ use super::http1::{Context, Http1};
 use super::secret::HashKey;
 use super::{Connection, Exchange, Limits};
 use crate::capture::{
-    CloseReason, Comm, Direction, Evidence, GapReason, ProcessKey, Role, SocketAddress, Source, StreamKey,
+    CloseReason, Comm, Direction, Endpoint, Evidence, GapReason, ProcessKey, Role, SocketAddress, Source, StreamKey,
 };
 use crate::flow::FlowEvent;
 use crate::protocol::detect::{Verdict, detect};
+use crate::protocol::proxy;
 use crate::telemetry::{Counters, Metric};
 
 /// Processes whose name is remembered. A host runs at most 32,768 processes by default (`kernel.pid_max`), of which
@@ -51,18 +52,31 @@ enum Talk {
 struct Prefixes {
     read: Prefix,
     write: Prefix,
+    /// A PROXY header that was just found.
+    proxied: Option<Proxied>,
     /// Holes before anything was recognised: a message may have been in them, so pairing must know.
     holes: SmallVec<[(Direction, u64, GapReason); 2]>,
 }
 
 /// Bytes of an application, which never print.
 #[derive(Default)]
-struct Prefix(BytesMut);
+struct Prefix {
+    bytes: BytesMut,
+    /// Bytes were looked at that are no PROXY header, or behind one: none can come any more.
+    begun: bool,
+}
 
 impl std::fmt::Debug for Prefix {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[{} bytes]", self.0.len())
+        write!(f, "[{} bytes]", self.bytes.len())
     }
+}
+
+/// What a PROXY header said.
+#[derive(Clone, Copy, Debug)]
+struct Proxied {
+    length: usize,
+    client: Endpoint,
 }
 
 impl Conversations {
@@ -157,26 +171,35 @@ impl Conversations {
             .entry(stream)
             .or_insert_with(|| Box::new(Conversation::new(stream)));
         let (bytes, recognised) = match &mut conversation.talk {
-            Talk::Unrecognised(prefixes) => match prefixes.recognise(direction, bytes) {
-                Seen::Prefix => return,
-                Seen::Nothing(len) => {
-                    self.counters.add(Metric::BytesUnrecognised, len);
-                    return;
+            Talk::Unrecognised(prefixes) => {
+                let seen = prefixes.recognise(direction, bytes);
+                if let Some(header) = prefixes.proxied.take() {
+                    self.counters.add(Metric::BytesParsed, header.length as u64);
+                    if header.client.is_some() {
+                        Arc::make_mut(&mut conversation.connection).proxied_for = header.client;
+                    }
                 }
-                Seen::Opaque(len) => {
-                    conversation.talk = Talk::Opaque;
-                    self.counters.add(Metric::BytesUnrecognised, len);
-                    return;
+                match seen {
+                    Seen::Prefix => return,
+                    Seen::Nothing(len) => {
+                        self.counters.add(Metric::BytesUnrecognised, len);
+                        return;
+                    }
+                    Seen::Opaque(len) => {
+                        conversation.talk = Talk::Opaque;
+                        self.counters.add(Metric::BytesUnrecognised, len);
+                        return;
+                    }
+                    Seen::Http1 {
+                        requests_travel,
+                        bytes,
+                    } => {
+                        holes = std::mem::take(&mut prefixes.holes);
+                        conversation.start(requests_travel, direction, &self.limits);
+                        (bytes, true)
+                    }
                 }
-                Seen::Http1 {
-                    requests_travel,
-                    bytes,
-                } => {
-                    holes = std::mem::take(&mut prefixes.holes);
-                    conversation.start(requests_travel, direction, &self.limits);
-                    (bytes, true)
-                }
-            },
+            }
             Talk::Http1(_) => (bytes, false),
             Talk::Opaque => {
                 self.counters.add(Metric::BytesUnrecognised, len);
@@ -326,6 +349,7 @@ impl Conversation {
             remote: None,
             evidence: None,
             ambiguous: false,
+            proxied_for: None,
             tls: stream.source == Source::Tls,
         };
         Self {
@@ -373,15 +397,33 @@ enum Seen {
 impl Prefixes {
     fn recognise(&mut self, direction: Direction, bytes: Bytes) -> Seen {
         let kept = self.of(direction);
-        let bytes = if kept.is_empty() {
+        let mut bytes = if kept.bytes.is_empty() {
             bytes
         } else {
-            kept.extend_from_slice(&bytes);
-            std::mem::take(kept).freeze()
+            kept.bytes.extend_from_slice(&bytes);
+            std::mem::take(&mut kept.bytes).freeze()
         };
+        let mut proxied = None;
+        if !kept.begun {
+            match proxy::front(&bytes) {
+                proxy::Front::Header { length, client } => {
+                    let length = length.get().min(bytes.len());
+                    bytes.advance(length);
+                    proxied = Some(Proxied { length, client });
+                }
+                proxy::Front::NeedMore(_) if !bytes.is_empty() => {
+                    kept.bytes.extend_from_slice(&bytes);
+                    return Seen::Prefix;
+                }
+                proxy::Front::NeedMore(_) | proxy::Front::Other => {}
+            }
+            kept.begun = true;
+        }
+        self.proxied = proxied;
+        let kept = self.of(direction);
         match detect(&bytes) {
             Verdict::NeedMore(_) => {
-                kept.extend_from_slice(&bytes);
+                kept.bytes.extend_from_slice(&bytes);
                 Seen::Prefix
             }
             Verdict::Http1Request => Seen::Http1 {
@@ -398,13 +440,15 @@ impl Prefixes {
     }
 
     fn forget(&mut self, direction: Direction) -> u64 {
-        std::mem::take(self.of(direction)).len() as u64
+        let kept = self.of(direction);
+        kept.begun = true;
+        std::mem::take(&mut kept.bytes).len() as u64
     }
 
-    fn of(&mut self, direction: Direction) -> &mut BytesMut {
+    fn of(&mut self, direction: Direction) -> &mut Prefix {
         match direction {
-            Direction::Read => &mut self.read.0,
-            Direction::Write => &mut self.write.0,
+            Direction::Read => &mut self.read,
+            Direction::Write => &mut self.write,
         }
     }
 }
