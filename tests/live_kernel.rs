@@ -13,6 +13,8 @@ mod bodies;
 mod ciphertext;
 #[path = "live/ends.rs"]
 mod ends;
+#[path = "live/letting_go.rs"]
+mod letting_go;
 
 #[path = "live/left_behind.rs"]
 mod left_behind;
@@ -24,6 +26,10 @@ mod many;
 mod other_kernels;
 #[path = "live/tally.rs"]
 mod tally;
+#[path = "live/uring.rs"]
+mod uring;
+#[path = "live/vectors.rs"]
+mod vectors;
 #[path = "live/watch.rs"]
 mod watch;
 #[path = "live/ways.rs"]

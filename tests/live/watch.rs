@@ -36,6 +36,8 @@ pub(crate) struct Watch {
     pub(crate) observed: Vec<Observed>,
     /// What the records account for.
     pub(crate) tally: Tally,
+    /// What was told of bytes that nobody saw.
+    pub(crate) unseen: Vec<Record>,
 
     _alone: MutexGuard<'static, ()>,
 }
@@ -93,6 +95,7 @@ impl Watch {
             batch: Vec::new(),
             observed: Vec::new(),
             tally: Tally::default(),
+            unseen: Vec::new(),
 
             _alone: alone,
         })
@@ -109,6 +112,9 @@ impl Watch {
         let count = self.batch.len();
         for record in self.batch.drain(..) {
             self.tally.add(&record);
+            if matches!(record, Record::Unseen { .. }) {
+                self.unseen.push(record.clone());
+            }
 
             self.shard.push(record, &mut self.observed);
         }
@@ -170,6 +176,11 @@ impl Watch {
             exchange.connection.process.pid == pid && exchange.request.target().expose() == target.as_bytes()
         };
         self.observed.iter().filter(wanted).collect()
+    }
+
+    /// The kernel source.
+    pub(crate) const fn source(&self) -> &KernelSource {
+        &self.source
     }
 
     /// A counter of the kernel object.
