@@ -158,7 +158,7 @@ extern "C" fn step_callback(_index: u64, walk: *mut Walk) -> i64 {
     i64::from(!step(unsafe { &mut *walk }))
 }
 
-/// Emits one chunk or moves to the next `iovec` element. False when nothing is left to do.
+/// Emits one chunk, of the next `iovec` element if that is its turn. False when nothing is left to do.
 #[inline(always)]
 fn step(walk: &mut Walk) -> bool {
     let cursor = &mut walk.cursor;
@@ -166,8 +166,11 @@ fn step(walk: &mut Walk) -> bool {
     if cursor.budget == 0 {
         return false;
     }
+    if cursor.memory.left == 0 && !next_element(&mut cursor.memory) {
+        return false;
+    }
     if cursor.memory.left == 0 {
-        return next_element(&mut cursor.memory);
+        return true;
     }
     let mut length = cursor.memory.left;
     if length > cursor.budget {
