@@ -24,8 +24,16 @@ mod loss;
 mod many;
 #[path = "live/other_kernels.rs"]
 mod other_kernels;
+#[path = "live/middle.rs"]
+mod middle;
+#[path = "live/proxied.rs"]
+mod proxied;
 #[path = "live/tally.rs"]
 mod tally;
+#[path = "live/turned.rs"]
+mod turned;
+#[path = "live/unix.rs"]
+mod unix;
 #[path = "live/uring.rs"]
 mod uring;
 #[path = "live/vectors.rs"]

@@ -26,5 +26,6 @@ pub const CHUNKS_PER_CALL_BOUNDED: u32 = 8;
 pub const IOVECS_PER_CALL_LOOP: u32 = 1024;
 
 /// Messages of `sendmmsg` and `recvmmsg` looked at per system call where the kernel has `bpf_loop`: all that a call
-/// may have (the kernel cuts `vlen` to `UIO_MAXIOV`). Elsewhere it is the first; the others are a gap of their length.
+/// may have (the kernel cuts `vlen` to `UIO_MAXIOV`). Elsewhere messages, elements and chunks share
+/// [`CHUNKS_PER_CALL_BOUNDED`].
 pub const MESSAGES_PER_CALL_LOOP: u32 = 1024;

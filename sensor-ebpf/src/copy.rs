@@ -49,15 +49,14 @@ struct Cursor {
 /// stack does that; it reads the same bytes.
 #[inline(always)]
 fn forget(cursor: &mut Cursor) {
-    let place = &raw mut *cursor;
-    unsafe { bpf_probe_read_kernel(place.cast(), size_of::<Cursor>() as u32, place.cast()) };
+    forget_value(cursor);
 }
 
-/// The same for a number.
+/// The same for a number, or a structure of numbers.
 #[inline(always)]
-pub fn forget_number(number: &mut u64) {
-    let place = &raw mut *number;
-    unsafe { bpf_probe_read_kernel(place.cast(), size_of::<u64>() as u32, place.cast()) };
+pub fn forget_value<T>(value: &mut T) {
+    let place = &raw mut *value;
+    unsafe { bpf_probe_read_kernel(place.cast(), size_of::<T>() as u32, place.cast()) };
 }
 
 /// Emits the `moved` bytes of a call in `direction` (0 read, 1 write) and advances the stream's position first, so
@@ -72,23 +71,7 @@ pub fn transfer(
     starts_message: bool,
     looping: Looping,
 ) {
-    let slot = direction & 1;
-    let position = state.position[slot];
-    state.position[slot] = position + moved;
-    if state.direction != direction as u8 || starts_message {
-        state.run[slot] = 0;
-        state.direction = direction as u8;
-    }
-    let run = state.run[slot];
-    state.run[slot] = run.saturating_add(moved);
-    let allowed = MESSAGE_LIMIT.load().saturating_sub(run);
-    let mut budget = if moved < allowed { moved } else { allowed };
-    if budget > CALL_LIMIT.load() {
-        budget = CALL_LIMIT.load();
-    }
-    subject.call_len = moved as u32;
-    subject.flags = if slot == 1 { FLAG_WRITE } else { 0 };
-
+    let (position, budget) = advance(subject, state, direction, moved, starts_message);
     if budget == moved && whole(subject, position, memory, moved) {
         return;
     }
@@ -118,6 +101,34 @@ pub fn transfer(
         let reason = if *budget > 0 && memory.iov_left > 0 { gap::IOVECS } else { gap::LIMIT };
         emit::missing(&walk.subject, *position, end - *position, reason);
     }
+}
+
+/// Advances a stream by `moved` bytes. Gives the position of the first and how many may be captured.
+#[inline(always)]
+pub fn advance(
+    subject: &mut Subject,
+    state: &mut StreamState,
+    direction: usize,
+    moved: u64,
+    starts_message: bool,
+) -> (u64, u64) {
+    let slot = direction & 1;
+    let position = state.position[slot];
+    state.position[slot] = position + moved;
+    if state.direction != direction as u8 || starts_message {
+        state.run[slot] = 0;
+        state.direction = direction as u8;
+    }
+    let run = state.run[slot];
+    state.run[slot] = run.saturating_add(moved);
+    let allowed = MESSAGE_LIMIT.load().saturating_sub(run);
+    let mut budget = if moved < allowed { moved } else { allowed };
+    if budget > CALL_LIMIT.load() {
+        budget = CALL_LIMIT.load();
+    }
+    subject.call_len = moved as u32;
+    subject.flags = if slot == 1 { FLAG_WRITE } else { 0 };
+    (position, budget)
 }
 
 /// Advances a stream by bytes that moved out of sight in `direction`, and says so.

@@ -142,7 +142,7 @@ pub fn has_duplicate(fd: i32) -> bool {
         round += 1;
     }
     // The verifier would walk what follows once for each round ("BPF program is too large").
-    copy::forget_number(&mut same);
+    copy::forget_value(&mut same);
     // One of them is the descriptor itself.
     same > 1 || max > DUPLICATE_ROUNDS * 8
 }

@@ -47,7 +47,9 @@ pub struct StreamState {
     pub direction: u8,
     pub role: u16,
     /// Whether user space was told of the socket.
-    pub opened: u32,
+    pub opened: u16,
+    /// Calls that began like a TLS record, of a socket whose beginning was not seen.
+    pub suspicions: u16,
 }
 
 impl StreamKey {
@@ -85,6 +87,7 @@ pub fn state<'a>(key: &StreamKey) -> Option<&'a mut StreamState> {
         direction: 2,
         role: role::UNKNOWN,
         opened: 0,
+        suspicions: 0,
     };
     // BPF_NOEXIST: another thread may have been first.
     let _ = STREAMS.insert(key, fresh, 1);

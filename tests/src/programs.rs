@@ -46,6 +46,8 @@ programs! {
     Wrk "wrk" of "wrk";
     /// bpftrace.
     Bpftrace "bpftrace" of "bpftrace";
+    /// HAProxy, which speaks the PROXY protocol and splices.
+    Haproxy "haproxy" of "haproxy";
     /// taskset.
     Taskset "taskset" of "util-linux";
     /// tshark, the oracle of recordings.

@@ -21,7 +21,7 @@ pub fn length(base: u64, length: u64) -> u64 {
     // The verifier would walk what follows once for each end, and for each bound of the length that a round teaches it
     // ("BPF program is too large").
     let mut most = length;
-    copy::forget_number(&mut most);
+    copy::forget_value(&mut most);
     let (mut end, mut at) = (length, 8);
     while at < V1_MOST {
         if at >= most {
@@ -33,6 +33,6 @@ pub fn length(base: u64, length: u64) -> u64 {
         }
         at += 1;
     }
-    copy::forget_number(&mut end);
+    copy::forget_value(&mut end);
     end
 }

@@ -30,6 +30,10 @@ pub enum Shape {
 /// MSG_OOB, MSG_PEEK, MSG_TRUNC and MSG_ERRQUEUE: bytes that are not the next of the stream, or come again.
 pub const NOT_THE_STREAM: u64 = 0x1 | 0x2 | 0x20 | 0x2000;
 
+/// Calls of a socket whose beginning was not seen that may begin like a TLS record before it is believed: one in a
+/// million calls does by chance.
+const SUSPICIONS: u16 = 3;
+
 /// Exit of a call that moves bytes, read (0) or written (1). `FLAGS` is the argument that holds `MSG_` flags, 0 for
 /// none.
 #[inline(always)]
@@ -63,10 +67,26 @@ pub fn carry(
     moved: u64,
     looping: Looping,
 ) {
+    if let Some((mut subject, state, starts)) = recognise(watched, found, fd, direction, memory, moved) {
+        copy::transfer(&mut subject, state, direction, memory, moved, starts, looping);
+    }
+}
+
+/// The stream of bytes moved on a socket, and whether a message begins with them; nothing when they are of no API.
+/// `memory` is where they begin.
+#[inline(always)]
+pub fn recognise<'a>(
+    watched: Watched,
+    found: Found,
+    fd: i32,
+    direction: usize,
+    memory: Memory,
+    moved: u64,
+) -> Option<(Subject, &'a mut StreamState, bool)> {
     let key = StreamKey::socket(watched.tgid(), found.inode);
-    let Some(state) = stream::state(&key) else { return };
+    let state = stream::state(&key)?;
     emit::count(Counter::SocketCalls, 1);
-    let Some(starts) = judge(state, direction, memory, moved) else { return };
+    let starts = judge(state, direction, memory, moved)?;
     emit::count(Counter::SocketBytes, moved);
     let mut subject = Subject::new(watched, &key, state);
     subject.socket = found.inode;
@@ -75,7 +95,7 @@ pub fn carry(
         state.opened = 1;
         emit::socket(&subject, KIND_OPEN, 0, found, fd, role::UNKNOWN);
     }
-    copy::transfer(&mut subject, state, direction, memory, moved, starts, looping);
+    Some((subject, state, starts))
 }
 
 /// Where the bytes are. A `struct msghdr` names its vector at 16 and the count at 24 (UAPI of 64-bit Linux).
@@ -112,6 +132,17 @@ fn judge(state: &mut StreamState, direction: usize, memory: Memory, moved: u64) 
         }
     }
     match front {
+        // In the middle of a body three bytes may look like TLS, and would blind the sensor for good.
+        Front::Tls
+            if state.verdict != VERDICT_API
+                && state.opened == 0
+                && state.suspicions < SUSPICIONS
+                && !sniff::is_hello(first) =>
+        {
+            state.suspicions += 1;
+            emit::count(Counter::SocketUnknownBytes, moved);
+            None
+        }
         Front::Tls
             if state.verdict != VERDICT_API
                 || (state.direction != direction as u8 && sniff::is_hello(first)) =>
