@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aya::programs::ProgramError;
 use sensor_common::counter::Counter;
 use sensor_common::record::ProcessBytes;
 
@@ -108,6 +109,12 @@ impl KernelError {
     pub fn is_privilege(&self) -> bool {
         // The verifier refuses with the same number, but what it says is about the program.
         if matches!(self, Self::Attach(AttachError::Load { .. })) {
+            return false;
+        }
+        if let Self::Load(LoadError::Program(_, source)) = self
+            && let ProgramError::LoadError { verifier_log, .. } = &**source
+            && !verifier_log.to_string().is_empty()
+        {
             return false;
         }
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);

@@ -434,8 +434,12 @@ impl Prefixes {
                 requests_travel: direction.opposite(),
                 bytes,
             },
-            Verdict::Http2 | Verdict::Tls => Seen::Opaque(bytes.len() as u64),
-            Verdict::Unknown => Seen::Nothing(bytes.len() as u64),
+            Verdict::Http2 => Seen::Opaque(bytes.len() as u64),
+            // Only a handshake's beginning tells: in the middle of a body any three bytes may look like a record.
+            Verdict::Tls if matches!(*bytes, [0x16, _, _, _, _, 1 | 2, ..]) => {
+                Seen::Opaque(bytes.len() as u64)
+            }
+            Verdict::Tls | Verdict::Unknown => Seen::Nothing(bytes.len() as u64),
         }
     }
 
