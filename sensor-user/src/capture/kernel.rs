@@ -15,9 +15,11 @@ use sensor_common::counter::Counter;
 use super::Record;
 use super::attach::{AttachError, Backend};
 use super::attacher::{Attacher, filter_of};
+use super::coverage::Privilege;
 use super::discover::process::{self, Filter};
 use super::load::{self, LoadError, Loaded};
 use super::policy::Until;
+use super::privilege;
 use super::ring::RingReader;
 use crate::telemetry::Counters;
 
@@ -102,7 +104,7 @@ impl KernelError {
     pub fn is_privilege(&self) -> bool {
         // The verifier refuses with the same number, but what it says is about the program.
         if matches!(self, Self::Attach(AttachError::Load { .. })) {
-            return false;
+            return !self.lacks().is_empty();
         }
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
         while let Some(error) = cause {
@@ -144,6 +146,10 @@ impl KernelSource {
     /// Loads, writes the policy and attaches to what runs already. When it returns, the system calls of watched
     /// processes and the libraries named in the options are being captured.
     pub fn start(options: &Options, counters: Arc<Counters>) -> Result<Self, KernelError> {
+        for lacking in privilege::lacking() {
+            let Privilege { name, needed_for, .. } = lacking;
+            tracing::warn!(capability = name, needed_for, "the sensor runs without it");
+        }
         let mut loaded = load::load(options)?;
         let reader = RingReader::new(loaded.take_data_ring()?, loaded.take_control_ring()?);
         let attacher = Attacher::start(&loaded, options)?;

@@ -40,7 +40,7 @@ pub enum LoadError {
     #[error(transparent)]
     Tracefs(#[from] TracefsError),
     /// Maps could not be made.
-    #[error("the kernel refused the sensor's maps; the sensor needs root, or CAP_BPF and CAP_PERFMON")]
+    #[error("the kernel refused the sensor's maps")]
     Object(#[source] Box<aya::EbpfError>),
     /// A map could not be used.
     #[error("cannot use map {0}")]
@@ -177,12 +177,25 @@ impl CounterReader {
 
 /// Makes maps and globals; nothing runs yet.
 pub fn load(options: &Options) -> Result<Loaded, LoadError> {
+    let tracefs = tracefs::find_or_mount()?;
+    let result = tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?;
+    load_knowing(options, result)
+}
+
+/// As [`load`] without a look at tracefs, for trying what else works. Its tracepoints are not to be relied on.
+pub fn load_for_trial(options: &Options) -> Result<Loaded, LoadError> {
+    load_knowing(options, USUAL_RESULT)
+}
+
+/// Offset of the result in the records of `sys_exit_*` on every kernel seen.
+const USUAL_RESULT: u32 = 16;
+
+fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
     if std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name != Path::new(INITIAL_PID_NAMESPACE)) {
         return Err(LoadError::PidNamespace);
     }
     let btf = std::fs::read(BTF_PATH).map_err(LoadError::NoBtf)?;
     let btf = Btf::parse(&btf)?;
-    let tracefs = tracefs::find_or_mount()?;
     let mut offsets: Vec<(&str, u32)> = OFFSETS
         .iter()
         .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
@@ -192,7 +205,6 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
             .iter()
             .filter_map(|(global, structure, member)| Some((*global, btf.offset(structure, member).ok()?))),
     );
-    let result = tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?;
     let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
     let has_cookie = has_attach_cookie();
     let cookies = u32::from(has_cookie);

@@ -12,6 +12,15 @@ pub enum TracefsError {
     /// It cannot be read, be it for want of rights or of a mount, and could not be mounted.
     #[error("cannot read or mount tracefs; where it is missing: mount -t tracefs nodev /sys/kernel/tracing")]
     NotMounted(#[source] std::io::Error),
+    /// It is there, and its directory is root's alone.
+    #[error("cannot enter tracefs at {place}")]
+    Closed {
+        /// Where it is.
+        place: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A format file could not be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -36,6 +45,9 @@ pub fn find_or_mount() -> Result<PathBuf, TracefsError> {
     if let Some(found) = find() {
         return Ok(found);
     }
+    if let Some(closed) = closed() {
+        return Err(closed);
+    }
     let target = PLACES.first().copied().unwrap_or_default();
     let mounted = rustix::mount::mount(
         "nodev",
@@ -51,12 +63,26 @@ pub fn find_or_mount() -> Result<PathBuf, TracefsError> {
     find().ok_or_else(|| TracefsError::NotMounted(std::io::ErrorKind::NotFound.into()))
 }
 
+/// A place of tracefs that may not be entered: mounting there once more would not help.
+fn closed() -> Option<TracefsError> {
+    PLACES.into_iter().find_map(|place| {
+        let source = fs::metadata(Path::new(place).join("events")).err()?;
+        let denied = source.kind() == std::io::ErrorKind::PermissionDenied;
+        denied.then_some(TracefsError::Closed { place, source })
+    })
+}
+
 /// Where tracefs is mounted and readable.
 pub fn find() -> Option<PathBuf> {
     PLACES
         .iter()
         .map(PathBuf::from)
         .find(|place| place.join("events/syscalls").is_dir())
+}
+
+/// Whether the format of a tracepoint can be read: found, or mounted when it was not.
+pub fn is_readable() -> bool {
+    find_or_mount().is_ok_and(|place| field_offset(&place, "syscalls/sys_exit_read", "ret").is_ok())
 }
 
 /// Whether a tracepoint exists on this kernel.
