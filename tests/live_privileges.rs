@@ -30,7 +30,13 @@ const NEEDED: [Program; 4] = [Program::Nginx, Program::Curl, Program::Openssl, P
 const READY: &str = "api-sensor: watching";
 /// The sensor's exit code for missing privileges or kernel features.
 const UNSUPPORTED: i32 = 3;
-/// How long a call may take to be told; what is seen is told within a tenth of it.
+/// Which perf events a user may open.
+const PARANOIA: &str = "/proc/sys/kernel/perf_event_paranoid";
+/// The kernel's own default; higher values are Debian's and Ubuntu's.
+const USUAL_PARANOIA: i32 = 2;
+/// Between a call and a look at what was told.
+const BETWEEN: Duration = Duration::from_millis(200);
+/// How long calls may take to be told; what is seen is told within a tenth of it.
 const TOLD: Duration = Duration::from_secs(4);
 
 /// A server of root's, and a place from which nobody may start the sensor.
@@ -80,7 +86,7 @@ impl Stage {
         command
     }
 
-    fn measure(&self, kernel: &str, set: &[&str]) -> Row {
+    fn measure(&self, (kernel, paranoia): (&str, i32), set: &[&str]) -> Row {
         let report = self.doctor(set);
         let can = |name: &str| {
             let abilities = report["host"]["abilities"].as_array().unwrap();
@@ -95,6 +101,7 @@ impl Stage {
         let [tls, plain] = self.end_to_end(set);
         Row {
             kernel: kernel.to_owned(),
+            paranoia,
             set: privileges::name(set),
             cells: [
                 can("kernel object"),
@@ -150,9 +157,11 @@ impl Stage {
         Transport::ALL.map(|transport| {
             let target = format!("/who/{transport:?}");
             let url = transport.url(self.nginx.port(transport), &target);
-            let call = Call::new("GET", &url, b"").unwrap();
-            guard::run(&mut call.curl(&self.tls).unwrap(), Deadline::after(DEADLINE)).unwrap();
+            // Again and again: on a slow machine probes are put into the library after the sensor says it watches.
             let told = || {
+                let call = Call::new("GET", &url, b"")?;
+                guard::run(&mut call.curl(&self.tls)?, Deadline::after(DEADLINE))?;
+                std::thread::sleep(BETWEEN);
                 let text = fs::read(path("stdout"))?;
                 Ok(String::from_utf8_lossy(&text).contains(&target).then_some(()))
             };
@@ -195,34 +204,44 @@ fn the_table_of_privileges_is_true_of_this_kernel() {
         .trim()
         .to_owned();
     let stage = Stage::set(&sensor);
+    let found = setting(PARANOIA);
+    table(&stage, (&kernel, found));
+    if programs::is_guest() && found > USUAL_PARANOIA {
+        // The setting of a machine of our own, as its operator may choose it.
+        fs::write(PARANOIA, USUAL_PARANOIA.to_string()).unwrap();
+        table(&stage, (&kernel, USUAL_PARANOIA));
+    }
+}
+
+/// Measures every set and compares with the page.
+fn table(stage: &Stage, kernel: (&str, i32)) {
     let mut rows = Vec::new();
     let grantable = bounding();
     for set in SETS {
         if let Some(missing) = set.iter().find(|name| !can_grant(grantable, name)) {
-            programs::skipped(
-                &privileges::name(set),
-                &format_args!("this machine cannot grant {missing}"),
-            );
+            let reason = format_args!("this machine cannot grant {missing}");
+            programs::skipped(&privileges::name(set), &reason);
             continue;
         }
-        let row = stage.measure(&kernel, set);
+        let row = stage.measure(kernel, set);
         println!("{}", row.line());
         rows.push(row);
     }
-    match documented(&kernel) {
+    let heading = privileges::heading(&rows[0]);
+    match documented(&heading) {
         Some(lines) => compare(&lines, &rows),
-        None => programs::skipped(
-            what,
-            &format_args!("docs/PRIVILEGES.md has no table of {kernel} to compare with"),
-        ),
+        None => programs::skipped(&heading, &"docs/PRIVILEGES.md has no such table to compare with"),
     }
-    // Whatever the kernel, there is a set without which nothing works and one that is enough.
+    // Whatever the kernel, without capabilities nothing works, and some set is enough.
     assert_eq!(rows[0].cells[..5], [false; 5], "{}", rows[0].line());
     assert!(
         privileges::smallest(&rows).is_some(),
-        "no set is enough among {:?}",
-        COLUMNS
+        "no set is enough among {COLUMNS:?}"
     );
+}
+
+fn setting(path: &str) -> i32 {
+    fs::read_to_string(path).unwrap().trim().parse().unwrap()
 }
 
 /// Each set that the page has says the same there.
@@ -262,11 +281,11 @@ fn can_grant(bounding: u64, name: &str) -> bool {
     bounding >> number & 1 == 1
 }
 
-/// Rows of this kernel's table in the page; nothing where the page or the table is not here.
-fn documented(kernel: &str) -> Option<Vec<String>> {
+/// Rows of a table in the page; nothing where the page or the table is not here.
+fn documented(heading: &str) -> Option<Vec<String>> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/PRIVILEGES.md");
     let page = fs::read_to_string(page).ok()?;
-    let (_, rest) = page.split_once(&format!("{}\n", privileges::heading(kernel)))?;
+    let (_, rest) = page.split_once(&format!("{heading}\n"))?;
     let table = rest.split("\n## ").next()?;
     let lines = table
         .lines()

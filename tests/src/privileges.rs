@@ -43,6 +43,8 @@ pub const MARK: &str = "ROW ";
 pub struct Row {
     /// Release of the kernel.
     pub kernel: String,
+    /// `kernel.perf_event_paranoid`: with 3 and more, which Debian and Ubuntu added, perf events take `sys_admin`.
+    pub paranoia: i32,
     /// Capabilities, as setpriv names them, joined by `+`; `none` without any.
     pub set: String,
     /// Whether each of [`COLUMNS`] worked.
@@ -66,16 +68,18 @@ impl Row {
             .iter()
             .map(|cell| if *cell { '1' } else { '0' })
             .collect();
-        format!("{MARK}{} {} {cells}", self.kernel, self.set)
+        format!("{MARK}{} {} {} {cells}", self.kernel, self.paranoia, self.set)
     }
 
     /// A line of a test's output without its mark.
     pub fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_whitespace();
-        let (kernel, set, bits) = (words.next()?, words.next()?, words.next()?);
+        let (kernel, paranoia) = (words.next()?, words.next()?.parse().ok()?);
+        let (set, bits) = (words.next()?, words.next()?);
         let cells: Vec<bool> = bits.chars().map(|bit| bit == '1').collect();
         Some(Self {
             kernel: kernel.to_owned(),
+            paranoia,
             set: set.to_owned(),
             cells: cells.try_into().ok()?,
         })
@@ -103,13 +107,11 @@ pub fn smallest(rows: &[Row]) -> Option<&Row> {
 
 /// The page.
 pub fn page(rows: &[Row]) -> String {
-    let mut kernels: BTreeMap<Vec<u32>, Vec<Row>> = BTreeMap::new();
+    let mut tables: BTreeMap<(Vec<u32>, i32), Vec<Row>> = BTreeMap::new();
     for row in rows {
-        let order = series(&row.kernel)
-            .split('.')
-            .filter_map(|part| part.parse().ok())
-            .collect();
-        kernels.entry(order).or_default().push(row.clone());
+        let series = series(&row.kernel);
+        let order = series.split('.').filter_map(|part| part.parse().ok()).collect();
+        tables.entry((order, row.paranoia)).or_default().push(row.clone());
     }
     let mut text = String::from(
         "# Privileges\n\n\
@@ -118,14 +120,16 @@ pub fn page(rows: &[Row]) -> String {
          Written by `cargo xtask privileges`; the test `live_privileges` keeps the running kernel's table true.\n\n\
          *load*: maps and programs. *tracefs formats*: `events/*/format` below a directory that only root may enter. \
          *others' processes*: `/proc/PID/{maps,exe,root,fd}` of another user. *TLS seen*, *plain seen*: a request \
-         made then is in the sensor's output.\n\n## The smallest sets\n\n| kernel | smallest set that sees both |\n| --- | --- |\n",
+         made then is in the sensor's output. `kernel.perf_event_paranoid` is 3 on a fresh Debian; 2 is the kernel's \
+         own default and enough for the sensor (`sysctl kernel.perf_event_paranoid=2`).\n\n\
+         ## The smallest sets\n\n| kernel | perf_event_paranoid | smallest set that sees both |\n| --- | --- | --- |\n",
     );
-    for rows in kernels.values() {
-        let kernel = rows.first().map(|row| series(&row.kernel)).unwrap_or_default();
-        let set = smallest(rows).map_or("none of those measured".to_owned(), |row| listed(&row.set));
-        writeln!(text, "| {kernel} | {set} |").ok();
+    for rows in tables.values() {
+        let Some(first) = rows.first() else { continue };
+        let set = smallest(rows).map_or_else(|| "none of those measured".to_owned(), |row| listed(&row.set));
+        writeln!(text, "| {} | {} | {set} |", series(&first.kernel), first.paranoia).ok();
     }
-    for rows in kernels.values() {
+    for rows in tables.values() {
         section(&mut text, rows);
     }
     text
@@ -133,13 +137,7 @@ pub fn page(rows: &[Row]) -> String {
 
 fn section(text: &mut String, rows: &[Row]) {
     let Some(first) = rows.first() else { return };
-    writeln!(
-        text,
-        "\n{}\n\nMeasured on {}.\n",
-        heading(&first.kernel),
-        first.kernel
-    )
-    .ok();
+    writeln!(text, "\n{}\n\nMeasured on {}.\n", heading(first), first.kernel).ok();
     writeln!(text, "| capabilities | {} |", COLUMNS.join(" | ")).ok();
     writeln!(text, "| --- |{}", " --- |".repeat(COLUMNS.len())).ok();
     for row in rows {
@@ -147,9 +145,13 @@ fn section(text: &mut String, rows: &[Row]) {
     }
 }
 
-/// Heading of a kernel's table.
-pub fn heading(release: &str) -> String {
-    format!("## Linux {}", series(release))
+/// Heading of the table that a row belongs to.
+pub fn heading(row: &Row) -> String {
+    format!(
+        "## Linux {}, perf_event_paranoid {}",
+        series(&row.kernel),
+        row.paranoia
+    )
 }
 
 /// A row of the page's table.
@@ -172,7 +174,7 @@ mod tests {
     use super::*;
 
     fn row(set: &str, bits: &str) -> Row {
-        Row::parse(&format!("6.1.0-56-cloud-amd64 {set} {bits}")).unwrap()
+        Row::parse(&format!("6.1.0-56-cloud-amd64 3 {set} {bits}")).unwrap()
     }
 
     #[test]
@@ -180,7 +182,7 @@ mod tests {
         let row = row("bpf+perfmon", "10000011");
         let line = row.line();
         assert_eq!(Row::parse(line.strip_prefix(MARK).unwrap()), Some(row));
-        assert_eq!(Row::parse("6.1 bpf 101"), None);
+        assert_eq!(Row::parse("6.1 2 bpf 101"), None);
     }
 
     #[test]
@@ -193,7 +195,7 @@ mod tests {
         ];
         assert_eq!(smallest(&rows).unwrap().set, "bpf+perfmon");
         let text = page(&rows);
-        assert!(text.contains("| 6.1 | CAP_BPF, CAP_PERFMON |"), "{text}");
-        assert!(text.contains("## Linux 6.1\n"), "{text}");
+        assert!(text.contains("| 6.1 | 3 | CAP_BPF, CAP_PERFMON |"), "{text}");
+        assert!(text.contains("## Linux 6.1, perf_event_paranoid 3\n"), "{text}");
     }
 }

@@ -11,6 +11,7 @@ mod demo;
 mod layers;
 mod lint_kernel;
 mod overhead;
+mod privileges;
 mod run;
 mod sensor;
 mod setup;
@@ -49,6 +50,8 @@ enum Task {
     BenchPipeline(bench_pipeline::Arguments),
     /// Run the tests that matter on other kernels there, under emulation.
     Vm(vm::Arguments),
+    /// Measure which capabilities the sensor needs on each kernel and write docs/PRIVILEGES.md.
+    Privileges,
     /// Measure what nginx loses under the sensor.
     BenchOverhead(overhead::Arguments),
 }
@@ -72,6 +75,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Layers => layers::layers(),
         Task::LintKernel => lint_kernel::lint_kernel(),
         Task::Vm(arguments) => vm::vm(&arguments),
+        Task::Privileges => privileges::privileges(),
         Task::BenchPipeline(arguments) => bench_pipeline::bench_pipeline(&arguments),
         Task::BenchOverhead(arguments) => overhead::bench_overhead(&arguments),
     }

@@ -118,17 +118,12 @@ impl Error {
             Self::State(error) => error.remedy(),
             #[cfg(feature = "kernel")]
             Self::Kernel(error) if error.is_privilege() => {
-                let grant = error.to_grant();
-                if grant.is_empty() {
-                    // Every capability is there: something else forbids it, such as seccomp or lockdown.
-                    return "`api-sensor doctor` says what is refused; a container's seccomp or AppArmor profile may \
-                            forbid bpf(2) and perf_event_open(2)"
-                        .to_owned();
-                }
-                format!(
-                    "run as root, or grant what this process lacks: {}; `api-sensor doctor` says what each is for",
-                    grant.join(", ")
-                )
+                // When every capability is there, something else forbids it.
+                error.advice().unwrap_or_else(|| {
+                    "`api-sensor doctor` says what is refused; a container's seccomp or AppArmor profile may forbid \
+                     bpf(2) and perf_event_open(2)"
+                        .to_owned()
+                })
             }
             #[cfg(feature = "kernel")]
             Self::Kernel(_) => "`api-sensor doctor` says what this kernel offers".to_owned(),

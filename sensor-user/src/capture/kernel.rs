@@ -104,7 +104,9 @@ impl KernelError {
     pub fn is_privilege(&self) -> bool {
         // The verifier refuses with the same number, but what it says is about the program.
         if matches!(self, Self::Attach(AttachError::Load { .. })) {
-            return !self.lacks().is_empty();
+            let lacks = self.lacks();
+            // The last resort says nothing: it would help against no word of the verifier.
+            return !lacks.is_empty() && lacks != ["CAP_SYS_ADMIN"];
         }
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
         while let Some(error) = cause {
@@ -180,7 +182,7 @@ impl KernelSource {
     }
 
     /// Helpers that older kernels lack, and whether this one has them; where not, a fall-back is in use.
-    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
+    pub const fn helpers(&self) -> load::Helpers {
         self.loaded.helpers()
     }
 

@@ -149,12 +149,12 @@ pub struct Loaded {
     ebpf: Arc<Mutex<Ebpf>>,
     pub(super) policy: HashMap<MapData, u32, u32>,
     counters: CounterReader,
-    has_loop: bool,
-    pub(super) has_cookie: bool,
-    has_task_registers: bool,
-    has_ancestor_cgroup: bool,
+    helpers: Helpers,
     tracepoints: Mutex<Vec<TracePointLink>>,
 }
+
+/// Helpers by name, and whether they are used.
+pub type Helpers = [(&'static str, bool); 4];
 
 /// Reads the kernel-side counters.
 #[derive(Clone)]
@@ -236,10 +236,12 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
     let mut loaded = Loaded {
         policy,
         counters: CounterReader(Arc::new(counters)),
-        has_cookie,
-        has_task_registers: has_regs != 0,
-        has_ancestor_cgroup: has_ancestor != 0,
-        has_loop: options.use_bpf_loop && has_bpf_loop(),
+        helpers: [
+            ("bpf_get_attach_cookie", has_cookie),
+            ("bpf_task_pt_regs", has_regs != 0),
+            ("bpf_loop", options.use_bpf_loop && has_bpf_loop()),
+            ("bpf_get_current_ancestor_cgroup_id", has_ancestor != 0),
+        ],
         tracepoints: Mutex::default(),
         ebpf: Arc::new(Mutex::new(ebpf)),
     };
@@ -332,19 +334,25 @@ impl Loaded {
         self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What this kernel has of the helpers that older ones lack, by name; where one is absent, its fall-back is in use.
-    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
-        [
-            ("bpf_get_attach_cookie", self.has_cookie),
-            ("bpf_task_pt_regs", self.has_task_registers),
-            ("bpf_loop", self.has_loop),
-            ("bpf_get_current_ancestor_cgroup_id", self.has_ancestor_cgroup),
-        ]
+    /// What this kernel has of the helpers that older ones lack; where one is absent, its fall-back is in use.
+    pub const fn helpers(&self) -> Helpers {
+        self.helpers
+    }
+
+    /// Whether a probe can ask which function it is at.
+    pub(super) const fn has_cookie(&self) -> bool {
+        let [(_, has), ..] = self.helpers;
+        has
+    }
+
+    const fn has_loop(&self) -> bool {
+        let [_, _, (_, has), _] = self.helpers;
+        has
     }
 
     /// Names of the TLS programs that fit this kernel, in the order of `Hook::ALL`.
     pub const fn tls_programs(&self) -> [&'static str; 3] {
-        if self.has_loop {
+        if self.has_loop() {
             ["tls_enter", "tls_return_loop", "tls_return_site_loop"]
         } else {
             ["tls_enter", "tls_return", "tls_return_site"]
@@ -356,7 +364,7 @@ impl Loaded {
         let mut object = self.object();
         let mut links = self.links();
         for (tracepoint, bounded, by_helper) in SOCKET_CALLS {
-            let program = if self.has_loop { by_helper } else { bounded };
+            let program = if self.has_loop() { by_helper } else { bounded };
             links.push(attach_call(&mut object, program, tracepoint)?);
         }
         for (tracepoint, program) in OTHER_CALLS {
