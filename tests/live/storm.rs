@@ -53,7 +53,7 @@ fn storm(seconds: &str, least: usize) {
     };
     let mut running = held.release().unwrap();
     first.stop();
-    let (deadline, mut rounds) = (Deadline::after(Duration::from_secs(120)), 0);
+    let (deadline, mut rounds) = (Deadline::after(Duration::from_mins(2)), 0);
     while !running.has_ended().unwrap() {
         assert!(!deadline.is_over(), "the load does not end");
         let source = KernelSource::start(&options(&tls, &watched), Arc::new(Counters::default())).unwrap();

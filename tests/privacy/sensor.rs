@@ -145,7 +145,7 @@ impl Sensor {
 
     /// Asks it to end, and waits.
     pub(crate) fn stop(&mut self) -> ExitStatus {
-        self.guard.signal(SIGTERM).unwrap();
+        self.signal(SIGTERM);
         self.guard.wait(soon()).unwrap()
     }
 }
