@@ -177,6 +177,11 @@ impl Watch {
         self.source.counter(counter)
     }
 
+    /// Probes in place.
+    pub(crate) fn probes(&self) -> usize {
+        self.source.probes()
+    }
+
     /// Ends every connection and stops the sensor; gives the exchanges.
     pub(crate) fn stop(mut self) -> Vec<Observed> {
         self.shard.finish(&mut self.observed);
