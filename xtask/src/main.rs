@@ -8,6 +8,7 @@
 mod bench_pipeline;
 mod bench_sites;
 mod bless;
+mod coverage;
 mod demo;
 mod layers;
 mod lint_kernel;
@@ -47,6 +48,8 @@ enum Task {
     LintKernel,
     /// Measure the user-side pipeline on one core against its floor.
     BenchPipeline(bench_pipeline::Arguments),
+    /// Measure of which programs every byte is seen and write docs/COVERAGE.md.
+    Coverage,
     /// Measure what one TLS write and read cost by where the probes stand.
     BenchSites(bench_sites::Arguments),
     /// Measure what nginx loses under the sensor.
@@ -72,6 +75,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Layers => layers::layers(),
         Task::LintKernel => lint_kernel::lint_kernel(),
         Task::BenchPipeline(arguments) => bench_pipeline::bench_pipeline(&arguments),
+        Task::Coverage => coverage::coverage(),
         Task::BenchSites(arguments) => bench_sites::bench_sites(&arguments),
         Task::BenchOverhead(arguments) => overhead::bench_overhead(&arguments),
     }
