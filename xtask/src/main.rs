@@ -18,6 +18,7 @@ mod sensor;
 mod setup;
 mod shell;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,8 @@ enum Task {
     Coverage,
     /// Measure what one TLS write and read cost by where the probes stand.
     BenchSites(bench_sites::Arguments),
+    /// Run the tests that matter on other kernels there, under emulation.
+    Vm(vm::Arguments),
     /// Measure what nginx loses under the sensor.
     BenchOverhead(overhead::Arguments),
 }
@@ -74,6 +77,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Bless => bless::bless(),
         Task::Layers => layers::layers(),
         Task::LintKernel => lint_kernel::lint_kernel(),
+        Task::Vm(arguments) => vm::vm(&arguments),
         Task::BenchPipeline(arguments) => bench_pipeline::bench_pipeline(&arguments),
         Task::Coverage => coverage::coverage(),
         Task::BenchSites(arguments) => bench_sites::bench_sites(&arguments),

@@ -176,6 +176,11 @@ impl KernelSource {
         self.attacher.as_ref().map_or("none", Attacher::backend)
     }
 
+    /// Helpers that older kernels lack, and whether this one has them; where not, a fall-back is in use.
+    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
+        self.loaded.helpers()
+    }
+
     /// Files that could not be probed and why, since the last call.
     pub fn take_failures(&self) -> Vec<String> {
         self.attacher
