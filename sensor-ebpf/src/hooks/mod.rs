@@ -2,6 +2,7 @@
 
 pub mod lifecycle;
 pub mod socket;
+pub mod notice;
 pub mod sniff;
 pub mod syscall;
 pub mod tls_call;

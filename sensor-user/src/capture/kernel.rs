@@ -13,13 +13,16 @@ use std::time::Duration;
 use sensor_common::counter::Counter;
 
 use super::Record;
+use super::accounts::AccountReader;
 use super::attach::{AttachError, Backend};
 use super::attacher::{Attacher, filter_of};
 use super::discover::process::{self, Filter};
 use super::load::{self, LoadError, Loaded};
 use super::policy::Until;
 use super::ring::RingReader;
+use super::{Notice, ProcessEvent};
 use crate::telemetry::Counters;
+use crate::telemetry::log::Repeat;
 
 /// What to capture and with what resources.
 #[derive(Clone, Debug)]
@@ -199,6 +202,9 @@ impl KernelSource {
             if let Record::Exec(event) | Record::Map(event) = record {
                 self.look_at(event.origin.process.pid);
             }
+            if let Record::Notice(event, notice) = record {
+                tell(event, *notice);
+            }
         }
         out.len() - before
     }
@@ -206,6 +212,11 @@ impl KernelSource {
     /// A kernel-side counter, summed over CPUs.
     pub fn counter(&self, counter: Counter) -> u64 {
         self.loaded.counter(counter)
+    }
+
+    /// A reader of the accounts of processes for another thread.
+    pub fn account_reader(&self) -> AccountReader {
+        self.loaded.account_reader()
     }
 
     /// A reader of the kernel-side counters for another thread.
@@ -245,6 +256,20 @@ impl KernelSource {
 impl Drop for KernelSource {
     fn drop(&mut self) {
         self.detach();
+    }
+}
+
+/// What the sensor cannot see through is said once per process, when it is noticed.
+fn tell(event: &ProcessEvent, notice: Notice) {
+    static NOTICED: Repeat = Repeat::new();
+    if let Some(repeats) = NOTICED.pass() {
+        tracing::warn!(
+            pid = event.origin.process.pid,
+            comm = %event.comm,
+            what = notice.name(),
+            repeats,
+            "not all of this process is seen; api-sensor doctor says what to do"
+        );
     }
 }
 

@@ -129,6 +129,12 @@ pub fn read(proc: &Path, pid: u32) -> io::Result<Process> {
     })
 }
 
+/// Whether a process is the one that started then, in nanoseconds since boot: `/proc` rounds to ticks.
+pub const fn is_same(process: &Process, start_ns: u64) -> bool {
+    let ticks = start_ns / (1_000_000_000 / TICKS_PER_SECOND);
+    ticks.abs_diff(process.start_ticks) <= 1
+}
+
 /// Files the process runs code from, each once.
 pub fn mapped_files(proc: &Path, pid: u32) -> io::Result<Vec<MappedFile>> {
     let maps = File::open(proc.join(pid.to_string()).join("maps"))?;
