@@ -57,6 +57,13 @@ impl AccountReader {
         for (KeyPod(key), values) in accounts.iter().filter_map(|account| account.ok()) {
             ledger.set_kernel(named(key), values);
         }
+        for key in ledger.nameless() {
+            if let Ok(found) = process::read(Path::new("/proc"), key.pid)
+                && process::is_same(&found, key.start_ns)
+            {
+                ledger.name(key, found.comm.0);
+            }
+        }
         for key in ended {
             ledger.end(named(key));
             // Somebody else may have taken it out; either way it is gone.

@@ -16,6 +16,7 @@ use super::Record;
 use super::accounts::AccountReader;
 use super::attach::{AttachError, Backend};
 use super::attacher::{Attacher, filter_of};
+use super::coverage::Attachments;
 use super::discover::process::{self, Filter};
 use super::load::{self, LoadError, Loaded};
 use super::policy::Until;
@@ -184,6 +185,14 @@ impl KernelSource {
             .unwrap_or_default()
     }
 
+    /// Files that were attached to, or could not be.
+    pub fn attachments(&self) -> Attachments {
+        self.attacher
+            .as_ref()
+            .map(Attacher::attachments)
+            .unwrap_or_default()
+    }
+
     /// Probes in place.
     pub fn probes(&self) -> usize {
         self.attacher.as_ref().map_or(0, Attacher::probes)
@@ -199,6 +208,9 @@ impl KernelSource {
         }
         self.reader.drain(monotonic_ns(), &self.counters, out);
         for record in out.iter().skip(before) {
+            if let Record::Exec(event) | Record::Exit(event) | Record::Notice(event, _) = record {
+                self.counters.ledger().name(event.origin.process.into(), event.comm.0);
+            }
             if let Record::Exec(event) | Record::Map(event) = record {
                 self.look_at(event.origin.process.pid);
             }

@@ -8,7 +8,7 @@ pub mod accounts;
 #[cfg(feature = "kernel")]
 pub mod attach;
 #[cfg(feature = "kernel")]
-pub(crate) mod attacher;
+pub mod attacher;
 #[cfg(feature = "kernel")]
 pub mod btf;
 pub mod coverage;

@@ -164,6 +164,8 @@ impl Tally {
 pub struct Account {
     /// The process.
     pub process: Key,
+    /// Its name, padded with zero bytes; all zero when it is not known.
+    pub comm: [u8; 16],
     /// It has ended.
     pub ended: bool,
     kernel: Option<[u64; ENTRIES]>,
@@ -352,6 +354,7 @@ impl Row {
         }
         Account {
             process,
+            comm: [0; 16],
             ended: self.ended,
             kernel,
             user: self.user.values(),
@@ -359,9 +362,15 @@ impl Row {
     }
 }
 
+/// Names remembered: of every process that has an account, and of as many that may get one when they are read next.
+const NAMES: usize = 2 * PROCESSES;
+
 /// The accounts of all processes.
 #[derive(Debug, Default)]
-pub struct Ledger(Mutex<FxHashMap<Key, Row>>);
+pub struct Ledger {
+    rows: Mutex<FxHashMap<Key, Row>>,
+    names: Mutex<FxHashMap<Key, [u8; 16]>>,
+}
 
 impl Ledger {
     /// The posts of a process, for a stream to keep.
@@ -388,10 +397,33 @@ impl Ledger {
         }
     }
 
+    /// Names a process; a short one is gone before its account is read.
+    pub fn name(&self, process: Key, comm: [u8; 16]) {
+        let mut names = self.names();
+        if names.len() >= NAMES {
+            let rows = self.rows();
+            names.retain(|process, _| rows.contains_key(process));
+        }
+        names.insert(process, comm);
+    }
+
+    /// Processes with an account and without a name.
+    pub fn nameless(&self) -> Vec<Key> {
+        let names = self.names();
+        let rows = self.rows();
+        let nameless = |process: &&Key| **process != Key::OTHERS && !names.contains_key(process);
+        rows.keys().filter(nameless).copied().collect()
+    }
+
     /// Every account, in the order of process ids; that of all others comes first, where there is one.
     pub fn accounts(&self) -> Vec<Account> {
+        let names = self.names();
         let rows = self.rows();
-        let mut accounts: Vec<Account> = rows.iter().map(|(process, row)| row.account(*process)).collect();
+        let account = |(process, row): (&Key, &Row)| Account {
+            comm: names.get(process).copied().unwrap_or_default(),
+            ..row.account(*process)
+        };
+        let mut accounts: Vec<Account> = rows.iter().map(account).collect();
         accounts.sort_unstable_by_key(|account| account.process);
         accounts
     }
@@ -420,8 +452,13 @@ impl Ledger {
         found
     }
 
+    /// Always before `rows` where both are held.
+    fn names(&self) -> MutexGuard<'_, FxHashMap<Key, [u8; 16]>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn rows(&self) -> MutexGuard<'_, FxHashMap<Key, Row>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Every queue is bounded and every loss is named here. Labels are enum values, never text from outside.
 
+pub mod coverage;
 pub mod ledger;
 pub mod log;
 
@@ -121,13 +122,15 @@ impl KernelCounters {
     }
 }
 
-/// Both sets of counters.
+/// Both sets of counters, and the report on what is seen.
 #[derive(Clone, Default, Debug)]
 pub struct Accounts {
     /// Of user space.
     pub sensor: Arc<Counters>,
     /// Of the kernel object.
     pub kernel: Arc<KernelCounters>,
+    /// What is seen of each process.
+    pub coverage: Arc<coverage::Board>,
 }
 
 impl Accounts {

@@ -8,24 +8,30 @@ fn host() -> Abilities {
     Abilities::read_below(&tempfile::tempdir().unwrap().path().join("nothing"))
 }
 
-fn process(verdict: Verdict, stacks: Vec<StackCoverage>) -> ProcessCoverage {
+pub(super) fn process(verdict: Verdict, stacks: Vec<StackCoverage>) -> ProcessCoverage {
     ProcessCoverage {
         pid: 4,
         comm: "app".to_owned(),
         exe: Some("/usr/bin/app".to_owned()),
         sockets: 2,
         verdict,
+        state: None,
+        blind: Vec::new(),
+        activity: None,
+        ended: false,
+        has_io_uring: false,
         stacks,
         unread: Vec::new(),
     }
 }
 
-fn stack(name: &'static str, reason: Option<&'static str>) -> StackCoverage {
+pub(super) fn stack(name: &'static str, reason: Option<&'static str>) -> StackCoverage {
     StackCoverage {
         stack: name,
         file: format!("/lib/{name}.so"),
         functions: 12,
-        reason,
+        probes: None,
+        reason: reason.map(Into::into),
         remedy: reason.map(|_| "do this"),
     }
 }
@@ -53,6 +59,7 @@ fn the_text_names_blind_processes_first_with_reason_and_remedy() {
     seen.pid = 3;
     let report = Report {
         host: host(),
+        watched: None,
         processes: vec![
             seen,
             process(Verdict::Blind, vec![stack("jsse", Some("no symbol"))]),
