@@ -8,7 +8,8 @@ use sensor_common::counter::Counter;
 use sensor_tests::held::Running;
 use sensor_tests::programs::{self, Program};
 use sensor_tests::wait::{DEADLINE, Deadline};
-use sensor_user::capture::Record;
+use sensor_user::capture::coverage::Observer;
+use sensor_user::capture::{Notice, Record};
 use sensor_user::capture::accounts::AccountReader;
 use sensor_user::capture::kernel::{KernelSource, Options, monotonic_ns};
 use sensor_user::exchange::secret::HashKey;
@@ -18,6 +19,7 @@ use sensor_user::telemetry::ledger::{Account, Imbalance, Ledger};
 use sensor_user::telemetry::{Counters, Metric};
 use sensor_user::{classify, exchange, flow, inventory};
 
+use crate::coverage::notice_of;
 use crate::tally::Tally;
 
 /// One sensor at a time: tests that run side by side would slow each other past their deadlines.
@@ -39,6 +41,8 @@ pub(crate) struct Watch {
     pub(crate) observed: Vec<Observed>,
     /// What the records account for.
     pub(crate) tally: Tally,
+    /// Processes and what was noticed of them.
+    pub(crate) notices: Vec<(u32, Notice)>,
     counters: Arc<Counters>,
     accounts: AccountReader,
     _alone: MutexGuard<'static, ()>,
@@ -93,6 +97,7 @@ impl Watch {
         };
         Some(Self {
             accounts: source.account_reader(),
+            notices: Vec::new(),
             counters: Arc::clone(&settings.counters),
             source,
             shard: Shard::new(&settings),
@@ -115,7 +120,7 @@ impl Watch {
         let count = self.batch.len();
         for record in self.batch.drain(..) {
             self.tally.add(&record);
-
+            self.notices.extend(notice_of(&record));
             self.shard.push(record, &mut self.observed);
         }
 
@@ -187,6 +192,11 @@ impl Watch {
     pub(crate) fn ledger(&self) -> &Ledger {
         self.accounts.refresh(self.counters.ledger());
         self.counters.ledger()
+    }
+
+    /// For coverage reports on what this sensor sees.
+    pub(crate) fn observer(&self) -> Observer {
+        Observer::new(self.source.attachments(), self.source.rings())
     }
 
     /// The account of a process.

@@ -30,7 +30,7 @@ impl Books {
         Self {
             counters: source.counter_reader(),
             reader: source.account_reader(),
-            observer: Observer::new(source.attachments()),
+            observer: Observer::new(source.attachments(), source.rings()),
             accounts: accounts.clone(),
             next_report: 0,
         }

@@ -6,8 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::live::options;
 use super::{Error, settings};
 use crate::capture::attach::trial;
@@ -30,33 +28,17 @@ const LOOK: Duration = Duration::from_millis(5);
 /// How often accounts are read while watching: processes that end must be known by name.
 const REFRESH_NS: u64 = 200_000_000;
 
-/// What is printed as JSON.
-#[derive(Serialize)]
-struct Told<'a> {
-    #[serde(flatten)]
-    report: &'a Report,
-    seen: Option<&'a Live>,
-}
-
 /// Looks at the host and at the processes that the filters select. Tries to load and to attach to itself. Watches
 /// nobody, unless for `watch`: then it attaches as `run` does and tells what has fired, and nothing of what it saw.
 pub fn doctor(config: &Config, json: bool, watch: Option<Interval>) -> Result<(), Error> {
     let mut report = examine(config)?;
-    let seen = match watch {
-        Some(Interval(duration)) => {
-            report.watched = Some(duration.as_secs());
-            Some(watched(config, duration)?)
-        }
-        None => None,
-    };
+    if let Some(Interval(duration)) = watch {
+        report = report.with(watched(config, duration)?, duration.as_secs());
+    }
     let text = if json {
-        let told = Told {
-            report: &report,
-            seen: seen.as_ref(),
-        };
-        serde_json::to_string(&told).unwrap_or_default() + "\n"
+        serde_json::to_string(&report).unwrap_or_default() + "\n"
     } else {
-        coverage::render(&report) + &seen.as_ref().map(coverage::render_processes).unwrap_or_default()
+        coverage::render(&report)
     };
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         // The reader has what it wants.
@@ -85,7 +67,7 @@ fn watched(config: &Config, duration: Duration) -> Result<Live, Error> {
     let settings = settings(config, &accounts.sensor, HashKey::new([0; 32]));
     let mut source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
     let (reader, ledger) = (source.account_reader(), accounts.sensor.ledger());
-    let mut observer = Observer::new(source.attachments());
+    let mut observer = Observer::new(source.attachments(), source.rings());
     let mut shard = Shard::new(&settings);
     let (mut records, mut dropped) = (Vec::new(), Vec::new());
     let end = monotonic_ns().saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));

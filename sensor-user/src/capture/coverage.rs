@@ -20,7 +20,7 @@ pub use abilities::{Abilities, Ability, Privilege};
 pub use activity::Activity;
 pub use attachments::{Attachments};
 pub use live::{Live, Observer};
-pub use render::{render, render_processes};
+pub use render::render;
 pub use state::{Blindness, State};
 
 use super::discover::Cache;
@@ -39,6 +39,27 @@ pub struct Report {
     pub processes: Vec<ProcessCoverage>,
     /// Processes that pass the filter and own no socket.
     pub without_sockets: usize,
+    /// What was seen of processes that are not listed, where the sensor watched.
+    pub others: Option<Activity>,
+}
+
+impl Report {
+    /// Enters what a running sensor saw in so many seconds. Who moved nothing was idle.
+    #[must_use]
+    pub fn with(mut self, live: Live, seconds: u64) -> Self {
+        let seen = |pid: u32| live.processes.iter().any(|process| process.pid == pid);
+        self.processes.retain(|process| !seen(process.pid));
+        for process in &mut self.processes {
+            process.state = Some(State::Idle);
+            process.activity = Some(Activity::default());
+        }
+        self.processes.extend(live.processes);
+        self.processes
+            .sort_by_key(|process| (process.state, process.ended, process.pid));
+        self.watched = Some(seconds);
+        self.others = Some(live.others);
+        self
+    }
 }
 
 /// One process.
@@ -122,6 +143,7 @@ pub fn report(proc: &Path, filter: &Filter, host: Abilities, cache: &mut Cache) 
         watched: None,
         processes: Vec::new(),
         without_sockets: 0,
+        others: None,
     };
     for process in process::scan(proc, filter)? {
         match process::descriptors(proc, process.pid) {

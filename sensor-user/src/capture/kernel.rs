@@ -17,7 +17,7 @@ use super::accounts::AccountReader;
 use super::attach::{AttachError, Backend};
 use super::attacher::{Attacher, filter_of};
 use super::coverage::Attachments;
-use super::discover::process::{self, Filter};
+use super::discover::process::{self, Filter, Process};
 use super::load::{self, LoadError, Loaded};
 use super::policy::Until;
 use super::ring::RingReader;
@@ -130,6 +130,8 @@ pub struct KernelSource {
     reader: RingReader,
     loaded: Loaded,
     counters: Arc<Counters>,
+    /// Processes that had an `io_uring` at the start.
+    rings: Vec<Process>,
     #[cfg(feature = "kernel-log")]
     log: Logger,
 }
@@ -153,9 +155,10 @@ impl KernelSource {
         let attacher = Attacher::start(&loaded, options)?;
         loaded.attach_tracepoints()?;
         loaded.watch(options)?;
-        watch_what_runs(&mut loaded, &attacher, options)?;
+        let rings = watch_what_runs(&mut loaded, &attacher, options)?;
         attacher.settle();
         Ok(Self {
+            rings,
             attacher: Some(attacher),
             reader,
             #[cfg(feature = "kernel-log")]
@@ -183,6 +186,11 @@ impl KernelSource {
             .as_ref()
             .map(Attacher::take_failures)
             .unwrap_or_default()
+    }
+
+    /// Processes that had an `io_uring` when the sensor started; nobody saw it being made.
+    pub fn rings(&self) -> Vec<Process> {
+        self.rings.clone()
     }
 
     /// Files that were attached to, or could not be.
@@ -286,7 +294,12 @@ fn tell(event: &ProcessEvent, notice: Notice) {
 }
 
 /// Scans until nothing new is found: a process found late may have forked before its entry was in place.
-fn watch_what_runs(loaded: &mut Loaded, attacher: &Attacher, options: &Options) -> Result<(), KernelError> {
+/// Gives those that have an `io_uring` already.
+fn watch_what_runs(
+    loaded: &mut Loaded,
+    attacher: &Attacher,
+    options: &Options,
+) -> Result<Vec<Process>, KernelError> {
     let proc = Path::new("/proc");
     let chosen = filter_of(options);
     let by_id = Filter {
@@ -297,7 +310,8 @@ fn watch_what_runs(loaded: &mut Loaded, attacher: &Attacher, options: &Options) 
         pids: Vec::new(),
         ..chosen
     };
-    let mut known = HashSet::new();
+    let (mut known, mut rings) = (HashSet::new(), Vec::new());
+    let has_ring = |found: &Process| process::descriptors(proc, found.pid).is_ok_and(|found| found.io_uring);
     for _ in 0..MAX_SCANS {
         let before = known.len();
         for (filter, until) in [(&by_id, Until::Exit), (&by_what, Until::Exec)] {
@@ -308,6 +322,9 @@ fn watch_what_runs(loaded: &mut Loaded, attacher: &Attacher, options: &Options) 
                 if known.insert((found.pid, found.start_ticks)) {
                     loaded.watch_running(&found, until)?;
                     attacher.look_at(found.pid);
+                    if has_ring(&found) {
+                        rings.push(found);
+                    }
                 }
             }
         }
@@ -318,9 +335,12 @@ fn watch_what_runs(loaded: &mut Loaded, attacher: &Attacher, options: &Options) 
     if options.everyone {
         for found in process::scan(proc, &Filter::default()).unwrap_or_default() {
             attacher.look_at(found.pid);
+            if has_ring(&found) {
+                rings.push(found);
+            }
         }
     }
-    Ok(())
+    Ok(rings)
 }
 
 /// The monotonic clock, the clock of the kernel object's records.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::state::{blindness_of, judge};
 use super::{Activity, Attachments, ProcessCoverage, State, Unread, Verdict, examine};
 use crate::capture::discover::Cache;
-use crate::capture::discover::process;
+use crate::capture::discover::process::{self, Process};
 use crate::capture::{Comm, Notice};
 use crate::telemetry::ledger::{Account, Key, Ledger};
 
@@ -38,6 +38,8 @@ pub struct Observer {
     cache: Cache,
     known: HashMap<Key, (ProcessCoverage, u32)>,
     attachments: Attachments,
+    /// Processes that had an `io_uring` when the sensor came.
+    rings: Vec<Process>,
 }
 
 impl std::fmt::Debug for Observer {
@@ -49,10 +51,11 @@ impl std::fmt::Debug for Observer {
 }
 
 impl Observer {
-    /// For a sensor with these attachments.
-    pub fn new(attachments: Attachments) -> Self {
+    /// For a sensor with these attachments, and processes that had an `io_uring` when it came.
+    pub fn new(attachments: Attachments, rings: Vec<Process>) -> Self {
         Self {
             attachments,
+            rings,
             ..Self::default()
         }
     }
@@ -84,9 +87,39 @@ impl Observer {
             coverage.ended = account.ended;
             live.processes.push(coverage);
         }
+        let unseen = self.ring_owners(proc, &live);
+        live.processes.extend(unseen);
         live.processes
             .sort_by_key(|process| (process.state, process.ended, process.pid));
         live
+    }
+
+    /// Processes that had an `io_uring` before anybody could notice its making, and of which nothing was seen since.
+    fn ring_owners(&mut self, proc: &Path, live: &Live) -> Vec<ProcessCoverage> {
+        let lives = |found: &Process| {
+            process::read(proc, found.pid).is_ok_and(|now| now.start_ticks == found.start_ticks)
+        };
+        self.rings.retain(lives);
+        let listed = |found: &&Process| !live.processes.iter().any(|process| process.pid == found.pid);
+        let mut owners = Vec::new();
+        for found in self.rings.iter().filter(listed) {
+            let Ok(descriptors) = process::descriptors(proc, found.pid) else {
+                continue;
+            };
+            if descriptors.io_uring {
+                let mut coverage = examine(
+                    proc,
+                    found,
+                    &descriptors,
+                    Some(&self.attachments),
+                    &mut self.cache,
+                );
+                coverage.state = Some(State::IoUring);
+                coverage.activity = Some(Activity::default());
+                owners.push(coverage);
+            }
+        }
+        owners
     }
 
     /// What the process's files say, as far as it could be looked at while it lived.

@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use super::abilities::{Abilities, Ability};
-use super::{Activity, Live, ProcessCoverage, Report, StackCoverage, State, Verdict};
+use super::{Activity, ProcessCoverage, Report, StackCoverage, State, Verdict};
 
 /// Columns that lists are wrapped at.
 const COLUMNS: usize = 100;
@@ -14,14 +14,6 @@ pub fn render(report: &Report) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     match write_report(&mut text, report) {
-        Ok(()) | Err(fmt::Error) => text,
-    }
-}
-
-/// Lays out what a running sensor saw.
-pub fn render_processes(live: &Live) -> String {
-    let mut text = String::new();
-    match write_live(&mut text, live) {
         Ok(()) | Err(fmt::Error) => text,
     }
 }
@@ -71,28 +63,25 @@ impl State {
 fn write_report(text: &mut String, report: &Report) -> fmt::Result {
     write_host(text, &report.host)?;
     let mut processes: Vec<&ProcessCoverage> = report.processes.iter().collect();
-    processes.sort_by_key(|process| (process.verdict.rank(), process.pid));
-    writeln!(
-        text,
-        "\n{} processes with sockets, blind ones first ({} without any are not listed)",
-        processes.len(),
-        report.without_sockets
-    )?;
+    processes.sort_by_key(|process| (process.state, process.verdict.rank(), process.pid));
+    let (count, hidden) = (processes.len(), report.without_sockets);
+    match report.watched {
+        None => writeln!(
+            text,
+            "\n{count} processes with sockets, worst first ({hidden} without any are not listed)"
+        )?,
+        Some(seconds) => writeln!(
+            text,
+            "\n{count} processes with sockets or traffic in {seconds} s, worst first ({hidden} without are not listed)"
+        )?,
+    }
     for process in processes {
         write_process(text, process)?;
     }
-    Ok(())
-}
-
-fn write_live(text: &mut String, live: &Live) -> fmt::Result {
-    writeln!(text, "\n{} processes moved bytes, worst first", live.processes.len())?;
-    for process in &live.processes {
-        write_process(text, process)?;
+    match &report.others {
+        Some(others) if *others != Activity::default() => writeln!(text, "\n  all others: {}", moved(others)),
+        _ => Ok(()),
     }
-    if live.not_listed > 0 || live.others != Activity::default() {
-        writeln!(text, "  {} others: {}", live.not_listed, moved(&live.others))?;
-    }
-    Ok(())
 }
 
 fn write_host(text: &mut String, host: &Abilities) -> fmt::Result {

@@ -65,20 +65,21 @@ fn the_text_names_blind_processes_first_with_reason_and_remedy() {
             process(Verdict::Blind, vec![stack("jsse", Some("no symbol"))]),
         ],
         without_sockets: 7,
+        others: None,
     };
     let text = render(&report);
-    let blind = text.find("4 app (2 sockets): BLIND to its TLS").unwrap();
-    let covered = text.find("3 app (2 sockets): covered").unwrap();
+    let blind = text.find("BLIND to TLS          4  app              2 sockets").unwrap();
+    let covered = text.find("covered               3  app              2 sockets").unwrap();
     assert!(blind < covered, "{text}");
     assert!(
-        text.contains("jsse in /lib/jsse.so: no symbol\n      do: do this"),
+        text.contains("jsse in /lib/jsse.so: no symbol\n        do: do this"),
         "{text}"
     );
     assert!(
-        text.contains("openssl in /lib/openssl.so: covered through 12 functions"),
+        text.contains("openssl in /lib/openssl.so: 12 functions can be probed"),
         "{text}"
     );
-    assert!(text.contains("2 (7 without any are not listed)"), "{text}");
+    assert!(text.contains("2 processes with sockets, worst first (7 without any are not listed)"), "{text}");
 }
 
 #[test]
