@@ -16,6 +16,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+#[cfg(feature = "kernel")]
+pub(super) use abilities::mount_of;
 pub use abilities::{Abilities, Ability, Privilege};
 pub use activity::Activity;
 pub use attachments::{Attachments};
