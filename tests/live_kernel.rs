@@ -11,6 +11,8 @@
 mod bodies;
 #[path = "live/ciphertext.rs"]
 mod ciphertext;
+#[path = "live/coverage.rs"]
+mod coverage;
 #[path = "live/ends.rs"]
 mod ends;
 
@@ -22,6 +24,8 @@ mod loss;
 mod many;
 #[path = "live/other_kernels.rs"]
 mod other_kernels;
+#[path = "live/storm.rs"]
+mod storm;
 #[path = "live/tally.rs"]
 mod tally;
 #[path = "live/watch.rs"]

@@ -52,6 +52,16 @@ programs! {
     Tshark "tshark" of "tshark";
     /// objdump, the second opinion on probe sites.
     Objdump "objdump" of "binutils";
+    /// Apache httpd with its modules.
+    Apache "apache2" of "apache2-bin";
+    /// The proxy `HAProxy`.
+    Haproxy "haproxy" of "haproxy";
+    /// PHP's command line.
+    Php "php" of "php-cli";
+    /// Ruby.
+    Ruby "ruby" of "ruby";
+    /// Node.js.
+    Node "node" of "nodejs";
     /// setpriv, which starts a program with exact capabilities.
     Setpriv "setpriv" of "util-linux";
     /// The C compiler, for small observed programs.

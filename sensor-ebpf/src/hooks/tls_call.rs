@@ -14,6 +14,7 @@ use sensor_common::record::{FLAG_AMBIGUOUS, KIND_BIND, close, evidence};
 use super::cookie;
 use super::sniff::{self, Front};
 use super::syscall;
+use crate::account;
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
 use crate::maps::TLS_CALLS;
@@ -179,9 +180,9 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
         return;
     };
     let key = StreamKey::tls(watched.tgid(), call.handle);
-    let Some(state) = stream::state(&key) else { return };
     emit::count(Counter::TlsCalls, 1);
     emit::count(Counter::TlsBytes, moved);
+    let Some(state) = stream::state(&key) else { return account::unplaced(&key, moved) };
     let memory = Memory { base: call.buffer, left: moved, iov: 0, iov_left: 0 };
     let mut subject = Subject::new(watched, &key, state);
     let starts = starts_message(call.buffer, moved);

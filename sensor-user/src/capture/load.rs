@@ -13,6 +13,7 @@ use aya_obj::generated::bpf_func_id;
 use sensor_common::counter::Counter;
 use sensor_common::policy::DENY;
 
+use super::accounts::AccountReader;
 use super::btf::{Btf, BtfError};
 use super::kernel::Options;
 use super::tracefs::{self, TracefsError};
@@ -75,7 +76,9 @@ pub enum LoadError {
 }
 
 /// Kernel offsets by the name of the global that takes them: structure, member.
-const OFFSETS: [(&str, &str, &str); 28] = [
+const OFFSETS: [(&str, &str, &str); 30] = [
+    ("ICSK_ULP_OPS", "inet_connection_sock", "icsk_ulp_ops"),
+    ("ULP_NAME", "tcp_ulp_ops", "name"),
     ("TASK_SIGNAL", "task_struct", "signal"),
     ("SIGNAL_LIVE", "signal_struct", "live"),
     ("TASK_STACK", "task_struct", "stack"),
@@ -143,12 +146,16 @@ const LIFE: [(&str, &str); 3] = [
     ("sched_process_exit", "process_exit"),
 ];
 
+/// Ways out of sight: raw tracepoint, program. A kernel without `io_uring` has nothing to tell.
+const OPTIONAL: [(&str, &str); 1] = [("io_uring_create", "io_uring_create")];
+
 /// The loaded object. Shared, because perf attachment needs it from the attaching thread.
 #[derive(Debug)]
 pub struct Loaded {
     ebpf: Arc<Mutex<Ebpf>>,
     pub(super) policy: HashMap<MapData, u32, u32>,
     counters: CounterReader,
+    accounts: AccountReader,
     helpers: Helpers,
     tracepoints: Mutex<Vec<TracePointLink>>,
 }
@@ -233,9 +240,11 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
         .map_err(|error| LoadError::Object(Box::new(error)))?;
     let policy = take(&mut ebpf, "POLICY")?;
     let counters: PerCpuArray<MapData, u64> = take(&mut ebpf, "COUNTERS")?;
+    let accounts = AccountReader::new(take(&mut ebpf, "ACCOUNTS")?)?;
     let mut loaded = Loaded {
         policy,
         counters: CounterReader(Arc::new(counters)),
+        accounts,
         helpers: [
             ("bpf_get_attach_cookie", has_cookie),
             ("bpf_task_pt_regs", has_regs != 0),
@@ -373,6 +382,11 @@ impl Loaded {
         for (tracepoint, program) in LIFE {
             attach_life(&mut object, program, tracepoint)?;
         }
+        for (tracepoint, program) in OPTIONAL {
+            if let Err(error) = attach_life(&mut object, program, tracepoint) {
+                tracing::info!(error = %super::attach::trial::chain(&error), "not noticed on this kernel: {tracepoint}");
+            }
+        }
         Ok(())
     }
 
@@ -394,6 +408,11 @@ impl Loaded {
     /// Sum over CPUs.
     pub fn counter(&self, counter: Counter) -> u64 {
         self.counters.value(counter)
+    }
+
+    /// The accounts of processes, for another thread.
+    pub fn account_reader(&self) -> AccountReader {
+        self.accounts.clone()
     }
 
     /// For another thread.
