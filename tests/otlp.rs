@@ -79,6 +79,7 @@ fn exchange(role: Role, duration_ns: Option<u64>) -> Event {
         },
         process,
         comm: Comm(*b"curl\0\0\0\0\0\0\0\0\0\0\0\0"),
+        container: None,
         role,
         local: Some(([127, 0, 0, 1].into(), 50_000)),
         remote: Some(([127, 0, 0, 1].into(), 443)),

@@ -28,6 +28,11 @@ pub const KIND_EXIT: u8 = 7;
 /// A watched process mapped a file as executable, so a library may have arrived.
 pub const KIND_MAP: u8 = 8;
 
+/// A socket of a watched process turned out to carry TLS, and no TLS call of that process was ever seen.
+pub const KIND_UNHOOKED: u8 = 12;
+/// A process runs in a place that user space has to judge; it is left alone until then.
+pub const KIND_UNDECIDED: u8 = 13;
+
 /// The application wrote the bytes; otherwise it read them.
 pub const FLAG_WRITE: u16 = 1;
 /// A second socket was seen inside one TLS call: the binding cannot be trusted.
@@ -188,7 +193,7 @@ pub struct SocketRecord {
     pub socket: Socket,
 }
 
-/// Layout of [`KIND_EXEC`], [`KIND_EXIT`] and [`KIND_MAP`].
+/// Layout of [`KIND_EXEC`], [`KIND_EXIT`], [`KIND_MAP`], [`KIND_UNHOOKED`] and [`KIND_UNDECIDED`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ProcessRecord {

@@ -236,6 +236,15 @@ impl Flags {
         self.texts("watch.comm", "--comm", whom.comm);
         self.texts("watch.exe", "--exe", whom.exe);
         self.texts("watch.cgroup", "--cgroup", whom.cgroup);
+        self.texts("watch.container", "--container", whom.container);
+        self.texts("watch.exclude_comm", "--exclude-comm", whom.exclude_comm);
+        self.texts("watch.exclude_exe", "--exclude-exe", whom.exclude_exe);
+        self.texts("watch.exclude_cgroup", "--exclude-cgroup", whom.exclude_cgroup);
+        self.texts(
+            "watch.exclude_container",
+            "--exclude-container",
+            whom.exclude_container,
+        );
         self
     }
 

@@ -5,3 +5,4 @@ pub mod socket;
 pub mod sniff;
 pub mod syscall;
 pub mod tls_call;
+pub mod tls_process;

@@ -9,6 +9,7 @@ use sensor_common::record::{KIND_OPEN, close, gap, role, source};
 use super::sniff::{self, Front};
 use super::syscall::{argument, result};
 use super::tls_call;
+use super::tls_process;
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
 use crate::policy::{self, Watched};
@@ -56,7 +57,7 @@ pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shap
         emit::count(Counter::FaultBytes, moved);
         return;
     };
-    let Some(starts) = judge(state, direction, memory, moved) else { return };
+    let Some(starts) = judge(watched, state, direction, memory, moved) else { return };
     emit::count(Counter::SocketBytes, moved);
     let mut subject = Subject::new(watched, &key, state);
     subject.socket = found.inode;
@@ -104,7 +105,13 @@ fn memory_of(shape: Shape, moved: u64) -> Option<Memory> {
 /// on the way. An API's connection turns into TLS (CONNECT, STARTTLS) only where a direction begins to speak, and only
 /// by a hello: three bytes in the middle of a body must not blind the sensor.
 #[inline(always)]
-fn judge(state: &mut StreamState, direction: usize, memory: Memory, moved: u64) -> Option<bool> {
+fn judge(
+    watched: Watched,
+    state: &mut StreamState,
+    direction: usize,
+    memory: Memory,
+    moved: u64,
+) -> Option<bool> {
     if state.verdict == VERDICT_TLS {
         emit::count(Counter::SocketTlsBytes, moved);
         return None;
@@ -116,6 +123,7 @@ fn judge(state: &mut StreamState, direction: usize, memory: Memory, moved: u64) 
                 || (state.direction != direction as u8 && sniff::is_hello(first)) =>
         {
             state.verdict = VERDICT_TLS;
+            tls_process::socket_is_tls(watched);
             emit::count(Counter::SocketTlsBytes, moved);
             None
         }

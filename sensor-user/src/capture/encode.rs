@@ -76,6 +76,10 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
         Record::Exec(event) => out.extend_from_slice(&process_record(record::KIND_EXEC, event)),
         Record::Exit(event) => out.extend_from_slice(&process_record(record::KIND_EXIT, event)),
         Record::Map(event) => out.extend_from_slice(&process_record(record::KIND_MAP, event)),
+        Record::Unhooked(event) => out.extend_from_slice(&process_record(record::KIND_UNHOOKED, event)),
+        Record::Undecided(event) => out.extend_from_slice(&process_record(record::KIND_UNDECIDED, event)),
+        // Not of the kernel's: nothing to write.
+        Record::Place { .. } => {}
     }
     Ok(())
 }

@@ -106,6 +106,14 @@ const OFFSETS: [(&str, &str, &str); 28] = [
     ("SK_V6_RCV_SADDR", "sock_common", "skc_v6_rcv_saddr"),
 ];
 
+/// What the mount namespace of a task is read by. Without it containers are told apart by their cgroup alone.
+const MOUNTS: [(&str, &str, &str); 4] = [
+    ("TASK_NSPROXY", "task_struct", "nsproxy"),
+    ("NSPROXY_MOUNTS", "nsproxy", "mnt_ns"),
+    ("MOUNTS_COMMON", "mnt_namespace", "ns"),
+    ("COMMON_INUM", "ns_common", "inum"),
+];
+
 /// System calls that move bytes: tracepoint, program with a bounded loop, program with `bpf_loop`.
 const SOCKET_CALLS: [(&str, &str, &str); 8] = [
     ("sys_exit_read", "read_exit", "read_exit_loop"),
@@ -142,6 +150,8 @@ pub struct Loaded {
     pub(super) policy: HashMap<MapData, u32, u32>,
     counters: CounterReader,
     has_loop: bool,
+    /// Whether the kernel object tells mount namespaces apart.
+    pub(super) has_mounts: bool,
     tracepoints: Mutex<Vec<TracePointLink>>,
 }
 
@@ -176,13 +186,23 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .iter()
         .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
         .collect::<Result<_, BtfError>>()?;
+    let mounts: Option<Vec<(&str, u32)>> = MOUNTS
+        .iter()
+        .map(|(global, structure, member)| Some((*global, btf.offset(structure, member).ok()?)))
+        .collect();
+    let has_mounts = mounts.is_some();
+    let mounts = mounts.unwrap_or_else(|| vec![("COMMON_INUM", u32::MAX)]);
+    let exclude = &options.exclude;
+    let has_exclusions = u32::from(!exclude.is_empty());
+    let has_wanted_places = u32::from(!options.containers.is_empty());
+    let has_places = u32::from(!options.containers.is_empty() || !exclude.containers.is_empty());
     let result = tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?;
     let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
     let everyone = u32::from(options.everyone);
     // A wake-up interrupts the observed program's processor; below a quarter the reader's own timer is in time.
     let wake = u64::from(options.ring_bytes / 4);
     let mut loader = EbpfLoader::new();
-    for (name, offset) in &offsets {
+    for (name, offset) in offsets.iter().chain(&mounts) {
         loader.override_global(name, offset, true);
     }
     loader
@@ -190,6 +210,9 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .override_global("HAS_TASK_REGS", &has_regs, true)
         .override_global("MESSAGE_LIMIT", &options.message_limit, true)
         .override_global("HAS_EVERYONE", &everyone, true)
+        .override_global("HAS_EXCLUSIONS", &has_exclusions, true)
+        .override_global("HAS_PLACES", &has_places, true)
+        .override_global("HAS_WANTED_PLACES", &has_wanted_places, true)
         .override_global("CALL_LIMIT", &options.call_limit, true)
         .override_global("WAKE_BYTES", &wake, true)
         .map_max_entries("DATA", options.ring_bytes)
@@ -204,6 +227,7 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         policy,
         counters: CounterReader(Arc::new(counters)),
         has_loop: options.use_bpf_loop && has_bpf_loop(),
+        has_mounts,
         tracepoints: Mutex::default(),
         ebpf: Arc::new(Mutex::new(ebpf)),
     };
@@ -254,6 +278,7 @@ fn duplicate(map: &Map) -> Result<Option<Map>, aya::maps::MapError> {
         Map::Array(data) => Map::Array(copy(data)?),
         Map::PerCpuArray(data) => Map::PerCpuArray(copy(data)?),
         Map::HashMap(data) => Map::HashMap(copy(data)?),
+        Map::LruHashMap(data) => Map::LruHashMap(copy(data)?),
         Map::RingBuf(data) => Map::RingBuf(copy(data)?),
         _ => return Ok(None),
     }))

@@ -30,8 +30,11 @@ pub mod tracefs;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
+
+pub use discover::container::{Container, Runtime};
 
 /// A process, safe against reuse of its id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -222,6 +225,17 @@ pub enum Record {
     Exit(ProcessEvent),
     /// The process mapped a file as executable.
     Map(ProcessEvent),
+    /// A socket of the process carries TLS, and no TLS call of that process was ever seen.
+    Unhooked(ProcessEvent),
+    /// The process waits for a verdict on its container; consumed by the source.
+    Undecided(ProcessEvent),
+    /// Where the process runs. Made in user space, at first sight of a process and at `exec`.
+    Place {
+        /// Front.
+        origin: Origin,
+        /// The container; `None` when it runs in none.
+        container: Option<Arc<Container>>,
+    },
 }
 
 /// Payload of one direction of a stream.
@@ -310,7 +324,12 @@ impl Record {
             | Self::Bind { stream, .. }
             | Self::Open { stream, .. }
             | Self::Close { stream, .. } => Some(stream),
-            Self::Exec(_) | Self::Exit(_) | Self::Map(_) => None,
+            Self::Exec(_)
+            | Self::Exit(_)
+            | Self::Map(_)
+            | Self::Unhooked(_)
+            | Self::Undecided(_)
+            | Self::Place { .. } => None,
         }
     }
 
@@ -324,7 +343,10 @@ impl Record {
             | Self::Close { origin, .. }
             | Self::Exec(ProcessEvent { origin, .. })
             | Self::Exit(ProcessEvent { origin, .. })
-            | Self::Map(ProcessEvent { origin, .. }) => origin,
+            | Self::Map(ProcessEvent { origin, .. })
+            | Self::Unhooked(ProcessEvent { origin, .. })
+            | Self::Undecided(ProcessEvent { origin, .. })
+            | Self::Place { origin, .. } => origin,
         }
     }
 }
@@ -358,6 +380,9 @@ impl fmt::Debug for Record {
             Self::Exec(event) => write!(f, "Exec({event:?})"),
             Self::Exit(event) => write!(f, "Exit({event:?})"),
             Self::Map(event) => write!(f, "Map({event:?})"),
+            Self::Unhooked(event) => write!(f, "Unhooked({event:?})"),
+            Self::Undecided(event) => write!(f, "Undecided({event:?})"),
+            Self::Place { origin, container } => write!(f, "Place({:?} {container:?})", origin.process),
         }
     }
 }

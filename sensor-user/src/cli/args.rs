@@ -61,6 +61,21 @@ pub(super) struct Whom {
     /// Control group with its descendants, from the root of the hierarchy
     #[arg(long, value_name = "PATH")]
     pub(super) cgroup: Vec<String>,
+    /// Container, by the beginning of its id
+    #[arg(long, value_name = "ID", hide = true)]
+    pub(super) container: Vec<String>,
+    /// Leave alone; --exclude-exe, --exclude-cgroup and --exclude-container too. Wins over the above
+    #[arg(long, value_name = "NAME")]
+    pub(super) exclude_comm: Vec<String>,
+    /// Executable to leave alone
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub(super) exclude_exe: Vec<String>,
+    /// Control group to leave alone
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub(super) exclude_cgroup: Vec<String>,
+    /// Container to leave alone, by the beginning of its id
+    #[arg(long, value_name = "ID", hide = true)]
+    pub(super) exclude_container: Vec<String>,
 }
 
 /// Output filters.

@@ -69,6 +69,7 @@ pub fn of_exchange(call: &Summary) -> Fields<'_> {
         "api_sensor.process.comm",
         Value::Text(connection.comm.to_string().into()),
     ));
+    of_container(connection, &mut fields);
     fields.push(("api_sensor.role", Value::Text(role_name(connection.role).into())));
     let evidence = connection
         .evidence
@@ -87,6 +88,20 @@ pub fn of_exchange(call: &Summary) -> Fields<'_> {
     }
     fields.push(("api_sensor.partial", Value::Flag(call.partial)));
     fields
+}
+
+/// The container and pod of the process, by OpenTelemetry's names.
+fn of_container<'a>(connection: &'a Connection, fields: &mut Fields<'a>) {
+    let Some(container) = connection.container.as_deref() else {
+        return;
+    };
+    fields.push(("container.id", Value::Text((&*container.id).into())));
+    if let Some(runtime) = container.runtime {
+        fields.push(("container.runtime.name", Value::Text(runtime.name().into())));
+    }
+    if let Some(pod) = &container.pod {
+        fields.push(("k8s.pod.uid", Value::Text((&**pod).into())));
+    }
 }
 
 /// Fields of a finding.

@@ -150,7 +150,12 @@ impl<W: Write> Writer<W> {
                     ends: *ends,
                 },
             ),
-            Record::Exec(event) | Record::Map(event) => {
+            // A recording says who, not where.
+            Record::Place { .. } => Ok(()),
+            Record::Exec(event)
+            | Record::Map(event)
+            | Record::Unhooked(event)
+            | Record::Undecided(event) => {
                 self.name(event.origin.process, event.comm);
                 Ok(())
             }
