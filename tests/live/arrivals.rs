@@ -56,7 +56,11 @@ fn programs_that_start_while_the_sensor_starts_are_seen_from_one_on() {
     let Some(mut watch) = Watch::start(what, &by_exe) else {
         return;
     };
-    let begun: usize = fs::read_to_string(&progress).unwrap_or_default().trim().parse().unwrap_or(0);
+    let begun: usize = fs::read_to_string(&progress)
+        .unwrap_or_default()
+        .trim()
+        .parse()
+        .unwrap_or(0);
     watch.until("the end of the calls", |_| loops.ended().unwrap().is_some());
     watch.settle();
     let mut seen: Vec<usize> = watch
@@ -64,13 +68,20 @@ fn programs_that_start_while_the_sensor_starts_are_seen_from_one_on() {
         .iter()
         .filter_map(|one| {
             let target = one.exchange.request.target();
-            std::str::from_utf8(target.expose()).ok()?.strip_prefix("/arrival/")?.parse().ok()
+            std::str::from_utf8(target.expose())
+                .ok()?
+                .strip_prefix("/arrival/")?
+                .parse()
+                .ok()
         })
         .collect();
     seen.sort_unstable();
     let first = *seen.first().unwrap_or_else(|| panic!("nothing seen"));
     assert!(begun < CALLS - 20, "the sensor started too late to tell: {begun}");
-    assert!(first <= begun + 1, "first seen is {first}, when {begun} had begun");
+    assert!(
+        first <= begun + 1,
+        "first seen is {first}, when {begun} had begun"
+    );
     assert_eq!(seen, (first..CALLS).collect::<Vec<_>>());
 }
 
@@ -124,7 +135,10 @@ fn tls_that_no_probe_sees_is_said_once_per_program() {
         &mut watch,
         python("memory_bio.py", &tls).unwrap().arg(api.port().to_string()),
     );
-    assert!(watch.unhooked.is_empty(), "{hooked} and {memory} use a probed library");
+    assert!(
+        watch.unhooked.is_empty(),
+        "{hooked} and {memory} use a probed library"
+    );
     let mut raw = python("raw_hello.py", &tls).unwrap();
     raw.args([api.port().to_string(), "3".to_owned()]);
     let pid = perform(&mut watch, &raw);
@@ -152,7 +166,13 @@ fn prefork_children_are_seen_by_their_own_ids() {
         for number in 0..100 {
             let target = format!("/who/{number}");
             let mut curl = Command::new(Program::Curl.find().unwrap());
-            curl.args(["-sk", "--http1.1", "--max-time", "20", &transport.url(api.port(), &target)]);
+            curl.args([
+                "-sk",
+                "--http1.1",
+                "--max-time",
+                "20",
+                &transport.url(api.port(), &target),
+            ]);
             tls.apply(&mut curl);
             let output = watch.follow(Held::new(&curl).unwrap().release().unwrap());
             let pid: u32 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
@@ -160,7 +180,12 @@ fn prefork_children_are_seen_by_their_own_ids() {
             let seen = watch.exchanges(pid, &target);
             assert_eq!(seen.len(), 1, "{target}");
             let response = seen[0].exchange.outcome.response().unwrap();
-            assert_eq!(bytes(&response.body), pid.to_string().as_bytes(), "{}", describe(seen[0]));
+            assert_eq!(
+                bytes(&response.body),
+                pid.to_string().as_bytes(),
+                "{}",
+                describe(seen[0])
+            );
             assert_ne!(pid, api.pid());
             answered.insert(pid);
             if answered.len() == CHILDREN {
@@ -169,6 +194,9 @@ fn prefork_children_are_seen_by_their_own_ids() {
         }
         assert!(answered.len() > 1, "one child answered everything");
         let all = watch.stop();
-        assert!(all.iter().all(|one| answered.contains(&one.exchange.connection.process.pid)));
+        assert!(
+            all.iter()
+                .all(|one| answered.contains(&one.exchange.connection.process.pid))
+        );
     }
 }

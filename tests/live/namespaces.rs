@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sensor_common::counter::Counter;
+use sensor_tests::PrivateTls;
 use sensor_tests::clients::Call;
 use sensor_tests::payload::body;
 use sensor_tests::programs::{self, Program};
 use sensor_tests::servers::{PythonApi, Transport};
-use sensor_tests::PrivateTls;
 use sensor_user::capture::kernel::Options;
 use tempfile::TempDir;
 
@@ -41,7 +41,11 @@ impl Layer {
         let script = "mount -t overlay -o lowerdir=$0,upperdir=$1,workdir=$2 overlay $3 && \
                       LD_LIBRARY_PATH=$3 && export LD_LIBRARY_PATH && shift 3 && exec \"$@\"";
         inside.args(["--mount", "--propagation", "private", "/bin/sh", "-c", script]);
-        inside.arg(lower).arg(self.path("upper")).arg(self.path("work")).arg(self.path("merged"));
+        inside
+            .arg(lower)
+            .arg(self.path("upper"))
+            .arg(self.path("work"))
+            .arg(self.path("merged"));
         inside.arg(command.get_program()).args(command.get_args());
         inside
     }
@@ -49,7 +53,10 @@ impl Layer {
 
 /// Whether this kernel and these privileges allow an overlay at all.
 fn overlays(what: &str, lower: &Path) -> bool {
-    let tried = Layer::new().around(&Command::new("/bin/true"), lower).output().unwrap();
+    let tried = Layer::new()
+        .around(&Command::new("/bin/true"), lower)
+        .output()
+        .unwrap();
     if tried.status.success() {
         return true;
     }
@@ -86,7 +93,10 @@ fn one_lower_library_under_two_overlays_is_probed_once() {
             let (sent, answered) = (body(8, 2000), body(9, 3000));
             let target = format!("/echo?{number}&seed=9&length=3000");
             let call = Call::new("POST", &Transport::Tls.url(api.port(), &target), &sent).unwrap();
-            let pid = perform(&mut watch, &layer.around(&call.curl(&tls).unwrap(), tls.directory()));
+            let pid = perform(
+                &mut watch,
+                &layer.around(&call.curl(&tls).unwrap(), tls.directory()),
+            );
             if number > 0 {
                 let expected = Expected {
                     transport: Transport::Tls,
@@ -122,7 +132,11 @@ fn a_library_copied_up_in_one_container_is_another_file() {
     let url = Transport::Tls.url(api.port(), "/echo?seed=1&length=10");
     let call = Call::new("POST", &url, b"x").unwrap();
     let mut touching = Command::new("/bin/sh");
-    touching.args(["-c", "touch -d 2001-01-01 $LD_LIBRARY_PATH/libssl.so.3 && \"$@\" && \"$@\"", "sh"]);
+    touching.args([
+        "-c",
+        "touch -d 2001-01-01 $LD_LIBRARY_PATH/libssl.so.3 && \"$@\" && \"$@\"",
+        "sh",
+    ]);
     let curl = call.curl(&tls).unwrap();
     touching.arg(curl.get_program()).args(curl.get_args());
     perform(&mut watch, &layer.around(&touching, tls.directory()));
@@ -145,15 +159,25 @@ fn a_program_in_its_own_mount_pid_and_user_namespaces_is_seen() {
     let target = "/echo?inside&seed=4&length=3000";
     let call = Call::new("POST", &Transport::Tls.url(api.port(), target), &sent).unwrap();
     let curl = call.curl(&tls).unwrap();
-    for namespaces in [&["--mount"][..], &["--mount", "--pid", "--fork"], &["--user", "--map-root-user", "--mount", "--pid", "--fork"]] {
+    for namespaces in [
+        &["--mount"][..],
+        &["--mount", "--pid", "--fork"],
+        &["--user", "--map-root-user", "--mount", "--pid", "--fork"],
+    ] {
         let mut inside = Command::new(Program::Unshare.find().unwrap());
-        inside.args(namespaces).args(["--propagation", "private", "/bin/sh", "-c"]);
+        inside
+            .args(namespaces)
+            .args(["--propagation", "private", "/bin/sh", "-c"]);
         // Twice: the first call lets the sensor meet the file.
         inside.arg(
             "mount -t tmpfs private $1 && cp $0/lib* $1 && LD_LIBRARY_PATH=$1 && export LD_LIBRARY_PATH && shift && \
              \"$@\" && \"$@\"",
         );
-        inside.arg(tls.directory()).arg(place.path()).arg(curl.get_program()).args(curl.get_args());
+        inside
+            .arg(tls.directory())
+            .arg(place.path())
+            .arg(curl.get_program())
+            .args(curl.get_args());
         let unprobed = Options {
             libraries: Vec::new(),
             ..options(&tls, &[])

@@ -18,7 +18,10 @@ const MOST_NS_EACH: u64 = 3_000_000;
 fn storm(watch: &mut Watch, program: &std::path::Path, processes: usize) -> Effort {
     let before = watch.effort();
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", "n=0; while [ $n -lt $1 ]; do \"$0\" & n=$((n+1)); [ $((n % 50)) = 0 ] && wait; done; wait"]);
+    shell.args([
+        "-c",
+        "n=0; while [ $n -lt $1 ]; do \"$0\" & n=$((n+1)); [ $((n % 50)) = 0 ] && wait; done; wait",
+    ]);
     shell.arg(program).arg(processes.to_string());
     let held = Held::new(&shell).unwrap();
     watch.also(held.pid());
@@ -48,7 +51,11 @@ fn a_thousand_short_processes_cost_a_bounded_look_each() {
     let Some(mut watch) = Watch::start(what, &options(&tls, &[])) else {
         return;
     };
-    for (name, program, processes) in [("true", &program, 250), ("true", &program, 1000), ("curl", &curl, 200)] {
+    for (name, program, processes) in [
+        ("true", &program, 250),
+        ("true", &program, 1000),
+        ("curl", &curl, 200),
+    ] {
         let effort = storm(&mut watch, program, processes);
         let each = effort.cpu_ns / processes as u64;
         println!(

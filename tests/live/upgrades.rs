@@ -61,7 +61,12 @@ fn a_library_replaced_on_disk_is_seen_in_its_old_and_its_new_file() {
     assert_eq!(watch.effort().files, 1);
     replace(&tls);
     // The first program with the new file is what tells of it.
-    let late = perform(&mut watch, python("late.py", &tls).unwrap().args([api.port().to_string(), "0".to_owned()]));
+    let late = perform(
+        &mut watch,
+        python("late.py", &tls)
+            .unwrap()
+            .args([api.port().to_string(), "0".to_owned()]),
+    );
     watch.until("the first with the new file", |watch| {
         !watch.exchanges(late, "/echo?late&seed=5&length=3000").is_empty()
     });
@@ -131,7 +136,12 @@ fn a_file_that_no_process_maps_any_more_is_released() {
     assert_eq!((effort.released, effort.files), (1, 2), "{effort:?}");
     // At most two searches in the time of grace: three seconds of grace have passed, and some.
     assert!(effort.scans <= 40, "{effort:?}");
-    let mut end = Guard::start(Command::new("/bin/kill").arg(child.to_string()).stdin(Stdio::null())).unwrap();
+    let mut end = Guard::start(
+        Command::new("/bin/kill")
+            .arg(child.to_string())
+            .stdin(Stdio::null()),
+    )
+    .unwrap();
     end.wait(crate::watch::soon()).unwrap();
     watch.until("the release of the child's", |watch| watch.effort().released == 2);
     assert_eq!(watch.effort().files, 1, "the one asked for by name stays");
@@ -142,8 +152,12 @@ fn a_file_that_no_process_maps_any_more_is_released() {
 
 /// The process that maps the copy.
 fn child_of_file(tls: &PrivateTls) -> u32 {
-    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let mut using: Vec<u32> = pids.filter(|pid| tls.is_mapped_by(*pid).unwrap_or(false)).collect();
+    let pids = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let mut using: Vec<u32> = pids
+        .filter(|pid| tls.is_mapped_by(*pid).unwrap_or(false))
+        .collect();
     assert_eq!(using.len(), 1, "{using:?}");
     using.remove(0)
 }

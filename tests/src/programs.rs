@@ -52,6 +52,8 @@ programs! {
     Tshark "tshark" of "tshark";
     /// objdump, the second opinion on probe sites.
     Objdump "objdump" of "binutils";
+    /// runc, for a real container.
+    Runc "runc" of "runc";
     /// unshare, for namespaces.
     Unshare "unshare" of "util-linux";
     /// The C compiler, for small observed programs.

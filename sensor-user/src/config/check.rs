@@ -154,7 +154,10 @@ impl Checker<'_> {
             "no process has id 0",
             "remove it; without a filter everybody is watched",
         );
-        for (key, comms) in [("watch.comm", &watch.comm), ("watch.exclude_comm", &watch.exclude_comm)] {
+        for (key, comms) in [
+            ("watch.comm", &watch.comm),
+            ("watch.exclude_comm", &watch.exclude_comm),
+        ] {
             self.comms(key, comms);
         }
         for exe in &watch.exe {
@@ -218,7 +221,8 @@ impl Checker<'_> {
             // Six digits tell a container from every other of a host; fewer would choose by chance.
             let right =
                 (6..=64).contains(&container.len()) && container.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let remedy = "give the id, or at least its first six digits, as `docker ps` or `crictl ps` shows it";
+            let remedy =
+                "give the id, or at least its first six digits, as `docker ps` or `crictl ps` shows it";
             self.require(right, key, format!("`{container}` is no container id"), remedy);
         }
     }

@@ -12,8 +12,8 @@ use super::http1::{Context, Http1};
 use super::secret::HashKey;
 use super::{Connection, Exchange, Limits};
 use crate::capture::{
-    Container,
-    CloseReason, Comm, Direction, Evidence, GapReason, ProcessKey, Role, SocketAddress, Source, StreamKey,
+    CloseReason, Comm, Container, Direction, Evidence, GapReason, ProcessKey, Role, SocketAddress, Source,
+    StreamKey,
 };
 use crate::flow::FlowEvent;
 use crate::protocol::detect::{Verdict, detect};

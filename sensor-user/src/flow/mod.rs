@@ -12,7 +12,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::capture::{
-    CloseReason, Container, Direction, Evidence, GapReason, ProcessEvent, ProcessKey, SocketAddress, StreamKey,
+    CloseReason, Container, Direction, Evidence, GapReason, ProcessEvent, ProcessKey, SocketAddress,
+    StreamKey,
 };
 
 pub use table::FlowTable;

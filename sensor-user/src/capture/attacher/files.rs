@@ -132,7 +132,10 @@ impl Files {
         let key = self.primary(key_of(&target.identity));
         let before = self.files.remove(&key);
         let failures = match &before {
-            Some(Probed { state: State::Failed { failures, .. }, .. }) => *failures,
+            Some(Probed {
+                state: State::Failed { failures, .. },
+                ..
+            }) => *failures,
             _ => 0,
         };
         let state = match links {
@@ -212,12 +215,7 @@ impl Files {
     }
 
     /// Files that nobody has used for `grace_ns`, as far as is known: `alive` says which users are still there.
-    pub(super) fn idle(
-        &mut self,
-        now_ns: u64,
-        grace_ns: u64,
-        alive: impl Fn(u32) -> bool,
-    ) -> Vec<FileKey> {
+    pub(super) fn idle(&mut self, now_ns: u64, grace_ns: u64, alive: impl Fn(u32) -> bool) -> Vec<FileKey> {
         let gone: Vec<u32> = self.uses.keys().copied().filter(|pid| !alive(*pid)).collect();
         for pid in gone {
             self.gone(pid);

@@ -152,6 +152,9 @@ mod tests {
     #[test]
     fn retries_grow_to_ten_minutes_and_never_end() {
         let seconds = |failures| retry_at(0, failures) / 1_000_000_000;
-        assert_eq!([1, 2, 3, 9, 10, 11, u32::MAX].map(seconds), [1, 2, 4, 256, 512, 600, 600]);
+        assert_eq!(
+            [1, 2, 3, 9, 10, 11, u32::MAX].map(seconds),
+            [1, 2, 4, 256, 512, 600, 600]
+        );
     }
 }

@@ -76,7 +76,11 @@ fn told(shared: &Shared) -> Vec<String> {
 }
 
 fn failing(shared: &Shared) -> usize {
-    shared.failing.lock().unwrap_or_else(PoisonError::into_inner).len()
+    shared
+        .failing
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .len()
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -98,7 +102,10 @@ fn a_file_that_failed_is_tried_again_until_it_works() {
     }
     assert_eq!(attempts.load(Ordering::Relaxed), 1);
     assert_eq!(worker.attach(&target, start + SECOND), Some(start + 3 * SECOND));
-    assert_eq!(worker.attach(&target, start + 3 * SECOND), Some(start + 7 * SECOND));
+    assert_eq!(
+        worker.attach(&target, start + 3 * SECOND),
+        Some(start + 7 * SECOND)
+    );
     assert_eq!((told(&shared).len(), failing(&shared)), (1, 1));
     assert_eq!(worker.attach(&target, start + 7 * SECOND), None);
     assert_eq!((told(&shared).len(), failing(&shared)), (0, 0));

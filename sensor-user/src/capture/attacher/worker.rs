@@ -167,7 +167,14 @@ impl Worker {
         let failures = self.trouble.entry(pid).or_default();
         *failures = failures.saturating_add(1);
         self.schedule.at(pid, retry_at(now_ns, *failures));
-        self.fails(&format!("process {pid}"), why);
+        // Without the privilege it is every process: the first is told, all are in `failing` and in the coverage
+        // report.
+        let what = format!("process {pid}");
+        if self.trouble.len() == 1 {
+            self.fails(&what, why);
+        } else {
+            self.enters(&what, why);
+        }
     }
 
     pub(super) fn attach_library(&mut self, path: &Path) -> Result<(), KernelError> {
@@ -275,6 +282,7 @@ impl Worker {
                 }
             }
         }
+        let mut count = 0;
         for key in idle {
             let Some(released) = self.files.release(&key) else {
                 continue;
@@ -282,12 +290,13 @@ impl Worker {
             let path = process::printable(&released.path);
             if let State::Attached(links) = released.state {
                 tracing::info!(file = %path, probes = links.points(), "released: no process maps it any more");
-                self.shared.released.fetch_add(1, Ordering::Relaxed);
+                count += 1;
             } else {
                 self.works_again(&path);
             }
         }
         self.publish();
+        self.shared.released.fetch_add(count, Ordering::Release);
     }
 
     fn publish(&self) {
@@ -297,13 +306,19 @@ impl Worker {
 
     /// Said once, and again only after it worked in between.
     fn fails(&self, what: &str, why: &str) {
+        if self.enters(what, why) {
+            self.tell(what, why);
+        }
+    }
+
+    /// Whether it is new that this fails.
+    fn enters(&self, what: &str, why: &str) -> bool {
         let mut failing = self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner);
         if failing.contains_key(what) || failing.len() >= MAX_FAILING {
-            return;
+            return false;
         }
         failing.insert(what.to_owned(), why.to_owned());
-        drop(failing);
-        self.tell(what, why);
+        true
     }
 
     fn works_again(&self, what: &str) {

@@ -83,6 +83,10 @@ fn open(
         Ok(file) => file,
         // It ended, or unmapped the file, while we looked.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        // A device, such as a graphics card's.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            return memory.remember(name, now_ns, None);
+        }
         Err(error) => return found.unread.push((mapped.path, error.to_string())),
     };
     match target_of(file, mapped.path, Returns::Cheapest, cache) {

@@ -6,10 +6,7 @@
 //! Linux 6.8 both show the overlay's inode), and directories of layers are named in another mount namespace. What does
 //! tell is the page cache, which belongs to the inode below: the first page of both, mapped at once, is one page frame.
 //! Never writes. Bounded by two pages.
-#![expect(
-    unsafe_code,
-    reason = "a mapping and its page frame have no safe interface"
-)]
+#![expect(unsafe_code, reason = "a mapping and its page frame have no safe interface")]
 
 use std::fs::File;
 use std::os::fd::AsRawFd;

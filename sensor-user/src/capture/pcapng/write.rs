@@ -152,10 +152,7 @@ impl<W: Write> Writer<W> {
             ),
             // A recording says who, not where.
             Record::Place { .. } => Ok(()),
-            Record::Exec(event)
-            | Record::Map(event)
-            | Record::Unhooked(event)
-            | Record::Undecided(event) => {
+            Record::Exec(event) | Record::Map(event) | Record::Unhooked(event) | Record::Undecided(event) => {
                 self.name(event.origin.process, event.comm);
                 Ok(())
             }

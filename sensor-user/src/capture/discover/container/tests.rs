@@ -15,15 +15,27 @@ const SHAPES: &[(&str, Expected)] = &[
     // Docker, cgroupfs driver (docs.docker.com, "Runtime metrics").
     ("/docker/ID", Some((None, Some(Runtime::Docker)))),
     // Docker, systemd driver (the same).
-    ("/system.slice/docker-ID.scope", Some((None, Some(Runtime::Docker)))),
+    (
+        "/system.slice/docker-ID.scope",
+        Some((None, Some(Runtime::Docker))),
+    ),
     // Docker in Docker, private cgroup namespace seen from outside.
     ("/docker/OUTER/docker/ID", Some((None, Some(Runtime::Docker)))),
     // A service of systemd inside of a Docker container.
-    ("/docker/ID/system.slice/nginx.service", Some((None, Some(Runtime::Docker)))),
+    (
+        "/docker/ID/system.slice/nginx.service",
+        Some((None, Some(Runtime::Docker))),
+    ),
     // Podman, systemd manager (libpod/container_internal_linux.go: "libpod-" + id + ".scope").
-    ("/machine.slice/libpod-ID.scope", Some((None, Some(Runtime::Podman)))),
+    (
+        "/machine.slice/libpod-ID.scope",
+        Some((None, Some(Runtime::Podman))),
+    ),
     // crun puts the payload one deeper (crun's run.oci.systemd.subgroup).
-    ("/machine.slice/libpod-ID.scope/container", Some((None, Some(Runtime::Podman)))),
+    (
+        "/machine.slice/libpod-ID.scope/container",
+        Some((None, Some(Runtime::Podman))),
+    ),
     // Podman, rootless.
     (
         "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-ID.scope",
@@ -32,7 +44,10 @@ const SHAPES: &[(&str, Expected)] = &[
     // Podman, cgroupfs manager (CgroupfsDefaultCgroupParent "/libpod_parent").
     ("/libpod_parent/libpod-ID", Some((None, Some(Runtime::Podman)))),
     // Podman, split cgroups (--cgroups=split).
-    ("/system.slice/web.service/libpod-payload-ID", Some((None, Some(Runtime::Podman)))),
+    (
+        "/system.slice/web.service/libpod-payload-ID",
+        Some((None, Some(Runtime::Podman))),
+    ),
     // Podman's monitor is not in the container.
     ("/machine.slice/libpod-conmon-ID.scope", None),
     // containerd, systemd driver, burstable (containerd/pkg/cri: cri-containerd:ID under the pod's slice).
@@ -63,7 +78,10 @@ const SHAPES: &[(&str, Expected)] = &[
         "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podS_POD.slice/crio-ID.scope",
         Some((Some(POD), Some(Runtime::Crio))),
     ),
-    ("/kubepods/besteffort/podPOD/crio-ID", Some((Some(POD), Some(Runtime::Crio)))),
+    (
+        "/kubepods/besteffort/podPOD/crio-ID",
+        Some((Some(POD), Some(Runtime::Crio))),
+    ),
     // CRI-O with crun: the payload one deeper.
     (
         "/kubepods.slice/kubepods-podS_POD.slice/crio-ID.scope/container",
@@ -81,7 +99,10 @@ const SHAPES: &[(&str, Expected)] = &[
         Some((Some(POD), Some(Runtime::Containerd))),
     ),
     // nerdctl, systemd and cgroupfs.
-    ("/system.slice/nerdctl-ID.scope", Some((None, Some(Runtime::Containerd)))),
+    (
+        "/system.slice/nerdctl-ID.scope",
+        Some((None, Some(Runtime::Containerd))),
+    ),
     ("/default/ID", Some((None, Some(Runtime::Containerd)))),
     // Amazon ECS on EC2.
     ("/ecs/0123456789abcdef0123456789abcdef/ID", Some((None, None))),
