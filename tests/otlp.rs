@@ -60,6 +60,7 @@ fn finding(number: usize) -> Event {
         endpoint: endpoint(),
         caller: Some(CallerHash([0xab; 16])),
         process: ProcessKey { pid: 77, start_ns: 1 },
+        container: None,
         time_ns: TIME_NS,
         evidence: Evidence::Data(label),
         repeats: 0,

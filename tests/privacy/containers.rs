@@ -69,6 +69,89 @@ fn exchanges(sensor: &Sensor, path: &str) -> Vec<Json> {
     lines
 }
 
+const POD: &str = "1f0c9f6e-2a8b-4c5d-9e7f-0123456789ab";
+
+/// Where a process is put: the last segment of its calls, the kind of hierarchy, the cgroup, and what is to be said.
+struct Spot {
+    name: &'static str,
+    kind: &'static str,
+    cgroup: String,
+    container: String,
+    pod: Option<&'static str>,
+}
+
+fn spots() -> [Spot; 3] {
+    let systemd = POD.replace('-', "_");
+    let spot = |name, kind, cgroup, number, pod| Spot {
+        name,
+        kind,
+        cgroup,
+        container: id(number),
+        pod,
+    };
+    [
+        spot(
+            "docker",
+            " - cgroup2 ",
+            format!("docker-{}.scope", id(0xa1)),
+            0xa1,
+            None,
+        ),
+        spot(
+            "kubepods",
+            " - cgroup2 ",
+            format!(
+                "kubepods.slice/kubepods-pod{systemd}.slice/cri-containerd-{}.scope",
+                id(0xa2)
+            ),
+            0xa2,
+            Some(POD),
+        ),
+        spot(
+            "old",
+            ",pids",
+            format!("kubepods/besteffort/pod{POD}/{}", id(0xa3)),
+            0xa3,
+            Some(POD),
+        ),
+    ]
+}
+
+/// A client that waits in its place.
+struct Waiting {
+    spot: Option<Spot>,
+    shell: Held,
+    /// Kept until its processes have ended.
+    group: Option<Cgroup>,
+    _call: Call,
+}
+
+impl Waiting {
+    /// `None` where the hierarchy is not there.
+    fn new(what: &str, api: &PythonApi, tls: &PrivateTls, spot: Option<Spot>) -> Option<Self> {
+        let name = spot.as_ref().map_or("outside", |spot| spot.name);
+        let call = Call::new("GET", &Transport::Tls.url(api.port(), &format!("/{name}")), b"").unwrap();
+        let shell = Held::new(&call.curl(tls).unwrap()).unwrap();
+        let group = match &spot {
+            Some(spot) => {
+                let Some(group) = Cgroup::new(spot.kind, &spot.cgroup) else {
+                    programs::skipped(&format!("{what}: {name}"), &"no such cgroup can be made");
+                    return None;
+                };
+                group.take(shell.pid());
+                Some(group)
+            }
+            None => None,
+        };
+        Some(Self {
+            spot,
+            shell,
+            group,
+            _call: call,
+        })
+    }
+}
+
 /// LESSONS 9: a library shared by two pods. Each exchange carries the container of its own process, in the unified
 /// hierarchy or an older one, and a process outside carries none.
 #[test]
@@ -77,80 +160,39 @@ fn two_containers_that_share_a_library_are_told_apart() {
     let Some(mut command) = root_command(what, &NEEDED) else {
         return;
     };
-    let pod = "1f0c9f6e-2a8b-4c5d-9e7f-0123456789ab";
-    let places = [
-        (
-            "docker",
-            " - cgroup2 ",
-            format!("docker-{}.scope", id(0xa1)),
-            id(0xa1),
-            None,
-        ),
-        (
-            "kubepods",
-            " - cgroup2 ",
-            format!(
-                "kubepods.slice/kubepods-pod{}.slice/cri-containerd-{}.scope",
-                pod.replace('-', "_"),
-                id(0xa2)
-            ),
-            id(0xa2),
-            Some(pod),
-        ),
-        (
-            "old",
-            ",pids",
-            format!("kubepods/besteffort/pod{pod}/{}", id(0xa3)),
-            id(0xa3),
-            Some(pod),
-        ),
-    ];
     let tls = PrivateTls::new().unwrap();
     let api = PythonApi::start(&PrivateTls::new().unwrap(), Transport::Tls).unwrap();
-    let mut held = Vec::new();
-    for (name, kind, path, id, pod) in places {
-        let Some(group) = Cgroup::new(kind, &path) else {
-            programs::skipped(&format!("{what}: {name}"), &"no such cgroup can be made");
-            continue;
-        };
-        let call = Call::new("GET", &Transport::Tls.url(api.port(), &format!("/{name}")), b"").unwrap();
-        let shell = Held::new(&call.curl(&tls).unwrap()).unwrap();
-        group.take(shell.pid());
-        held.push((name, group, Some((id, pod)), shell, call));
-    }
-    let call = Call::new("GET", &Transport::Tls.url(api.port(), "/outside"), b"").unwrap();
-    let outside = Held::new(&call.curl(&tls).unwrap()).unwrap();
+    let waiting: Vec<Waiting> = spots()
+        .into_iter()
+        .map(Some)
+        .chain([None])
+        .filter_map(|spot| Waiting::new(what, &api, &tls, spot))
+        .collect();
     command.args(["run", "--output", "json", "--metrics-listen", "off"]);
     command.arg("--library").arg(tls.libssl());
-    for shell in held.iter().map(|(.., shell, _)| shell).chain([&outside]) {
-        command.arg("--pid").arg(shell.pid().to_string());
+    for client in &waiting {
+        command.arg("--pid").arg(client.shell.pid().to_string());
     }
     let Some(mut sensor) = Sensor::start(what, command, "") else {
         return;
     };
-    let mut groups = Vec::new();
-    let mut wanted = vec![("outside", None)];
-    assert!(
-        outside
-            .release()
-            .unwrap()
-            .finish(soon())
-            .unwrap()
-            .status
-            .success()
-    );
-    for (name, group, place, shell, _call) in held {
-        assert!(shell.release().unwrap().finish(soon()).unwrap().status.success());
-        groups.push(group);
-        wanted.push((name, place));
-    }
-    for (name, place) in wanted {
+    for Waiting {
+        spot, shell, group, ..
+    } in waiting
+    {
+        let output = shell.release().unwrap().finish(soon()).unwrap();
+        assert!(output.status.success());
+        let name = spot.as_ref().map_or("outside", |spot| spot.name);
         sensor.wait_for(&format!("\"/{name}\""), 1);
         let seen = exchanges(&sensor, &format!("/{name}"));
         assert_eq!(seen.len(), 1, "{name}");
-        let (id, pod) = place.map_or((Json::Null, Json::Null), |(id, pod)| (json!(id), json!(pod)));
-        assert_eq!(seen[0]["container.id"], id, "{name}: {}", seen[0]);
+        let container = spot.as_ref().map_or(Json::Null, |spot| json!(spot.container));
+        assert_eq!(seen[0]["container.id"], container, "{name}: {}", seen[0]);
+        let pod = spot
+            .and_then(|spot| spot.pod)
+            .map_or(Json::Null, |pod| json!(pod));
         assert_eq!(seen[0]["k8s.pod.uid"], pod, "{name}: {}", seen[0]);
+        drop(group);
     }
     assert!(sensor.stop().success());
 }

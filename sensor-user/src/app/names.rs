@@ -31,7 +31,7 @@ impl Names {
         match record {
             Record::Exec(_) => {
                 self.remember(origin.process);
-                return [None, self.place(origin)];
+                return [None, Some(self.place(origin))];
             }
             Record::Exit(_) => {
                 // One that lived so shortly that its end is all there is is placed by its cgroup.
@@ -44,7 +44,7 @@ impl Names {
         if !self.remember(origin.process) {
             return [None, None];
         }
-        [name(origin), self.place(origin)]
+        [name(origin), Some(self.place(origin))]
     }
 
     fn remember(&mut self, process: ProcessKey) -> bool {
@@ -54,7 +54,7 @@ impl Names {
         self.seen.insert(process)
     }
 
-    fn place(&mut self, origin: Origin) -> Option<Record> {
+    fn place(&mut self, origin: Origin) -> Record {
         let read = container::read(Path::new("/proc"), origin.process.pid);
         let found = match read {
             Ok(found) => {
@@ -63,10 +63,10 @@ impl Names {
             }
             Err(_) => self.cgroups.get(&origin.cgroup).cloned().flatten(),
         };
-        Some(Record::Place {
+        Record::Place {
             origin,
             container: found,
-        })
+        }
     }
 
     fn learn(&mut self, cgroup: u64, found: Option<&Arc<Container>>) {

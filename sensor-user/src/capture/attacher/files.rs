@@ -62,7 +62,7 @@ pub(super) enum Next {
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    files: HashMap<FileKey, Probed>,
+    probed: HashMap<FileKey, Probed>,
     /// Other names of files: overlays over one layer.
     aliases: HashMap<FileKey, (FileIdentity, FileKey)>,
     /// Process to the files it maps.
@@ -77,7 +77,7 @@ impl Files {
     /// What to do about a target met now. Forgets a file of that inode whose content has changed.
     pub(super) fn next(&mut self, target: &Target, now_ns: u64) -> Next {
         let key = self.resolve(target);
-        match self.files.get(&key) {
+        match self.probed.get(&key) {
             Some(known) if known.identity == target.identity || key != key_of(&target.identity) => {
                 match known.state {
                     State::Attached(_) => Next::Known,
@@ -87,10 +87,10 @@ impl Files {
             }
             // Another content: out with the old probes before the new go in.
             Some(_) => {
-                self.files.remove(&key);
+                self.probed.remove(&key);
                 Next::Attach(0)
             }
-            None if self.files.len() >= MAX_FILES => Next::Full,
+            None if self.probed.len() >= MAX_FILES => Next::Full,
             None => Next::Attach(0),
         }
     }
@@ -99,16 +99,16 @@ impl Files {
     /// may be that one seen through another overlay.
     fn resolve(&mut self, target: &Target) -> FileKey {
         let key = key_of(&target.identity);
-        if self.files.contains_key(&key) {
+        if self.probed.contains_key(&key) {
             return key;
         }
         if let Some((identity, primary)) = self.aliases.get(&key)
             && *identity == target.identity
-            && self.files.contains_key(primary)
+            && self.probed.contains_key(primary)
         {
             return *primary;
         }
-        let twin = self.files.iter().find(|(other, known)| {
+        let twin = self.probed.iter().find(|(other, known)| {
             other.0 != key.0
                 && known.identity.size == target.identity.size
                 && known.identity.modified_ns == target.identity.modified_ns
@@ -130,7 +130,7 @@ impl Files {
     /// Takes down how an attempt ended. Gives how often it had failed before.
     pub(super) fn settle(&mut self, target: &Target, links: Option<Box<dyn Attachment>>, now_ns: u64) -> u32 {
         let key = self.primary(key_of(&target.identity));
-        let before = self.files.remove(&key);
+        let before = self.probed.remove(&key);
         let failures = match &before {
             Some(Probed {
                 state: State::Failed { failures, .. },
@@ -158,7 +158,7 @@ impl Files {
             pinned,
             unused_since: None,
         };
-        self.files.insert(key, probed);
+        self.probed.insert(key, probed);
         failures
     }
 
@@ -167,7 +167,7 @@ impl Files {
         let mut now = HashSet::new();
         for (name, identity) in by_name {
             let key = self.primary(key_of(identity));
-            if let Some(file) = self.files.get_mut(&key) {
+            if let Some(file) = self.probed.get_mut(&key) {
                 if file.names.len() < MAX_NAMES {
                     file.names.insert(*name);
                 }
@@ -178,10 +178,10 @@ impl Files {
             known
                 .iter()
                 .map(|identity| self.primary(key_of(identity)))
-                .filter(|key| self.files.contains_key(key)),
+                .filter(|key| self.probed.contains_key(key)),
         );
         for key in &now {
-            if let Some(file) = self.files.get_mut(key) {
+            if let Some(file) = self.probed.get_mut(key) {
                 file.users.insert(pid);
                 file.unused_since = None;
             }
@@ -192,14 +192,14 @@ impl Files {
             self.uses.insert(pid, now.clone())
         };
         for key in before.unwrap_or_default().difference(&now) {
-            if let Some(file) = self.files.get_mut(key) {
+            if let Some(file) = self.probed.get_mut(key) {
                 file.users.remove(&pid);
             }
         }
     }
 
     fn primary(&self, key: FileKey) -> FileKey {
-        if self.files.contains_key(&key) {
+        if self.probed.contains_key(&key) {
             return key;
         }
         self.aliases.get(&key).map_or(key, |(_, primary)| *primary)
@@ -208,7 +208,7 @@ impl Files {
     /// A process ended.
     pub(super) fn gone(&mut self, pid: u32) {
         for key in self.uses.remove(&pid).unwrap_or_default() {
-            if let Some(file) = self.files.get_mut(&key) {
+            if let Some(file) = self.probed.get_mut(&key) {
                 file.users.remove(&pid);
             }
         }
@@ -221,7 +221,7 @@ impl Files {
             self.gone(pid);
         }
         let mut idle = Vec::new();
-        for (key, file) in &mut self.files {
+        for (key, file) in &mut self.probed {
             if file.pinned || !file.users.is_empty() {
                 file.unused_since = None;
                 continue;
@@ -238,12 +238,12 @@ impl Files {
     pub(super) fn named<'k>(&self, among: &'k [FileKey], name: &MapName) -> Option<&'k FileKey> {
         among
             .iter()
-            .find(|key| self.files.get(key).is_some_and(|file| file.names.contains(name)))
+            .find(|key| self.probed.get(key).is_some_and(|file| file.names.contains(name)))
     }
 
     /// A process that was not known to uses a file: a child of one that ended, for example.
     pub(super) fn found_user(&mut self, key: FileKey, pid: u32) {
-        if let Some(file) = self.files.get_mut(&key) {
+        if let Some(file) = self.probed.get_mut(&key) {
             file.users.insert(pid);
             file.unused_since = None;
             self.uses.entry(pid).or_default().insert(key);
@@ -252,7 +252,7 @@ impl Files {
 
     /// Forgets a file; dropping what is given takes its probes out.
     pub(super) fn release(&mut self, key: &FileKey) -> Option<Probed> {
-        let released = self.files.remove(key)?;
+        let released = self.probed.remove(key)?;
         self.aliases.retain(|_, (_, primary)| primary != key);
         for pid in &released.users {
             if let Some(uses) = self.uses.get_mut(pid) {
@@ -265,7 +265,7 @@ impl Files {
     /// The file that a name leads to stays; one it led to before does not any more.
     pub(super) fn pin(&mut self, path: &Path, to: &FileIdentity) {
         let key = self.primary(key_of(to));
-        for (other, file) in &mut self.files {
+        for (other, file) in &mut self.probed {
             if *other == key {
                 file.pinned = true;
                 path.clone_into(&mut file.path);
@@ -277,7 +277,7 @@ impl Files {
 
     /// Probes in place, in all files.
     pub(super) fn probes(&self) -> usize {
-        self.files
+        self.probed
             .values()
             .map(|file| match &file.state {
                 State::Attached(links) => links.points(),
@@ -289,11 +289,11 @@ impl Files {
     /// Files probed.
     pub(super) fn attached(&self) -> usize {
         let is_attached = |file: &&Probed| matches!(file.state, State::Attached(_));
-        self.files.values().filter(is_attached).count()
+        self.probed.values().filter(is_attached).count()
     }
 
     /// Whether a file could go one day.
     pub(super) fn any_unpinned(&self) -> bool {
-        self.files.values().any(|file| !file.pinned)
+        self.probed.values().any(|file| !file.pinned)
     }
 }

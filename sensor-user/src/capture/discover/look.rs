@@ -42,11 +42,10 @@ impl Memory {
         self.0.remove(name);
     }
 
-    fn fresh(&self, name: &MapName, now_ns: u64) -> Option<Option<FileIdentity>> {
-        self.0
-            .get(name)
-            .filter(|(since, _)| now_ns.saturating_sub(*since) < FRESH_NS)
-            .map(|(_, found)| *found)
+    /// What was found a moment ago: at most one identity, none where there is nothing to probe.
+    fn fresh(&self, name: &MapName, now_ns: u64) -> Option<&Option<FileIdentity>> {
+        let (since, found) = self.0.get(name)?;
+        (now_ns.saturating_sub(*since) < FRESH_NS).then_some(found)
     }
 
     fn remember(&mut self, name: MapName, now_ns: u64, found: Option<FileIdentity>) {
@@ -63,7 +62,7 @@ pub fn look(proc: &Path, pid: u32, now_ns: u64, cache: &mut Cache, memory: &mut 
     for mapped in process::mapped_files(proc, pid)? {
         let name = (mapped.device, mapped.inode);
         match memory.fresh(&name, now_ns) {
-            Some(known) => found.known.extend(known),
+            Some(known) => found.known.extend(*known),
             None => open(proc, pid, now_ns, mapped, (cache, memory), &mut found),
         }
     }
@@ -94,8 +93,7 @@ fn open(
             memory.remember(name, now_ns, Some(target.identity));
             found.targets.push((name, target));
         }
-        Ok(None) => memory.remember(name, now_ns, None),
-        // Named by the coverage report; reading it again and again would not help.
-        Err(_) => memory.remember(name, now_ns, None),
+        // An error is named by the coverage report; reading it again and again would not help.
+        Ok(None) | Err(_) => memory.remember(name, now_ns, None),
     }
 }

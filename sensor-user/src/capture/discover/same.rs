@@ -19,7 +19,7 @@ pub enum Verdict {
     Same,
     /// Two.
     Different,
-    /// Page frames are shown to CAP_SYS_ADMIN only (`fs/proc/task_mmu.c`, `pagemap_open`).
+    /// Page frames are shown to `CAP_SYS_ADMIN` only (`fs/proc/task_mmu.c`, `pagemap_open`).
     Unknown,
 }
 
