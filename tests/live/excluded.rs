@@ -207,6 +207,47 @@ fn an_excluded_container_yields_nothing_and_its_sibling_does() {
     excluded_place(what, &bench, exclude, &group);
 }
 
+/// A label, in the file where podman and CRI-O keep the annotations of a container.
+#[test]
+fn a_container_excluded_by_label_yields_nothing_and_its_sibling_does() {
+    let what = "exclusion by label";
+    let Some(bench) = Bench::new(what) else { return };
+    let id = format!("{:064x}", 0x1abe_1000_0000_u64 + u64::from(std::process::id()));
+    let Some(group) = Cgroup::new(&format!("libpod-{id}.scope")) else {
+        return programs::skipped(what, &"no cgroup can be made in a unified hierarchy");
+    };
+    let Some(_state) = State::write(&id, r#"{"annotations":{"api-sensor.test":"off"}}"#) else {
+        return programs::skipped(what, &"the runtime's directory cannot be written");
+    };
+    let exclude = Exclude {
+        labels: vec!["api-sensor.test=off".to_owned()],
+        ..Exclude::default()
+    };
+    excluded_place(what, &bench, exclude, &group);
+}
+
+/// A container's entry in the run root of containers/storage, removed with this value.
+struct State(PathBuf);
+
+impl State {
+    fn write(id: &str, text: &str) -> Option<Self> {
+        let state = Self(Path::new("/run/containers/storage/overlay-containers").join(id));
+        fs::create_dir_all(state.0.join("userdata")).ok()?;
+        fs::write(state.0.join("userdata/config.json"), text).ok()?;
+        Some(state)
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+        // Those of the parents that nobody else uses.
+        for parent in self.0.ancestors().skip(1).take(3) {
+            fs::remove_dir(parent).ok();
+        }
+    }
+}
+
 /// One caller inside and one outside, both before and after the sensor started.
 fn excluded_place(what: &str, bench: &Bench, exclude: Exclude, group: &Cgroup) {
     let curl = copied(Program::Curl, &bench.directory, "curl");

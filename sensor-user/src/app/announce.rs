@@ -26,12 +26,15 @@ fn whom(watch: &Watch) -> String {
         .iter()
         .map(|pid| format!("pid {pid} and its descendants"))
         .collect();
-    chosen.extend(named(&watch.comm, &watch.exe, &watch.cgroup, &watch.container));
+    chosen.extend(named(
+        &watch.comm,
+        (&watch.exe, &watch.cgroup),
+        (&watch.container, &watch.label),
+    ));
     let excluded = named(
         &watch.exclude_comm,
-        &watch.exclude_exe,
-        &watch.exclude_cgroup,
-        &watch.exclude_container,
+        (&watch.exclude_exe, &watch.exclude_cgroup),
+        (&watch.exclude_container, &watch.exclude_label),
     );
     let mut text = if chosen.is_empty() {
         "every process on this host but itself (one allow-all policy entry; choose with --pid, --comm, --exe or \
@@ -46,12 +49,22 @@ fn whom(watch: &Watch) -> String {
     text
 }
 
-fn named(comms: &[String], exes: &[PathBuf], cgroups: &[PathBuf], containers: &[String]) -> Vec<String> {
+fn named(
+    comms: &[String],
+    (exes, cgroups): (&[PathBuf], &[PathBuf]),
+    (containers, labels): (&[String], &[String]),
+) -> Vec<String> {
     let path = |what: &str, path: &Path| format!("{what} {}", printable(path));
     let text = |what: &str, text: &str| format!("{what} {}", text.escape_debug());
     let comms = comms.iter().map(|comm| text("command", comm));
     let exes = exes.iter().map(|exe| path("executable", exe));
     let cgroups = cgroups.iter().map(|cgroup| path("cgroup", cgroup));
     let containers = containers.iter().map(|id| text("container", id));
-    comms.chain(exes).chain(cgroups).chain(containers).collect()
+    let labels = labels.iter().map(|label| text("containers labelled", label));
+    comms
+        .chain(exes)
+        .chain(cgroups)
+        .chain(containers)
+        .chain(labels)
+        .collect()
 }

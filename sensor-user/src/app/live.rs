@@ -130,7 +130,8 @@ pub(super) fn options(config: &Config) -> Options {
         && watch.comm.is_empty()
         && watch.exe.is_empty()
         && watch.cgroup.is_empty()
-        && watch.container.is_empty();
+        && watch.container.is_empty()
+        && watch.label.is_empty();
     let bytes = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
     Options {
         pids: watch.pid.clone(),
@@ -138,11 +139,13 @@ pub(super) fn options(config: &Config) -> Options {
         exes: watch.exe.clone(),
         cgroups: watch.cgroup.clone(),
         containers: watch.container.clone(),
+        labels: watch.label.clone(),
         exclude: Exclude {
             comms: watch.exclude_comm.clone(),
             exes: watch.exclude_exe.clone(),
             cgroups: watch.exclude_cgroup.clone(),
             containers: watch.exclude_container.clone(),
+            labels: watch.exclude_label.clone(),
         },
         everyone,
         libraries: config.capture.libraries.clone(),

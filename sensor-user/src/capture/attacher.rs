@@ -192,12 +192,14 @@ pub(crate) fn filter_of(options: &Options) -> Filter {
         exes: options.exes.clone(),
         cgroups: cgroup_names(&options.cgroups),
         containers: options.containers.clone(),
+        labels: options.labels.clone(),
         exclude: (!exclude.is_empty()).then(|| {
             Box::new(Filter {
                 comms: exclude.comms.clone(),
                 exes: exclude.exes.clone(),
                 cgroups: cgroup_names(&exclude.cgroups),
                 containers: exclude.containers.clone(),
+                labels: exclude.labels.clone(),
                 ..Filter::default()
             })
         }),

@@ -37,6 +37,8 @@ pub struct Options {
     pub cgroups: Vec<PathBuf>,
     /// Beginnings of ids of containers to watch.
     pub containers: Vec<String>,
+    /// Labels of containers to watch, as `key=value` or `key`.
+    pub labels: Vec<String>,
     /// Whom to leave alone whatever else is asked for.
     pub exclude: Exclude,
     /// Watch every process but the sensor.
@@ -72,12 +74,19 @@ pub struct Exclude {
     pub cgroups: Vec<PathBuf>,
     /// Beginnings of ids of containers.
     pub containers: Vec<String>,
+    /// Labels of containers, as `key=value` or `key`.
+    pub labels: Vec<String>,
 }
 
 impl Exclude {
     /// Whether it excludes nobody.
     pub fn is_empty(&self) -> bool {
-        self.comms.is_empty() && self.exes.is_empty() && self.cgroups.is_empty() && self.containers.is_empty()
+        self.comms.is_empty() && self.exes.is_empty() && self.cgroups.is_empty() && !self.has_places()
+    }
+
+    /// Whether it speaks of containers.
+    pub const fn has_places(&self) -> bool {
+        !self.containers.is_empty() || !self.labels.is_empty()
     }
 }
 
@@ -89,6 +98,7 @@ impl Default for Options {
             exes: Vec::new(),
             cgroups: Vec::new(),
             containers: Vec::new(),
+            labels: Vec::new(),
             exclude: Exclude::default(),
             everyone: false,
             libraries: Vec::new(),
@@ -294,7 +304,7 @@ impl KernelSource {
         let named = |filter: &Filter| {
             container
                 .as_deref()
-                .is_some_and(|container| filter.has_container(container))
+                .is_some_and(|container| filter.has_container(proc, container))
         };
         let rule = if self.filter.exclude.as_deref().is_some_and(named) {
             RULE_EXCLUDE

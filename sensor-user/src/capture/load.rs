@@ -194,8 +194,9 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     let mounts = mounts.unwrap_or_else(|| vec![("COMMON_INUM", u32::MAX)]);
     let exclude = &options.exclude;
     let has_exclusions = u32::from(!exclude.is_empty());
-    let has_wanted_places = u32::from(!options.containers.is_empty());
-    let has_places = u32::from(!options.containers.is_empty() || !exclude.containers.is_empty());
+    let wants_places = !options.containers.is_empty() || !options.labels.is_empty();
+    let has_wanted_places = u32::from(wants_places);
+    let has_places = u32::from(wants_places || exclude.has_places());
     let result = tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?;
     let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
     let everyone = u32::from(options.everyone);

@@ -64,7 +64,13 @@ pub(super) struct Whom {
     /// Container, by the beginning of its id
     #[arg(long, value_name = "ID", hide = true)]
     pub(super) container: Vec<String>,
-    /// Leave alone; --exclude-exe, --exclude-cgroup and --exclude-container too. Wins over the above
+    /// Container, by a label
+    #[arg(long, value_name = "KEY=VALUE", hide = true)]
+    pub(super) label: Vec<String>,
+    /// Container to leave alone, by a label
+    #[arg(long, value_name = "KEY=VALUE", hide = true)]
+    pub(super) exclude_label: Vec<String>,
+    /// Leave alone, also -exe, -cgroup, -container, -label; --container and --label choose
     #[arg(long, value_name = "NAME")]
     pub(super) exclude_comm: Vec<String>,
     /// Executable to leave alone

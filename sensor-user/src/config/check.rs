@@ -178,6 +178,15 @@ impl Checker<'_> {
         ] {
             self.containers(key, containers);
         }
+        for (key, labels) in [
+            ("watch.label", &watch.label),
+            ("watch.exclude_label", &watch.exclude_label),
+        ] {
+            let right = labels
+                .iter()
+                .all(|label| !label.is_empty() && !label.starts_with('='));
+            self.require(right, key, "a label has no key", "write it like tier=db, or tier");
+        }
         self.require(
             !watch.port.contains(&0),
             "watch.port",

@@ -12,7 +12,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::container;
+use super::{container, labels};
 use crate::capture::{Comm, Container};
 
 /// Text of `/proc/PID/maps` read at most: `vm.max_map_count` of 65,530 lines of some 100 bytes.
@@ -35,6 +35,8 @@ pub struct Filter {
     pub cgroups: Vec<String>,
     /// Beginnings of ids of containers.
     pub containers: Vec<String>,
+    /// Labels of containers, as `key=value` or `key`.
+    pub labels: Vec<String>,
     /// Whom it does not let pass, whatever the other conditions say.
     pub exclude: Option<Box<Filter>>,
 }
@@ -80,6 +82,7 @@ impl Filter {
             && self.exes.is_empty()
             && self.cgroups.is_empty()
             && self.containers.is_empty()
+            && self.labels.is_empty()
     }
 
     /// Whether it excludes a process.
@@ -89,8 +92,9 @@ impl Filter {
             .is_some_and(|exclude| exclude.names(proc, process))
     }
 
-    /// Whether a container of that id is named.
-    pub fn has_container(&self, container: &Container) -> bool {
+    /// Whether a container is named, by its id or by a label. The host's files are those that process 1 sees: the
+    /// sensor may run in a container itself.
+    pub fn has_container(&self, proc: &Path, container: &Container) -> bool {
         let begins = |wanted: &String| {
             container
                 .id
@@ -98,11 +102,8 @@ impl Filter {
                 .is_some_and(|front| front.eq_ignore_ascii_case(wanted))
         };
         self.containers.iter().any(begins)
-    }
-
-    /// Whether the process matches a condition other than its id.
-    pub fn chooses(&self, proc: &Path, process: &Process) -> bool {
-        self.names(proc, process)
+            || (!self.labels.is_empty()
+                && labels::read(&proc.join("1/root"), container).satisfy(&self.labels))
     }
 
     fn names(&self, proc: &Path, process: &Process) -> bool {
@@ -117,7 +118,7 @@ impl Filter {
             || process
                 .container
                 .as_deref()
-                .is_some_and(|container| self.has_container(container))
+                .is_some_and(|container| self.has_container(proc, container))
     }
 }
 
