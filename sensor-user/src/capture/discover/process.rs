@@ -92,8 +92,8 @@ impl Filter {
             .is_some_and(|exclude| exclude.names(proc, process))
     }
 
-    /// Whether a container is named, by its id or by a label. The host's files are those that process 1 sees: the
-    /// sensor may run in a container itself.
+    /// Whether a container is named, by its id or by a label. The host's files are those that process 1 sees, for
+    /// the sensor may run in a container itself; its own where those are not to be read.
     pub fn has_container(&self, proc: &Path, container: &Container) -> bool {
         let begins = |wanted: &String| {
             container
@@ -103,7 +103,9 @@ impl Filter {
         };
         self.containers.iter().any(begins)
             || (!self.labels.is_empty()
-                && labels::read(&proc.join("1/root"), container).satisfy(&self.labels))
+                && [proc.join("1/root"), PathBuf::from("/")]
+                    .iter()
+                    .any(|host| labels::read(host, container).satisfy(&self.labels)))
     }
 
     fn names(&self, proc: &Path, process: &Process) -> bool {
