@@ -13,6 +13,8 @@ mod arrivals;
 mod bodies;
 #[path = "live/ciphertext.rs"]
 mod ciphertext;
+#[path = "live/coverage.rs"]
+mod coverage;
 #[path = "live/ends.rs"]
 mod ends;
 
@@ -26,6 +28,10 @@ mod loss;
 mod many;
 #[path = "live/namespaces.rs"]
 mod namespaces;
+#[path = "live/other_kernels.rs"]
+mod other_kernels;
+#[path = "live/process_storm.rs"]
+mod process_storm;
 #[path = "live/storm.rs"]
 mod storm;
 #[path = "live/tally.rs"]

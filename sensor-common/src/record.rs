@@ -27,6 +27,9 @@ pub const KIND_EXEC: u8 = 6;
 pub const KIND_EXIT: u8 = 7;
 /// A watched process mapped a file as executable, so a library may have arrived.
 pub const KIND_MAP: u8 = 8;
+/// Something was noticed of a watched process that the sensor cannot see through; `detail` is one of
+/// [`notice`](crate::account::notice). Once per process and thing.
+pub const KIND_NOTICE: u8 = 11;
 
 /// A socket of a watched process turned out to carry TLS, and no TLS call of that process was ever seen.
 pub const KIND_UNHOOKED: u8 = 12;
@@ -193,7 +196,7 @@ pub struct SocketRecord {
     pub socket: Socket,
 }
 
-/// Layout of [`KIND_EXEC`], [`KIND_EXIT`], [`KIND_MAP`], [`KIND_UNHOOKED`] and [`KIND_UNDECIDED`].
+/// Layout of [`KIND_EXEC`], [`KIND_EXIT`], [`KIND_MAP`], [`KIND_NOTICE`], [`KIND_UNHOOKED`] and [`KIND_UNDECIDED`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ProcessRecord {

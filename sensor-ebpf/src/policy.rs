@@ -1,9 +1,7 @@
 //! Whom to watch. Denies by default, and is asked before anything is read from a process.
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::{
-    bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_current_comm,
-};
+use aya_ebpf::helpers::generated::{bpf_get_current_cgroup_id, bpf_get_current_comm};
 use sensor_common::policy::{
     ALLOW, CGROUP_SLOTS, DENY, EVERYONE, EXCLUDED, ExeKey, KEEP_OVER_EXEC, PENDING, Place, RULE_EXCLUDE, RULE_INCLUDE,
     WANTED,
@@ -12,7 +10,7 @@ use sensor_common::policy::{
 use crate::maps::{
     HAS_EVERYONE, HAS_EXCLUSIONS, HAS_PLACES, HAS_WANTED_PLACES, PLACES, POLICY, WATCH_CGROUP, WATCH_COMM, WATCH_EXE,
 };
-use crate::{emit, sock};
+use crate::{cgroup, emit, sock};
 use sensor_common::counter::Counter;
 
 /// The running thread, of a process that is watched.
@@ -154,7 +152,7 @@ fn rules() -> u32 {
     while slot < CGROUP_SLOTS {
         if let Some(filter) = WATCH_CGROUP.get(slot)
             && filter.id != 0
-            && unsafe { bpf_get_current_ancestor_cgroup_id(filter.level as i32) } == filter.id
+            && cgroup::ancestor(filter.level) == filter.id
         {
             found |= filter.rule;
         }

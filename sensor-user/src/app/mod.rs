@@ -10,6 +10,8 @@
 #[cfg(feature = "kernel")]
 mod announce;
 #[cfg(feature = "kernel")]
+mod books;
+#[cfg(feature = "kernel")]
 mod doctor;
 #[cfg(feature = "kernel")]
 mod live;
@@ -17,6 +19,8 @@ mod live;
 mod names;
 mod outputs;
 mod replay;
+#[cfg(feature = "kernel")]
+mod shard;
 
 #[cfg(feature = "kernel")]
 pub use doctor::doctor;
@@ -44,7 +48,7 @@ mod no_kernel {
     }
 
     /// Cannot.
-    pub fn doctor(_config: &Config, _json: bool) -> Result<(), Error> {
+    pub fn doctor(_config: &Config, _json: bool, _watch: Option<Interval>) -> Result<(), Error> {
         Err(Error::NoKernelSource)
     }
 }

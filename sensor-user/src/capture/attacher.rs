@@ -17,7 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::attach::trial;
+use super::attach::seccomp::{self, Verdict};
+use super::attach::site::Returns;
+use super::attach::{AttachBackend, AttachError, trial};
+use super::coverage::Attachments;
 use super::discover::process::Filter;
 use super::discover::standard_libraries;
 use super::kernel::{KernelError, Options};
@@ -65,6 +68,7 @@ struct Shared {
     overflow: AtomicBool,
     stopping: AtomicBool,
     blind: Mutex<Vec<String>>,
+    attachments: Attachments,
     /// What fails now, by what it is.
     failing: Mutex<std::collections::BTreeMap<String, String>>,
 }
@@ -81,10 +85,11 @@ pub(super) struct Attacher {
 impl Attacher {
     /// Chooses a backend, attaches to the libraries that the options name, and starts the thread.
     pub(super) fn start(loaded: &Loaded, options: &Options) -> Result<Self, KernelError> {
-        let backend = trial::choose(options.backend, loaded)?;
+        let mut backend = trial::choose(options.backend, loaded)?;
         let name = backend.name();
+        let returns = returns(&mut *backend, options)?;
         let shared = Arc::new(Shared::default());
-        let mut worker = Worker::new(backend, Arc::clone(&shared), filter_of(options));
+        let mut worker = Worker::new(backend, returns, Arc::clone(&shared), filter_of(options));
         worker.everyone = options.everyone;
         worker.release_after = options.release_after;
         for library in &options.libraries {
@@ -159,6 +164,11 @@ impl Attacher {
         self.backend
     }
 
+    /// Files that were attached to, or could not be.
+    pub(super) fn attachments(&self) -> Attachments {
+        self.shared.attachments.clone()
+    }
+
     /// Probes in place.
     pub(super) fn probes(&self) -> usize {
         self.shared.probes.load(Ordering::Relaxed)
@@ -181,6 +191,20 @@ impl Drop for Attacher {
             thread.join().ok();
         }
     }
+}
+
+/// Which return probes may be used.
+fn returns(backend: &mut dyn AttachBackend, options: &Options) -> Result<Returns, AttachError> {
+    if !options.return_probes {
+        return Ok(Returns::WithoutTrampoline);
+    }
+    Ok(match seccomp::test_returns(backend)? {
+        Verdict::Safe => Returns::Cheapest,
+        Verdict::Harmful => {
+            tracing::warn!("this kernel's return probes end processes under seccomp, so none is used");
+            Returns::WithoutTrampoline
+        }
+    })
 }
 
 /// The process filter that options make.

@@ -5,7 +5,6 @@
 //! Bounded by the sizes in the options. Dropping it detaches everything; nothing is pinned, so a killed sensor leaves
 //! nothing behind either.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +12,19 @@ use std::time::Duration;
 use sensor_common::counter::Counter;
 use sensor_common::policy::{Place, RULE_EXCLUDE, RULE_INCLUDE, RULE_NONE};
 
+use super::accounts::AccountReader;
 use super::attach::{AttachError, Backend};
 pub use super::attacher::Effort;
 use super::attacher::{Attacher, filter_of};
+use super::coverage::Attachments;
 use super::discover::container;
-use super::discover::process::{self, Filter};
+use super::discover::process::{self, Filter, Process};
 use super::load::{self, LoadError, Loaded};
-use super::policy::Until;
 use super::ring::RingReader;
-use super::{ProcessEvent, Record};
+use super::scan::{exclude_what_runs, watch_what_runs};
+use super::{Notice, ProcessEvent, Record};
 use crate::telemetry::Counters;
+use crate::telemetry::log::Repeat;
 
 /// What to capture and with what resources.
 #[derive(Clone, Debug)]
@@ -57,6 +59,8 @@ pub struct Options {
     pub streams: u32,
     /// How to attach.
     pub backend: Backend,
+    /// Use the kernel's return probes, if they pass the test at start.
+    pub return_probes: bool,
     /// Use `bpf_loop` where the kernel has it; without it a call is captured up to 128 KiB.
     pub use_bpf_loop: bool,
     /// How long a probed file stays probed after the last process that maps it ended.
@@ -108,6 +112,7 @@ impl Default for Options {
             call_limit: 1 << 20,
             streams: 32_768,
             backend: Backend::Auto,
+            return_probes: true,
             use_bpf_loop: true,
             // Long enough for a program that is started every minute.
             release_after: Duration::from_mins(2),
@@ -159,9 +164,6 @@ impl KernelError {
     }
 }
 
-/// Scans at start until nothing new is found, at most: each finds only what was forked during the one before.
-const MAX_SCANS: usize = 5;
-
 /// The running capture.
 #[derive(Debug)]
 pub struct KernelSource {
@@ -170,6 +172,8 @@ pub struct KernelSource {
     loaded: Loaded,
     filter: Filter,
     counters: Arc<Counters>,
+    /// Processes that had an `io_uring` at the start.
+    rings: Vec<Process>,
     #[cfg(feature = "kernel-log")]
     log: Logger,
 }
@@ -198,9 +202,10 @@ impl KernelSource {
         loaded.attach_tracepoints()?;
         exclude_what_runs(&mut loaded, &filter)?;
         loaded.watch(options, &filter)?;
-        watch_what_runs(&mut loaded, &attacher, &filter, options.everyone)?;
+        let rings = watch_what_runs(&mut loaded, &attacher, &filter, options.everyone)?;
         attacher.settle();
         Ok(Self {
+            rings,
             attacher: Some(attacher),
             reader,
             #[cfg(feature = "kernel-log")]
@@ -223,11 +228,29 @@ impl KernelSource {
         self.attacher.as_ref().map_or("none", Attacher::backend)
     }
 
+    /// Helpers that older kernels lack, and whether this one has them; where not, a fall-back is in use.
+    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
+        self.loaded.helpers()
+    }
+
     /// Files that could not be probed and why, since the last call.
     pub fn take_failures(&self) -> Vec<String> {
         self.attacher
             .as_ref()
             .map(Attacher::take_failures)
+            .unwrap_or_default()
+    }
+
+    /// Processes that had an `io_uring` when the sensor started; nobody saw it being made.
+    pub fn rings(&self) -> Vec<Process> {
+        self.rings.clone()
+    }
+
+    /// Files that were attached to, or could not be.
+    pub fn attachments(&self) -> Attachments {
+        self.attacher
+            .as_ref()
+            .map(Attacher::attachments)
             .unwrap_or_default()
     }
 
@@ -254,6 +277,11 @@ impl KernelSource {
         self.loaded.counter(counter)
     }
 
+    /// A reader of the accounts of processes for another thread.
+    pub fn account_reader(&self) -> AccountReader {
+        self.loaded.account_reader()
+    }
+
     /// A reader of the kernel-side counters for another thread.
     pub fn counter_reader(&self) -> load::CounterReader {
         self.loaded.counter_reader()
@@ -263,7 +291,12 @@ impl KernelSource {
     fn notice(&mut self, out: &mut Vec<Record>, from: usize) {
         let mut undecided = Vec::new();
         for record in out.iter().skip(from) {
+            if let Record::Exec(event) | Record::Exit(event) | Record::Notice(event, _) = record {
+                let ledger = self.counters.ledger();
+                ledger.name(event.origin.process.into(), event.comm.0);
+            }
             match record {
+                Record::Notice(event, notice) => tell(event, *notice),
                 Record::Exec(event) | Record::Map(event) | Record::Unhooked(event) => {
                     self.look_at(event.origin.process.pid);
                 }
@@ -369,72 +402,18 @@ impl Drop for KernelSource {
     }
 }
 
-/// Leaves the excluded ones of those that run already alone.
-fn exclude_what_runs(loaded: &mut Loaded, filter: &Filter) -> Result<(), KernelError> {
-    let Some(exclude) = filter.exclude.as_deref() else {
-        return Ok(());
-    };
-    let mut known = HashSet::new();
-    for _ in 0..MAX_SCANS {
-        let before = known.len();
-        for found in process::scan(Path::new("/proc"), exclude).unwrap_or_default() {
-            if known.insert((found.pid, found.start_ticks)) {
-                loaded.exclude_running(&found)?;
-            }
-        }
-        if known.len() == before {
-            break;
-        }
+/// What the sensor cannot see through is said once per process, when it is noticed.
+fn tell(event: &ProcessEvent, notice: Notice) {
+    static NOTICED: Repeat = Repeat::new();
+    if let Some(repeats) = NOTICED.pass() {
+        tracing::warn!(
+            pid = event.origin.process.pid,
+            comm = %event.comm,
+            what = notice.name(),
+            repeats,
+            "not all of this process is seen; api-sensor doctor says what to do"
+        );
     }
-    Ok(())
-}
-
-/// Scans until nothing new is found: a process found late may have forked before its entry was in place.
-fn watch_what_runs(
-    loaded: &mut Loaded,
-    attacher: &Attacher,
-    chosen: &Filter,
-    everyone: bool,
-) -> Result<(), KernelError> {
-    let proc = Path::new("/proc");
-    let by_id = Filter {
-        pids: chosen.pids.clone(),
-        exclude: chosen.exclude.clone(),
-        ..Filter::default()
-    };
-    let by_what = Filter {
-        pids: Vec::new(),
-        ..chosen.clone()
-    };
-    let mut known = HashSet::new();
-    for _ in 0..MAX_SCANS {
-        let before = known.len();
-        for (filter, until) in [(&by_id, Until::Exit), (&by_what, Until::Exec)] {
-            if filter.is_empty() {
-                continue;
-            }
-            for found in process::scan(proc, filter).unwrap_or_default() {
-                // With the name: one that became another program meanwhile is judged again.
-                if known.insert((found.pid, found.start_ticks, found.comm)) {
-                    loaded.watch_running(&found, until)?;
-                    attacher.look_at(found.pid);
-                }
-            }
-        }
-        if known.len() == before {
-            break;
-        }
-    }
-    if everyone {
-        let everybody = Filter {
-            exclude: chosen.exclude.clone(),
-            ..Filter::default()
-        };
-        for found in process::scan(proc, &everybody).unwrap_or_default() {
-            attacher.look_at(found.pid);
-        }
-    }
-    Ok(())
 }
 
 /// The monotonic clock, the clock of the kernel object's records.

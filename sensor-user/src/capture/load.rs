@@ -13,6 +13,7 @@ use aya_obj::generated::bpf_func_id;
 use sensor_common::counter::Counter;
 use sensor_common::policy::DENY;
 
+use super::accounts::AccountReader;
 use super::btf::{Btf, BtfError};
 use super::kernel::Options;
 use super::tracefs::{self, TracefsError};
@@ -75,7 +76,9 @@ pub enum LoadError {
 }
 
 /// Kernel offsets by the name of the global that takes them: structure, member.
-const OFFSETS: [(&str, &str, &str); 28] = [
+const OFFSETS: [(&str, &str, &str); 30] = [
+    ("ICSK_ULP_OPS", "inet_connection_sock", "icsk_ulp_ops"),
+    ("ULP_NAME", "tcp_ulp_ops", "name"),
     ("TASK_SIGNAL", "task_struct", "signal"),
     ("SIGNAL_LIVE", "signal_struct", "live"),
     ("TASK_STACK", "task_struct", "stack"),
@@ -114,6 +117,14 @@ const MOUNTS: [(&str, &str, &str); 4] = [
     ("COMMON_INUM", "ns_common", "inum"),
 ];
 
+/// Offsets that some kernels lack, and then have a helper instead.
+const OLD_OFFSETS: [(&str, &str, &str); 4] = [
+    ("TASK_CGROUPS", "task_struct", "cgroups"),
+    ("CSS_SET_DFL_CGRP", "css_set", "dfl_cgrp"),
+    ("CGROUP_LEVEL", "cgroup", "level"),
+    ("CGROUP_ANCESTOR_IDS", "cgroup", "ancestor_ids"),
+];
+
 /// System calls that move bytes: tracepoint, program with a bounded loop, program with `bpf_loop`.
 const SOCKET_CALLS: [(&str, &str, &str); 8] = [
     ("sys_exit_read", "read_exit", "read_exit_loop"),
@@ -143,15 +154,26 @@ const LIFE: [(&str, &str); 3] = [
     ("sched_process_exit", "process_exit"),
 ];
 
+/// Ways out of sight: raw tracepoint, program. A kernel without `io_uring` has nothing to tell.
+const OPTIONAL: [(&str, &str); 1] = [("io_uring_create", "io_uring_create")];
+
 /// The loaded object. Shared, because perf attachment needs it from the attaching thread.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says whether the kernel has one helper"
+)]
 pub struct Loaded {
     ebpf: Arc<Mutex<Ebpf>>,
     pub(super) policy: HashMap<MapData, u32, u32>,
     counters: CounterReader,
+    accounts: AccountReader,
     has_loop: bool,
     /// Whether the kernel object tells mount namespaces apart.
     pub(super) has_mounts: bool,
+    pub(super) has_cookie: bool,
+    has_task_registers: bool,
+    has_ancestor_cgroup: bool,
     tracepoints: Mutex<Vec<TracePointLink>>,
 }
 
@@ -174,6 +196,37 @@ impl CounterReader {
     }
 }
 
+/// Globals by name.
+type Globals = Vec<(&'static str, u32)>;
+
+/// Globals that hold offsets, and whether mount namespaces can be told apart.
+fn offsets(btf: &Btf<'_>) -> Result<(Vec<(&'static str, u32)>, bool), BtfError> {
+    let optional = |(global, structure, member): &(&'static str, &'static str, &'static str)| {
+        Some((*global, btf.offset(structure, member).ok()?))
+    };
+    let mut globals: Globals = OFFSETS
+        .iter()
+        .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
+        .collect::<Result<_, BtfError>>()?;
+    globals.extend(OLD_OFFSETS.iter().filter_map(optional));
+    let mounts: Option<Globals> = MOUNTS.iter().map(optional).collect();
+    let has_mounts = mounts.is_some();
+    globals.extend(mounts.unwrap_or_else(|| vec![("COMMON_INUM", u32::MAX)]));
+    Ok((globals, has_mounts))
+}
+
+/// Globals that say which kinds of rules there are, so that the verifier drops the code for the others.
+fn rules(options: &Options) -> [(&'static str, u32); 4] {
+    let wants_places = !options.containers.is_empty() || !options.labels.is_empty();
+    let has_places = wants_places || options.exclude.has_places();
+    [
+        ("HAS_EVERYONE", u32::from(options.everyone)),
+        ("HAS_EXCLUSIONS", u32::from(!options.exclude.is_empty())),
+        ("HAS_PLACES", u32::from(has_places)),
+        ("HAS_WANTED_PLACES", u32::from(wants_places)),
+    ]
+}
+
 /// Makes maps and globals; nothing runs yet.
 pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     if std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name != Path::new(INITIAL_PID_NAMESPACE)) {
@@ -182,38 +235,25 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     let btf = std::fs::read(BTF_PATH).map_err(LoadError::NoBtf)?;
     let btf = Btf::parse(&btf)?;
     let tracefs = tracefs::find_or_mount()?;
-    let offsets: Vec<(&str, u32)> = OFFSETS
-        .iter()
-        .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
-        .collect::<Result<_, BtfError>>()?;
-    let mounts: Option<Vec<(&str, u32)>> = MOUNTS
-        .iter()
-        .map(|(global, structure, member)| Some((*global, btf.offset(structure, member).ok()?)))
-        .collect();
-    let has_mounts = mounts.is_some();
-    let mounts = mounts.unwrap_or_else(|| vec![("COMMON_INUM", u32::MAX)]);
-    let exclude = &options.exclude;
-    let has_exclusions = u32::from(!exclude.is_empty());
-    let wants_places = !options.containers.is_empty() || !options.labels.is_empty();
-    let has_wanted_places = u32::from(wants_places);
-    let has_places = u32::from(wants_places || exclude.has_places());
+    let (mut globals, has_mounts) = offsets(&btf)?;
+    globals.extend(rules(options));
     let result = tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?;
     let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
-    let everyone = u32::from(options.everyone);
+    let has_cookie = has_attach_cookie();
+    let cookies = u32::from(has_cookie);
+    let has_ancestor = u32::from(has_ancestor_cgroup());
     // A wake-up interrupts the observed program's processor; below a quarter the reader's own timer is in time.
     let wake = u64::from(options.ring_bytes / 4);
     let mut loader = EbpfLoader::new();
-    for (name, offset) in offsets.iter().chain(&mounts) {
-        loader.override_global(name, offset, true);
+    for (name, value) in &globals {
+        loader.override_global(name, value, true);
     }
     loader
         .override_global("SYS_EXIT_RET", &result, true)
         .override_global("HAS_TASK_REGS", &has_regs, true)
+        .override_global("HAS_ANCESTOR_CGROUP", &has_ancestor, true)
+        .override_global("HAS_COOKIE", &cookies, true)
         .override_global("MESSAGE_LIMIT", &options.message_limit, true)
-        .override_global("HAS_EVERYONE", &everyone, true)
-        .override_global("HAS_EXCLUSIONS", &has_exclusions, true)
-        .override_global("HAS_PLACES", &has_places, true)
-        .override_global("HAS_WANTED_PLACES", &has_wanted_places, true)
         .override_global("CALL_LIMIT", &options.call_limit, true)
         .override_global("WAKE_BYTES", &wake, true)
         .map_max_entries("DATA", options.ring_bytes)
@@ -224,9 +264,14 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .map_err(|error| LoadError::Object(Box::new(error)))?;
     let policy = take(&mut ebpf, "POLICY")?;
     let counters: PerCpuArray<MapData, u64> = take(&mut ebpf, "COUNTERS")?;
+    let accounts = AccountReader::new(take(&mut ebpf, "ACCOUNTS")?)?;
     let mut loaded = Loaded {
         policy,
         counters: CounterReader(Arc::new(counters)),
+        has_cookie,
+        has_task_registers: has_regs != 0,
+        has_ancestor_cgroup: has_ancestor != 0,
+        accounts,
         has_loop: options.use_bpf_loop && has_bpf_loop(),
         has_mounts,
         tracepoints: Mutex::default(),
@@ -240,6 +285,17 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
 /// Whether the kernel has `bpf_loop` (Linux 5.17), by asking it.
 pub fn has_bpf_loop() -> bool {
     has_helper(bpf_func_id::BPF_FUNC_loop)
+}
+
+/// Whether the kernel tells a probe its cookie (`bpf_get_attach_cookie`, Linux 5.15), by asking it.
+fn has_attach_cookie() -> bool {
+    aya::sys::is_helper_supported(ProgramType::KProbe, bpf_func_id::BPF_FUNC_get_attach_cookie)
+        .unwrap_or(false)
+}
+
+fn has_ancestor_cgroup() -> bool {
+    let helper = bpf_func_id::BPF_FUNC_get_current_ancestor_cgroup_id;
+    aya::sys::is_helper_supported(ProgramType::RawTracePoint, helper).unwrap_or(false)
 }
 
 fn has_helper(helper: bpf_func_id) -> bool {
@@ -311,6 +367,16 @@ impl Loaded {
         self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What this kernel has of the helpers that older ones lack, by name; where one is absent, its fall-back is in use.
+    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
+        [
+            ("bpf_get_attach_cookie", self.has_cookie),
+            ("bpf_task_pt_regs", self.has_task_registers),
+            ("bpf_loop", self.has_loop),
+            ("bpf_get_current_ancestor_cgroup_id", self.has_ancestor_cgroup),
+        ]
+    }
+
     /// Names of the TLS programs that fit this kernel, in the order of `Hook::ALL`.
     pub const fn tls_programs(&self) -> [&'static str; 3] {
         if self.has_loop {
@@ -334,6 +400,11 @@ impl Loaded {
         for (tracepoint, program) in LIFE {
             attach_life(&mut object, program, tracepoint)?;
         }
+        for (tracepoint, program) in OPTIONAL {
+            if let Err(error) = attach_life(&mut object, program, tracepoint) {
+                tracing::info!(error = %super::attach::trial::chain(&error), "not noticed on this kernel: {tracepoint}");
+            }
+        }
         Ok(())
     }
 
@@ -355,6 +426,11 @@ impl Loaded {
     /// Sum over CPUs.
     pub fn counter(&self, counter: Counter) -> u64 {
         self.counters.value(counter)
+    }
+
+    /// The accounts of processes, for another thread.
+    pub fn account_reader(&self) -> AccountReader {
+        self.accounts.clone()
     }
 
     /// For another thread.

@@ -4,9 +4,11 @@
 //! Never interprets payload. Bounded by the size of the rings and of a batch.
 
 #[cfg(feature = "kernel")]
+pub mod accounts;
+#[cfg(feature = "kernel")]
 pub mod attach;
 #[cfg(feature = "kernel")]
-pub(crate) mod attacher;
+pub mod attacher;
 #[cfg(feature = "kernel")]
 pub mod btf;
 pub mod coverage;
@@ -24,6 +26,8 @@ pub mod pcapng;
 pub mod policy;
 #[cfg(feature = "kernel")]
 mod ring;
+#[cfg(feature = "kernel")]
+mod scan;
 pub mod source;
 #[cfg(feature = "kernel")]
 pub mod tracefs;
@@ -33,6 +37,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sensor_common::account::notice;
+
+use crate::telemetry::ledger;
 
 pub use discover::container::{Container, Runtime};
 
@@ -236,6 +243,48 @@ pub enum Record {
         /// The container; `None` when it runs in none.
         container: Option<Arc<Container>>,
     },
+    /// The process does something that the sensor cannot see through.
+    Notice(ProcessEvent, Notice),
+}
+
+/// A way out of the sensor's sight.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Notice {
+    /// Reads and writes through an `io_uring` are no system calls.
+    IoUring,
+    /// QUIC encrypts in the process, datagram by datagram.
+    Quic,
+    /// The kernel encrypts what is written to a socket.
+    KernelTls,
+}
+
+impl Notice {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::IoUring, Self::Quic, Self::KernelTls];
+
+    /// Name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IoUring => "io_uring",
+            Self::Quic => "quic",
+            Self::KernelTls => "ktls",
+        }
+    }
+
+    /// Its bit in the kernel object's accounts.
+    pub const fn bit(self) -> u16 {
+        match self {
+            Self::IoUring => notice::IO_URING,
+            Self::Quic => notice::QUIC,
+            Self::KernelTls => notice::KTLS,
+        }
+    }
+}
+
+impl From<ProcessKey> for ledger::Key {
+    fn from(ProcessKey { pid, start_ns }: ProcessKey) -> Self {
+        Self { pid, start_ns }
+    }
 }
 
 /// Payload of one direction of a stream.
@@ -327,6 +376,7 @@ impl Record {
             Self::Exec(_)
             | Self::Exit(_)
             | Self::Map(_)
+            | Self::Notice(..)
             | Self::Unhooked(_)
             | Self::Undecided(_)
             | Self::Place { .. } => None,
@@ -346,6 +396,7 @@ impl Record {
             | Self::Map(ProcessEvent { origin, .. })
             | Self::Unhooked(ProcessEvent { origin, .. })
             | Self::Undecided(ProcessEvent { origin, .. })
+            | Self::Notice(ProcessEvent { origin, .. }, _)
             | Self::Place { origin, .. } => origin,
         }
     }
@@ -383,6 +434,7 @@ impl fmt::Debug for Record {
             Self::Unhooked(event) => write!(f, "Unhooked({event:?})"),
             Self::Undecided(event) => write!(f, "Undecided({event:?})"),
             Self::Place { origin, container } => write!(f, "Place({:?} {container:?})", origin.process),
+            Self::Notice(event, notice) => write!(f, "Notice({event:?} {})", notice.name()),
         }
     }
 }

@@ -149,7 +149,7 @@ impl FlowTable {
                 process: origin.process,
                 container,
             }),
-            Record::Map(_) | Record::Unhooked(_) | Record::Undecided(_) => {}
+            Record::Map(_) | Record::Notice(..) | Record::Unhooked(_) | Record::Undecided(_) => {}
         }
     }
 
@@ -372,7 +372,7 @@ impl FlowTable {
             next.before = Some(slot);
         }
         let entry = Entry {
-            stream: Stream::new(key),
+            stream: Stream::new(key, self.counters.ledger().tally(key.process.into())),
             touched: true,
             ending: false,
             before: None,

@@ -250,6 +250,32 @@ impl Files {
         }
     }
 
+    /// Probes behind an identity that is another name of a probed file.
+    pub(super) fn alias(&self, identity: &FileIdentity) -> Option<usize> {
+        let (known, primary) = self.aliases.get(&key_of(identity))?;
+        match &self.probed.get(primary)?.state {
+            State::Attached(links) if known == identity => Some(links.points()),
+            _ => None,
+        }
+    }
+
+    /// Other names of a file.
+    pub(super) fn aliases_of(&self, key: &FileKey) -> Vec<FileKey> {
+        let names = self.aliases.iter().filter(|(_, (_, primary))| primary == key);
+        names.map(|(name, _)| *name).collect()
+    }
+
+    /// Takes the probes of every file out of it, to drop them.
+    pub(super) fn take_links(&mut self) -> Vec<Box<dyn Attachment>> {
+        let files = self.probed.drain().map(|(_, file)| file.state);
+        files
+            .filter_map(|state| match state {
+                State::Attached(links) => Some(links),
+                State::Failed { .. } => None,
+            })
+            .collect()
+    }
+
     /// Forgets a file; dropping what is given takes its probes out.
     pub(super) fn release(&mut self, key: &FileKey) -> Option<Probed> {
         let released = self.probed.remove(key)?;

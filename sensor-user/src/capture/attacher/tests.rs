@@ -50,7 +50,12 @@ fn worker(failures: u32) -> (Worker, Arc<Shared>, Arc<AtomicU32>) {
         failures,
         attempts: Arc::clone(&attempts),
     };
-    let worker = Worker::new(Box::new(backend), Arc::clone(&shared), Filter::default());
+    let worker = Worker::new(
+        Box::new(backend),
+        Returns::Cheapest,
+        Arc::clone(&shared),
+        Filter::default(),
+    );
     (worker, shared, attempts)
 }
 

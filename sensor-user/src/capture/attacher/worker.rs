@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::files::{Files, Next, State};
+use super::files::{Files, Next, State, key_of};
 use super::schedule::{Schedule, retry_at};
 use super::{Request, Shared};
 use crate::capture::attach::site::{ReturnSite, Returns};
@@ -27,6 +27,8 @@ const ROOM_NS: u64 = 5_000_000_000;
 
 pub(super) struct Worker {
     backend: Box<dyn AttachBackend>,
+    /// Which return probes do no harm on this kernel.
+    returns: Returns,
     cache: Cache,
     memory: Memory,
     files: Files,
@@ -42,9 +44,15 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(backend: Box<dyn AttachBackend>, shared: Arc<Shared>, filter: Filter) -> Self {
+    pub(super) fn new(
+        backend: Box<dyn AttachBackend>,
+        returns: Returns,
+        shared: Arc<Shared>,
+        filter: Filter,
+    ) -> Self {
         Self {
             backend,
+            returns,
             cache: Cache::default(),
             memory: Memory::default(),
             files: Files::default(),
@@ -130,8 +138,8 @@ impl Worker {
 
     pub(super) fn look_at(&mut self, pid: u32, now_ns: u64) {
         self.shared.looks.fetch_add(1, Ordering::Relaxed);
-        let (cache, memory) = (&mut self.cache, &mut self.memory);
-        let found = match look::look(Path::new("/proc"), pid, now_ns, cache, memory) {
+        let known = (&mut self.cache, &mut self.memory);
+        let found = match look::look(Path::new("/proc"), pid, now_ns, self.returns, known) {
             Ok(found) => found,
             Err(error) if is_gone(&error) => return self.gone(pid),
             Err(error) => return self.troubled(pid, &error.to_string(), now_ns),
@@ -179,7 +187,7 @@ impl Worker {
 
     pub(super) fn attach_library(&mut self, path: &Path) -> Result<(), KernelError> {
         self.libraries.push(path.to_owned());
-        match target_of_file(path, Returns::Cheapest, &mut self.cache) {
+        match target_of_file(path, self.returns, &mut self.cache) {
             Ok(Some(target)) => self.attach_pinned(path, &target),
             Ok(None) => self.report(path, "it holds no TLS library that can be probed"),
             Err(error) => return Err(KernelError::Library(error)),
@@ -195,7 +203,13 @@ impl Worker {
     /// Probes a file unless it is probed. Gives when to try again, if it failed.
     pub(super) fn attach(&mut self, target: &Target, now_ns: u64) -> Option<u64> {
         match self.files.next(target, now_ns) {
-            Next::Known => return None,
+            Next::Known => {
+                // The report asks by the names that processes map.
+                if let Some(probes) = self.files.alias(&target.identity) {
+                    self.shared.attachments.note(key_of(&target.identity), Ok(probes));
+                }
+                return None;
+            }
             Next::Wait(due_ns) => return Some(due_ns),
             Next::Full if !self.makes_room(now_ns) => {
                 self.fails(
@@ -207,8 +221,11 @@ impl Worker {
             Next::Full | Next::Attach(_) => {}
         }
         let shown = process::printable(&target.path);
+        let key = key_of(&target.identity);
         match self.try_attach(target) {
             Ok(links) => {
+                self.report_unprobed(target);
+                self.shared.attachments.note(key, Ok(links.points()));
                 self.attached_well(target, links.as_ref());
                 if self.files.settle(target, Some(links), now_ns) > 0 {
                     self.works_again(&shown);
@@ -219,9 +236,22 @@ impl Worker {
             Err(error) => {
                 let failures = self.files.settle(target, None, now_ns);
                 self.publish();
-                self.fails(&shown, &trial::chain(&error));
+                let problem = trial::chain(&error);
+                self.fails(&shown, &problem);
+                self.shared.attachments.note(key, Err(problem));
                 Some(retry_at(now_ns, failures.saturating_add(1)))
             }
+        }
+    }
+
+    fn report_unprobed(&self, target: &Target) {
+        let left_out = target.unprobed();
+        if !left_out.is_empty() {
+            let problem = format!(
+                "{} cannot be probed without return probes, which this kernel or the configuration rules out",
+                left_out.join(", ")
+            );
+            self.report(&target.path, &problem);
         }
     }
 
@@ -262,7 +292,7 @@ impl Worker {
         self.next_sweep_ns = now_ns.saturating_add(self.grace_ns() / 2).max(now_ns + 1_000_000);
         for path in self.libraries.clone() {
             // Gone for a moment while it is replaced, perhaps: the old file stays until there is a new one.
-            if let Ok(Some(target)) = target_of_file(&path, Returns::Cheapest, &mut self.cache) {
+            if let Ok(Some(target)) = target_of_file(&path, self.returns, &mut self.cache) {
                 self.attach_pinned(&path, &target);
             }
         }
@@ -284,6 +314,10 @@ impl Worker {
         }
         let mut count = 0;
         for key in idle {
+            for alias in self.files.aliases_of(&key) {
+                self.shared.attachments.forget(alias);
+            }
+            self.shared.attachments.forget(key);
             let Some(released) = self.files.release(&key) else {
                 continue;
             };
@@ -338,6 +372,19 @@ impl Worker {
         if blind.len() < MAX_FAILING {
             blind.push(format!("{what}: {problem}"));
         }
+    }
+}
+
+impl Drop for Worker {
+    /// Takes every probe out. Closing a link waits for a grace period (36 ms where this was measured), which threads
+    /// wait for together.
+    fn drop(&mut self) {
+        let links = self.files.take_links();
+        std::thread::scope(|scope| {
+            for link in links {
+                scope.spawn(move || drop(link));
+            }
+        });
     }
 }
 

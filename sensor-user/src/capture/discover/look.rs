@@ -57,43 +57,59 @@ impl Memory {
 }
 
 /// Looks at a process. An error means that the process itself cannot be looked at.
-pub fn look(proc: &Path, pid: u32, now_ns: u64, cache: &mut Cache, memory: &mut Memory) -> io::Result<Look> {
+pub fn look(
+    proc: &Path,
+    pid: u32,
+    now_ns: u64,
+    returns: Returns,
+    (cache, memory): (&mut Cache, &mut Memory),
+) -> io::Result<Look> {
     let mut found = Look::default();
     for mapped in process::mapped_files(proc, pid)? {
         let name = (mapped.device, mapped.inode);
         match memory.fresh(&name, now_ns) {
             Some(known) => found.known.extend(*known),
-            None => open(proc, pid, now_ns, mapped, (cache, memory), &mut found),
+            None => {
+                if let Ok(outcome) = open(proc, pid, mapped, returns, cache, &mut found) {
+                    memory.remember(name, now_ns, outcome);
+                }
+            }
         }
     }
     Ok(found)
 }
 
+/// The file is not to be remembered.
+struct Unseen;
+
+/// Opens a file and takes down what is in it. Gives what is to be remembered.
 fn open(
     proc: &Path,
     pid: u32,
-    now_ns: u64,
     mapped: MappedFile,
-    (cache, memory): (&mut Cache, &mut Memory),
+    returns: Returns,
+    cache: &mut Cache,
     found: &mut Look,
-) {
+) -> Result<Option<FileIdentity>, Unseen> {
     let name = (mapped.device, mapped.inode);
     let file = match mapped.open(proc, pid) {
         Ok(file) => file,
         // It ended, or unmapped the file, while we looked.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unseen),
         // A device, such as a graphics card's.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            return memory.remember(name, now_ns, None);
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(None),
+        Err(error) => {
+            found.unread.push((mapped.path, error.to_string()));
+            return Err(Unseen);
         }
-        Err(error) => return found.unread.push((mapped.path, error.to_string())),
     };
-    match target_of(file, mapped.path, Returns::Cheapest, cache) {
+    match target_of(file, mapped.path, returns, cache) {
         Ok(Some(target)) => {
-            memory.remember(name, now_ns, Some(target.identity));
+            let identity = target.identity;
             found.targets.push((name, target));
+            Ok(Some(identity))
         }
         // An error is named by the coverage report; reading it again and again would not help.
-        Ok(None) | Err(_) => memory.remember(name, now_ns, None),
+        Ok(None) | Err(_) => Ok(None),
     }
 }

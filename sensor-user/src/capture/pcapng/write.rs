@@ -150,13 +150,13 @@ impl<W: Write> Writer<W> {
                     ends: *ends,
                 },
             ),
-            // A recording says who, not where.
-            Record::Place { .. } => Ok(()),
             Record::Exec(event) | Record::Map(event) | Record::Unhooked(event) | Record::Undecided(event) => {
                 self.name(event.origin.process, event.comm);
                 Ok(())
             }
             Record::Exit(event) => self.exit(&event.origin),
+            // A recording says who, not where; why something is not in it the sensor's log says.
+            Record::Place { .. } | Record::Notice(..) => Ok(()),
         }
     }
 
