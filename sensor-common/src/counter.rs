@@ -69,4 +69,10 @@ counters! {
     MissedReturns = "missed_returns",
     /// TLS calls inside which a second socket appeared.
     AmbiguousSockets = "ambiguous_sockets",
+    /// Processes whose socket carried TLS before any TLS call of theirs was seen.
+    UnhookedProcesses = "unhooked_processes",
+    /// Programs started that an exclusion keeps from being watched.
+    ExcludedExecs = "excluded_execs",
+    /// Programs started that wait for a verdict on their container.
+    UndecidedExecs = "undecided_execs",
 }
