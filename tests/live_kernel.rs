@@ -20,6 +20,8 @@ mod left_behind;
 mod loss;
 #[path = "live/many.rs"]
 mod many;
+#[path = "live/memory.rs"]
+mod memory;
 #[path = "live/tally.rs"]
 mod tally;
 #[path = "live/watch.rs"]

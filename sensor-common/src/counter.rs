@@ -67,4 +67,8 @@ counters! {
     MissedReturns = "missed_returns",
     /// TLS calls inside which a second socket appeared.
     AmbiguousSockets = "ambiguous_sockets",
+    /// BIOs made of a descriptor that found no room until a connection was given them.
+    NoBioSlot = "no_bio_slot",
+    /// Socket calls whose TLS record headers were told, because no TLS stream was known to drive the socket.
+    AdjacentCalls = "adjacent_calls",
 }

@@ -52,6 +52,8 @@ programs! {
     Tshark "tshark" of "tshark";
     /// objdump, the second opinion on probe sites.
     Objdump "objdump" of "binutils";
+    /// Node.js, of which a build with OpenSSL inside is the interesting one.
+    Node "node" of "nodejs";
     /// The C compiler, for small observed programs.
     Cc "cc" of "gcc";
 }

@@ -5,6 +5,7 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::programs::RawTracePointContext;
 use sensor_common::record::{KIND_EXEC, KIND_EXIT, KIND_MAP};
 
+use super::adjacent;
 use super::syscall::argument;
 use crate::maps::{TASK_PID, TASK_TGID, TLS_CALLS};
 use crate::{emit, policy, sock};
@@ -48,6 +49,7 @@ pub fn exit() {
         emit::process(pid_tgid, KIND_EXIT);
     }
     policy::forget((pid_tgid >> 32) as u32);
+    adjacent::forget((pid_tgid >> 32) as u32);
 }
 
 /// A file was mapped as code.

@@ -6,6 +6,7 @@ use aya_ebpf::programs::TracePointContext;
 use sensor_common::counter::Counter;
 use sensor_common::record::{KIND_OPEN, close, gap, role, source};
 
+use super::adjacent;
 use super::sniff::{self, Front};
 use super::syscall::{argument, result};
 use super::tls_call;
@@ -56,7 +57,12 @@ pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shap
         emit::count(Counter::FaultBytes, moved);
         return;
     };
-    let Some(starts) = judge(state, direction, memory, moved) else { return };
+    let Some(starts) = judge(state, direction, memory, moved) else {
+        if state.verdict == VERDICT_TLS && state.tls == 0 {
+            adjacent::note(watched, &key, state, found, fd, direction, memory, moved);
+        }
+        return;
+    };
     emit::count(Counter::SocketBytes, moved);
     let mut subject = Subject::new(watched, &key, state);
     subject.socket = found.inode;

@@ -7,7 +7,7 @@ use std::mem::offset_of;
 use std::net::IpAddr;
 
 use sensor_common::record::{
-    self, CloseRecord, Header, ProcessRecord, Socket, SocketRecord, StreamRecord, StreamRef,
+    self, CloseRecord, Header, IO_RECORDS, IoRecord, ProcessRecord, Socket, SocketRecord, StreamRecord, StreamRef,
 };
 
 use super::decode::{FAMILY_INET, FAMILY_INET6, FAMILY_UNIX};
@@ -39,6 +39,13 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
             raw.detail(gap_detail(gap.reason)?, write_flag(gap.direction));
             raw.stream(offset_of!(StreamRecord, stream), &gap.stream);
             raw.moved(gap.position, 0, len, 0);
+            out.extend_from_slice(&raw.0);
+        }
+        Record::Io(io) => {
+            let mut raw = Raw::<{ size_of::<IoRecord>() }>::new(record::KIND_IO, &io.origin);
+            raw.detail(0, write_flag(io.direction));
+            raw.stream(offset_of!(IoRecord, stream), &io.stream);
+            raw.io(&io.records);
             out.extend_from_slice(&raw.0);
         }
         Record::Bind {
@@ -140,6 +147,17 @@ impl<const N: usize> Raw<N> {
         self.put(offset_of!(StreamRecord, captured), captured.to_le_bytes());
     }
 
+    fn io(&mut self, records: &[(u8, u16); IO_RECORDS]) {
+        let listed = records.iter().take_while(|(kind, _)| *kind != 0);
+        let mut count: u32 = 0;
+        for (index, (kind, length)) in listed.enumerate() {
+            let word = u32::from(*kind) << 16 | u32::from(*length);
+            self.put(offset_of!(IoRecord, records) + index * 4, word.to_le_bytes());
+            count += 1;
+        }
+        self.put(offset_of!(IoRecord, count), count.to_le_bytes());
+    }
+
     fn put<const M: usize>(&mut self, at: usize, field: [u8; M]) {
         if let Some(place) = self.0.get_mut(at..at + M) {
             place.copy_from_slice(&field);
@@ -220,7 +238,8 @@ const fn bind_detail(evidence: Evidence) -> Result<u16, Unrepresentable> {
     match evidence {
         Evidence::SetFd => Ok(record::evidence::SET_FD),
         Evidence::NestedSyscall => Ok(record::evidence::NESTED_SYSCALL),
-        Evidence::Direct | Evidence::Recorded => Err(Unrepresentable),
+        Evidence::SetBio => Ok(record::evidence::SET_BIO),
+        Evidence::Adjacent | Evidence::Direct | Evidence::Recorded => Err(Unrepresentable),
     }
 }
 

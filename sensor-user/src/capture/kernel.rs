@@ -13,13 +13,14 @@ use std::time::Duration;
 use sensor_common::counter::Counter;
 
 use super::Record;
+use super::adjacent::Adjacency;
 use super::attach::{AttachError, Backend};
 use super::attacher::{Attacher, filter_of};
 use super::discover::process::{self, Filter};
 use super::load::{self, LoadError, Loaded};
 use super::policy::Until;
 use super::ring::RingReader;
-use crate::telemetry::Counters;
+use crate::telemetry::{Counters, Metric};
 
 /// What to capture and with what resources.
 #[derive(Clone, Debug)]
@@ -124,6 +125,7 @@ const MAX_SCANS: usize = 5;
 pub struct KernelSource {
     attacher: Option<Attacher>,
     reader: RingReader,
+    adjacency: Adjacency,
     loaded: Loaded,
     counters: Arc<Counters>,
     #[cfg(feature = "kernel-log")]
@@ -154,6 +156,7 @@ impl KernelSource {
         Ok(Self {
             attacher: Some(attacher),
             reader,
+            adjacency: Adjacency::default(),
             #[cfg(feature = "kernel-log")]
             log: Logger(loaded.kernel_log()),
             loaded,
@@ -194,13 +197,27 @@ impl KernelSource {
         if let Some(log) = &mut self.log.0 {
             log.flush();
         }
-        self.reader.drain(monotonic_ns(), &self.counters, out);
+        self.drain(monotonic_ns(), out);
         for record in out.iter().skip(before) {
             if let Record::Exec(event) | Record::Map(event) = record {
                 self.look_at(event.origin.process.pid);
             }
         }
         out.len() - before
+    }
+
+    /// Takes what is in the rings, and concludes from it which sockets carry the streams that never call theirs.
+    fn drain(&mut self, now_ns: u64, out: &mut Vec<Record>) {
+        let before = out.len();
+        self.reader.drain(now_ns, &self.counters, out);
+        self.adjacency.push(out, before);
+        for found in self.adjacency.take_found() {
+            self.loaded.settle(&found);
+        }
+        let concluded = self.adjacency.take_conclusions();
+        self.counters.add(Metric::SocketsInferred, concluded.inferred);
+        self.counters
+            .add(Metric::SocketsContradicted, concluded.contradicted);
     }
 
     /// A kernel-side counter, summed over CPUs.
@@ -232,7 +249,7 @@ impl KernelSource {
     /// Appends what is left in the rings after [`detach`](Self::detach). Gives how many; 0 when there is no more.
     pub fn drain_rest(&mut self, out: &mut Vec<Record>) -> usize {
         let before = out.len();
-        self.reader.drain(u64::MAX, &self.counters, out);
+        self.drain(u64::MAX, out);
         out.len() - before
     }
 

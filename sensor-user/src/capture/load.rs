@@ -140,6 +140,7 @@ const LIFE: [(&str, &str); 3] = [
 pub struct Loaded {
     ebpf: Arc<Mutex<Ebpf>>,
     pub(super) policy: HashMap<MapData, u32, u32>,
+    pub(super) settled: HashMap<MapData, [u64; 3], [u64; 2]>,
     counters: CounterReader,
     has_loop: bool,
     tracepoints: Mutex<Vec<TracePointLink>>,
@@ -200,8 +201,10 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .map_err(|error| LoadError::Object(Box::new(error)))?;
     let policy = take(&mut ebpf, "POLICY")?;
     let counters: PerCpuArray<MapData, u64> = take(&mut ebpf, "COUNTERS")?;
+    let settled = take(&mut ebpf, "SETTLED")?;
     let mut loaded = Loaded {
         policy,
+        settled,
         counters: CounterReader(Arc::new(counters)),
         has_loop: options.use_bpf_loop && has_bpf_loop(),
         tracepoints: Mutex::default(),
@@ -254,6 +257,7 @@ fn duplicate(map: &Map) -> Result<Option<Map>, aya::maps::MapError> {
         Map::Array(data) => Map::Array(copy(data)?),
         Map::PerCpuArray(data) => Map::PerCpuArray(copy(data)?),
         Map::HashMap(data) => Map::HashMap(copy(data)?),
+        Map::LruHashMap(data) => Map::LruHashMap(copy(data)?),
         Map::RingBuf(data) => Map::RingBuf(copy(data)?),
         _ => return Ok(None),
     }))

@@ -3,6 +3,7 @@
 //! Takes ring bytes or a recording. Gives [`Record`]s whose every field was checked.
 //! Never interprets payload. Bounded by the size of the rings and of a batch.
 
+pub mod adjacent;
 #[cfg(feature = "kernel")]
 pub mod attach;
 #[cfg(feature = "kernel")]
@@ -32,6 +33,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use sensor_common::record::IO_RECORDS;
 
 /// A process, safe against reuse of its id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -104,8 +106,12 @@ pub enum GapReason {
 pub enum Evidence {
     /// `SSL_set_fd` or a sibling.
     SetFd,
+    /// `SSL_set_bio` or a sibling, with a BIO that was made of a descriptor.
+    SetBio,
     /// A socket call inside a TLS call of the same thread.
     NestedSyscall,
+    /// Lengths of the TLS records at the socket are those of the calls next to them ([`adjacent`]).
+    Adjacent,
     /// The stream is the socket.
     Direct,
     /// Read from a recording.
@@ -117,7 +123,9 @@ impl Evidence {
     pub const fn name(self) -> &'static str {
         match self {
             Self::SetFd => "set_fd",
+            Self::SetBio => "set_bio",
             Self::NestedSyscall => "nested_syscall",
+            Self::Adjacent => "inferred",
             Self::Direct => "socket",
             Self::Recorded => "recorded",
         }
@@ -196,6 +204,8 @@ pub enum Record {
         /// A second socket appeared in one TLS call.
         ambiguous: bool,
     },
+    /// A socket carried TLS of a stream that is not known. [`adjacent`] uses it up: no stage sees one.
+    Io(Io),
     /// A socket was accepted or connected.
     Open {
         /// Front.
@@ -239,6 +249,19 @@ pub struct Data {
     pub socket: u64,
     /// The payload.
     pub bytes: Bytes,
+}
+
+/// What the ciphertext of one socket call tells by the headers that stand in the clear.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Io {
+    /// Front.
+    pub origin: Origin,
+    /// The socket.
+    pub stream: StreamKey,
+    /// Direction.
+    pub direction: Direction,
+    /// Content type and length of the TLS records that begin in the call; zero where there are fewer.
+    pub records: [(u8, u16); IO_RECORDS],
 }
 
 /// Bytes that are known to be missing.
@@ -307,6 +330,7 @@ impl Record {
         match self {
             Self::Data(Data { stream, .. })
             | Self::Gap(Gap { stream, .. })
+            | Self::Io(Io { stream, .. })
             | Self::Bind { stream, .. }
             | Self::Open { stream, .. }
             | Self::Close { stream, .. } => Some(stream),
@@ -319,6 +343,7 @@ impl Record {
         match self {
             Self::Data(Data { origin, .. })
             | Self::Gap(Gap { origin, .. })
+            | Self::Io(Io { origin, .. })
             | Self::Bind { origin, .. }
             | Self::Open { origin, .. }
             | Self::Close { origin, .. }
@@ -345,6 +370,7 @@ impl fmt::Debug for Record {
         match self {
             Self::Data(data) => data.fmt(f),
             Self::Gap(gap) => gap.fmt(f),
+            Self::Io(io) => io.fmt(f),
             Self::Bind {
                 stream,
                 socket,

@@ -12,7 +12,9 @@ use aya::maps::{Array, HashMap, MapData};
 use sensor_common::policy::{
     ALLOW, CgroupFilter, DENY, EVERYONE, ExeKey, KEEP_OVER_EXEC, MAX_CGROUP_FILTERS,
 };
+use sensor_common::record::source;
 
+use super::adjacent::Found;
 use super::discover::process::{self, Process};
 use super::kernel::Options;
 use super::load::{LoadError, Loaded, take};
@@ -53,6 +55,18 @@ impl Loaded {
             self.watch_process(*pid)?;
         }
         Ok(())
+    }
+
+    /// Tells the kernel object which TLS stream a socket carries. It takes note at the socket's next call; should the
+    /// entry be lost, it goes on telling of the socket, no more.
+    pub fn settle(&mut self, found: &Found) {
+        let Found { socket, stream } = found;
+        // `StreamKey` of the kernel object: start, id, process id and source.
+        let process = u64::from(socket.process.pid) | u64::from(source::SOCKET) << 32;
+        let key = [socket.process.start_ns, socket.id, process];
+        self.settled
+            .insert(key, [stream.id, u64::from(stream.generation)], 0)
+            .ok();
     }
 
     /// Watches a process over its `exec`s; its later descendants inherit the entry.

@@ -145,7 +145,7 @@ impl FlowTable {
             } => self.close(stream, reason, ends, sink),
             Record::Exec(event) => sink(FlowEvent::ProcessStarted(event)),
             Record::Exit(event) => self.later(now_ns, Due::Exit(event), sink),
-            Record::Map(_) => {}
+            Record::Map(_) | Record::Io(_) => {}
         }
     }
 

@@ -172,9 +172,12 @@ fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Re
     })
 }
 
-/// Bytes are known on return, and a handshake's window of nested socket calls closes there; the rest is done at entry.
+/// Bytes and a new BIO are known on return, and a handshake's window of nested socket calls closes there; the rest is done at entry.
 const fn needs_return(kind: CallKind) -> bool {
-    matches!(kind, CallKind::Read | CallKind::Write | CallKind::Handshake)
+    matches!(
+        kind,
+        CallKind::Read | CallKind::Write | CallKind::Handshake | CallKind::NewSocketBio
+    )
 }
 
 impl Target {

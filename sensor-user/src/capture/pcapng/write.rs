@@ -150,6 +150,7 @@ impl<W: Write> Writer<W> {
                     ends: *ends,
                 },
             ),
+            Record::Io(_) => Ok(()),
             Record::Exec(event) | Record::Map(event) => {
                 self.name(event.origin.process, event.comm);
                 Ok(())
