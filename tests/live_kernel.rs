@@ -14,6 +14,8 @@ mod ciphertext;
 #[path = "live/ends.rs"]
 mod ends;
 
+#[path = "live/evidence.rs"]
+mod evidence;
 #[path = "live/left_behind.rs"]
 mod left_behind;
 #[path = "live/loss.rs"]
@@ -22,6 +24,10 @@ mod loss;
 mod many;
 #[path = "live/memory.rs"]
 mod memory;
+#[path = "live/reuse.rs"]
+mod reuse;
+#[path = "live/storm.rs"]
+mod storm;
 #[path = "live/tally.rs"]
 mod tally;
 #[path = "live/watch.rs"]

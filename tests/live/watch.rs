@@ -140,8 +140,12 @@ impl Watch {
     }
 
     /// Looks until a program ended, then until nothing more comes.
-    pub(crate) fn follow(&mut self, mut running: Running) -> std::process::Output {
-        let deadline = soon();
+    pub(crate) fn follow(&mut self, running: Running) -> std::process::Output {
+        self.follow_until(running, soon())
+    }
+
+    /// As [`Watch::follow`], for a program that takes longer.
+    pub(crate) fn follow_until(&mut self, mut running: Running, deadline: Deadline) -> std::process::Output {
         while !running.has_ended().unwrap() {
             assert!(!deadline.is_over(), "the client does not end");
             self.look();
@@ -175,6 +179,11 @@ impl Watch {
     /// A counter of the kernel object.
     pub(crate) fn counter(&self, counter: Counter) -> u64 {
         self.source.counter(counter)
+    }
+
+    /// Probes in place.
+    pub(crate) fn probes(&self) -> usize {
+        self.source.probes()
     }
 
     /// Ends every connection and stops the sensor; gives the exchanges.
@@ -223,7 +232,7 @@ pub(crate) fn assert_same(what: &str, body: &Body, expected: &[u8]) {
     );
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         flow: flow::Limits::default(),
         exchange: exchange::Limits {

@@ -6,6 +6,7 @@
 )]
 
 mod bench_pipeline;
+mod bench_sites;
 mod bless;
 mod demo;
 mod layers;
@@ -46,6 +47,8 @@ enum Task {
     LintKernel,
     /// Measure the user-side pipeline on one core against its floor.
     BenchPipeline(bench_pipeline::Arguments),
+    /// Measure what one TLS write and read cost by where the probes stand.
+    BenchSites(bench_sites::Arguments),
     /// Measure what nginx loses under the sensor.
     BenchOverhead(overhead::Arguments),
 }
@@ -69,6 +72,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Layers => layers::layers(),
         Task::LintKernel => lint_kernel::lint_kernel(),
         Task::BenchPipeline(arguments) => bench_pipeline::bench_pipeline(&arguments),
+        Task::BenchSites(arguments) => bench_sites::bench_sites(&arguments),
         Task::BenchOverhead(arguments) => overhead::bench_overhead(&arguments),
     }
 }

@@ -130,7 +130,7 @@ fn examine_file(proc: &Path, pid: u32, mapped: &MappedFile, cache: &mut Cache, i
     let shown = printable(&mapped.path);
     match mapped.open(proc, pid).and_then(|file| cache.inspect(&file)) {
         Ok((_, inspected)) => {
-            let stacks = inspected.stacks.iter();
+            let stacks = inspected.stacks.iter().filter(|found| found.stack.is_whole());
             into.stacks
                 .extend(stacks.map(|found| stack_coverage(found, &shown)));
             if let Some(error) = &inspected.error {

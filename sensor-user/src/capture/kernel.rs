@@ -49,6 +49,8 @@ pub struct Options {
     pub streams: u32,
     /// How to attach.
     pub backend: Backend,
+    /// Use the kernel's return probes, if they pass the test at start.
+    pub return_probes: bool,
     /// Use `bpf_loop` where the kernel has it; without it a call is captured up to 128 KiB.
     pub use_bpf_loop: bool,
 }
@@ -68,6 +70,7 @@ impl Default for Options {
             call_limit: 1 << 20,
             streams: 32_768,
             backend: Backend::Auto,
+            return_probes: true,
             use_bpf_loop: true,
         }
     }

@@ -4,6 +4,7 @@
 mod function;
 pub mod multi;
 pub mod perf;
+pub mod seccomp;
 pub mod site;
 pub mod trial;
 

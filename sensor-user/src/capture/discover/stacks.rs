@@ -62,6 +62,13 @@ impl Stack {
         }
     }
 
+    /// Whether it moves plaintext itself, or only has a part in a stack that does.
+    pub fn is_whole(&self) -> bool {
+        let functions = self.functions();
+        let moves = |function: &Function| matches!(function.spec.kind, CallKind::Read | CallKind::Write);
+        functions.is_empty() || functions.iter().any(moves)
+    }
+
     /// Whether its plaintext is captured.
     pub const fn is_covered(&self) -> bool {
         matches!(self.coverage, Coverage::Covered(_))

@@ -108,7 +108,8 @@ fn target_of(
         .iter()
         .filter(|recognised| recognised.stack.is_covered())
         .collect();
-    let Some(stack) = covered.first().map(|recognised| recognised.stack) else {
+    let whole = covered.iter().find(|recognised| recognised.stack.is_whole());
+    let Some(stack) = whole.or(covered.first()).map(|recognised| recognised.stack) else {
         return Ok(None);
     };
     if inspected.machine != Some(Machine::native()) {
@@ -195,6 +196,15 @@ impl Target {
                     .chain([&point.sites.entry])
                     .all(|site| self.has_instruction(point, site))
             })
+    }
+
+    /// Functions that are left out because their returns cannot be seen in a safe way.
+    pub fn unprobed(&self) -> Vec<&'static str> {
+        let impossible = self
+            .points
+            .iter()
+            .filter(|point| point.sites.ret == ReturnSite::Impossible);
+        impossible.map(|point| point.symbol).collect()
     }
 
     fn has_instruction(&self, point: &ProbePoint, site: &Site) -> bool {
