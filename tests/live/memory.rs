@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 
+use sensor_common::counter::Counter;
 use sensor_tests::PrivateTls;
 use sensor_tests::clients;
 use sensor_tests::held::Held;
@@ -62,6 +63,13 @@ fn both_ends(mut watch: Watch, mut client: Command, (server, port): (u32, u16)) 
     let output = watch.follow(held.release().unwrap());
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "the client failed: {errors}");
+    let (told, calls) = (
+        watch.counter(Counter::AdjacentCalls),
+        watch.counter(Counter::TlsCalls),
+    );
+    println!("{told} socket calls told, {calls} TLS calls");
+    // Once a connection's socket is known, nothing more is told of it.
+    assert!(told * 4 < calls, "{told} socket calls told, {calls} TLS calls");
     let observed = watch.stop();
     let mut seen = HashMap::new();
     for one in &observed {

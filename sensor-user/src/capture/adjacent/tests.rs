@@ -14,6 +14,8 @@ struct Bench {
     adjacency: Adjacency,
     now_ns: u64,
     tid: u32,
+    /// The process that runs; 0 stands for [`PROCESS`].
+    other: u32,
     said: Vec<Record>,
 }
 
@@ -40,9 +42,16 @@ impl Bench {
         self.now_ns += 1000;
         Origin {
             time_ns: self.now_ns,
-            process: PROCESS,
+            process: self.process(),
             tid: self.tid,
             cgroup: 0,
+        }
+    }
+
+    fn process(&self) -> ProcessKey {
+        ProcessKey {
+            pid: PROCESS.pid + self.other,
+            ..PROCESS
         }
     }
 
@@ -60,7 +69,10 @@ impl Bench {
         let origin = self.origin();
         self.push(Record::Io(Io {
             origin,
-            stream: socket(inode),
+            stream: StreamKey {
+                process: origin.process,
+                ..socket(inode)
+            },
             direction,
             records,
         }));
@@ -70,7 +82,10 @@ impl Bench {
         let origin = self.origin();
         self.push(Record::Data(Data {
             origin,
-            stream: tls(stream),
+            stream: StreamKey {
+                process: origin.process,
+                ..tls(stream)
+            },
             direction,
             position: 0,
             socket: 0,
@@ -358,6 +373,37 @@ fn what_the_kernel_object_knows_is_not_inferred() {
     bench.said.clear();
     bench.send(70, 1, 681);
     assert_eq!(bench.bindings(), []);
+}
+
+/// LESSONS 9: with a library shared by two pods, one pod's data was shown as the other's.
+#[test]
+fn processes_with_equal_addresses_and_lengths_are_kept_apart() {
+    let mut bench = Bench::with_sockets(&[70]);
+    bench.other = 1;
+    let origin = bench.origin();
+    let stream = StreamKey {
+        process: origin.process,
+        ..socket(71)
+    };
+    bench.push(Record::Open {
+        origin,
+        stream,
+        socket: address(71),
+    });
+    bench.said.clear();
+    for direction in [Direction::Read, Direction::Read] {
+        for (other, inode) in [(0, 70), (1, 71)] {
+            bench.other = other;
+            bench.io(inode, direction, &[100 + TLS13]);
+        }
+        for other in [0, 1] {
+            bench.other = other;
+            bench.call(1, direction, 100);
+        }
+    }
+    assert_eq!(bench.bindings(), [(1, 70, false), (1, 71, false)]);
+    let processes: Vec<_> = bench.adjacency.take_found().map(|found| found.stream.process.pid).collect();
+    assert_eq!(processes, [PROCESS.pid, PROCESS.pid + 1]);
 }
 
 #[test]

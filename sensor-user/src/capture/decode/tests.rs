@@ -69,6 +69,19 @@ fn every_record() -> Vec<Record> {
             evidence: Evidence::NestedSyscall,
             ambiguous: true,
         },
+        Record::Bind {
+            origin,
+            stream,
+            socket: socket_fixture(false),
+            evidence: Evidence::SetBio,
+            ambiguous: false,
+        },
+        Record::Io(Io {
+            origin,
+            stream: stream_fixture(Source::Socket),
+            direction: Direction::Write,
+            records: [(22, 122), (20, 1), (23, 16_401), (0, 0), (0, 0), (0, 0), (0, 0), (0, 0)],
+        }),
         Record::Open {
             origin,
             stream: stream_fixture(Source::Socket),
