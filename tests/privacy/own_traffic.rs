@@ -6,7 +6,6 @@ use sensor_tests::PrivateTls;
 use sensor_tests::held::Held;
 use sensor_tests::programs::Program;
 use sensor_tests::wait;
-use serde_json::Value as Json;
 
 use crate::calls::{self, Call};
 use crate::sensor::{Sensor, lines, root_command, script, soon};
