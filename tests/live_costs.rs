@@ -2,7 +2,7 @@
 //!
 //! Two ends of one connection over memory, 1 KiB a call, in one process: what is measured is the call and the probes.
 //! `cargo xtask bench-sites` runs this. It asserts no time.
-#![expect(clippy::print_stdout, reason = "the figures are the point")]
+#![expect(clippy::unwrap_used, reason = "tests panic with context")]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -11,6 +11,8 @@
 mod bodies;
 #[path = "live/ciphertext.rs"]
 mod ciphertext;
+#[path = "live/coverage.rs"]
+mod coverage;
 #[path = "live/ends.rs"]
 mod ends;
 
@@ -26,6 +28,8 @@ mod many;
 mod memory;
 #[path = "live/reuse.rs"]
 mod reuse;
+#[path = "live/other_kernels.rs"]
+mod other_kernels;
 #[path = "live/storm.rs"]
 mod storm;
 #[path = "live/tally.rs"]

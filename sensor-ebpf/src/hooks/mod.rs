@@ -2,8 +2,10 @@
 
 pub mod adjacent;
 pub mod bio;
+pub mod cookie;
 pub mod lifecycle;
 pub mod socket;
+pub mod notice;
 pub mod sniff;
 pub mod syscall;
 pub mod tls_call;

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use super::copies::Copies;
 use super::multi::Multi;
 use super::perf::Perf;
 use super::seccomp::{Verdict, test_returns};
@@ -21,6 +22,7 @@ pub fn choose(wanted: Backend, loaded: &Loaded) -> Result<Box<dyn AttachBackend>
     match wanted {
         Backend::Multi => multi(loaded),
         Backend::Perf => perf(loaded),
+        Backend::Copies => copies(loaded),
         Backend::Auto => multi(loaded).or_else(|first| {
             tracing::debug!(error = %chain(&first), "uprobe_multi does not work here; trying perf events");
             perf(loaded)
@@ -38,13 +40,27 @@ pub fn survey(loaded: &Loaded) -> Vec<(&'static str, Result<Verdict, AttachError
 }
 
 fn multi(loaded: &Loaded) -> Result<Box<dyn AttachBackend>, AttachError> {
+    if !loaded.has_cookie {
+        return Err(AttachError::NoCookie);
+    }
     let object = loaded.shared();
     let object = object.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     tried(Box::new(Multi::load(OBJECT, &object, loaded.tls_programs())?))
 }
 
 fn perf(loaded: &Loaded) -> Result<Box<dyn AttachBackend>, AttachError> {
+    if !loaded.has_cookie {
+        return copies(loaded);
+    }
     tried(Box::new(Perf::load(loaded.shared(), loaded.tls_programs())?))
+}
+
+fn copies(loaded: &Loaded) -> Result<Box<dyn AttachBackend>, AttachError> {
+    tried(Box::new(Copies::load(
+        OBJECT,
+        loaded.shared(),
+        loaded.tls_programs(),
+    )?))
 }
 
 fn tried(mut backend: Box<dyn AttachBackend>) -> Result<Box<dyn AttachBackend>, AttachError> {
