@@ -26,10 +26,10 @@ mod loss;
 mod many;
 #[path = "live/memory.rs"]
 mod memory;
-#[path = "live/reuse.rs"]
-mod reuse;
 #[path = "live/other_kernels.rs"]
 mod other_kernels;
+#[path = "live/reuse.rs"]
+mod reuse;
 #[path = "live/storm.rs"]
 mod storm;
 #[path = "live/tally.rs"]

@@ -187,8 +187,7 @@ impl Judge {
     ) {
         let mut ends = std::mem::take(&mut self.ends);
         step(&mut ends, &mut |observed| self.judge(&observed, sink));
-        self.counters
-            .add(Metric::ExchangesTwice, ends.take_suppressed());
+        self.counters.add(Metric::ExchangesTwice, ends.take_suppressed());
         self.ends = ends;
     }
 

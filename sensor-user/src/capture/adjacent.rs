@@ -221,9 +221,10 @@ impl Adjacency {
         }
         self.carried.insert((process, inode), stream);
         self.carriers.insert(stream);
-        let generation = self.processes.get_mut(&process).map_or(0, |known| {
-            known.settled(Stream::of(&stream), inode)
-        });
+        let generation = self
+            .processes
+            .get_mut(&process)
+            .map_or(0, |known| known.settled(Stream::of(&stream), inode));
         let socket = StreamKey {
             process,
             source: Source::Socket,
@@ -281,7 +282,9 @@ impl Adjacency {
         for process in self.processes.values_mut() {
             process.expire(now_ns);
         }
-        self.sockets.order.retain(|key| self.sockets.known.contains_key(key));
+        self.sockets
+            .order
+            .retain(|key| self.sockets.known.contains_key(key));
     }
 }
 

@@ -10,7 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bytes::Bytes;
 use sensor_common::CHUNK_BYTES;
 use sensor_common::record::{
-    self, CloseRecord, Header, IO_RECORDS, IoRecord, ProcessRecord, Socket, SocketRecord, StreamRecord, StreamRef,
+    self, CloseRecord, Header, IO_RECORDS, IoRecord, ProcessRecord, Socket, SocketRecord, StreamRecord,
+    StreamRef,
 };
 
 use super::{

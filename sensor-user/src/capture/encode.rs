@@ -7,7 +7,8 @@ use std::mem::offset_of;
 use std::net::IpAddr;
 
 use sensor_common::record::{
-    self, CloseRecord, Header, IO_RECORDS, IoRecord, ProcessRecord, Socket, SocketRecord, StreamRecord, StreamRef,
+    self, CloseRecord, Header, IO_RECORDS, IoRecord, ProcessRecord, Socket, SocketRecord, StreamRecord,
+    StreamRef,
 };
 
 use super::decode::{FAMILY_INET, FAMILY_INET6, FAMILY_UNIX};

@@ -3,9 +3,9 @@
 //! Takes ring bytes or a recording. Gives [`Record`]s whose every field was checked.
 //! Never interprets payload. Bounded by the size of the rings and of a batch.
 
-pub mod adjacent;
 #[cfg(feature = "kernel")]
 pub mod accounts;
+pub mod adjacent;
 #[cfg(feature = "kernel")]
 pub mod attach;
 #[cfg(feature = "kernel")]

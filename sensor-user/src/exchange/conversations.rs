@@ -133,7 +133,9 @@ impl Conversations {
 
     /// What is known of a connection.
     pub fn connection(&self, stream: &StreamKey) -> Option<&Arc<Connection>> {
-        self.table.get(stream).map(|conversation| &conversation.connection)
+        self.table
+            .get(stream)
+            .map(|conversation| &conversation.connection)
     }
 
     /// Names a process: from an exec record, or from `/proc` for one that ran before.

@@ -241,7 +241,13 @@ fn common(connection: &Connection, exchange: &Exchange) -> Option<u64> {
         Role::Unknown => return None,
     };
     let request = &exchange.request;
-    let line = (server, client, connection.tls, request.method(), request.target().expose());
+    let line = (
+        server,
+        client,
+        connection.tls,
+        request.method(),
+        request.target().expose(),
+    );
     let mut hasher = FxBuildHasher.build_hasher();
     std::hash::Hash::hash(&line, &mut hasher);
     Some(hasher.finish())

@@ -133,7 +133,13 @@ fn launched(launcher: &[&str], program: &Path) -> Command {
     }
 }
 
-fn configuration(directory: &Path, certificate: &Certificate, site: &Site<'_>, tls: u16, plain: u16) -> String {
+fn configuration(
+    directory: &Path,
+    certificate: &Certificate,
+    site: &Site<'_>,
+    tls: u16,
+    plain: u16,
+) -> String {
     let workers = site.workers;
     let root = directory.display();
     let mut text = format!(

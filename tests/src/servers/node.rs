@@ -36,8 +36,13 @@ impl PrivateNode {
 
     /// Command line of a script among the fixtures. A build that uses the system's OpenSSL gets the private one.
     pub fn command(&self, script: &str, tls: &PrivateTls) -> Command {
+        self.command_with(&[], script, tls)
+    }
+
+    /// As [`PrivateNode::command`], with flags of Node.js.
+    pub fn command_with(&self, flags: &[&str], script: &str, tls: &PrivateTls) -> Command {
         let mut command = Command::new(self.executable());
-        command.arg(fixture(script));
+        command.args(flags).arg(fixture(script));
         tls.apply(&mut command);
         command
     }
@@ -47,7 +52,7 @@ impl PrivateNode {
 #[derive(Debug)]
 pub struct NodeApi {
     guard: Guard,
-    port: u16,
+    ports: Vec<u16>,
     _directory: TempDir,
 }
 
@@ -60,10 +65,32 @@ impl NodeApi {
             let certificate = Certificate::create(directory.path())?;
             command.arg(&certificate.certificate).arg(&certificate.key);
         }
-        let (guard, port) = start_and_read_port(&mut command)?;
+        Self::listening(&mut command, directory)
+    }
+
+    /// Starts one over TLS that has `count` threads, each with an event loop and a port of its own.
+    pub fn with_threads(node: &PrivateNode, tls: &PrivateTls, count: usize) -> Result<Self> {
+        let directory = TempDir::with_prefix("api-sensor-node-api-")?;
+        let certificate = Certificate::create(directory.path())?;
+        let mut command = node.command("node_workers.js", tls);
+        command.arg(&certificate.certificate).arg(&certificate.key);
+        Self::listening(command.arg(count.to_string()), directory)
+    }
+
+    /// Starts a server that prints its ports once it listens, or ends; either way there is something to read.
+    fn listening(command: &mut Command, directory: TempDir) -> Result<Self> {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit());
+        let mut guard = Guard::start(command)?;
+        let output = guard.child().stdout.take().context("no output")?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        let ports: Result<Vec<u16>, _> = line.split_whitespace().map(str::parse).collect();
         Ok(Self {
             guard,
-            port,
+            ports: ports.context("the script did not say its ports")?,
             _directory: directory,
         })
     }
@@ -73,24 +100,15 @@ impl NodeApi {
         self.guard.pid()
     }
 
-    /// The port it listens on.
-    pub const fn port(&self) -> u16 {
-        self.port
+    /// The port it listens on, the first when there are several.
+    pub fn port(&self) -> u16 {
+        self.ports.first().copied().unwrap_or(0)
     }
-}
 
-/// Starts a server that prints its port once it listens, or ends; either way there is something to read.
-fn start_and_read_port(command: &mut Command) -> Result<(Guard, u16)> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit());
-    let mut guard = Guard::start(command)?;
-    let output = guard.child().stdout.take().context("no output")?;
-    let mut line = String::new();
-    BufReader::new(output).read_line(&mut line)?;
-    let port = line.trim().parse().context("the script did not say its port")?;
-    Ok((guard, port))
+    /// Every port.
+    pub fn ports(&self) -> &[u16] {
+        &self.ports
+    }
 }
 
 /// The script of uvicorn, for [`PythonApi::start_script`](super::PythonApi::start_script).

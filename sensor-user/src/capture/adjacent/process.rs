@@ -122,9 +122,7 @@ impl<Of: Copy + PartialEq> Queue<Of> {
             [] => Match::None,
             [(length, index, of)] => {
                 let (length, index, of) = (*length, *index, *of);
-                let certain = self
-                    .at(length, index)
-                    .is_some_and(|one| one.claims == 0);
+                let certain = self.at(length, index).is_some_and(|one| one.claims == 0);
                 self.remove(length, index);
                 if certain { Match::One(of) } else { Match::Several }
             }
@@ -229,7 +227,13 @@ impl Process {
     }
 
     /// A call read `length` bytes of plaintext.
-    pub(super) fn read_call(&mut self, stream: Stream, length: u16, tid: u32, time_ns: u64) -> Option<Belief> {
+    pub(super) fn read_call(
+        &mut self,
+        stream: Stream,
+        length: u16,
+        tid: u32,
+        time_ns: u64,
+    ) -> Option<Belief> {
         let partly = self.case(stream).partly;
         let mut matched = self.arrived.take(&encrypted(length), time_ns);
         let whole = partly.saturating_add(length);
@@ -246,7 +250,13 @@ impl Process {
     }
 
     /// A call wrote `length` bytes of plaintext.
-    pub(super) fn write_call(&mut self, stream: Stream, length: u16, tid: u32, time_ns: u64) -> Option<Belief> {
+    pub(super) fn write_call(
+        &mut self,
+        stream: Stream,
+        length: u16,
+        tid: u32,
+        time_ns: u64,
+    ) -> Option<Belief> {
         self.case(stream);
         self.departing.push(length, stream, time_ns);
         self.thread(tid).written = Some(stream);

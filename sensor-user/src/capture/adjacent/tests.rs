@@ -286,7 +286,10 @@ fn every_order_of_two_equal_connections_is_right_or_unknown() {
             done[which] += 1;
         }
         for (stream, inode, ambiguous) in bench.bindings() {
-            assert!(ambiguous || inode == 69 + stream, "{pattern:#b}: {stream} on {inode}");
+            assert!(
+                ambiguous || inode == 69 + stream,
+                "{pattern:#b}: {stream} on {inode}"
+            );
         }
     }
 }
@@ -355,7 +358,12 @@ fn half_the_evidence_does_not_outlive_its_socket() {
     });
     bench.receive(71, 1, 155);
     bench.send(71, 1, 155);
-    assert!(bench.bindings().iter().all(|(_, inode, ambiguous)| *inode == 71 || *ambiguous));
+    assert!(
+        bench
+            .bindings()
+            .iter()
+            .all(|(_, inode, ambiguous)| *inode == 71 || *ambiguous)
+    );
 }
 
 #[test]
@@ -402,7 +410,11 @@ fn processes_with_equal_addresses_and_lengths_are_kept_apart() {
         }
     }
     assert_eq!(bench.bindings(), [(1, 70, false), (1, 71, false)]);
-    let processes: Vec<_> = bench.adjacency.take_found().map(|found| found.stream.process.pid).collect();
+    let processes: Vec<_> = bench
+        .adjacency
+        .take_found()
+        .map(|found| found.stream.process.pid)
+        .collect();
     assert_eq!(processes, [PROCESS.pid, PROCESS.pid + 1]);
 }
 

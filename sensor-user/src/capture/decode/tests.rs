@@ -80,7 +80,16 @@ fn every_record() -> Vec<Record> {
             origin,
             stream: stream_fixture(Source::Socket),
             direction: Direction::Write,
-            records: [(22, 122), (20, 1), (23, 16_401), (0, 0), (0, 0), (0, 0), (0, 0), (0, 0)],
+            records: [
+                (22, 122),
+                (20, 1),
+                (23, 16_401),
+                (0, 0),
+                (0, 0),
+                (0, 0),
+                (0, 0),
+                (0, 0),
+            ],
         }),
         Record::Open {
             origin,

@@ -49,7 +49,10 @@ impl Bench {
     }
 
     fn roles(&self) -> Vec<Role> {
-        self.told.iter().map(|exchange| exchange.connection.role).collect()
+        self.told
+            .iter()
+            .map(|exchange| exchange.connection.role)
+            .collect()
     }
 }
 
