@@ -18,6 +18,11 @@ use crate::watch::{Watch, able, bytes, describe, options};
 
 const CONNECTIONS: usize = 64;
 const REQUESTS: usize = 20;
+/// Bytes of a long answer: sixty TLS records.
+const LENGTH: u64 = 1_000_000;
+/// Event loops of one process, and connections of each.
+const THREADS: usize = 4;
+const OF_EACH: usize = 16;
 
 #[test]
 fn sixty_four_connections_through_one_event_loop_of_node_each_with_its_peer() {
@@ -89,7 +94,6 @@ fn long_answers_through_memory_are_whole_and_have_their_peer() {
     if !able(what, &[Program::Node, Program::Openssl]) {
         return;
     }
-    const LENGTH: u64 = 1_000_000;
     let (tls, node) = (PrivateTls::new().unwrap(), PrivateNode::new().unwrap());
     let server = NodeApi::start(&node, &tls, Transport::Tls).unwrap();
     let Some(mut watch) = Watch::start(what, &with_node(&tls, &node, server.pid())) else {
@@ -121,8 +125,6 @@ fn four_event_loops_on_four_threads_never_have_a_wrong_peer() {
     if !able(what, &[Program::Node, Program::Openssl]) {
         return;
     }
-    const THREADS: usize = 4;
-    const OF_EACH: usize = 16;
     let (tls, node) = (PrivateTls::new().unwrap(), PrivateNode::new().unwrap());
     let server = NodeApi::with_threads(&node, &tls, THREADS).unwrap();
     let Some(mut watch) = Watch::start(what, &with_node(&tls, &node, server.pid())) else {
@@ -160,10 +162,10 @@ fn four_event_loops_on_four_threads_never_have_a_wrong_peer() {
             None => unknown += 1,
         }
     }
-    println!(
-        "{} exchanges on {THREADS} threads, {unknown} of unknown peers",
-        observed.len()
-    );
+    let count = observed.len();
+    programs::seen(&format_args!(
+        "{count} exchanges on {THREADS} threads, {unknown} of unknown peers"
+    ));
     // Unknown is not wrong, but most must be known.
     assert!(unknown * 10 <= observed.len(), "{unknown} of {}", observed.len());
 }
@@ -196,7 +198,7 @@ fn both_ends(mut watch: Watch, mut client: Command, (server, port): (u32, u16)) 
         watch.counter(Counter::AdjacentCalls),
         watch.counter(Counter::TlsCalls),
     );
-    println!("{told} socket calls told, {calls} TLS calls");
+    programs::seen(&format_args!("{told} socket calls told, {calls} TLS calls"));
     // Once a connection's socket is known, nothing more is told of it.
     assert!(told * 4 < calls, "{told} socket calls told, {calls} TLS calls");
     let observed = watch.stop();

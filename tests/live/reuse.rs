@@ -88,9 +88,9 @@ fn storm(mut watch: Watch, tls: &PrivateTls, (server, port): (u32, u16), (count,
     let seen = observed.iter().filter(|one| is_of(one, server)).count();
     assert_eq!((seen, observed.len() - seen), (count, count));
     let unknown = observed.iter().filter(|one| !peer_is_right(one, server)).count();
-    println!(
+    programs::seen(&format_args!(
         "{count} connections, two views each: no wrong peer, {unknown} unknown, {told} socket calls told"
-    );
+    ));
     // Unknown is not wrong, but it must stay rare.
     assert!(unknown * 100 <= count, "{unknown} of {count} peers are unknown");
 }

@@ -15,7 +15,7 @@ mod process;
 
 use std::collections::VecDeque;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use self::process::{Process, Stream};
 use super::{
@@ -54,9 +54,9 @@ pub struct Conclusions {
 pub struct Adjacency {
     processes: FxHashMap<ProcessKey, Process>,
     sockets: Sockets,
-    /// Which stream a socket carries, until one of them ends.
+    /// Which stream a socket carries and the other way round, until one of them ends.
     carried: FxHashMap<(ProcessKey, u64), StreamKey>,
-    carriers: FxHashSet<StreamKey>,
+    carriers: FxHashMap<StreamKey, u64>,
     found: Vec<Found>,
     conclusions: Conclusions,
     swept_ns: u64,
@@ -148,7 +148,7 @@ impl Adjacency {
 
     /// A call that moved plaintext.
     fn data(&mut self, data: &Data, binds: &mut Vec<Record>) {
-        if self.carriers.contains(&data.stream) || data.bytes.is_empty() {
+        if self.carriers.contains_key(&data.stream) || data.bytes.is_empty() {
             return;
         }
         let Ok(length) = u16::try_from(data.bytes.len()) else {
@@ -220,7 +220,7 @@ impl Adjacency {
             self.carriers.clear();
         }
         self.carried.insert((process, inode), stream);
-        self.carriers.insert(stream);
+        self.carriers.insert(stream, inode);
         let generation = self
             .processes
             .get_mut(&process)
@@ -248,8 +248,8 @@ impl Adjacency {
         }
         if key.source == Source::Tls {
             self.known(key);
-            if self.carriers.remove(key) {
-                self.carried.retain(|_, stream| stream != key);
+            if let Some(inode) = self.carriers.remove(key) {
+                self.carried.remove(&(key.process, inode));
             }
             return None;
         }
@@ -270,7 +270,7 @@ impl Adjacency {
     fn ended(&mut self, process: &ProcessKey) {
         if self.processes.remove(process).is_some() {
             self.carried.retain(|(of, _), _| of != process);
-            self.carriers.retain(|stream| stream.process != *process);
+            self.carriers.retain(|stream, _| stream.process != *process);
         }
     }
 

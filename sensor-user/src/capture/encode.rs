@@ -13,8 +13,8 @@ use sensor_common::record::{
 
 use super::decode::{FAMILY_INET, FAMILY_INET6, FAMILY_UNIX};
 use super::{
-    CloseReason, Direction, Endpoint, Evidence, GapReason, Origin, ProcessEvent, Record, Role, SocketAddress,
-    Source, StreamKey,
+    CloseReason, Direction, Endpoint, Evidence, GapReason, Io, Origin, ProcessEvent, Record, Role,
+    SocketAddress, Source, StreamKey,
 };
 
 /// The record says something that the kernel object never does.
@@ -42,13 +42,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
             raw.moved(gap.position, 0, len, 0);
             out.extend_from_slice(&raw.0);
         }
-        Record::Io(io) => {
-            let mut raw = Raw::<{ size_of::<IoRecord>() }>::new(record::KIND_IO, &io.origin);
-            raw.detail(0, write_flag(io.direction));
-            raw.stream(offset_of!(IoRecord, stream), &io.stream);
-            raw.io(&io.records);
-            out.extend_from_slice(&raw.0);
-        }
+        Record::Io(io) => out.extend_from_slice(&io_record(io)),
         Record::Bind {
             origin,
             stream,
@@ -57,14 +51,8 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
             ambiguous,
         } => {
             let flags = if *ambiguous { record::FLAG_AMBIGUOUS } else { 0 };
-            let detail = bind_detail(*evidence)?;
-            out.extend_from_slice(&socket_record(
-                record::KIND_BIND,
-                origin,
-                stream,
-                socket,
-                (detail, flags),
-            ));
+            let words = (bind_detail(*evidence)?, flags);
+            out.extend_from_slice(&socket_record(record::KIND_BIND, origin, stream, socket, words));
         }
         Record::Open {
             origin,
@@ -91,6 +79,14 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
         }
     }
     Ok(())
+}
+
+fn io_record(io: &Io) -> [u8; size_of::<IoRecord>()] {
+    let mut raw = Raw::<{ size_of::<IoRecord>() }>::new(record::KIND_IO, &io.origin);
+    raw.detail(0, write_flag(io.direction));
+    raw.stream(offset_of!(IoRecord, stream), &io.stream);
+    raw.io(&io.records);
+    raw.0
 }
 
 /// Ends of zero say nothing: a stream never ends before what was seen of it.

@@ -150,14 +150,14 @@ impl<W: Write> Writer<W> {
                     ends: *ends,
                 },
             ),
-            Record::Io(_) => Ok(()),
             Record::Exec(event) | Record::Map(event) => {
                 self.name(event.origin.process, event.comm);
                 Ok(())
             }
             Record::Exit(event) => self.exit(&event.origin),
-            // It says why something is not in the recording, which the sensor's log says, too.
-            Record::Notice(..) => Ok(()),
+            // The one is used up by the source; the other says why something is not in the recording, which the
+            // sensor's log says, too.
+            Record::Io(_) | Record::Notice(..) => Ok(()),
         }
     }
 
