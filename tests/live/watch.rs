@@ -142,9 +142,10 @@ impl Watch {
                 .collect::<Vec<_>>();
             assert!(
                 !deadline.is_over(),
-                "waited in vain for {what}; {} exchanges, the last: {closest:#?}; bytes: {:#?}",
+                "waited in vain for {what}; {} exchanges, the last: {closest:#?}; bytes: {:#?}; not probed: {:?}",
                 self.observed.len(),
-                self.tally
+                self.tally,
+                self.source.take_failures()
             );
             self.look();
         }
