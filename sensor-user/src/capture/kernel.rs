@@ -13,6 +13,7 @@ use sensor_common::counter::Counter;
 use sensor_common::policy::{Place, RULE_EXCLUDE, RULE_INCLUDE, RULE_NONE};
 
 use super::accounts::AccountReader;
+use super::adjacent::Adjacency;
 use super::attach::{AttachError, Backend};
 pub use super::attacher::Effort;
 use super::attacher::{Attacher, filter_of};
@@ -24,8 +25,8 @@ use super::privilege;
 use super::ring::RingReader;
 use super::scan::{exclude_what_runs, watch_what_runs};
 use super::{Notice, ProcessEvent, Record};
-use crate::telemetry::Counters;
 use crate::telemetry::log::Repeat;
+use crate::telemetry::{Counters, Metric};
 
 /// What to capture and with what resources.
 #[derive(Clone, Debug)]
@@ -172,6 +173,7 @@ impl KernelError {
 pub struct KernelSource {
     attacher: Option<Attacher>,
     reader: RingReader,
+    adjacency: Adjacency,
     loaded: Loaded,
     filter: Filter,
     counters: Arc<Counters>,
@@ -215,6 +217,7 @@ impl KernelSource {
             rings,
             attacher: Some(attacher),
             reader,
+            adjacency: Adjacency::default(),
             #[cfg(feature = "kernel-log")]
             log: Logger(loaded.kernel_log()),
             loaded,
@@ -274,9 +277,23 @@ impl KernelSource {
         if let Some(log) = &mut self.log.0 {
             log.flush();
         }
-        self.reader.drain(monotonic_ns(), &self.counters, out);
+        self.drain(monotonic_ns(), out);
         self.notice(out, before);
         out.len() - before
+    }
+
+    /// Takes what is in the rings, and concludes from it which sockets carry the streams that never call theirs.
+    fn drain(&mut self, now_ns: u64, out: &mut Vec<Record>) {
+        let before = out.len();
+        self.reader.drain(now_ns, &self.counters, out);
+        self.adjacency.push(out, before);
+        for found in self.adjacency.take_found() {
+            self.loaded.settle(&found);
+        }
+        let concluded = self.adjacency.take_conclusions();
+        self.counters.add(Metric::SocketsInferred, concluded.inferred);
+        self.counters
+            .add(Metric::SocketsContradicted, concluded.contradicted);
     }
 
     /// A kernel-side counter, summed over CPUs.
@@ -393,7 +410,7 @@ impl KernelSource {
     /// Appends what is left in the rings after [`detach`](Self::detach). Gives how many; 0 when there is no more.
     pub fn drain_rest(&mut self, out: &mut Vec<Record>) -> usize {
         let before = out.len();
-        self.reader.drain(u64::MAX, &self.counters, out);
+        self.drain(u64::MAX, out);
         out.len() - before
     }
 

@@ -162,6 +162,7 @@ const OPTIONAL: [(&str, &str); 1] = [("io_uring_create", "io_uring_create")];
 pub struct Loaded {
     ebpf: Arc<Mutex<Ebpf>>,
     pub(super) policy: HashMap<MapData, u32, u32>,
+    pub(super) settled: HashMap<MapData, [u64; 3], [u64; 2]>,
     counters: CounterReader,
     accounts: AccountReader,
     helpers: Helpers,
@@ -272,9 +273,11 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
         .map_err(|error| LoadError::Object(Box::new(error)))?;
     let policy = take(&mut ebpf, "POLICY")?;
     let counters: PerCpuArray<MapData, u64> = take(&mut ebpf, "COUNTERS")?;
+    let settled = take(&mut ebpf, "SETTLED")?;
     let accounts = AccountReader::new(take(&mut ebpf, "ACCOUNTS")?)?;
     let mut loaded = Loaded {
         policy,
+        settled,
         counters: CounterReader(Arc::new(counters)),
         accounts,
         helpers: [
