@@ -3,10 +3,13 @@
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use sensor_common::account::{AccountKey, ENTRIES, MAX_ACCOUNTS};
 use sensor_common::counter::Counter;
-use sensor_common::policy::{CgroupFilter, ExeKey, MAX_CGROUP_FILTERS};
+use sensor_common::policy::{CGROUP_SLOTS, CgroupFilter, ExeKey, Place};
 use sensor_common::record::ProcessBytes;
 
+use crate::hooks::adjacent::Settled;
+use crate::hooks::bio::{BioKey, BioSocket};
 use crate::hooks::kernel_socket::KernelCall;
 use crate::hooks::tls_call::TlsCall;
 use crate::stream::{StreamKey, StreamState};
@@ -20,18 +23,30 @@ pub static CONTROL: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 /// Process id to policy.
 #[map]
 pub static POLICY: HashMap<u32, u32> = HashMap::with_max_entries(32_768, 0);
-/// Task names to watch at exec.
+/// Rules for task names at exec.
 #[map]
 pub static WATCH_COMM: HashMap<[u8; 16], u32> = HashMap::with_max_entries(256, 0);
-/// Executables to watch at exec.
+/// Rules for executables at exec.
 #[map]
 pub static WATCH_EXE: HashMap<ExeKey, u32> = HashMap::with_max_entries(256, 0);
-/// Cgroups to watch at exec.
+/// Rules for cgroups at exec.
 #[map]
-pub static WATCH_CGROUP: Array<CgroupFilter> = Array::with_max_entries(MAX_CGROUP_FILTERS, 0);
+pub static WATCH_CGROUP: Array<CgroupFilter> = Array::with_max_entries(CGROUP_SLOTS, 0);
+/// Places that user space has judged. One that is evicted is asked about again.
+#[map]
+pub static PLACES: LruHashMap<Place, u32> = LruHashMap::with_max_entries(8192, 0);
+/// What is known of the TLS of a process; see `tls_process`.
+#[map]
+pub static TLS_PROCESSES: LruHashMap<u32, u32> = LruHashMap::with_max_entries(16_384, 0);
 /// One slot per [`Counter`].
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::ALL.len() as u32, 0);
+/// The account of each process that moved bytes, and of all others under the key of zeros, which user space makes.
+#[map]
+pub static ACCOUNTS: HashMap<AccountKey, [u64; ENTRIES]> = HashMap::with_max_entries(MAX_ACCOUNTS, 0);
+/// One account of zeros: a new one is copied from here, since it would take half of a program's stack.
+#[map]
+pub static BLANK_ACCOUNT: Array<[u64; ENTRIES]> = Array::with_max_entries(1, 0);
 /// The outermost TLS call of each thread.
 #[map]
 pub static TLS_CALLS: HashMap<u64, TlsCall> = HashMap::with_max_entries(16_384, 0);
@@ -45,6 +60,19 @@ pub static KERNEL_CALLS: HashMap<u64, KernelCall> = HashMap::with_max_entries(40
 /// Bytes of each process on TCP sockets, by process id; see [`ProcessBytes`].
 #[map]
 pub static PROCESS_BYTES: LruHashMap<u32, ProcessBytes> = LruHashMap::with_max_entries(8192, 0);
+
+/// BIOs made of a descriptor and not yet given to a connection.
+#[map]
+pub static BIOS: LruHashMap<BioKey, BioSocket> = LruHashMap::with_max_entries(4096, 0);
+/// Descriptor that a thread is making a BIO of.
+#[map]
+pub static NEW_BIOS: LruHashMap<u64, i32> = LruHashMap::with_max_entries(1024, 0);
+/// Processes with a TLS stream that no socket is known of.
+#[map]
+pub static UNBOUND: LruHashMap<u32, u32> = LruHashMap::with_max_entries(4096, 0);
+/// Sockets whose TLS stream user space found out, until the kernel object takes note.
+#[map]
+pub static SETTLED: LruHashMap<StreamKey, Settled> = LruHashMap::with_max_entries(8192, 0);
 
 macro_rules! globals {
     ($($(#[$doc:meta])+ $name:ident: $type:ty = $value:expr;)+) => {$(
@@ -163,10 +191,28 @@ globals! {
     SK_V6_DADDR: u32 = 0;
     /// sock_common.skc_v6_rcv_saddr
     SK_V6_RCV_SADDR: u32 = 0;
+    /// inet_connection_sock.icsk_ulp_ops
+    ICSK_ULP_OPS: u32 = 0;
+    /// tcp_ulp_ops.name
+    ULP_NAME: u32 = 0;
     /// Payload bytes per message direction; `u64::MAX` lifts the limit.
     MESSAGE_LIMIT: u64 = 65_536;
     /// Whether user space writes an entry for everyone.
     HAS_EVERYONE: u32 = 0;
+    /// Whether a rule excludes anything.
+    HAS_EXCLUSIONS: u32 = 0;
+    /// Whether a rule speaks of containers.
+    HAS_PLACES: u32 = 0;
+    /// Whether a rule asks for containers: then every place matters, not only those of processes asked for otherwise.
+    HAS_WANTED_PLACES: u32 = 0;
+    /// task_struct.nsproxy
+    TASK_NSPROXY: u32 = 0;
+    /// nsproxy.mnt_ns
+    NSPROXY_MOUNTS: u32 = 0;
+    /// mnt_namespace.ns
+    MOUNTS_COMMON: u32 = 0;
+    /// ns_common.inum
+    COMMON_INUM: u32 = 0;
     /// Payload bytes per call.
     CALL_LIMIT: u64 = 1 << 20;
     /// Bytes waiting in the data ring from which the reader is woken.

@@ -115,7 +115,7 @@ fn dispatch(command: Command) -> Result<(), Stop> {
                 .whom(run.whom)
                 .what(run.what)
                 .outputs(run.outputs);
-            let duration = stop_after(run.capture.duration.as_deref());
+            let duration = interval("--duration", run.capture.duration.as_deref());
             let config = flags
                 .capture(run.capture)
                 .settings(&run.settings)
@@ -123,11 +123,16 @@ fn dispatch(command: Command) -> Result<(), Stop> {
             Ok(app::run(&start_log(config?)?, duration.ok().flatten())?)
         }
         Command::Doctor(doctor) => {
+            let watch = interval("--watch", doctor.watch.as_deref());
             let config = Flags::default()
                 .whom(doctor.whom)
                 .settings(&doctor.settings)
-                .load(None)?;
-            Ok(app::doctor(&start_log(config)?, doctor.json)?)
+                .load(watch.as_ref().err());
+            Ok(app::doctor(
+                &start_log(config?)?,
+                doctor.json,
+                watch.ok().flatten(),
+            )?)
         }
         Command::Replay(replay) => {
             let flags = Flags::default().what(replay.what).outputs(replay.outputs);
@@ -135,7 +140,7 @@ fn dispatch(command: Command) -> Result<(), Stop> {
             Ok(app::replay(&start_log(config)?, &replay.file)?)
         }
         Command::Record(record) => {
-            let duration = stop_after(record.capture.duration.as_deref());
+            let duration = interval("--duration", record.capture.duration.as_deref());
             let flags = Flags::default().whom(record.whom).capture(record.capture);
             let config = flags.settings(&record.settings).load(duration.as_ref().err());
             Ok(app::record(
@@ -149,10 +154,10 @@ fn dispatch(command: Command) -> Result<(), Stop> {
     }
 }
 
-fn stop_after(text: Option<&str>) -> Result<Option<Interval>, Problem> {
+fn interval(flag: &'static str, text: Option<&str>) -> Result<Option<Interval>, Problem> {
     let parsed = text.map(str::parse::<Interval>).transpose();
     parsed.map_err(|what| Problem {
-        place: Place::Flag("--duration"),
+        place: Place::Flag(flag),
         what,
         remedy: "write it like 500ms, 30s, 5m or 1h".to_owned(),
     })
@@ -236,6 +241,17 @@ impl Flags {
         self.texts("watch.comm", "--comm", whom.comm);
         self.texts("watch.exe", "--exe", whom.exe);
         self.texts("watch.cgroup", "--cgroup", whom.cgroup);
+        self.texts("watch.container", "--container", whom.container);
+        self.texts("watch.label", "--label", whom.label);
+        self.texts("watch.exclude_label", "--exclude-label", whom.exclude_label);
+        self.texts("watch.exclude_comm", "--exclude-comm", whom.exclude_comm);
+        self.texts("watch.exclude_exe", "--exclude-exe", whom.exclude_exe);
+        self.texts("watch.exclude_cgroup", "--exclude-cgroup", whom.exclude_cgroup);
+        self.texts(
+            "watch.exclude_container",
+            "--exclude-container",
+            whom.exclude_container,
+        );
         self
     }
 

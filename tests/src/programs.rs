@@ -46,14 +46,26 @@ programs! {
     Wrk "wrk" of "wrk";
     /// bpftrace.
     Bpftrace "bpftrace" of "bpftrace";
-    /// HAProxy, which speaks the PROXY protocol and splices.
-    Haproxy "haproxy" of "haproxy";
     /// taskset.
     Taskset "taskset" of "util-linux";
     /// tshark, the oracle of recordings.
     Tshark "tshark" of "tshark";
     /// objdump, the second opinion on probe sites.
     Objdump "objdump" of "binutils";
+    /// runc, for a real container.
+    Runc "runc" of "runc";
+    /// unshare, for namespaces.
+    Unshare "unshare" of "util-linux";
+    /// Apache httpd with its modules.
+    Apache "apache2" of "apache2-bin";
+    /// The proxy `HAProxy`.
+    Haproxy "haproxy" of "haproxy";
+    /// PHP's command line.
+    Php "php" of "php-cli";
+    /// Ruby.
+    Ruby "ruby" of "ruby";
+    /// Node.js.
+    Node "node" of "nodejs";
     /// setpriv, which starts a program with exact capabilities.
     Setpriv "setpriv" of "util-linux";
     /// The C compiler, for small observed programs.

@@ -11,6 +11,7 @@ use sensor_common::{
 use super::socket::{self, NOT_THE_STREAM};
 use super::syscall::{argument, result};
 use super::tls_call;
+use crate::account::{self, Outcome};
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
 use crate::{policy, sock};
@@ -40,6 +41,7 @@ struct Place {
     position: u64,
     /// Bytes still to capture.
     budget: u64,
+    outcome: Outcome,
 }
 
 /// Exit of either call.
@@ -75,6 +77,7 @@ pub fn moved(ctx: &TracePointContext, direction: usize, looping: Looping) {
         messages: count as u64,
         position,
         budget,
+        outcome: Outcome::default(),
     };
     let mut walk = Walk { subject, place };
     match looping {
@@ -96,11 +99,14 @@ pub fn moved(ctx: &TracePointContext, direction: usize, looping: Looping) {
             );
         },
     }
-    let (end, place) = (position + total, &walk.place);
+    let (end, Walk { subject, place }) = (position + total, &mut walk);
+    let (mut absent, mut reason) = (0, 0);
     if place.position < end {
-        let reason = if place.budget > 0 { gap::IOVECS } else { gap::LIMIT };
-        emit::missing(&walk.subject, place.position, end - place.position, reason);
+        absent = end - place.position;
+        reason = if place.budget > 0 { gap::IOVECS } else { gap::LIMIT };
+        emit::missing(subject, place.position, absent, reason, &mut place.outcome);
     }
+    account::captured(subject, total, &place.outcome, absent, reason);
 }
 
 /// Bytes of all messages.
@@ -151,7 +157,8 @@ fn step(walk: &mut Walk) -> bool {
     if length > CHUNK_BYTES as u64 {
         length = CHUNK_BYTES as u64;
     }
-    emit::data(&walk.subject, place.position, place.base, length as u32);
+    let fate = emit::data(&walk.subject, place.position, place.base, length as u32);
+    place.outcome.add(fate, length);
     place.position += length;
     place.budget -= length;
     place.base += length;

@@ -7,9 +7,12 @@ use sensor_common::counter::Counter;
 use sensor_common::record::{KIND_OPEN, role};
 
 use super::proxy;
+use super::{adjacent, notice};
 use super::sniff::{self, Front};
 use super::syscall::{argument, result};
 use super::tls_call;
+use super::tls_process;
+use crate::account;
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
 use crate::policy::{self, Watched};
@@ -47,7 +50,16 @@ pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shap
         return;
     }
     let moved = moved as u64;
-    let Some(found) = sock::find(fd) else { return };
+    let Some(found) = sock::find(fd) else {
+        // Calls with flags are made on sockets only, so no file pays for the second look.
+        if FLAGS != 0
+            && direction == 1
+            && let Some(memory) = memory_of(shape, moved)
+        {
+            notice::datagram(watched, fd, memory, moved);
+        }
+        return;
+    };
     if FLAGS != 0 && argument::<FLAGS>().unwrap_or(0) & NOT_THE_STREAM != 0 {
         return;
     }
@@ -84,9 +96,24 @@ pub fn recognise<'a>(
     moved: u64,
 ) -> Option<(Subject, &'a mut StreamState, bool)> {
     let key = StreamKey::socket(watched.tgid(), found.inode);
-    let state = stream::state(&key)?;
     emit::count(Counter::SocketCalls, 1);
-    let starts = judge(state, direction, memory, moved)?;
+    let Some(state) = stream::state(&key) else {
+        account::unplaced(&key, moved);
+        return None;
+    };
+    let starts = match judge(watched, state, direction, memory, moved) {
+        Ok(starts) => starts,
+        Err(why) => {
+            if state.verdict == VERDICT_TLS {
+                notice::cipher(&key, state, found);
+                if state.tls == 0 {
+                    adjacent::note(watched, &key, state, found, fd, direction, memory, moved);
+                }
+            }
+            account::left_alone(&key, why, moved);
+            return None;
+        }
+    };
     emit::count(Counter::SocketBytes, moved);
     let mut subject = Subject::new(watched, &key, state);
     subject.socket = found.inode;
@@ -113,13 +140,18 @@ fn memory_of(shape: Shape, moved: u64) -> Option<Memory> {
 }
 
 /// Whether the bytes are of a plaintext API, and if so whether a message begins with them. Learns the socket's verdict
-/// on the way. An API's connection turns into TLS (CONNECT, STARTTLS) only where a direction begins to speak, and only
-/// by a hello: three bytes in the middle of a body must not blind the sensor.
+/// on the way; bytes that are left alone are counted as the error says. An API's connection turns into TLS (CONNECT,
+/// STARTTLS) only where a direction begins to speak, and only by a hello: three bytes in the middle of a body must not blind the sensor.
 #[inline(always)]
-fn judge(state: &mut StreamState, direction: usize, memory: Memory, moved: u64) -> Option<bool> {
+fn judge(
+    watched: Watched,
+    state: &mut StreamState,
+    direction: usize,
+    memory: Memory,
+    moved: u64,
+) -> Result<bool, Counter> {
     if state.verdict == VERDICT_TLS {
-        emit::count(Counter::SocketTlsBytes, moved);
-        return None;
+        return Err(Counter::SocketTlsBytes);
     }
     let (base, length) = first_piece(memory, moved);
     let (mut first, mut available) = first_bytes(base, length);
@@ -140,32 +172,30 @@ fn judge(state: &mut StreamState, direction: usize, memory: Memory, moved: u64) 
                 && !sniff::is_hello(first) =>
         {
             state.suspicions += 1;
-            emit::count(Counter::SocketUnknownBytes, moved);
-            None
+            Err(Counter::SocketUnknownBytes)
         }
         Front::Tls
             if state.verdict != VERDICT_API
                 || (state.direction != direction as u8 && sniff::is_hello(first)) =>
         {
             state.verdict = VERDICT_TLS;
-            emit::count(Counter::SocketTlsBytes, moved);
-            None
+            tls_process::socket_is_tls(watched);
+            Err(Counter::SocketTlsBytes)
         }
         Front::Api => {
             state.verdict = VERDICT_API;
-            Some(true)
+            Ok(true)
         }
         // The header alone: told, and what comes next is judged as if it came first.
         Front::Proxy if state.verdict != VERDICT_API => {
             state.verdict = VERDICT_PROXY;
-            Some(true)
+            Ok(true)
         }
         Front::Unknown if state.verdict != VERDICT_API => {
             state.verdict = VERDICT_UNKNOWN;
-            emit::count(Counter::SocketUnknownBytes, moved);
-            None
+            Err(Counter::SocketUnknownBytes)
         }
-        Front::Unknown | Front::Tls | Front::Proxy => Some(false),
+        Front::Unknown | Front::Tls | Front::Proxy => Ok(false),
     }
 }
 

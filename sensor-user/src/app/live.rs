@@ -1,6 +1,5 @@
 //! The live sensor: one thread drains the ring, shards parse, one judges, outputs follow.
 
-use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,20 +8,20 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, SyncSender, sync_ch
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use sensor_common::counter::Counter;
-
+use super::announce::announce;
+use super::books::Books;
+use super::names::Names;
+use super::shard::Guarded;
 use super::{Error, installation_key, outputs, settings};
 use crate::capture::attach::Backend;
 use crate::capture::beyond::Beyond;
-use crate::capture::discover::process;
-use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
-use crate::capture::load::CounterReader;
-use crate::capture::{ProcessEvent, ProcessKey, Record, pcapng};
+use crate::capture::kernel::{Exclude, KernelSource, Options, monotonic_ns};
+use crate::capture::{Record, pcapng};
 use crate::cli::Exit;
-use crate::config::{AttachBackend, Config, Interval};
+use crate::config::{AttachBackend, Config, Interval, ReturnProbes};
 use crate::export::{ClockOffset, Event, Snapshot};
-use crate::pipeline::{Judge, Observed, Settings, Shard};
-use crate::telemetry::{Accounts, KernelCounters};
+use crate::pipeline::{Judge, Observed, Settings};
+use crate::telemetry::Accounts;
 
 /// The reader looks at the rings at least this often: wake-ups are only for a filling ring, because one costs the
 /// observed program more than the copy.
@@ -33,14 +32,12 @@ const IDLE_POLL: Duration = Duration::from_millis(5);
 const BUSY_POLL: Duration = Duration::from_millis(1);
 /// Batches waiting for a shard or for the judge. When full the sender waits and the ring takes the pressure.
 const BATCHES: usize = 16;
-/// How often held records are reconsidered when nothing arrives.
+/// How often the judge looks up when nothing arrives.
 const TICK: Duration = Duration::from_millis(50);
 /// How often the kernel object's counters are read for the metrics outputs.
 const REFRESH: Duration = Duration::from_secs(1);
 /// Parsing threads at most when the number is left to the sensor: it is a guest on its host.
 const MAX_SHARDS: usize = 4;
-/// Processes whose names were looked up; beyond it the memory starts anew, at the price of another look each.
-const MAX_NAMED: usize = 65_536;
 
 /// Watches until it is asked to stop, `duration` is over or the output is closed.
 pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
@@ -50,7 +47,8 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
     let asked = signals(&outputs.runtime)?;
     announce(config, &source);
-    let (counters, stop) = (source.counter_reader(), Arc::new(AtomicBool::new(false)));
+    let mut books = Books::new(&source, &accounts);
+    let stop = Arc::new(AtomicBool::new(false));
     let threads = start_threads(config, &settings, source, &stop)?;
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
     let mut judge = Judge::new(&settings);
@@ -63,21 +61,24 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
         }
         match threads.observed.recv_timeout(TICK) {
             Ok(batch) => {
-                for observed in &batch {
-                    judge.judge(observed, &mut |event| outputs.sink.send(event));
+                let now = monotonic_ns();
+                for observed in batch {
+                    judge.take(observed, now, &mut |event| outputs.sink.send(event));
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
         let now = monotonic_ns();
+        judge.tick(now, &mut |event| outputs.sink.send(event));
         if now >= next_refresh {
             next_refresh = now.saturating_add(nanoseconds(REFRESH));
-            refresh(&accounts.kernel, &counters);
+            books.refresh(now);
         }
     }
+    judge.finish(&mut |event| outputs.sink.send(event));
     let whole = threads.join();
-    refresh(&accounts.kernel, &counters);
+    books.close(monotonic_ns());
     outputs.sink.send(Event::Accounts(Box::new(Snapshot::take(
         &accounts,
         monotonic_ns(),
@@ -107,8 +108,8 @@ pub fn record(config: &Config, path: &Path, duration: Option<Interval>) -> Resul
     let mut names = Names::default();
     let mut write = |records: &mut Vec<Record>| -> Result<(), Error> {
         for record in records.drain(..) {
-            if let Some(named) = names.first_sight(&record) {
-                writer.write(&named)?;
+            for told in names.of(&record).into_iter().flatten() {
+                writer.write(&told)?;
             }
             writer.write(&record)?;
         }
@@ -129,14 +130,27 @@ pub fn record(config: &Config, path: &Path, duration: Option<Interval>) -> Resul
 /// What the kernel source is told.
 pub(super) fn options(config: &Config) -> Options {
     let watch = &config.watch;
-    let everyone =
-        watch.pid.is_empty() && watch.comm.is_empty() && watch.exe.is_empty() && watch.cgroup.is_empty();
+    let everyone = watch.pid.is_empty()
+        && watch.comm.is_empty()
+        && watch.exe.is_empty()
+        && watch.cgroup.is_empty()
+        && watch.container.is_empty()
+        && watch.label.is_empty();
     let bytes = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
     Options {
         pids: watch.pid.clone(),
         comms: watch.comm.clone(),
         exes: watch.exe.clone(),
         cgroups: watch.cgroup.clone(),
+        containers: watch.container.clone(),
+        labels: watch.label.clone(),
+        exclude: Exclude {
+            comms: watch.exclude_comm.clone(),
+            exes: watch.exclude_exe.clone(),
+            cgroups: watch.exclude_cgroup.clone(),
+            containers: watch.exclude_container.clone(),
+            labels: watch.exclude_label.clone(),
+        },
         everyone,
         libraries: config.capture.libraries.clone(),
         ring_bytes: bytes(config.capture.ring_bytes.0),
@@ -149,54 +163,10 @@ pub(super) fn options(config: &Config) -> Options {
             AttachBackend::Multi => Backend::Multi,
             AttachBackend::Perf => Backend::Perf,
         },
+        return_probes: config.capture.return_probes == ReturnProbes::Auto,
         use_bpf_loop: true,
         beyond: Beyond::Auto,
-    }
-}
-
-/// The first line: whom the sensor watches. On standard error, so that standard output stays what was asked for.
-#[expect(clippy::print_stderr, reason = "a command line tool's first words, not a log")]
-fn announce(config: &Config, source: &KernelSource) {
-    let watch = &config.watch;
-    let mut whom: Vec<String> = Vec::new();
-    whom.extend(
-        watch
-            .pid
-            .iter()
-            .map(|pid| format!("pid {pid} and its descendants")),
-    );
-    whom.extend(
-        watch
-            .comm
-            .iter()
-            .map(|comm| format!("command {}", comm.escape_debug())),
-    );
-    whom.extend(
-        watch
-            .exe
-            .iter()
-            .map(|exe| format!("executable {}", process::printable(exe))),
-    );
-    whom.extend(
-        watch
-            .cgroup
-            .iter()
-            .map(|cgroup| format!("cgroup {}", process::printable(cgroup))),
-    );
-    let whom = if whom.is_empty() {
-        "every process on this host but itself (one allow-all policy entry; choose with --pid, --comm, --exe or \
-         --cgroup)"
-            .to_owned()
-    } else {
-        whom.join(", ")
-    };
-    eprintln!(
-        "api-sensor: watching {whom}; {} probes by {}; Ctrl-C stops",
-        source.probes(),
-        source.backend()
-    );
-    for failure in source.take_failures() {
-        eprintln!("api-sensor: cannot probe {failure}");
+        ..Options::default()
     }
 }
 
@@ -228,10 +198,10 @@ fn start_threads(
     let (mut shards, mut inboxes) = (Vec::new(), Vec::new());
     for number in 0..shard_count(config) {
         let (to_shard, inbox) = sync_channel(BATCHES);
-        let (judge, shard) = (judge.clone(), Shard::new(settings));
+        let (judge, shard) = (judge.clone(), Guarded::new(settings));
         let thread = thread::Builder::new()
             .name(format!("shard-{number}"))
-            .spawn(move || run_shard(shard, &inbox, &judge))
+            .spawn(move || shard.run(&inbox, &judge))
             .map_err(start("a parsing thread"))?;
         shards.push(thread);
         inboxes.push(to_shard);
@@ -294,9 +264,9 @@ impl<'a> Router<'a> {
     /// An error means that the shards are gone.
     fn route(&mut self, records: &mut Vec<Record>) -> Result<(), SendError<Vec<Record>>> {
         for record in records.drain(..) {
-            if let Some(named) = self.names.first_sight(&record) {
+            for told in self.names.of(&record).into_iter().flatten() {
                 for batch in &mut self.batches {
-                    batch.push(named.clone());
+                    batch.push(told.clone());
                 }
             }
             let many = self.batches.len().max(1) as u64;
@@ -321,27 +291,6 @@ impl<'a> Router<'a> {
         }
         Ok(())
     }
-}
-
-fn run_shard(mut shard: Shard, inbox: &Receiver<Vec<Record>>, judge: &SyncSender<Vec<Observed>>) {
-    let mut observed = Vec::new();
-    loop {
-        match inbox.recv_timeout(TICK) {
-            Ok(batch) => {
-                for record in batch {
-                    shard.push(record, &mut observed);
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => shard.tick(monotonic_ns(), &mut observed),
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-        if !observed.is_empty() && judge.send(std::mem::take(&mut observed)).is_err() {
-            return;
-        }
-    }
-    shard.finish(&mut observed);
-    // The judge gone first means that the sensor is being torn down: nobody is left to tell.
-    judge.send(observed).ok();
 }
 
 /// A flag that SIGINT and SIGTERM raise; the second of them ends the process.
@@ -381,53 +330,9 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn refresh(kernel: &KernelCounters, reader: &CounterReader) {
-    for counter in Counter::ALL {
-        kernel.set(*counter, reader.value(*counter));
-    }
-}
-
 #[expect(clippy::disallowed_methods, reason = "calendar time enters here, once")]
 fn clock_offset() -> ClockOffset {
     let now = std::time::SystemTime::now();
     let unix = now.duration_since(std::time::UNIX_EPOCH).map_or(0, nanoseconds);
     ClockOffset::between(monotonic_ns(), unix)
-}
-
-/// Names of processes that were running before the sensor: their exec was not seen.
-#[derive(Default)]
-struct Names(HashSet<ProcessKey>);
-
-impl Names {
-    /// For the first record of a process, a record that tells its name.
-    fn first_sight(&mut self, record: &Record) -> Option<Record> {
-        let origin = *record.origin();
-        match record {
-            Record::Exec(_) => {
-                self.0.insert(origin.process);
-                return None;
-            }
-            Record::Exit(_) => {
-                self.0.remove(&origin.process);
-                return None;
-            }
-            _ => {}
-        }
-        if self.0.len() >= MAX_NAMED {
-            self.0.clear();
-        }
-        if !self.0.insert(origin.process) {
-            return None;
-        }
-        let found = process::read(Path::new("/proc"), origin.process.pid).ok()?;
-        // Another process by now: no name is better than its name.
-        let started = origin.process.start_ns / (1_000_000_000 / process::TICKS_PER_SECOND);
-        if started.abs_diff(found.start_ticks) > 1 {
-            return None;
-        }
-        Some(Record::Exec(ProcessEvent {
-            origin,
-            comm: found.comm,
-        }))
-    }
 }

@@ -4,9 +4,12 @@
 //! Never interprets payload. Bounded by the size of the rings and of a batch.
 
 #[cfg(feature = "kernel")]
+pub mod accounts;
+pub mod adjacent;
+#[cfg(feature = "kernel")]
 pub mod attach;
 #[cfg(feature = "kernel")]
-pub(crate) mod attacher;
+pub mod attacher;
 #[cfg(feature = "kernel")]
 pub mod beyond;
 #[cfg(feature = "kernel")]
@@ -27,7 +30,11 @@ pub mod pcapng;
 #[cfg(feature = "kernel")]
 pub mod policy;
 #[cfg(feature = "kernel")]
+pub mod privilege;
+#[cfg(feature = "kernel")]
 mod ring;
+#[cfg(feature = "kernel")]
+mod scan;
 pub mod source;
 #[cfg(feature = "kernel")]
 pub mod tracefs;
@@ -37,7 +44,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sensor_common::record::ProcessBytes;
+use sensor_common::account::notice;
+use sensor_common::record::{IO_RECORDS, ProcessBytes};
+
+use crate::telemetry::ledger;
+
+pub use discover::container::{Container, Runtime};
 
 /// A process, safe against reuse of its id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -112,8 +124,12 @@ pub enum GapReason {
 pub enum Evidence {
     /// `SSL_set_fd` or a sibling.
     SetFd,
+    /// `SSL_set_bio` or a sibling, with a BIO that was made of a descriptor.
+    SetBio,
     /// A socket call inside a TLS call of the same thread.
     NestedSyscall,
+    /// Lengths of the TLS records at the socket are those of the calls next to them ([`adjacent`]).
+    Adjacent,
     /// The stream is the socket.
     Direct,
     /// Read from a recording.
@@ -125,7 +141,9 @@ impl Evidence {
     pub const fn name(self) -> &'static str {
         match self {
             Self::SetFd => "set_fd",
+            Self::SetBio => "set_bio",
             Self::NestedSyscall => "nested_syscall",
+            Self::Adjacent => "inferred",
             Self::Direct => "socket",
             Self::Recorded => "recorded",
         }
@@ -204,6 +222,8 @@ pub enum Record {
         /// A second socket appeared in one TLS call.
         ambiguous: bool,
     },
+    /// A socket carried TLS of a stream that is not known. [`adjacent`] uses it up: no stage sees one.
+    Io(Io),
     /// A socket was accepted or connected.
     Open {
         /// Front.
@@ -230,6 +250,19 @@ pub enum Record {
     Exit(ProcessEvent),
     /// The process mapped a file as executable.
     Map(ProcessEvent),
+    /// A socket of the process carries TLS, and no TLS call of that process was ever seen.
+    Unhooked(ProcessEvent),
+    /// The process waits for a verdict on its container; consumed by the source.
+    Undecided(ProcessEvent),
+    /// Where the process runs. Made in user space, at first sight of a process and at `exec`.
+    Place {
+        /// Front.
+        origin: Origin,
+        /// The container; `None` when it runs in none.
+        container: Option<Arc<Container>>,
+    },
+    /// The process does something that the sensor cannot see through.
+    Notice(ProcessEvent, Notice),
     /// The process closed many descriptors at once.
     ClosedMany(ProcessEvent),
     /// The sockets that a process had open at the time of the record: streams on others, begun before, are over.
@@ -259,6 +292,46 @@ pub enum UnseenReason {
     Other,
 }
 
+/// A way out of the sensor's sight.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Notice {
+    /// Reads and writes through an `io_uring` are no system calls.
+    IoUring,
+    /// QUIC encrypts in the process, datagram by datagram.
+    Quic,
+    /// The kernel encrypts what is written to a socket.
+    KernelTls,
+}
+
+impl Notice {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::IoUring, Self::Quic, Self::KernelTls];
+
+    /// Name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IoUring => "io_uring",
+            Self::Quic => "quic",
+            Self::KernelTls => "ktls",
+        }
+    }
+
+    /// Its bit in the kernel object's accounts.
+    pub const fn bit(self) -> u16 {
+        match self {
+            Self::IoUring => notice::IO_URING,
+            Self::Quic => notice::QUIC,
+            Self::KernelTls => notice::KTLS,
+        }
+    }
+}
+
+impl From<ProcessKey> for ledger::Key {
+    fn from(ProcessKey { pid, start_ns }: ProcessKey) -> Self {
+        Self { pid, start_ns }
+    }
+}
+
 /// Payload of one direction of a stream.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Data {
@@ -274,6 +347,19 @@ pub struct Data {
     pub socket: u64,
     /// The payload.
     pub bytes: Bytes,
+}
+
+/// What the ciphertext of one socket call tells by the headers that stand in the clear.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Io {
+    /// Front.
+    pub origin: Origin,
+    /// The socket.
+    pub stream: StreamKey,
+    /// Direction.
+    pub direction: Direction,
+    /// Content type and length of the TLS records that begin in the call; zero where there are fewer.
+    pub records: [(u8, u16); IO_RECORDS],
 }
 
 /// Bytes that are known to be missing.
@@ -342,6 +428,7 @@ impl Record {
         match self {
             Self::Data(Data { stream, .. })
             | Self::Gap(Gap { stream, .. })
+            | Self::Io(Io { stream, .. })
             | Self::Bind { stream, .. }
             | Self::Open { stream, .. }
             | Self::Close { stream, .. } => Some(stream),
@@ -350,7 +437,11 @@ impl Record {
             | Self::Map(_)
             | Self::ClosedMany(_)
             | Self::Sockets { .. }
-            | Self::Unseen { .. } => None,
+            | Self::Unseen { .. }
+            | Self::Notice(..)
+            | Self::Unhooked(_)
+            | Self::Undecided(_)
+            | Self::Place { .. } => None,
         }
     }
 
@@ -359,6 +450,7 @@ impl Record {
         match self {
             Self::Data(Data { origin, .. })
             | Self::Gap(Gap { origin, .. })
+            | Self::Io(Io { origin, .. })
             | Self::Bind { origin, .. }
             | Self::Open { origin, .. }
             | Self::Close { origin, .. }
@@ -370,7 +462,11 @@ impl Record {
             | Self::Unseen {
                 event: ProcessEvent { origin, .. },
                 ..
-            } => origin,
+            }
+            | Self::Unhooked(ProcessEvent { origin, .. })
+            | Self::Undecided(ProcessEvent { origin, .. })
+            | Self::Notice(ProcessEvent { origin, .. }, _)
+            | Self::Place { origin, .. } => origin,
         }
     }
 }
@@ -391,6 +487,7 @@ impl fmt::Debug for Record {
         match self {
             Self::Data(data) => data.fmt(f),
             Self::Gap(gap) => gap.fmt(f),
+            Self::Io(io) => io.fmt(f),
             Self::Bind {
                 stream,
                 socket,
@@ -407,6 +504,10 @@ impl fmt::Debug for Record {
             Self::ClosedMany(event) => write!(f, "ClosedMany({event:?})"),
             Self::Sockets { origin, open } => write!(f, "Sockets({origin:?} {open:?})"),
             Self::Unseen { event, reason, bytes } => write!(f, "Unseen({event:?} {reason:?} {bytes:?})"),
+            Self::Unhooked(event) => write!(f, "Unhooked({event:?})"),
+            Self::Undecided(event) => write!(f, "Undecided({event:?})"),
+            Self::Place { origin, container } => write!(f, "Place({:?} {container:?})", origin.process),
+            Self::Notice(event, notice) => write!(f, "Notice({event:?} {})", notice.name()),
         }
     }
 }

@@ -105,6 +105,8 @@ section! {
         libraries: Vec<PathBuf> = Vec::new(), Texts, "--library";
         /// How probes are attached: `auto`, `multi` (one link for many, Linux 6.6) or `perf`.
         attach_backend: AttachBackend = AttachBackend::Auto, Text, "--attach-backend";
+        /// Return probes of the kernel: `auto` (where a test at start shows that they do no harm) or `never`.
+        return_probes: ReturnProbes = ReturnProbes::Auto, Text, "";
     }
 }
 
@@ -119,6 +121,20 @@ section! {
         exe: Vec<PathBuf> = Vec::new(), Texts, "--exe";
         /// Control groups, by path from the root of the unified hierarchy; descendants included, at most 8.
         cgroup: Vec<PathBuf> = Vec::new(), Texts, "--cgroup";
+        /// Containers, by id or the beginning of it.
+        container: Vec<String> = Vec::new(), Texts, "--container";
+        /// Containers by label: `key=value`, or `key` for any value.
+        label: Vec<String> = Vec::new(), Texts, "--label";
+        /// Command names to leave alone. What is excluded wins over what is chosen.
+        exclude_comm: Vec<String> = Vec::new(), Texts, "--exclude-comm";
+        /// Executables to leave alone.
+        exclude_exe: Vec<PathBuf> = Vec::new(), Texts, "--exclude-exe";
+        /// Control groups to leave alone, descendants included, at most 8.
+        exclude_cgroup: Vec<PathBuf> = Vec::new(), Texts, "--exclude-cgroup";
+        /// Containers to leave alone, by id or the beginning of it.
+        exclude_container: Vec<String> = Vec::new(), Texts, "--exclude-container";
+        /// Containers to leave alone, by label.
+        exclude_label: Vec<String> = Vec::new(), Texts, "--exclude-label";
         /// Show only connections with one of these ports at either end.
         port: Vec<u16> = Vec::new(), Numbers, "--port";
         /// Show only endpoints whose path template begins with one of these segments, such as `/users`.
@@ -192,6 +208,16 @@ pub enum AttachBackend {
     Multi,
     /// Perf events.
     Perf,
+}
+
+/// Whether the kernel's return probes are used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReturnProbes {
+    /// Where a test at start shows that they do no harm.
+    Auto,
+    /// Not at all; functions of which the returns cannot be seen otherwise are left out and reported.
+    Never,
 }
 
 /// Form of standard output.

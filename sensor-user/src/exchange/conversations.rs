@@ -12,11 +12,13 @@ use super::http1::{Context, Http1};
 use super::secret::HashKey;
 use super::{Connection, Exchange, Limits};
 use crate::capture::{
-    CloseReason, Comm, Direction, Endpoint, Evidence, GapReason, ProcessKey, Role, SocketAddress, Source, StreamKey,
+    CloseReason, Comm, Container, Direction, Endpoint, Evidence, GapReason, ProcessKey, Role, SocketAddress,
+    Source, StreamKey,
 };
 use crate::flow::FlowEvent;
 use crate::protocol::detect::{Verdict, detect};
 use crate::protocol::proxy;
+use crate::telemetry::ledger::{Post, Tally as Books};
 use crate::telemetry::{Counters, Metric};
 
 /// Processes whose name is remembered. A host runs at most 32,768 processes by default (`kernel.pid_max`), of which
@@ -31,12 +33,18 @@ pub struct Conversations {
     counters: Arc<Counters>,
     table: FxHashMap<StreamKey, Box<Conversation>>,
     names: FxHashMap<ProcessKey, Comm>,
+    /// Bounded as the names are.
+    containers: FxHashMap<ProcessKey, Arc<Container>>,
 }
 
 #[derive(Debug)]
 struct Conversation {
     connection: Arc<Connection>,
     talk: Talk,
+    /// The account of its process.
+    books: Arc<Books>,
+    /// Bytes of it that are counted there as waiting.
+    waiting: usize,
 }
 
 #[derive(Debug)]
@@ -88,6 +96,7 @@ impl Conversations {
             counters,
             table: FxHashMap::default(),
             names: FxHashMap::default(),
+            containers: FxHashMap::default(),
         }
     }
 
@@ -134,10 +143,19 @@ impl Conversations {
                 self.closed(&stream, time_ns, out);
             }
             FlowEvent::ProcessStarted(event) => self.set_comm(event.origin.process, event.comm),
+            FlowEvent::ProcessPlaced { process, container } => self.set_container(process, container),
             FlowEvent::ProcessEnded(event) => {
                 self.names.remove(&event.origin.process);
+                self.containers.remove(&event.origin.process);
             }
         }
+    }
+
+    /// What is known of a connection.
+    pub fn connection(&self, stream: &StreamKey) -> Option<&Arc<Connection>> {
+        self.table
+            .get(stream)
+            .map(|conversation| &conversation.connection)
     }
 
     /// Names a process: from an exec record, or from `/proc` for one that ran before.
@@ -150,10 +168,23 @@ impl Conversations {
         self.names.insert(process, comm);
     }
 
+    /// Says which container a process runs in.
+    fn set_container(&mut self, process: ProcessKey, container: Option<Arc<Container>>) {
+        let Some(container) = container else {
+            self.containers.remove(&process);
+            return;
+        };
+        if self.containers.len() >= NAMES && !self.containers.contains_key(&process) {
+            let first = self.containers.keys().next().copied();
+            first.and_then(|first| self.containers.remove(&first));
+        }
+        self.containers.insert(process, container);
+    }
+
     fn conversation(&mut self, stream: StreamKey) -> &mut Conversation {
         self.table
             .entry(stream)
-            .or_insert_with(|| Box::new(Conversation::new(stream)))
+            .or_insert_with(|| Conversation::new(stream, &self.counters))
     }
 
     fn chunk(
@@ -169,42 +200,43 @@ impl Conversations {
         let conversation = self
             .table
             .entry(stream)
-            .or_insert_with(|| Box::new(Conversation::new(stream)));
+            .or_insert_with(|| Conversation::new(stream, &self.counters));
         let (bytes, recognised) = match &mut conversation.talk {
             Talk::Unrecognised(prefixes) => {
                 let seen = prefixes.recognise(direction, bytes);
                 if let Some(header) = prefixes.proxied.take() {
-                    self.counters.add(Metric::BytesParsed, header.length as u64);
-                    if header.client.is_some() {
-                        Arc::make_mut(&mut conversation.connection).proxied_for = header.client;
-                    }
+                    conversation.proxied(header, &self.counters);
                 }
+                let Talk::Unrecognised(prefixes) = &mut conversation.talk else {
+                    return;
+                };
                 match seen {
-                    Seen::Prefix => return,
+                    Seen::Prefix => return conversation.enter(&self.counters),
                     Seen::Nothing(len) => {
-                        self.counters.add(Metric::BytesUnrecognised, len);
-                        return;
+                        conversation.unread(Post::UnrecognisedBytes, len, &self.counters);
+                        return conversation.enter(&self.counters);
                     }
                     Seen::Opaque(len) => {
+                        // The other direction may have kept something.
+                        let kept = prefixes.forget(direction.opposite());
                         conversation.talk = Talk::Opaque;
-                        self.counters.add(Metric::BytesUnrecognised, len);
-                        return;
+                        conversation.unread(Post::OpaqueBytes, len + kept, &self.counters);
+                        return conversation.enter(&self.counters);
                     }
                     Seen::Http1 {
                         requests_travel,
                         bytes,
                     } => {
                         holes = std::mem::take(&mut prefixes.holes);
+                        let kept = prefixes.forget(direction.opposite());
+                        conversation.unread(Post::UnrecognisedBytes, kept, &self.counters);
                         conversation.start(requests_travel, direction, &self.limits);
                         (bytes, true)
                     }
                 }
             }
             Talk::Http1(_) => (bytes, false),
-            Talk::Opaque => {
-                self.counters.add(Metric::BytesUnrecognised, len);
-                return;
-            }
+            Talk::Opaque => return conversation.unread(Post::OpaqueBytes, len, &self.counters),
         };
         let len = if recognised { bytes.len() as u64 } else { len };
         let Talk::Http1(http1) = &mut conversation.talk else {
@@ -226,7 +258,7 @@ impl Conversations {
             Metric::BytesUnrecognised
         };
         self.counters.add(metric, len);
-        account(http1, &self.counters);
+        conversation.enter(&self.counters);
     }
 
     fn gap(
@@ -240,7 +272,7 @@ impl Conversations {
         let conversation = self
             .table
             .entry(stream)
-            .or_insert_with(|| Box::new(Conversation::new(stream)));
+            .or_insert_with(|| Conversation::new(stream, &self.counters));
         match &mut conversation.talk {
             Talk::Unrecognised(prefixes) => {
                 let forgotten = prefixes.forget(direction);
@@ -248,7 +280,7 @@ impl Conversations {
                     Some((_, length, _)) => *length = length.saturating_add(missing),
                     None => prefixes.holes.push((direction, missing, reason)),
                 }
-                self.counters.add(Metric::BytesUnrecognised, forgotten);
+                conversation.unread(Post::UnrecognisedBytes, forgotten, &self.counters);
             }
             Talk::Http1(http1) => {
                 let mut context = Context {
@@ -258,10 +290,10 @@ impl Conversations {
                     out,
                 };
                 http1.gap(direction, missing, reason, &mut context);
-                account(http1, &self.counters);
             }
             Talk::Opaque => {}
         }
+        conversation.enter(&self.counters);
     }
 
     /// This side sends no more.
@@ -292,14 +324,11 @@ impl Conversations {
                 out,
             };
             http1.finish(time_ns, &mut context);
-            account(http1, &self.counters);
         }
         self.sign(stream, out, from);
-        if let Some(conversation) = self.table.remove(stream)
-            && let Talk::Unrecognised(mut prefixes) = conversation.talk
-        {
-            let forgotten = prefixes.forget(Direction::Read) + prefixes.forget(Direction::Write);
-            self.counters.add(Metric::BytesUnrecognised, forgotten);
+        if let Some(mut conversation) = self.table.remove(stream) {
+            conversation.enter(&self.counters);
+            conversation.end(&self.counters);
         }
     }
 
@@ -318,6 +347,10 @@ impl Conversations {
             .filter(|comm| **comm != connection.comm)
         {
             Arc::make_mut(connection).comm = *comm;
+        }
+        let container = self.containers.get(&stream.process);
+        if connection.container.as_ref() != container {
+            Arc::make_mut(connection).container = container.map(Arc::clone);
         }
         for exchange in done {
             if !Arc::ptr_eq(&exchange.connection, connection) {
@@ -339,11 +372,12 @@ fn account(http1: &mut Http1, counters: &Counters) {
 }
 
 impl Conversation {
-    fn new(stream: StreamKey) -> Self {
+    fn new(stream: StreamKey, counters: &Counters) -> Box<Self> {
         let connection = Connection {
             stream,
             process: stream.process,
             comm: Comm::default(),
+            container: None,
             role: Role::Unknown,
             local: None,
             remote: None,
@@ -352,10 +386,53 @@ impl Conversation {
             proxied_for: None,
             tls: stream.source == Source::Tls,
         };
-        Self {
+        Box::new(Self {
             connection: Arc::new(connection),
             talk: Talk::Unrecognised(Prefixes::default()),
+            books: counters.ledger().tally(stream.process.into()),
+            waiting: 0,
+        })
+    }
+
+    /// Enters into the accounts what became of the bytes that came last.
+    fn enter(&mut self, counters: &Counters) {
+        let waiting = match &mut self.talk {
+            Talk::Http1(http1) => {
+                account(http1, counters);
+                http1.take_fates(&self.books);
+                http1.waiting_bytes()
+            }
+            Talk::Unrecognised(prefixes) => prefixes.waiting_bytes(),
+            Talk::Opaque => 0,
+        };
+        self.books.shift(Post::WaitingBytes, self.waiting, waiting);
+        self.waiting = waiting;
+    }
+
+    /// What waits will not be completed.
+    fn end(&mut self, counters: &Counters) {
+        let left = std::mem::take(&mut self.waiting);
+        self.books.shift(Post::WaitingBytes, left, 0);
+        if matches!(self.talk, Talk::Unrecognised(_)) {
+            self.unread(Post::UnrecognisedBytes, left as u64, counters);
+        } else {
+            self.books.add(Post::CutBytes, left as u64);
         }
+    }
+
+    /// A PROXY header was read: bytes of the connection's head.
+    fn proxied(&mut self, header: Proxied, counters: &Counters) {
+        counters.add(Metric::BytesParsed, header.length as u64);
+        self.books.add(Post::HeadBytes, header.length as u64);
+        if header.client.is_some() {
+            Arc::make_mut(&mut self.connection).proxied_for = header.client;
+        }
+    }
+
+    /// Bytes in which no protocol, or one that is not read, was recognised.
+    fn unread(&self, post: Post, len: u64, counters: &Counters) {
+        counters.add(Metric::BytesUnrecognised, len);
+        self.books.add(post, len);
     }
 
     fn bind(&mut self, socket: &SocketAddress, evidence: Evidence, ambiguous: bool) {
@@ -447,6 +524,10 @@ impl Prefixes {
         let kept = self.of(direction);
         kept.begun = true;
         std::mem::take(&mut kept.bytes).len() as u64
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.read.bytes.len() + self.write.bytes.len()
     }
 
     fn of(&mut self, direction: Direction) -> &mut Prefix {

@@ -148,7 +148,17 @@ impl FlowTable {
             Record::Exec(event) => sink(FlowEvent::ProcessStarted(event)),
             Record::Exit(event) => self.later(now_ns, Due::Exit(event), sink),
             Record::Sockets { origin, open } => self.keep_only(&origin, &open, sink),
-            Record::Map(_) | Record::ClosedMany(_) | Record::Unseen { .. } => {}
+            Record::Place { origin, container } => sink(FlowEvent::ProcessPlaced {
+                process: origin.process,
+                container,
+            }),
+            Record::Map(_)
+            | Record::Notice(..)
+            | Record::Unhooked(_)
+            | Record::Undecided(_)
+            | Record::ClosedMany(_)
+            | Record::Unseen { .. }
+            | Record::Io(_) => {}
         }
     }
 
@@ -388,7 +398,7 @@ impl FlowTable {
             next.before = Some(slot);
         }
         let entry = Entry {
-            stream: Stream::new(key),
+            stream: Stream::new(key, self.counters.ledger().tally(key.process.into())),
             touched: true,
             since_ns: time_ns,
             ending: false,

@@ -5,6 +5,7 @@ pub mod copies;
 mod function;
 pub mod multi;
 pub mod perf;
+pub mod seccomp;
 pub mod site;
 pub mod trial;
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::copies::Copies;
 use super::multi::Multi;
 use super::perf::Perf;
+use super::seccomp::{Verdict, test_returns};
 use super::{AttachBackend, AttachError, Backend, Hook, Point};
 use crate::capture::load::{Loaded, OBJECT};
 
@@ -29,16 +30,17 @@ pub fn choose(wanted: Backend, loaded: &Loaded) -> Result<Box<dyn AttachBackend>
     }
 }
 
-/// Each backend by name, and what kept it from working.
-pub fn survey(loaded: &Loaded) -> Vec<(&'static str, Result<(), AttachError>)> {
+/// Each backend by name, what kept it from working, and what its return probes do to processes under seccomp.
+pub fn survey(loaded: &Loaded) -> Vec<(&'static str, Result<Verdict, AttachError>)> {
+    let tested = |backend: Result<Box<dyn AttachBackend>, AttachError>| test_returns(&mut *backend?);
     vec![
-        ("uprobe_multi", multi(loaded).map(drop)),
-        ("perf", perf(loaded).map(drop)),
+        ("uprobe_multi", tested(multi(loaded))),
+        ("perf", tested(perf(loaded))),
     ]
 }
 
 fn multi(loaded: &Loaded) -> Result<Box<dyn AttachBackend>, AttachError> {
-    if !loaded.has_cookie {
+    if !loaded.has_cookie() {
         return Err(AttachError::NoCookie);
     }
     let object = loaded.shared();
@@ -47,7 +49,7 @@ fn multi(loaded: &Loaded) -> Result<Box<dyn AttachBackend>, AttachError> {
 }
 
 fn perf(loaded: &Loaded) -> Result<Box<dyn AttachBackend>, AttachError> {
-    if !loaded.has_cookie {
+    if !loaded.has_cookie() {
         return copies(loaded);
     }
     tried(Box::new(Perf::load(loaded.shared(), loaded.tls_programs())?))
@@ -77,7 +79,7 @@ fn tried(mut backend: Box<dyn AttachBackend>) -> Result<Box<dyn AttachBackend>, 
 }
 
 /// File and offset of an address of this process, from its map.
-fn own_offset(address: u64) -> Option<(PathBuf, u64)> {
+pub(super) fn own_offset(address: u64) -> Option<(PathBuf, u64)> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     maps.lines().find_map(|line| {
         let mut fields = line.split_ascii_whitespace();

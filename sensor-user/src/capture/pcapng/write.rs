@@ -152,13 +152,17 @@ impl<W: Write> Writer<W> {
             ),
             Record::Exec(event)
             | Record::Map(event)
+            | Record::Unhooked(event)
+            | Record::Undecided(event)
             | Record::ClosedMany(event)
             | Record::Unseen { event, .. } => {
                 self.name(event.origin.process, event.comm);
                 Ok(())
             }
             Record::Exit(event) => self.exit(&event.origin),
-            Record::Sockets { .. } => Ok(()),
+            // A recording says who, not where; what a socket told was used up by the source; why something is not in
+            // it the sensor's log says.
+            Record::Place { .. } | Record::Sockets { .. } | Record::Io(_) | Record::Notice(..) => Ok(()),
         }
     }
 
