@@ -32,32 +32,32 @@ mod loss;
 mod many;
 #[path = "live/memory.rs"]
 mod memory;
+#[path = "live/middle.rs"]
+mod middle;
 #[path = "live/namespaces.rs"]
 mod namespaces;
 #[path = "live/other_kernels.rs"]
 mod other_kernels;
-#[path = "live/middle.rs"]
-mod middle;
-#[path = "live/proxied.rs"]
-mod proxied;
-#[path = "live/turned.rs"]
-mod turned;
-#[path = "live/unix.rs"]
-mod unix;
-#[path = "live/uring.rs"]
-mod uring;
-#[path = "live/vectors.rs"]
-mod vectors;
 #[path = "live/process_storm.rs"]
 mod process_storm;
+#[path = "live/proxied.rs"]
+mod proxied;
 #[path = "live/reuse.rs"]
 mod reuse;
 #[path = "live/storm.rs"]
 mod storm;
 #[path = "live/tally.rs"]
 mod tally;
+#[path = "live/turned.rs"]
+mod turned;
+#[path = "live/unix.rs"]
+mod unix;
 #[path = "live/upgrades.rs"]
 mod upgrades;
+#[path = "live/uring.rs"]
+mod uring;
+#[path = "live/vectors.rs"]
+mod vectors;
 #[path = "live/watch.rs"]
 mod watch;
 #[path = "live/ways.rs"]

@@ -247,8 +247,7 @@ pub fn head_and_body(subject: &Subject, position: u64, head: (u64, u32), body: (
 pub fn missing(subject: &Subject, position: u64, missing: u64, reason: u16, outcome: &mut Outcome) {
     let counter = match reason {
         gap::IOVECS => Counter::IovecBytes,
-        gap::UNSEEN => Counter::UnseenBytes,
-        gap::BYPASS => Counter::BypassUnseenBytes,
+        gap::UNSEEN | gap::BYPASS => Counter::UnseenBytes,
         gap::FAULT => Counter::FaultBytes,
         _ => Counter::LimitBytes,
     };

@@ -75,7 +75,11 @@ fn ends_although_the_process_lives(how: &str) {
     watch.until(how, |watch| !watch.exchanges(pid, "/echo?gone").is_empty());
     assert!(guard.ended().unwrap().is_none(), "{how}: the process ended");
     let seen = watch.exchanges(pid, "/echo?gone");
-    assert!(matches!(seen[0].exchange.outcome, Outcome::Unanswered), "{}", describe(seen[0]));
+    assert!(
+        matches!(seen[0].exchange.outcome, Outcome::Unanswered),
+        "{}",
+        describe(seen[0])
+    );
     watch.stop();
 }
 

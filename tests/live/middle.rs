@@ -97,7 +97,11 @@ fn busy_connections_stay_when_idle_ones_need_their_room() {
     }
     for (busy, mut streams) in streams {
         streams.dedup();
-        assert_eq!(streams.len(), 1, "connection {busy} was forgotten while it was in use");
+        assert_eq!(
+            streams.len(),
+            1,
+            "connection {busy} was forgotten while it was in use"
+        );
     }
     watch.stop();
 }

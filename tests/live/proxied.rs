@@ -53,11 +53,16 @@ fn the_call_behind_a_proxy_header_is_read_and_its_client_is_named() {
         let call = Call::new("GET", &Transport::Plain.url(port, "/behind"), b"").unwrap();
         watch.follow(Held::new(&call.curl(&tls).unwrap()).unwrap().release().unwrap());
         watch.until(&what, |watch| {
-            watch.exchanges(server.pid(), "/behind").len() == 1 && watch.exchanges(proxy.pid(), "/behind").len() == 2
+            watch.exchanges(server.pid(), "/behind").len() == 1
+                && watch.exchanges(proxy.pid(), "/behind").len() == 2
         });
         let one = watch.exchanges(server.pid(), "/behind")[0];
         let response = one.exchange.outcome.response().unwrap();
-        let (client, number) = one.exchange.connection.proxied_for.unwrap_or_else(|| panic!("{}", describe(one)));
+        let (client, number) = one
+            .exchange
+            .connection
+            .proxied_for
+            .unwrap_or_else(|| panic!("{}", describe(one)));
         assert_eq!(
             String::from_utf8(bytes(&response.body)).unwrap(),
             format!("{client} {number}"),

@@ -19,7 +19,10 @@ const LENGTH: usize = 100_000;
 /// A script among the fixtures that prints its port on one line.
 pub(crate) fn listening_script(tls: &PrivateTls, script: &str, arguments: &[&str]) -> (Guard, u16) {
     let mut command = clients::python(script, tls).unwrap();
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     let mut guard = Guard::start(&mut command).unwrap();
     let mut line = String::new();
     BufReader::new(guard.child().stdout.take().unwrap())
@@ -66,7 +69,11 @@ fn a_connect_tunnel_is_read_up_to_its_tls_and_the_call_inside_is_seen() {
         assert_eq!(connect.len(), 1, "{what}: {:#?}", watch.tally);
         assert!(!connect[0].exchange.connection.tls);
         assert_eq!(connect[0].exchange.outcome.response().unwrap().status, 200);
-        assert!(through_sockets(&watch, process) < 2_000, "{what}: ciphertext: {:#?}", watch.tally);
+        assert!(
+            through_sockets(&watch, process) < 2_000,
+            "{what}: ciphertext: {:#?}",
+            watch.tally
+        );
     }
     let inner = watch.exchanges(pid, "/large")[0];
     assert!(inner.exchange.connection.tls);
@@ -102,7 +109,11 @@ fn a_connection_upgraded_to_tls_is_read_before_and_inside() {
         assert_eq!(outer.len(), 1, "{what}: {:#?}", watch.tally);
         assert!(!outer[0].exchange.connection.tls);
         assert_eq!(outer[0].exchange.outcome.response().unwrap().status, 101);
-        assert!(through_sockets(&watch, process) < 1_000, "{what}: ciphertext: {:#?}", watch.tally);
+        assert!(
+            through_sockets(&watch, process) < 1_000,
+            "{what}: ciphertext: {:#?}",
+            watch.tally
+        );
     }
     watch.stop();
 }

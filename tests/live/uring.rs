@@ -71,7 +71,10 @@ impl Run {
             assert_eq!(seen.len(), 1, "{what}: {:#?}", self.watch.tally);
             let exchange = &seen[0].exchange;
             assert_same(what, &exchange.request.body, &sent_body(number, LENGTH));
-            let response = exchange.outcome.response().unwrap_or_else(|| panic!("{what}: {}", describe(seen[0])));
+            let response = exchange
+                .outcome
+                .response()
+                .unwrap_or_else(|| panic!("{what}: {}", describe(seen[0])));
             assert_same(what, &response.body, &payload::body(9, LENGTH));
         }
     }
@@ -87,7 +90,11 @@ fn is_seen(beyond: Beyond, wanted: &[Source]) {
         };
         run.calls_are_whole(&what, 0..2);
         let account = run.watch.tally.of_process(run.pid);
-        assert_eq!((account.gaps, account.jumps, account.repeated), (0, 0, 0), "{what}");
+        assert_eq!(
+            (account.gaps, account.jumps, account.repeated),
+            (0, 0, 0),
+            "{what}"
+        );
         assert_eq!(
             run.watch.counter(Counter::BypassSeenBytes),
             run.sent + run.received,
@@ -119,7 +126,9 @@ fn is_counted_to_the_byte_where_it_cannot_be_seen() {
             .unseen
             .iter()
             .filter_map(|record| match record {
-                Record::Unseen { event, reason, bytes } if event.origin.process.pid == run.pid => Some((*reason, *bytes)),
+                Record::Unseen { event, reason, bytes } if event.origin.process.pid == run.pid => {
+                    Some((*reason, *bytes))
+                }
                 _ => None,
             })
             .collect();
@@ -137,7 +146,10 @@ fn is_counted_to_the_byte_where_it_cannot_be_seen() {
             (run.sent, run.received),
             "{what}"
         );
-        assert_eq!(run.watch.counter(Counter::BypassUnseenBytes), run.sent + run.received);
+        assert_eq!(
+            run.watch.counter(Counter::BypassUnseenBytes),
+            run.sent + run.received
+        );
         run.watch.stop();
     }
 }

@@ -14,7 +14,9 @@ const NEEDED: [Program; 2] = [Program::Python, Program::Openssl];
 
 /// The body that `calls.py` and `uring.py` send.
 pub(crate) fn sent_body(number: usize, length: usize) -> Vec<u8> {
-    (0..length).map(|at| b'a' + u8::try_from((at * 7 + number) % 26).unwrap()).collect()
+    (0..length)
+        .map(|at| b'a' + u8::try_from((at * 7 + number) % 26).unwrap())
+        .collect()
 }
 
 /// Runs `calls.py` against the small API; gives the watch and the client's process id.
@@ -47,7 +49,11 @@ fn both_calls_are_whole(how: &str, length: usize) {
         assert_same(&what, &response.body, &sensor_tests::payload::body(9, length));
     }
     let account = watch.tally.of_process(pid);
-    assert_eq!((account.gaps, account.jumps, account.repeated), (0, 0, 0), "{what}");
+    assert_eq!(
+        (account.gaps, account.jumps, account.repeated),
+        (0, 0, 0),
+        "{what}"
+    );
     watch.stop();
 }
 
@@ -72,9 +78,17 @@ fn both_calls_are_in_step(how: &str, length: usize, reason: GapReason, change: f
         watch.until(&what, |watch| !watch.exchanges(pid, &target).is_empty());
         let seen = watch.exchanges(pid, &target);
         let exchange = &seen[0].exchange;
-        let response = exchange.outcome.response().unwrap_or_else(|| panic!("{what}: {}", describe(seen[0])));
+        let response = exchange
+            .outcome
+            .response()
+            .unwrap_or_else(|| panic!("{what}: {}", describe(seen[0])));
         for body in [&exchange.request.body, &response.body] {
-            assert_eq!(body.state, BodyState::Holed(reason), "{what}: {}", describe(seen[0]));
+            assert_eq!(
+                body.state,
+                BodyState::Holed(reason),
+                "{what}: {}",
+                describe(seen[0])
+            );
             assert_eq!(body.total, length as u64, "{what}");
         }
     }

@@ -73,6 +73,7 @@ pub fn leave(returned: i32, looping: Looping) {
     let (moved, direction) = (returned as u64, (call.direction & 1) as usize);
     let Some(found) = sock::of_sk(call.sk) else { return };
     if call.memory == 0 {
+        emit::count(Counter::BypassUnseenBytes, moved);
         return unseen::pass(watched, found, direction, moved, gap::BYPASS);
     }
     let memory = if call.segments == 0 {

@@ -212,7 +212,10 @@ pub(super) fn offsets(btf: &super::btf::Btf<'_>) -> Result<Vec<(&'static str, u3
         Ok(offset) => (offset, u32::MAX),
         Err(_) => (btf.offset("iov_iter", "type")?, !1),
     };
-    let either = |new, old| btf.offset("iov_iter", new).or_else(|_| btf.offset("iov_iter", old));
+    let either = |new, old| {
+        btf.offset("iov_iter", new)
+            .or_else(|_| btf.offset("iov_iter", old))
+    };
     let is_buffer = btf.enumerator("ITER_UBUF")?;
     let mut offsets = vec![
         ("TASK_FLAGS", btf.offset("task_struct", "flags")?),
@@ -231,7 +234,8 @@ pub(super) fn offsets(btf: &super::btf::Btf<'_>) -> Result<Vec<(&'static str, u3
         // A file's references are an `f_ref` that counts from 0 since Linux 6.13 (commit 90ee6ed776c0).
         (
             "FILE_COUNT",
-            btf.offset("file", "f_ref").or_else(|_| btf.offset("file", "f_count"))?,
+            btf.offset("file", "f_ref")
+                .or_else(|_| btf.offset("file", "f_count"))?,
         ),
         ("RECEIVE_ARGS", btf.parameters("tcp_recvmsg")?.unwrap_or(5)),
     ];

@@ -132,7 +132,9 @@ impl<'a> Btf<'a> {
             return Ok(None);
         };
         // Type ids begin with 1.
-        let found = Types(self.types, 0).nth(prototype.saturating_sub(1)).transpose()?;
+        let found = Types(self.types, 0)
+            .nth(prototype.saturating_sub(1))
+            .transpose()?;
         Ok(found.and_then(|found| u32::try_from(found.count).ok()))
     }
 

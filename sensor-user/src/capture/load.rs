@@ -452,7 +452,10 @@ impl Loaded {
     pub fn attach_beyond(&self, wanted: Beyond) -> Source {
         let (source, links, refused) = beyond::attach(&mut self.object(), wanted, self.has_loop());
         for error in refused {
-            tracing::debug!(error = super::attach::trial::chain(&error), "source not available");
+            tracing::debug!(
+                error = super::attach::trial::chain(&error),
+                "source not available"
+            );
         }
         *self.beyond.lock().unwrap_or_else(PoisonError::into_inner) = links;
         source

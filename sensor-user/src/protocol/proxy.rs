@@ -119,15 +119,13 @@ fn version_2(prefix: &[u8]) -> Front {
                     u16::from_be_bytes([*high, *low]),
                 )
             }),
-        0x21 => addresses
-            .split_first_chunk::<16>()
-            .and_then(|(source, rest)| {
-                let [high, low] = *rest.get(16..18)?.first_chunk()?;
-                Some((
-                    Ipv6Addr::from(*source).to_canonical(),
-                    u16::from_be_bytes([high, low]),
-                ))
-            }),
+        0x21 => addresses.split_first_chunk::<16>().and_then(|(source, rest)| {
+            let [high, low] = *rest.get(16..18)?.first_chunk()?;
+            Some((
+                Ipv6Addr::from(*source).to_canonical(),
+                u16::from_be_bytes([high, low]),
+            ))
+        }),
         // Unspecified, datagrams, UNIX sockets: no address of a client on a network.
         _ => None,
     };
