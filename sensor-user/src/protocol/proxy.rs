@@ -3,7 +3,7 @@
 //! Takes the first bytes of a connection. Gives the header's length and the client's address, when it names one. Never
 //! takes for a header what is none. Bounded by [`V1_MOST`] and [`V2_MOST`] bytes.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroUsize;
 
 /// Longest header of version 1, line end included (2.1).
