@@ -79,7 +79,7 @@ pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
         bail!(
             "{bad} of {} kernels failed; logs: {}",
             runs.len(),
-            work().display()
+            work(&arguments.test).display()
         );
     }
     Ok(())
