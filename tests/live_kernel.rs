@@ -18,6 +18,8 @@ mod coverage;
 #[path = "live/ends.rs"]
 mod ends;
 
+#[path = "live/evidence.rs"]
+mod evidence;
 #[path = "live/excluded.rs"]
 mod excluded;
 #[path = "live/left_behind.rs"]
@@ -26,12 +28,16 @@ mod left_behind;
 mod loss;
 #[path = "live/many.rs"]
 mod many;
+#[path = "live/memory.rs"]
+mod memory;
 #[path = "live/namespaces.rs"]
 mod namespaces;
 #[path = "live/other_kernels.rs"]
 mod other_kernels;
 #[path = "live/process_storm.rs"]
 mod process_storm;
+#[path = "live/reuse.rs"]
+mod reuse;
 #[path = "live/storm.rs"]
 mod storm;
 #[path = "live/tally.rs"]

@@ -7,6 +7,8 @@ use sensor_common::account::{AccountKey, ENTRIES, MAX_ACCOUNTS};
 use sensor_common::counter::Counter;
 use sensor_common::policy::{CGROUP_SLOTS, CgroupFilter, ExeKey, Place};
 
+use crate::hooks::adjacent::Settled;
+use crate::hooks::bio::{BioKey, BioSocket};
 use crate::hooks::tls_call::TlsCall;
 use crate::stream::{StreamKey, StreamState};
 
@@ -49,6 +51,19 @@ pub static TLS_CALLS: HashMap<u64, TlsCall> = HashMap::with_max_entries(16_384, 
 /// Positions and verdicts of streams.
 #[map]
 pub static STREAMS: LruHashMap<StreamKey, StreamState> = LruHashMap::with_max_entries(32_768, 0);
+
+/// BIOs made of a descriptor and not yet given to a connection.
+#[map]
+pub static BIOS: LruHashMap<BioKey, BioSocket> = LruHashMap::with_max_entries(4096, 0);
+/// Descriptor that a thread is making a BIO of.
+#[map]
+pub static NEW_BIOS: LruHashMap<u64, i32> = LruHashMap::with_max_entries(1024, 0);
+/// Processes with a TLS stream that no socket is known of.
+#[map]
+pub static UNBOUND: LruHashMap<u32, u32> = LruHashMap::with_max_entries(4096, 0);
+/// Sockets whose TLS stream user space found out, until the kernel object takes note.
+#[map]
+pub static SETTLED: LruHashMap<StreamKey, Settled> = LruHashMap::with_max_entries(8192, 0);
 
 macro_rules! globals {
     ($($(#[$doc:meta])+ $name:ident: $type:ty = $value:expr;)+) => {$(

@@ -152,17 +152,22 @@ impl Watch {
                 .collect::<Vec<_>>();
             assert!(
                 !deadline.is_over(),
-                "waited in vain for {what}; {} exchanges, the last: {closest:#?}; bytes: {:#?}",
+                "waited in vain for {what}; {} exchanges, the last: {closest:#?}; bytes: {:#?}; not probed: {:?}",
                 self.observed.len(),
-                self.tally
+                self.tally,
+                self.source.take_failures()
             );
             self.look();
         }
     }
 
     /// Looks until a program ended, then until nothing more comes.
-    pub(crate) fn follow(&mut self, mut running: Running) -> std::process::Output {
-        let deadline = soon();
+    pub(crate) fn follow(&mut self, running: Running) -> std::process::Output {
+        self.follow_until(running, soon())
+    }
+
+    /// As [`Watch::follow`], for a program that takes longer.
+    pub(crate) fn follow_until(&mut self, mut running: Running, deadline: Deadline) -> std::process::Output {
         while !running.has_ended().unwrap() {
             assert!(!deadline.is_over(), "the client does not end");
             self.look();
@@ -310,7 +315,7 @@ pub(crate) fn assert_same(what: &str, body: &Body, expected: &[u8]) {
     );
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         flow: flow::Limits::default(),
         exchange: exchange::Limits {

@@ -5,6 +5,7 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::programs::RawTracePointContext;
 use sensor_common::record::{KIND_EXEC, KIND_EXIT, KIND_MAP, KIND_UNDECIDED};
 
+use super::adjacent;
 use super::syscall::argument;
 use super::tls_process;
 use crate::maps::{TASK_PID, TASK_TGID, TLS_CALLS};
@@ -55,6 +56,7 @@ pub fn exit() {
     }
     policy::forget((pid_tgid >> 32) as u32);
     tls_process::forget((pid_tgid >> 32) as u32);
+    adjacent::forget((pid_tgid >> 32) as u32);
 }
 
 /// A file was mapped as code.

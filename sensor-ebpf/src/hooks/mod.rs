@@ -1,5 +1,7 @@
 //! What each hook does once its entry point was reached.
 
+pub mod adjacent;
+pub mod bio;
 pub mod cookie;
 pub mod lifecycle;
 pub mod socket;

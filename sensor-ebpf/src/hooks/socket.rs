@@ -6,7 +6,7 @@ use aya_ebpf::programs::TracePointContext;
 use sensor_common::counter::Counter;
 use sensor_common::record::{KIND_OPEN, close, gap, role, source};
 
-use super::notice;
+use super::{adjacent, notice};
 use super::sniff::{self, Front};
 use super::syscall::{argument, result};
 use super::tls_call;
@@ -72,6 +72,9 @@ pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shap
         Err(why) => {
             if state.verdict == VERDICT_TLS {
                 notice::cipher(&key, state, found);
+                if state.tls == 0 {
+                    adjacent::note(watched, &key, state, found, fd, direction, memory, moved);
+                }
             }
             return account::left_alone(&key, why, moved);
         }

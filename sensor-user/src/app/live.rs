@@ -60,19 +60,22 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
         }
         match threads.observed.recv_timeout(TICK) {
             Ok(batch) => {
-                for observed in &batch {
-                    judge.judge(observed, &mut |event| outputs.sink.send(event));
+                let now = monotonic_ns();
+                for observed in batch {
+                    judge.take(observed, now, &mut |event| outputs.sink.send(event));
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
         let now = monotonic_ns();
+        judge.tick(now, &mut |event| outputs.sink.send(event));
         if now >= next_refresh {
             next_refresh = now.saturating_add(nanoseconds(REFRESH));
             books.refresh(now);
         }
     }
+    judge.finish(&mut |event| outputs.sink.send(event));
     let whole = threads.join();
     books.close(monotonic_ns());
     outputs.sink.send(Event::Accounts(Box::new(Snapshot::take(

@@ -13,18 +13,20 @@ use sensor_common::counter::Counter;
 use sensor_common::policy::{Place, RULE_EXCLUDE, RULE_INCLUDE, RULE_NONE};
 
 use super::accounts::AccountReader;
+use super::adjacent::Adjacency;
 use super::attach::{AttachError, Backend};
 pub use super::attacher::Effort;
 use super::attacher::{Attacher, filter_of};
-use super::coverage::Attachments;
+use super::coverage::{Attachments, Privilege};
 use super::discover::container;
 use super::discover::process::{self, Filter, Process};
 use super::load::{self, LoadError, Loaded};
+use super::privilege;
 use super::ring::RingReader;
 use super::scan::{exclude_what_runs, watch_what_runs};
 use super::{Notice, ProcessEvent, Record};
-use crate::telemetry::Counters;
 use crate::telemetry::log::Repeat;
+use crate::telemetry::{Counters, Metric};
 
 /// What to capture and with what resources.
 #[derive(Clone, Debug)]
@@ -150,7 +152,9 @@ impl KernelError {
     pub fn is_privilege(&self) -> bool {
         // The verifier refuses with the same number, but what it says is about the program.
         if matches!(self, Self::Attach(AttachError::Load { .. })) {
-            return false;
+            let lacks = self.lacks();
+            // The last resort says nothing: it would help against no word of the verifier.
+            return !lacks.is_empty() && lacks != ["CAP_SYS_ADMIN"];
         }
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
         while let Some(error) = cause {
@@ -169,6 +173,7 @@ impl KernelError {
 pub struct KernelSource {
     attacher: Option<Attacher>,
     reader: RingReader,
+    adjacency: Adjacency,
     loaded: Loaded,
     filter: Filter,
     counters: Arc<Counters>,
@@ -192,6 +197,10 @@ impl KernelSource {
     /// Loads, writes the policy and attaches to what runs already. When it returns, the system calls of watched
     /// processes and the libraries named in the options are being captured.
     pub fn start(options: &Options, counters: Arc<Counters>) -> Result<Self, KernelError> {
+        for lacking in privilege::lacking() {
+            let Privilege { name, needed_for, .. } = lacking;
+            tracing::warn!(capability = name, needed_for, "the sensor runs without it");
+        }
         let mut loaded = load::load(options)?;
         let reader = RingReader::new(loaded.take_data_ring()?, loaded.take_control_ring()?);
         let attacher = Attacher::start(&loaded, options)?;
@@ -208,6 +217,7 @@ impl KernelSource {
             rings,
             attacher: Some(attacher),
             reader,
+            adjacency: Adjacency::default(),
             #[cfg(feature = "kernel-log")]
             log: Logger(loaded.kernel_log()),
             loaded,
@@ -229,7 +239,7 @@ impl KernelSource {
     }
 
     /// Helpers that older kernels lack, and whether this one has them; where not, a fall-back is in use.
-    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
+    pub const fn helpers(&self) -> load::Helpers {
         self.loaded.helpers()
     }
 
@@ -267,9 +277,23 @@ impl KernelSource {
         if let Some(log) = &mut self.log.0 {
             log.flush();
         }
-        self.reader.drain(monotonic_ns(), &self.counters, out);
+        self.drain(monotonic_ns(), out);
         self.notice(out, before);
         out.len() - before
+    }
+
+    /// Takes what is in the rings, and concludes from it which sockets carry the streams that never call theirs.
+    fn drain(&mut self, now_ns: u64, out: &mut Vec<Record>) {
+        let before = out.len();
+        self.reader.drain(now_ns, &self.counters, out);
+        self.adjacency.push(out, before);
+        for found in self.adjacency.take_found() {
+            self.loaded.settle(&found);
+        }
+        let concluded = self.adjacency.take_conclusions();
+        self.counters.add(Metric::SocketsInferred, concluded.inferred);
+        self.counters
+            .add(Metric::SocketsContradicted, concluded.contradicted);
     }
 
     /// A kernel-side counter, summed over CPUs.
@@ -386,7 +410,7 @@ impl KernelSource {
     /// Appends what is left in the rings after [`detach`](Self::detach). Gives how many; 0 when there is no more.
     pub fn drain_rest(&mut self, out: &mut Vec<Record>) -> usize {
         let before = out.len();
-        self.reader.drain(u64::MAX, &self.counters, out);
+        self.drain(u64::MAX, out);
         out.len() - before
     }
 

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "kernel")]
 pub mod accounts;
+pub mod adjacent;
 #[cfg(feature = "kernel")]
 pub mod attach;
 #[cfg(feature = "kernel")]
@@ -25,6 +26,8 @@ pub mod pcapng;
 #[cfg(feature = "kernel")]
 pub mod policy;
 #[cfg(feature = "kernel")]
+pub mod privilege;
+#[cfg(feature = "kernel")]
 mod ring;
 #[cfg(feature = "kernel")]
 mod scan;
@@ -38,6 +41,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sensor_common::account::notice;
+use sensor_common::record::IO_RECORDS;
 
 use crate::telemetry::ledger;
 
@@ -114,8 +118,12 @@ pub enum GapReason {
 pub enum Evidence {
     /// `SSL_set_fd` or a sibling.
     SetFd,
+    /// `SSL_set_bio` or a sibling, with a BIO that was made of a descriptor.
+    SetBio,
     /// A socket call inside a TLS call of the same thread.
     NestedSyscall,
+    /// Lengths of the TLS records at the socket are those of the calls next to them ([`adjacent`]).
+    Adjacent,
     /// The stream is the socket.
     Direct,
     /// Read from a recording.
@@ -127,7 +135,9 @@ impl Evidence {
     pub const fn name(self) -> &'static str {
         match self {
             Self::SetFd => "set_fd",
+            Self::SetBio => "set_bio",
             Self::NestedSyscall => "nested_syscall",
+            Self::Adjacent => "inferred",
             Self::Direct => "socket",
             Self::Recorded => "recorded",
         }
@@ -206,6 +216,8 @@ pub enum Record {
         /// A second socket appeared in one TLS call.
         ambiguous: bool,
     },
+    /// A socket carried TLS of a stream that is not known. [`adjacent`] uses it up: no stage sees one.
+    Io(Io),
     /// A socket was accepted or connected.
     Open {
         /// Front.
@@ -304,6 +316,19 @@ pub struct Data {
     pub bytes: Bytes,
 }
 
+/// What the ciphertext of one socket call tells by the headers that stand in the clear.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Io {
+    /// Front.
+    pub origin: Origin,
+    /// The socket.
+    pub stream: StreamKey,
+    /// Direction.
+    pub direction: Direction,
+    /// Content type and length of the TLS records that begin in the call; zero where there are fewer.
+    pub records: [(u8, u16); IO_RECORDS],
+}
+
 /// Bytes that are known to be missing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Gap {
@@ -370,6 +395,7 @@ impl Record {
         match self {
             Self::Data(Data { stream, .. })
             | Self::Gap(Gap { stream, .. })
+            | Self::Io(Io { stream, .. })
             | Self::Bind { stream, .. }
             | Self::Open { stream, .. }
             | Self::Close { stream, .. } => Some(stream),
@@ -388,6 +414,7 @@ impl Record {
         match self {
             Self::Data(Data { origin, .. })
             | Self::Gap(Gap { origin, .. })
+            | Self::Io(Io { origin, .. })
             | Self::Bind { origin, .. }
             | Self::Open { origin, .. }
             | Self::Close { origin, .. }
@@ -418,6 +445,7 @@ impl fmt::Debug for Record {
         match self {
             Self::Data(data) => data.fmt(f),
             Self::Gap(gap) => gap.fmt(f),
+            Self::Io(io) => io.fmt(f),
             Self::Bind {
                 stream,
                 socket,

@@ -13,7 +13,9 @@ use sensor_common::policy::{
     ALLOW, CgroupFilter, DENY, EVERYONE, EXCLUDED, ExeKey, KEEP_OVER_EXEC, MAX_CGROUP_FILTERS, Place,
     RULE_EXCLUDE, RULE_INCLUDE,
 };
+use sensor_common::record::source;
 
+use super::adjacent::Found;
 use super::discover::process::{self, Filter, Process};
 use super::kernel::Options;
 use super::load::{LoadError, Loaded, take};
@@ -65,6 +67,18 @@ impl Loaded {
             self.watch_process(*pid, filter)?;
         }
         Ok(())
+    }
+
+    /// Tells the kernel object which TLS stream a socket carries. It takes note at the socket's next call; should the
+    /// entry be lost, it goes on telling of the socket, no more.
+    pub fn settle(&mut self, found: &Found) {
+        let Found { socket, stream } = found;
+        // `StreamKey` of the kernel object: start, id, process id and source.
+        let process = u64::from(socket.process.pid) | u64::from(source::SOCKET) << 32;
+        let key = [socket.process.start_ns, socket.id, process];
+        self.settled
+            .insert(key, [stream.id, u64::from(stream.generation)], 0)
+            .ok();
     }
 
     /// Watches a process over its `exec`s; its later descendants inherit the entry.

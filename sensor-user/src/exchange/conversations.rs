@@ -137,6 +137,13 @@ impl Conversations {
         }
     }
 
+    /// What is known of a connection.
+    pub fn connection(&self, stream: &StreamKey) -> Option<&Arc<Connection>> {
+        self.table
+            .get(stream)
+            .map(|conversation| &conversation.connection)
+    }
+
     /// Names a process: from an exec record, or from `/proc` for one that ran before.
     pub fn set_comm(&mut self, process: ProcessKey, comm: Comm) {
         if self.names.len() >= NAMES && !self.names.contains_key(&process) {

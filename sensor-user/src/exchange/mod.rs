@@ -6,8 +6,10 @@
 mod body;
 mod caller;
 mod conversations;
+mod ends;
 mod half;
 mod http1;
+mod patience;
 pub mod secret;
 #[cfg(test)]
 pub(crate) mod test_support;
@@ -22,6 +24,8 @@ use crate::capture::{Comm, Container, Endpoint, Evidence, GapReason, ProcessKey,
 use crate::protocol::{Anomaly, Span};
 
 pub use conversations::Conversations;
+pub use ends::Ends;
+pub use patience::Patience;
 pub use secret::{CallerHash, Secret};
 
 /// Bounds of pairing.

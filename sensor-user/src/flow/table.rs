@@ -149,7 +149,11 @@ impl FlowTable {
                 process: origin.process,
                 container,
             }),
-            Record::Map(_) | Record::Notice(..) | Record::Unhooked(_) | Record::Undecided(_) => {}
+            Record::Map(_)
+            | Record::Notice(..)
+            | Record::Unhooked(_)
+            | Record::Undecided(_)
+            | Record::Io(_) => {}
         }
     }
 

@@ -108,7 +108,8 @@ pub(super) fn target_of(
         .iter()
         .filter(|recognised| recognised.stack.is_covered())
         .collect();
-    let Some(stack) = covered.first().map(|recognised| recognised.stack) else {
+    let whole = covered.iter().find(|recognised| recognised.stack.is_whole());
+    let Some(stack) = whole.or(covered.first()).map(|recognised| recognised.stack) else {
         return Ok(None);
     };
     if inspected.machine != Some(Machine::native()) {
@@ -172,9 +173,12 @@ fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Re
     })
 }
 
-/// Bytes are known on return, and a handshake's window of nested socket calls closes there; the rest is done at entry.
+/// Bytes and a new BIO are known on return, and a handshake's window of nested socket calls closes there; the rest is done at entry.
 const fn needs_return(kind: CallKind) -> bool {
-    matches!(kind, CallKind::Read | CallKind::Write | CallKind::Handshake)
+    matches!(
+        kind,
+        CallKind::Read | CallKind::Write | CallKind::Handshake | CallKind::NewSocketBio
+    )
 }
 
 impl Target {

@@ -155,8 +155,9 @@ impl<W: Write> Writer<W> {
                 Ok(())
             }
             Record::Exit(event) => self.exit(&event.origin),
-            // A recording says who, not where; why something is not in it the sensor's log says.
-            Record::Place { .. } | Record::Notice(..) => Ok(()),
+            // A recording says who, not where; what a socket told was used up by the source; why something is not in
+            // it the sensor's log says.
+            Record::Place { .. } | Record::Io(_) | Record::Notice(..) => Ok(()),
         }
     }
 
