@@ -37,7 +37,7 @@ fn stacks(what: &str, file: Result<PathBuf>) -> Option<Vec<(&'static str, bool)>
         inspected
             .stacks
             .iter()
-            .map(|found| (found.stack.name, found.stack.is_covered()))
+            .map(|found| (found.stack.name, found.is_covered()))
             .collect(),
     )
 }

@@ -65,6 +65,8 @@ counters! {
     NestedCalls = "nested_calls",
     /// TLS calls that began while an earlier one of the thread had not returned and could not enclose it.
     MissedReturns = "missed_returns",
+    /// TLS calls that returned with bytes and had begun before the sensor or lost their slot; their bytes are not seen.
+    UnmatchedReturns = "unmatched_returns",
     /// TLS calls inside which a second socket appeared.
     AmbiguousSockets = "ambiguous_sockets",
 }

@@ -51,6 +51,8 @@ pub mod evidence {
     pub const SET_FD: u16 = 1;
     /// A socket system call ran inside a TLS call of the same thread.
     pub const NESTED_SYSCALL: u16 = 2;
+    /// The connection object of Go's runtime names the descriptor.
+    pub const RUNTIME_CONN: u16 = 5;
 }
 
 /// How a stream ended (`detail` of [`KIND_CLOSE`]).

@@ -6,6 +6,7 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use sensor_common::counter::Counter;
 use sensor_common::policy::{CgroupFilter, ExeKey, MAX_CGROUP_FILTERS};
 
+use crate::hooks::go::{GoCall, GoKey};
 use crate::hooks::tls_call::TlsCall;
 use crate::stream::{StreamKey, StreamState};
 
@@ -33,6 +34,10 @@ pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::A
 /// The outermost TLS call of each thread.
 #[map]
 pub static TLS_CALLS: HashMap<u64, TlsCall> = HashMap::with_max_entries(16_384, 0);
+/// The outermost TLS call of each goroutine. A server has one that waits in a read for every open connection, so this
+/// map is as large as that of streams, and goes as that one does when it is full. Size set by user space.
+#[map]
+pub static GO_CALLS: LruHashMap<GoKey, GoCall> = LruHashMap::with_max_entries(32_768, 0);
 /// Positions and verdicts of streams.
 #[map]
 pub static STREAMS: LruHashMap<StreamKey, StreamState> = LruHashMap::with_max_entries(32_768, 0);

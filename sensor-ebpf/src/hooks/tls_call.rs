@@ -212,13 +212,13 @@ fn moved(cookie: Cookie, call: &TlsCall, returned: i64) -> Option<u64> {
 
 /// Whether a call begins an HTTP/1 message: then the limit per message direction starts anew.
 #[inline(always)]
-fn starts_message(buffer: u64, moved: u64) -> bool {
+pub fn starts_message(buffer: u64, moved: u64) -> bool {
     moved >= 8
         && copy::user::<u64>(buffer).is_some_and(|first| sniff::front(first, 8) == Front::Api)
 }
 
 #[inline(always)]
-fn end(watched: Watched, handle: u64, reason: u16) {
+pub fn end(watched: Watched, handle: u64, reason: u16) {
     let key = StreamKey::tls(watched.tgid(), handle);
     let Some(state) = stream::known(&key) else { return };
     let subject = Subject::new(watched, &key, state);
@@ -277,7 +277,7 @@ fn ambiguous(watched: Watched, key: &StreamKey, state: &mut StreamState, found: 
 
 /// Joins a TLS stream and its socket, once.
 #[inline(always)]
-fn bind(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32, why: u16) {
+pub fn bind(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32, why: u16) {
     if state.socket == found.inode {
         state.fd = fd;
         return;

@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use sensor_common::call::{CallKind, CallSpec};
+
 use super::attach::site::{ReturnSite, Returns};
 use super::attach::{AttachBackend, AttachError, Attachment, Hook, Point, trial};
 use super::discover::process::{self, Filter};
@@ -340,6 +342,11 @@ impl Worker {
         if !target.is_unchanged() {
             return Err(AttachError::Changed);
         }
+        for point in &target.points {
+            if let Some(reason) = point.refused {
+                self.report(&target.path, &format!("{}: {reason}", point.symbol));
+            }
+        }
         let path = PathBuf::from(format!("/proc/self/fd/{}", target.file.as_raw_fd()));
         self.backend.attach(&path, &points(target))
     }
@@ -358,12 +365,22 @@ impl Worker {
 fn points(target: &Target) -> Vec<Point> {
     let mut points = Vec::new();
     for point in &target.points {
-        let cookie = point.spec.to_cookie();
-        let mut add = |hook, site| {
+        let mut add = |hook: Hook, site| {
+            let (hook, spec) = match (point.spec.kind.is_go(), hook) {
+                (false, hook) => (hook, point.spec),
+                (true, Hook::Enter) => (Hook::Go, point.spec),
+                (true, _) => (
+                    Hook::Go,
+                    CallSpec {
+                        kind: CallKind::GoReturn,
+                        ..point.spec
+                    },
+                ),
+            };
             points.push(Point {
                 hook,
                 offset: point.file_offset(site),
-                cookie,
+                cookie: spec.to_cookie(),
             });
         };
         match &point.sites.ret {

@@ -70,12 +70,14 @@ pub enum Verdict {
 pub struct StackCoverage {
     /// Name of the stack.
     pub stack: &'static str,
+    /// Its version, where the file says it.
+    pub version: Option<String>,
     /// File it is in, as the process sees it.
     pub file: String,
     /// Functions that can be probed; 0 when blind.
     pub functions: usize,
     /// Why it is not covered.
-    pub reason: Option<&'static str>,
+    pub reason: Option<String>,
     /// What the operator can do.
     pub remedy: Option<&'static str>,
 }
@@ -146,12 +148,14 @@ fn examine_file(proc: &Path, pid: u32, mapped: &MappedFile, cache: &mut Cache, i
 }
 
 fn stack_coverage(found: &Recognised, file: &str) -> StackCoverage {
-    let (reason, remedy) = match found.stack.coverage {
-        Coverage::Covered(_) => (None, None),
-        Coverage::Blind { reason, remedy } => (Some(reason), Some(remedy)),
+    let (reason, remedy) = match (&found.opaque, &found.stack.coverage) {
+        (Some(opaque), _) => (Some(opaque.reason.clone()), Some(opaque.remedy)),
+        (None, Coverage::Covered(_)) => (None, None),
+        (None, Coverage::Blind { reason, remedy }) => (Some((*reason).to_owned()), Some(*remedy)),
     };
     StackCoverage {
         stack: found.stack.name,
+        version: found.version.clone(),
         file: file.to_owned(),
         functions: found.functions.len(),
         reason,

@@ -106,6 +106,8 @@ pub enum Evidence {
     SetFd,
     /// A socket call inside a TLS call of the same thread.
     NestedSyscall,
+    /// The connection object of Go's runtime names the descriptor.
+    RuntimeConn,
     /// The stream is the socket.
     Direct,
     /// Read from a recording.
@@ -118,6 +120,7 @@ impl Evidence {
         match self {
             Self::SetFd => "set_fd",
             Self::NestedSyscall => "nested_syscall",
+            Self::RuntimeConn => "runtime_conn",
             Self::Direct => "socket",
             Self::Recorded => "recorded",
         }

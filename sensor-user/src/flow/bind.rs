@@ -68,7 +68,7 @@ const fn stronger(a: Evidence, b: Evidence) -> Evidence {
 const fn strength(evidence: Evidence) -> u8 {
     match evidence {
         Evidence::NestedSyscall => 0,
-        Evidence::SetFd => 1,
+        Evidence::SetFd | Evidence::RuntimeConn => 1,
         Evidence::Recorded => 2,
         Evidence::Direct => 3,
     }

@@ -104,14 +104,19 @@ fn write_process(text: &mut String, process: &ProcessCoverage) -> fmt::Result {
 }
 
 fn write_stack(text: &mut String, stack: &StackCoverage) -> fmt::Result {
-    match stack.reason {
+    let version = stack
+        .version
+        .as_deref()
+        .map(|version| format!(" ({version})"))
+        .unwrap_or_default();
+    match &stack.reason {
         None => writeln!(
             text,
-            "    {} in {}: covered through {} functions",
+            "    {}{version} in {}: covered through {} functions",
             stack.stack, stack.file, stack.functions
         ),
         Some(reason) => {
-            writeln!(text, "    {} in {}: {reason}", stack.stack, stack.file)?;
+            writeln!(text, "    {}{version} in {}: {reason}", stack.stack, stack.file)?;
             writeln!(
                 text,
                 "      do: {}",

@@ -4,6 +4,7 @@
 //! remembered files; each is read once however many processes map it.
 
 pub mod elf;
+pub mod go;
 pub mod process;
 pub mod recognise;
 pub mod stacks;

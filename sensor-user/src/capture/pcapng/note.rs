@@ -289,6 +289,7 @@ const ROLES: &[(&str, Role)] = &[
 const EVIDENCE: &[(&str, Evidence)] = &[
     (Evidence::SetFd.name(), Evidence::SetFd),
     (Evidence::NestedSyscall.name(), Evidence::NestedSyscall),
+    (Evidence::RuntimeConn.name(), Evidence::RuntimeConn),
     (Evidence::Direct.name(), Evidence::Direct),
     (Evidence::Recorded.name(), Evidence::Recorded),
 ];
