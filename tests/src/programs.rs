@@ -52,6 +52,8 @@ programs! {
     Tshark "tshark" of "tshark";
     /// objdump, the second opinion on probe sites.
     Objdump "objdump" of "binutils";
+    /// Debian's Go.
+    Go "go" of "golang-go";
     /// The C compiler, for small observed programs.
     Cc "cc" of "gcc";
 }
