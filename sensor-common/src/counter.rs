@@ -67,6 +67,8 @@ counters! {
     MissedReturns = "missed_returns",
     /// TLS calls that returned with bytes and had begun before the sensor or lost their slot; their bytes are not seen.
     UnmatchedReturns = "unmatched_returns",
+    /// Bytes that Go programs gave to a write that then failed; they were captured when it began.
+    UnsentBytes = "unsent_bytes",
     /// TLS calls inside which a second socket appeared.
     AmbiguousSockets = "ambiguous_sockets",
 }

@@ -99,7 +99,15 @@ fn both_ends(release: Release, symbols: Symbols, backend: Backend) {
         );
         let observed = watch.stop();
         assert_eq!(observed.len(), LENGTHS.len(), "{what} {end:?}");
-        for (one, (index, length)) in observed.iter().zip((0..).zip(LENGTHS)) {
+        for (index, length) in (0..).zip(LENGTHS) {
+            let target = format!("/echo?seed={}&length={length}", 2 + 2 * index);
+            let is_wanted = |one: &&Observed| one.exchange.request.target().expose() == target.as_bytes();
+            let Some(one) = observed.iter().find(is_wanted) else {
+                panic!(
+                    "{what} {end:?}: no {target} among {:#?}",
+                    observed.iter().map(describe).collect::<Vec<_>>()
+                );
+            };
             check(&format!("{what} {end:?} {length}"), one, end, server.port());
             let (sent, answered) = (1 + 2 * index, 2 + 2 * index);
             assert_same(&what, &one.exchange.request.body, &payload::body(sent, length));

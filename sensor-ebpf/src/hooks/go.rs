@@ -42,6 +42,8 @@ pub struct GoCall {
     conn: u64,
     /// Address of the buffer; its distance from the top of the stack when it lies there.
     buffer: u64,
+    /// Bytes of it.
+    length: u64,
     /// Distance of the return address from the top of the stack.
     depth: u64,
     /// The return address: still there while the call lasts.
@@ -58,6 +60,8 @@ struct Frame {
     first: u64,
     /// RBX: address of the buffer.
     second: u64,
+    /// RCX: its length.
+    third: u64,
     /// Where the return address is: at the sites probed nothing was pushed yet, or everything was popped.
     stack: u64,
     /// The goroutine's stack.
@@ -70,27 +74,29 @@ impl Frame {
     fn of(ctx: &ProbeContext) -> Option<Self> {
         let regs = ctx.as_ptr().cast::<pt_regs>();
         #[cfg(not(bpf_target_arch = "aarch64"))]
-        let (goroutine, first, second, stack) = unsafe {
+        let (goroutine, first, second, third, stack) = unsafe {
             (
                 (&raw const (*regs).r14).read_volatile(),
                 (&raw const (*regs).rax).read_volatile(),
                 (&raw const (*regs).rbx).read_volatile(),
+                (&raw const (*regs).rcx).read_volatile(),
                 (&raw const (*regs).rsp).read_volatile(),
             )
         };
         // Not attached there yet: the sites of A64 code are not chosen.
         #[cfg(bpf_target_arch = "aarch64")]
-        let (goroutine, first, second, stack) = unsafe {
+        let (goroutine, first, second, third, stack) = unsafe {
             (
                 (&raw const (*regs).regs[28]).read_volatile(),
                 (&raw const (*regs).regs[0]).read_volatile(),
                 (&raw const (*regs).regs[1]).read_volatile(),
+                (&raw const (*regs).regs[2]).read_volatile(),
                 (&raw const (*regs).sp).read_volatile(),
             )
         };
         // `struct g` begins with the bounds of its stack, "known to runtime/cgo" (src/runtime/runtime2.go).
         let [low, high] = copy::user::<[u64; 2]>(goroutine)?;
-        (low < stack && stack < high).then_some(Self { goroutine, first, second, stack, low, high })
+        (low < stack && stack < high).then_some(Self { goroutine, first, second, third, stack, low, high })
     }
 
     #[inline(always)]
@@ -114,72 +120,123 @@ impl Frame {
     }
 }
 
+/// Bytes to take from a process.
+struct Portion {
+    conn: u64,
+    base: u64,
+    moved: u64,
+    direction: u32,
+}
+
 /// Any probed instruction of any of the methods.
 #[inline(always)]
 pub fn call(ctx: &ProbeContext, looping: Looping) {
     let Some(watched) = policy::watched() else { return };
     let kind = Cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) }).kind();
     let Some(frame) = Frame::of(ctx) else { return };
-    if kind == CallKind::GoReturn as u8 {
-        leave(&frame, watched, looping);
+    let portion = if kind == CallKind::GoReturn as u8 {
+        leave(&frame, watched)
     } else if kind == CallKind::GoClose as u8 {
         // The collector gives the address to another connection one day.
         tls_call::end(watched, frame.first, close::FREE);
+        None
     } else {
-        enter(&frame, watched, u32::from(kind == CallKind::GoWrite as u8));
+        enter(&frame, watched, u32::from(kind == CallKind::GoWrite as u8))
+    };
+    if let Some(portion) = portion {
+        deliver(watched, &portion, looping);
     }
 }
 
-/// Entry. May come twice for one call: when the stack has to grow, the function begins anew.
+/// Entry. What is written is taken here: by the time a write returns, the answer may have been read by another
+/// goroutine, and an answer in front of its question would be paired with the wrong one. Nothing is taken twice by
+/// that, since Go never writes again after a write that failed.
+///
+/// May come twice for one call: when the stack has to grow, the function begins anew.
 #[inline(always)]
-fn enter(frame: &Frame, watched: Watched, direction: u32) {
+fn enter(frame: &Frame, watched: Watched, direction: u32) -> Option<Portion> {
     let key = frame.key(watched);
     let depth = frame.depth();
-    if let Some(call) = GO_CALLS.get_ptr(&key) {
-        let (outer, back) = unsafe { ((*call).depth, (*call).back) };
-        // A call that a panic ended left its slot behind, but not its return address.
-        if depth > outer && copy::user::<u64>(frame.high - outer) == Some(back) {
-            emit::count(Counter::NestedCalls, 1);
-            return;
-        }
-        if depth != outer {
-            emit::count(Counter::MissedReturns, 1);
-        }
-    }
     let (buffer, on_stack) = frame.lasting(frame.second);
     let back = copy::user::<u64>(frame.stack).unwrap_or(0);
-    let call = GoCall { conn: frame.first, buffer, depth, back, direction, on_stack };
+    if let Some(outer) = GO_CALLS.get_ptr(&key) {
+        let outer = unsafe { &*outer };
+        // A call that a panic ended left its slot behind, but not its return address.
+        if depth > outer.depth && copy::user::<u64>(frame.high - outer.depth) == Some(outer.back) {
+            emit::count(Counter::NestedCalls, 1);
+            return None;
+        }
+        if depth != outer.depth {
+            emit::count(Counter::MissedReturns, 1);
+        } else if outer.conn == frame.first
+            && outer.buffer == buffer
+            && outer.length == frame.third
+            && outer.direction == direction
+            && outer.back == back
+        {
+            return None;
+        }
+    }
+    let (conn, length) = (frame.first, frame.third);
+    let call = GoCall { conn, buffer, length, depth, back, direction, on_stack };
     if GO_CALLS.insert(&key, &call, 0).is_err() {
         emit::count(Counter::NoCallSlot, 1);
     }
+    let moved = positive(length);
+    (direction == 1 && moved != 0).then_some(Portion { conn, base: frame.second, moved, direction })
 }
 
 /// Return, with the number of bytes where the receiver was.
 #[inline(always)]
-fn leave(frame: &Frame, watched: Watched, looping: Looping) {
+fn leave(frame: &Frame, watched: Watched) -> Option<Portion> {
     let key = frame.key(watched);
-    let moved = frame.first as i64;
-    let moved = if moved > 0 && moved <= i32::MAX as i64 { moved as u64 } else { 0 };
+    let moved = positive(frame.first);
     let Some(slot) = GO_CALLS.get_ptr(&key) else {
         // Begun before the sensor, or pushed out of the map.
         if moved > 0 {
             emit::count(Counter::UnmatchedReturns, 1);
         }
-        return;
+        return None;
     };
-    let call = unsafe { *slot };
-    if call.depth != frame.depth() {
-        return;
+    let GoCall { conn, buffer, length, depth, direction, on_stack, .. } = unsafe { *slot };
+    if depth != frame.depth() {
+        return None;
     }
     let _ = GO_CALLS.remove(&key);
-    if moved == 0 {
-        return;
+    if direction == 1 {
+        if moved < length {
+            unsent(watched, conn, length - moved);
+        }
+        return None;
     }
-    let base = if call.on_stack != 0 { frame.high.wrapping_sub(call.buffer) } else { call.buffer };
-    let key = StreamKey::tls(watched.tgid(), call.conn);
+    let base = if on_stack != 0 { frame.high.wrapping_sub(buffer) } else { buffer };
+    (moved != 0).then_some(Portion { conn, base, moved, direction })
+}
+
+/// A count that a call can move (MAX_RW_COUNT, below 2^31); 0 for any other.
+#[inline(always)]
+fn positive(count: u64) -> u64 {
+    if count <= i32::MAX as u64 { count } else { 0 }
+}
+
+/// A write failed and, as all of Go's do, for good: says how much was written in all.
+#[inline(always)]
+fn unsent(watched: Watched, conn: u64, bytes: u64) {
+    emit::count(Counter::UnsentBytes, bytes);
+    let key = StreamKey::tls(watched.tgid(), conn);
+    if let Some(state) = stream::known(&key) {
+        state.position[1] = state.position[1].saturating_sub(bytes);
+    }
+    tls_call::end(watched, conn, close::SHUTDOWN);
+}
+
+#[inline(always)]
+fn deliver(watched: Watched, portion: &Portion, looping: Looping) {
+    let Portion { conn, base, moved, direction } = *portion;
+    let key = StreamKey::tls(watched.tgid(), conn);
     let Some(state) = stream::state(&key) else { return };
     if state.socket == 0
-        && let Some((found, fd)) = socket_of(call.conn)
+        && let Some((found, fd)) = socket_of(conn)
     {
         tls_call::bind(watched, &key, state, found, fd, evidence::RUNTIME_CONN);
     }
@@ -188,7 +245,7 @@ fn leave(frame: &Frame, watched: Watched, looping: Looping) {
     let memory = Memory { base, left: moved, iov: 0, iov_left: 0 };
     let mut subject = Subject::new(watched, &key, state);
     let starts = tls_call::starts_message(base, moved);
-    copy::transfer(&mut subject, state, call.direction as usize, memory, moved, starts, looping);
+    copy::transfer(&mut subject, state, direction as usize, memory, moved, starts, looping);
 }
 
 /// Offsets of `net.netFD` on 64-bit systems, the same in Go 1.17 to 1.27 (`src/internal/poll/fd_unix.go`,
