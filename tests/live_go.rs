@@ -20,6 +20,8 @@ mod many;
 #[path = "go/setup.rs"]
 mod setup;
 #[path = "live/tally.rs"]
+#[expect(dead_code, reason = "shared with live_kernel, which uses the rest")]
 mod tally;
 #[path = "live/watch.rs"]
+#[expect(dead_code, reason = "shared with live_kernel, which uses the rest")]
 mod watch;

@@ -11,7 +11,7 @@ use sensor_user::capture::discover::Cache;
 use sensor_user::capture::discover::process::Filter;
 
 use crate::setup::{End, client, observe, options, program};
-use crate::watch::assert_same;
+use crate::watch::{assert_same, bytes};
 
 #[test]
 fn a_buffer_on_a_stack_that_moves_is_read_where_it_is() {
@@ -43,35 +43,52 @@ fn a_buffer_on_a_stack_that_moves_is_read_where_it_is() {
 }
 
 #[test]
-fn tls_inside_tls_is_seen_once_and_unknown_connections_get_no_guessed_peer() {
-    let what = "nested";
+fn tls_inside_tls_is_seen_once_and_an_unknown_type_of_connection_gets_no_guessed_peer() {
+    let what = "proxied";
     let Some(binary) = program(what, Release::Newest, Symbols::Kept) else {
         return;
     };
     let server = GoApi::start(&binary, &[]).unwrap();
-    for end in [End::Server, End::Client] {
-        let held = client(&binary, &["proxied", &server.doubled_port().to_string()], &[]);
+    let (port, doubled) = (server.port().to_string(), server.doubled_port().to_string());
+    let (direct, nested) = (Some(Evidence::RuntimeConn), Some(Evidence::NestedSyscall));
+    for (end, expected) in [
+        // The server's connections are the runtime's own.
+        (End::Server, [direct, direct, direct]),
+        // The client's second connection is wrapped, the third twice, with TLS in between.
+        (End::Client, [direct, nested, None]),
+    ] {
+        let held = client(&binary, &["proxied", &port, &doubled], &[]);
         let with = |pids: &[u32]| options(&binary, pids);
         let Some((watch, pid)) = observe(what, end, with, &server, held) else {
             return;
         };
         assert!(watch.counter(Counter::NestedCalls) > 0, "{what} {end:?}");
         assert_eq!(watch.counter(Counter::MissedReturns), 0, "{what} {end:?}");
-        for path in ["/who/nested", "/who/wrapped"] {
+        for (path, evidence) in ["/who/nested", "/who/wrapped", "/who/both"]
+            .into_iter()
+            .zip(expected)
+        {
             let [one] = watch.exchanges(pid, path)[..] else {
                 panic!(
                     "{what} {end:?}: {path}: {} exchanges",
                     watch.exchanges(pid, path).len()
                 );
             };
-            // The outer connection lies on one that is not of package net.
             let connection = &one.exchange.connection;
-            assert!(
-                matches!(connection.evidence, None | Some(Evidence::NestedSyscall)),
+            assert_eq!(
+                connection.evidence, evidence,
                 "{what} {end:?} {path}: {connection:?}"
             );
+            let (_, asking) = match (end, evidence) {
+                (_, None) => continue,
+                (End::Server, _) => connection.remote.unwrap(),
+                (End::Client, _) => connection.local.unwrap(),
+            };
+            let answer = bytes(&one.exchange.outcome.response().unwrap().body);
+            let said = format!("{} {asking} {path}", server.pid());
+            assert_eq!(String::from_utf8_lossy(&answer).trim(), said, "{what} {end:?}");
         }
-        assert_eq!(watch.stop().len(), 2, "{what} {end:?}");
+        assert_eq!(watch.stop().len(), 3, "{what} {end:?}");
     }
 }
 

@@ -17,7 +17,7 @@ use sensor_common::call::{CallKind, Cookie};
 use sensor_common::counter::Counter;
 use sensor_common::record::{close, evidence};
 
-use super::tls_call;
+use super::{syscall, tls_call};
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
 use crate::maps::GO_CALLS;
@@ -213,6 +213,27 @@ fn leave(frame: &Frame, watched: Watched) -> Option<Portion> {
     (moved != 0).then_some(Portion { conn, base, moved, direction })
 }
 
+/// A socket that carries TLS, of a stream that is not known, moved bytes. When that happened inside a call of the
+/// running goroutine, the connection of that call drives it, whatever lies between the two.
+#[inline(always)]
+pub fn nested_socket_call(watched: Watched, found: Found, fd: i32) {
+    let (Some(goroutine), Some(stack)) = (syscall::goroutine(), syscall::stack_pointer()) else { return };
+    let Some(call) = GO_CALLS.get_ptr(&GoKey { goroutine, tgid: watched.tgid(), reserved: 0 }) else { return };
+    let (conn, depth, back) = unsafe { ((*call).conn, (*call).depth, (*call).back) };
+    let Some([low, high]) = copy::user::<[u64; 2]>(goroutine) else { return };
+    let inside = low < stack && stack < high && high - stack > depth;
+    if !inside || copy::user::<u64>(high - depth) != Some(back) {
+        return;
+    }
+    let key = StreamKey::tls(watched.tgid(), conn);
+    let Some(state) = stream::state(&key) else { return };
+    if state.socket == 0 {
+        tls_call::bind(watched, &key, state, found, fd, evidence::NESTED_SYSCALL);
+    } else if state.socket != found.inode {
+        tls_call::ambiguous(watched, &key, state, found, fd);
+    }
+}
+
 /// A count that a call can move (MAX_RW_COUNT, below 2^31); 0 for any other.
 #[inline(always)]
 fn positive(count: u64) -> u64 {
@@ -236,7 +257,7 @@ fn deliver(watched: Watched, portion: &Portion, looping: Looping) {
     let key = StreamKey::tls(watched.tgid(), conn);
     let Some(state) = stream::state(&key) else { return };
     if state.socket == 0
-        && let Some((found, fd)) = socket_of(conn)
+        && let Some((found, fd)) = driven(watched, conn)
     {
         tls_call::bind(watched, &key, state, found, fd, evidence::RUNTIME_CONN);
     }
@@ -255,6 +276,18 @@ const SYSFD: u64 = 16;
 const FAMILY: u64 = 56;
 const NETWORK: u64 = 80;
 const SOCK_STREAM: u64 = 1;
+
+/// The socket that a connection drives: by itself, or through another TLS connection that is known to drive one.
+#[inline(always)]
+fn driven(watched: Watched, conn: u64) -> Option<(Found, i32)> {
+    if let Some(own) = socket_of(conn) {
+        return Some(own);
+    }
+    let inner = copy::user::<u64>(conn + 8)?;
+    let inner = stream::known(&StreamKey::tls(watched.tgid(), inner))?;
+    let found = sock::find(inner.fd)?;
+    (inner.socket != 0 && found.inode == inner.socket).then_some((found, inner.fd))
+}
 
 /// The socket of a connection that is directly on one of package `net`: `tls.Conn` begins with the interface value
 /// that it was given, whose data is a `*net.TCPConn`, which is a pointer to a `netFD`. Whether that is so is told by

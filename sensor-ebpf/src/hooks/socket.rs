@@ -8,7 +8,7 @@ use sensor_common::record::{KIND_OPEN, close, gap, role, source};
 
 use super::sniff::{self, Front};
 use super::syscall::{argument, result};
-use super::tls_call;
+use super::{go, tls_call};
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
 use crate::policy::{self, Watched};
@@ -52,6 +52,9 @@ pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shap
     let key = StreamKey::socket(watched.tgid(), found.inode);
     let Some(state) = stream::state(&key) else { return };
     emit::count(Counter::SocketCalls, 1);
+    if state.verdict == VERDICT_TLS && state.tls == 0 {
+        go::nested_socket_call(watched, found, fd);
+    }
     let Some(memory) = memory_of(shape, moved) else {
         emit::count(Counter::FaultBytes, moved);
         return;

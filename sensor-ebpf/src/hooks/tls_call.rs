@@ -268,7 +268,7 @@ fn still_bound(state: &StreamState) -> bool {
 
 /// A second socket inside one call: said, and the first binding stays.
 #[inline(always)]
-fn ambiguous(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32) {
+pub fn ambiguous(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32) {
     emit::count(Counter::AmbiguousSockets, 1);
     let mut subject = Subject::new(watched, key, state);
     subject.flags = FLAG_AMBIGUOUS;
