@@ -23,7 +23,7 @@ use crate::emit::{self, Subject};
 use crate::maps::GO_CALLS;
 use crate::policy::{self, Watched};
 use crate::sock::{self, Found};
-use crate::stream::{self, StreamKey};
+use crate::stream::{self, StreamKey, StreamState};
 
 /// A goroutine: the address of the runtime's `g`, which outlives it and is used again.
 #[repr(C)]
@@ -182,8 +182,13 @@ fn enter(frame: &Frame, watched: Watched, direction: u32) -> Option<Portion> {
     if GO_CALLS.insert(&key, &call, 0).is_err() {
         emit::count(Counter::NoCallSlot, 1);
     }
+    if direction == 0 {
+        // Before the call's own system calls tell by nesting what the object itself tells better.
+        bound(watched, &StreamKey::tls(watched.tgid(), conn));
+        return None;
+    }
     let moved = positive(length);
-    (direction == 1 && moved != 0).then_some(Portion { conn, base: frame.second, moved, direction })
+    (moved != 0).then_some(Portion { conn, base: frame.second, moved, direction })
 }
 
 /// Return, with the number of bytes where the receiver was.
@@ -255,12 +260,7 @@ fn unsent(watched: Watched, conn: u64, bytes: u64) {
 fn deliver(watched: Watched, portion: &Portion, looping: Looping) {
     let Portion { conn, base, moved, direction } = *portion;
     let key = StreamKey::tls(watched.tgid(), conn);
-    let Some(state) = stream::state(&key) else { return };
-    if state.socket == 0
-        && let Some((found, fd)) = driven(watched, conn)
-    {
-        tls_call::bind(watched, &key, state, found, fd, evidence::RUNTIME_CONN);
-    }
+    let Some(state) = bound(watched, &key) else { return };
     emit::count(Counter::TlsCalls, 1);
     emit::count(Counter::TlsBytes, moved);
     let memory = Memory { base, left: moved, iov: 0, iov_left: 0 };
@@ -276,6 +276,18 @@ const SYSFD: u64 = 16;
 const FAMILY: u64 = 56;
 const NETWORK: u64 = 80;
 const SOCK_STREAM: u64 = 1;
+
+/// A connection's stream, joined to its socket if it can be.
+#[inline(always)]
+fn bound<'a>(watched: Watched, key: &StreamKey) -> Option<&'a mut StreamState> {
+    let state = stream::state(key)?;
+    if state.socket == 0
+        && let Some((found, fd)) = driven(watched, key.id)
+    {
+        tls_call::bind(watched, key, state, found, fd, evidence::RUNTIME_CONN);
+    }
+    Some(state)
+}
 
 /// The socket that a connection drives: by itself, or through another TLS connection that is known to drive one.
 #[inline(always)]

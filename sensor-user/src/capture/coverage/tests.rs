@@ -25,7 +25,8 @@ fn stack(name: &'static str, reason: Option<&'static str>) -> StackCoverage {
         stack: name,
         file: format!("/lib/{name}.so"),
         functions: 12,
-        reason,
+        version: None,
+        reason: reason.map(str::to_owned),
         remedy: reason.map(|_| "do this"),
     }
 }

@@ -5,6 +5,11 @@ use object::elf;
 
 use super::{Elf, ElfError, SEARCH_BLOCK_BYTES, Symbol};
 
+/// Places looked at more closely in one search: a hostile file may repeat what is searched for.
+const MAX_CANDIDATES: usize = 1024;
+/// Bytes searched in one region: the data of the largest programs in use is some 100 MiB.
+const MAX_SEARCHED: u64 = 512 << 20;
+
 /// Bytes of the file that are loaded at an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Region {
@@ -81,9 +86,10 @@ impl Elf<'_> {
     ) -> Result<Option<u64>, ElfError> {
         let finder = memmem::Finder::new(needle);
         let overlap = needle.len().saturating_sub(1) as u64;
-        let mut at = 0;
-        while at < region.size {
-            let block = (region.size - at).min(SEARCH_BLOCK_BYTES as u64);
+        let (mut at, mut candidates) = (0, 0);
+        let size = region.size.min(MAX_SEARCHED);
+        while at < size {
+            let block = (size - at).min(SEARCH_BLOCK_BYTES as u64);
             let offset = region.offset.checked_add(at);
             let bytes = self.read(
                 offset.ok_or(ElfError::Malformed("section size"))?,
@@ -92,13 +98,18 @@ impl Elf<'_> {
             )?;
             for found in finder.find_iter(&bytes) {
                 let address = region.address.checked_add(at + found as u64);
-                if let Some(address) = address.filter(|address| address % alignment == 0)
-                    && accept(address)
-                {
+                let Some(address) = address.filter(|address| address % alignment == 0) else {
+                    continue;
+                };
+                if accept(address) {
                     return Ok(Some(address));
                 }
+                candidates += 1;
+                if candidates > MAX_CANDIDATES {
+                    return Ok(None);
+                }
             }
-            if block <= overlap || at + block == region.size {
+            if block <= overlap || at + block == size {
                 return Ok(None);
             }
             at += block - overlap;

@@ -18,8 +18,11 @@ const FIRST_WITH_REGISTERS: u32 = 17;
 
 /// The Go row of the table, if the file is a Go program that contains `crypto/tls`.
 pub fn recognise(elf: &Elf<'_>) -> Result<Option<Recognised>, ElfError> {
-    let Some(version) = buildinfo::version(elf)? else {
-        return Ok(None);
+    let version = match buildinfo::version(elf) {
+        Ok(Some(version)) => version,
+        Err(error @ ElfError::Read(_)) => return Err(error),
+        // Not a Go program, or one that the kernel would not run either.
+        Ok(None) | Err(_) => return Ok(None),
     };
     let wanted = wanted();
     let symbols = elf.functions(Table::Static, &wanted)?;
