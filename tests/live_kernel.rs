@@ -11,6 +11,8 @@
 mod bodies;
 #[path = "live/ciphertext.rs"]
 mod ciphertext;
+#[path = "live/coverage.rs"]
+mod coverage;
 #[path = "live/ends.rs"]
 mod ends;
 
@@ -20,6 +22,10 @@ mod left_behind;
 mod loss;
 #[path = "live/many.rs"]
 mod many;
+#[path = "live/other_kernels.rs"]
+mod other_kernels;
+#[path = "live/storm.rs"]
+mod storm;
 #[path = "live/tally.rs"]
 mod tally;
 #[path = "live/watch.rs"]

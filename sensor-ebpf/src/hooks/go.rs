@@ -11,13 +11,13 @@
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::pt_regs;
-use aya_ebpf::helpers::generated::bpf_get_attach_cookie;
 use aya_ebpf::programs::ProbeContext;
-use sensor_common::call::{CallKind, Cookie};
+use sensor_common::call::CallKind;
 use sensor_common::counter::Counter;
 use sensor_common::record::{close, evidence};
 
-use super::{syscall, tls_call};
+use super::{cookie, syscall, tls_call};
+use crate::account;
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
 use crate::maps::GO_CALLS;
@@ -132,7 +132,7 @@ struct Portion {
 #[inline(always)]
 pub fn call(ctx: &ProbeContext, looping: Looping) {
     let Some(watched) = policy::watched() else { return };
-    let kind = Cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) }).kind();
+    let kind = cookie::of(ctx).kind();
     let Some(frame) = Frame::of(ctx) else { return };
     let portion = if kind == CallKind::GoReturn as u8 {
         leave(&frame, watched)
@@ -200,6 +200,9 @@ fn leave(frame: &Frame, watched: Watched) -> Option<Portion> {
         // Begun before the sensor, or pushed out of the map.
         if moved > 0 {
             emit::count(Counter::UnmatchedReturns, 1);
+            emit::count(Counter::TlsCalls, 1);
+            emit::count(Counter::TlsBytes, moved);
+            account::unplaced(&StreamKey::tls(watched.tgid(), 0), moved);
         }
         return None;
     };
@@ -260,9 +263,9 @@ fn unsent(watched: Watched, conn: u64, bytes: u64) {
 fn deliver(watched: Watched, portion: &Portion, looping: Looping) {
     let Portion { conn, base, moved, direction } = *portion;
     let key = StreamKey::tls(watched.tgid(), conn);
-    let Some(state) = bound(watched, &key) else { return };
     emit::count(Counter::TlsCalls, 1);
     emit::count(Counter::TlsBytes, moved);
+    let Some(state) = bound(watched, &key) else { return account::unplaced(&key, moved) };
     let memory = Memory { base, left: moved, iov: 0, iov_left: 0 };
     let mut subject = Subject::new(watched, &key, state);
     let starts = tls_call::starts_message(base, moved);
