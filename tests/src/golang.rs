@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::guard::{self, Guard};
-use crate::programs::Program;
+use crate::programs::{Absent, Program};
 use crate::servers::Certificate;
 use crate::testbed;
 use crate::wait::Deadline;
@@ -57,7 +57,11 @@ impl Release {
             }
         };
         if !program.is_file() {
-            bail!("{self:?} Go is not in target/testbed (cargo xtask test installs it)");
+            // As a program of Debian that is not installed: a reason to skip.
+            let absent = Err(Absent(Program::Go));
+            return absent.context(format!(
+                "Go {self:?} is not in target/testbed; cargo xtask test installs it"
+            ));
         }
         Ok((program, Some(root)))
     }

@@ -13,8 +13,8 @@ use aya_obj::generated::bpf_func_id;
 use sensor_common::counter::Counter;
 use sensor_common::policy::DENY;
 
-use super::attach::Programs;
 use super::accounts::AccountReader;
+use super::attach::Programs;
 use super::btf::{Btf, BtfError};
 use super::kernel::Options;
 use super::tracefs::{self, TracefsError};

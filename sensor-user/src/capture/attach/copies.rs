@@ -209,11 +209,7 @@ pub struct Copies {
 impl Copies {
     /// Prepares to load programs of `object` against the maps that aya made. `names` are in the order of
     /// [`Hook::ALL`].
-    pub fn load(
-        object: &[u8],
-        ebpf: Arc<Mutex<Ebpf>>,
-        names: Programs,
-    ) -> Result<Self, AttachError> {
+    pub fn load(object: &[u8], ebpf: Arc<Mutex<Ebpf>>, names: Programs) -> Result<Self, AttachError> {
         let mut parsed = aya_obj::Object::parse(object).map_err(|error| relocation(names, error))?;
         let btf = load_btf(&mut parsed);
         let globals = {
@@ -267,7 +263,12 @@ impl Copies {
         }
         copy.relocate_calls(&text)
             .map_err(|error| relocation(self.names, error))?;
-        let program = load_program(&copy, program_of(self.names, hook), self.btf.as_ref(), NO_ATTACH_TYPE)?;
+        let program = load_program(
+            &copy,
+            program_of(self.names, hook),
+            self.btf.as_ref(),
+            NO_ATTACH_TYPE,
+        )?;
         let fd = program.as_raw_fd();
         self.loaded.insert((hook, cookie), program);
         Ok(fd)
