@@ -47,8 +47,9 @@ fn a_stripped_position_independent_program_with_c_in_it_is_seen() {
 }
 
 #[test]
-fn the_same_by_perf_events() {
+fn the_same_by_perf_events_and_without_cookies() {
     both_ends(Release::Newest, Symbols::Stripped, Backend::Perf);
+    both_ends(Release::Debian, Symbols::Stripped, Backend::Copies);
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn enter(frame: &Frame, watched: Watched, direction: u32) -> Option<Portion> {
     let depth = frame.depth();
     let (buffer, on_stack) = frame.lasting(frame.second);
     let back = copy::user::<u64>(frame.stack).unwrap_or(0);
-    if let Some(outer) = GO_CALLS.get_ptr(&key) {
+    if let Some(outer) = GO_CALLS.get_ptr(key) {
         let outer = unsafe { &*outer };
         // A call that a panic ended left its slot behind, but not its return address.
         if depth > outer.depth && copy::user::<u64>(frame.high - outer.depth) == Some(outer.back) {
@@ -179,7 +179,7 @@ fn enter(frame: &Frame, watched: Watched, direction: u32) -> Option<Portion> {
     }
     let (conn, length) = (frame.first, frame.third);
     let call = GoCall { conn, buffer, length, depth, back, direction, on_stack };
-    if GO_CALLS.insert(&key, &call, 0).is_err() {
+    if GO_CALLS.insert(key, call, 0).is_err() {
         emit::count(Counter::NoCallSlot, 1);
     }
     if direction == 0 {
@@ -196,7 +196,7 @@ fn enter(frame: &Frame, watched: Watched, direction: u32) -> Option<Portion> {
 fn leave(frame: &Frame, watched: Watched) -> Option<Portion> {
     let key = frame.key(watched);
     let moved = positive(frame.first);
-    let Some(slot) = GO_CALLS.get_ptr(&key) else {
+    let Some(slot) = GO_CALLS.get_ptr(key) else {
         // Begun before the sensor, or pushed out of the map.
         if moved > 0 {
             emit::count(Counter::UnmatchedReturns, 1);
@@ -210,7 +210,7 @@ fn leave(frame: &Frame, watched: Watched) -> Option<Portion> {
     if depth != frame.depth() {
         return None;
     }
-    let _ = GO_CALLS.remove(&key);
+    let _ = GO_CALLS.remove(key);
     if direction == 1 {
         if moved < length {
             unsent(watched, conn, length - moved);
@@ -226,7 +226,7 @@ fn leave(frame: &Frame, watched: Watched) -> Option<Portion> {
 #[inline(always)]
 pub fn nested_socket_call(watched: Watched, found: Found, fd: i32) {
     let (Some(goroutine), Some(stack)) = (syscall::goroutine(), syscall::stack_pointer()) else { return };
-    let Some(call) = GO_CALLS.get_ptr(&GoKey { goroutine, tgid: watched.tgid(), reserved: 0 }) else { return };
+    let Some(call) = GO_CALLS.get_ptr(GoKey { goroutine, tgid: watched.tgid(), reserved: 0 }) else { return };
     let (conn, depth, back) = unsafe { ((*call).conn, (*call).depth, (*call).back) };
     let Some([low, high]) = copy::user::<[u64; 2]>(goroutine) else { return };
     let inside = low < stack && stack < high && high - stack > depth;
@@ -314,7 +314,7 @@ fn socket_of(conn: u64) -> Option<(Found, i32)> {
     let descriptor = copy::user::<u64>(data)?;
     let [family, kind] = copy::user::<[u64; 2]>(descriptor + FAMILY)?;
     let [network, length] = copy::user::<[u64; 2]>(descriptor + NETWORK)?;
-    if kind != SOCK_STREAM || length < 3 || length > 4 {
+    if kind != SOCK_STREAM || !(3..=4).contains(&length) {
         return None;
     }
     let name = copy::user::<[u8; 3]>(network)?;

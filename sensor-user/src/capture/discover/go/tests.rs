@@ -58,8 +58,8 @@ impl Program {
         // Name | type, flags, address, offset, size.
         for (index, section) in [
             [1 | 1 << 32, 0, TABLE, 0x2000, 0x400],
-            [12 | 1 << 32, 0, DATA, 0x3000, 0x100],
-            [26 | 3 << 32, 0, 0, 0x300, 64],
+            [0xc | 1 << 32, 0, DATA, 0x3000, 0x100],
+            [0x1a | 3 << 32, 0, 0, 0x300, 64],
         ]
         .into_iter()
         .enumerate()
