@@ -19,6 +19,10 @@ pub enum CallKind {
     Shutdown = 5,
     /// Ends the connection object.
     Free = 6,
+    /// Gives a connection the BIO it reads from or writes to.
+    SetBio = 7,
+    /// Makes a BIO of a descriptor.
+    NewSocketBio = 8,
     /// Entry of Go's `(*tls.Conn).Read`.
     GoRead = 20,
     /// Entry of Go's `(*tls.Conn).Write`.

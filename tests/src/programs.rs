@@ -54,6 +54,10 @@ programs! {
     Objdump "objdump" of "binutils";
     /// Debian's Go.
     Go "go" of "golang-go";
+    /// runc, for a real container.
+    Runc "runc" of "runc";
+    /// unshare, for namespaces.
+    Unshare "unshare" of "util-linux";
     /// Apache httpd with its modules.
     Apache "apache2" of "apache2-bin";
     /// The proxy `HAProxy`.

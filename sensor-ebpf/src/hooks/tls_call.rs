@@ -13,7 +13,8 @@ use sensor_common::record::{FLAG_AMBIGUOUS, KIND_BIND, close, evidence};
 
 use super::cookie;
 use super::sniff::{self, Front};
-use super::syscall;
+use super::tls_process;
+use super::{adjacent, bio, syscall};
 use crate::account;
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
@@ -112,11 +113,19 @@ pub fn enter(ctx: &ProbeContext) {
         if let (Some(found), Some(state)) = (sock::find(fd), stream::state(&key)) {
             bind(watched, &key, state, found, fd, evidence::SET_FD);
         }
+    } else if kind == CallKind::SetBio as u8 {
+        bio::given(watched, handle, registers.argument(cookie.fd()));
+    } else if kind == CallKind::NewSocketBio as u8 {
+        bio::begin(watched, registers.argument(cookie.fd()) as i32);
     } else if kind == CallKind::Shutdown as u8 {
         end(watched, handle, close::SHUTDOWN);
     } else if kind == CallKind::Free as u8 {
         end(watched, handle, close::FREE);
     } else {
+        // Its hello leaves before it moves bytes.
+        if kind == CallKind::Handshake as u8 {
+            tls_process::seen(watched.tgid());
+        }
         stash(&registers, watched, cookie, handle);
     }
 }
@@ -159,6 +168,9 @@ fn stash(registers: &Registers, watched: Watched, cookie: Cookie, handle: u64) {
 pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     let Some(watched) = policy::watched() else { return };
     let cookie = cookie::of(ctx);
+    if cookie.kind() == CallKind::NewSocketBio as u8 {
+        return bio::made(watched, unsafe { result(&*ctx.as_ptr().cast::<pt_regs>()) } as u64);
+    }
     let Some(slot) = TLS_CALLS.get_ptr_mut(watched.pid_tgid) else { return };
     let call = unsafe { &mut *slot };
     if Cookie(call.cookie).function() != cookie.function() {
@@ -171,7 +183,13 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     let call = *call;
     let _ = TLS_CALLS.remove(watched.pid_tgid);
     let returned = unsafe { result(&*ctx.as_ptr().cast::<pt_regs>()) };
-    let Some(moved) = moved(cookie, &call, returned) else { return };
+    let Some(moved) = moved(cookie, &call, returned) else {
+        // A handshake through memory: no socket call ran inside.
+        if call.socket == 0 {
+            adjacent::without_socket(watched, call.handle);
+        }
+        return;
+    };
     let direction = if cookie.kind() == CallKind::Read as u8 {
         0
     } else if cookie.kind() == CallKind::Write as u8 {
@@ -183,6 +201,9 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     emit::count(Counter::TlsCalls, 1);
     emit::count(Counter::TlsBytes, moved);
     let Some(state) = stream::state(&key) else { return account::unplaced(&key, moved) };
+    if state.socket == 0 {
+        adjacent::mark(watched);
+    }
     let memory = Memory { base: call.buffer, left: moved, iov: 0, iov_left: 0 };
     let mut subject = Subject::new(watched, &key, state);
     let starts = starts_message(call.buffer, moved);
@@ -225,6 +246,7 @@ pub fn end(watched: Watched, handle: u64, reason: u16) {
     let subject = Subject::new(watched, &key, state);
     emit::close(&subject, state, reason);
     if reason == close::FREE {
+        adjacent::release(&key, state);
         stream::forget(&key);
     }
 }

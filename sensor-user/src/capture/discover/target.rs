@@ -95,7 +95,7 @@ pub fn target_of_file(
     target_of(file, path.to_owned(), returns, cache)
 }
 
-fn target_of(
+pub(super) fn target_of(
     file: File,
     path: PathBuf,
     returns: Returns,
@@ -110,7 +110,8 @@ fn target_of(
         .iter()
         .filter(|recognised| recognised.is_covered())
         .collect();
-    let Some(stack) = covered.first().map(|recognised| recognised.stack) else {
+    let whole = covered.iter().find(|recognised| recognised.stack.is_whole());
+    let Some(stack) = whole.or(covered.first()).map(|recognised| recognised.stack) else {
         return Ok(None);
     };
     if inspected.machine != Some(Machine::native()) {
@@ -196,9 +197,13 @@ fn go_point(symbol: &Symbol, spec: CallSpec, code: &[u8]) -> ProbePoint {
     }
 }
 
-/// Bytes are known on return, and a handshake's window of nested socket calls closes there; the rest is done at entry.
+/// Bytes and a new BIO are known on return, and a handshake's window of nested socket calls closes there;
+/// the rest is done at entry.
 const fn needs_return(kind: CallKind) -> bool {
-    matches!(kind, CallKind::Read | CallKind::Write | CallKind::Handshake)
+    matches!(
+        kind,
+        CallKind::Read | CallKind::Write | CallKind::Handshake | CallKind::NewSocketBio
+    )
 }
 
 impl Target {

@@ -290,6 +290,8 @@ const EVIDENCE: &[(&str, Evidence)] = &[
     (Evidence::SetFd.name(), Evidence::SetFd),
     (Evidence::NestedSyscall.name(), Evidence::NestedSyscall),
     (Evidence::RuntimeConn.name(), Evidence::RuntimeConn),
+    (Evidence::SetBio.name(), Evidence::SetBio),
+    (Evidence::Adjacent.name(), Evidence::Adjacent),
     (Evidence::Direct.name(), Evidence::Direct),
     (Evidence::Recorded.name(), Evidence::Recorded),
 ];
