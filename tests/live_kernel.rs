@@ -7,6 +7,8 @@
     reason = "tests panic with context, their parts included"
 )]
 
+#[path = "live/arrivals.rs"]
+mod arrivals;
 #[path = "live/bodies.rs"]
 mod bodies;
 #[path = "live/ciphertext.rs"]
@@ -18,6 +20,8 @@ mod ends;
 
 #[path = "live/evidence.rs"]
 mod evidence;
+#[path = "live/excluded.rs"]
+mod excluded;
 #[path = "live/left_behind.rs"]
 mod left_behind;
 #[path = "live/loss.rs"]
@@ -26,14 +30,20 @@ mod loss;
 mod many;
 #[path = "live/memory.rs"]
 mod memory;
+#[path = "live/namespaces.rs"]
+mod namespaces;
 #[path = "live/other_kernels.rs"]
 mod other_kernels;
+#[path = "live/process_storm.rs"]
+mod process_storm;
 #[path = "live/reuse.rs"]
 mod reuse;
 #[path = "live/storm.rs"]
 mod storm;
 #[path = "live/tally.rs"]
 mod tally;
+#[path = "live/upgrades.rs"]
+mod upgrades;
 #[path = "live/watch.rs"]
 mod watch;
 #[path = "live/ways.rs"]

@@ -75,4 +75,10 @@ counters! {
     AdjacentCalls = "adjacent_calls",
     /// Of these, those that were not told because the data ring was full.
     AdjacentLost = "adjacent_lost",
+    /// Processes whose socket carried TLS before any TLS call of theirs was seen.
+    UnhookedProcesses = "unhooked_processes",
+    /// Programs started that an exclusion keeps from being watched.
+    ExcludedExecs = "excluded_execs",
+    /// Programs started that wait for a verdict on their container.
+    UndecidedExecs = "undecided_execs",
 }

@@ -33,6 +33,11 @@ pub const KIND_IO: u8 = 9;
 /// [`notice`](crate::account::notice). Once per process and thing.
 pub const KIND_NOTICE: u8 = 11;
 
+/// A socket of a watched process turned out to carry TLS, and no TLS call of that process was ever seen.
+pub const KIND_UNHOOKED: u8 = 12;
+/// A process runs in a place that user space has to judge; it is left alone until then.
+pub const KIND_UNDECIDED: u8 = 13;
+
 /// The application wrote the bytes; otherwise it read them.
 pub const FLAG_WRITE: u16 = 1;
 /// A second socket was seen inside one TLS call: the binding cannot be trusted.
@@ -197,7 +202,7 @@ pub struct SocketRecord {
     pub socket: Socket,
 }
 
-/// Layout of [`KIND_EXEC`], [`KIND_EXIT`], [`KIND_MAP`] and [`KIND_NOTICE`].
+/// Layout of [`KIND_EXEC`], [`KIND_EXIT`], [`KIND_MAP`], [`KIND_NOTICE`], [`KIND_UNHOOKED`] and [`KIND_UNDECIDED`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ProcessRecord {

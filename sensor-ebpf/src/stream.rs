@@ -4,6 +4,7 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use sensor_common::record::{StreamRef, role, source};
 
 use crate::emit;
+use crate::hooks::tls_process;
 use crate::maps::STREAMS;
 use crate::sock;
 use sensor_common::counter::Counter;
@@ -76,6 +77,9 @@ impl StreamKey {
 pub fn state<'a>(key: &StreamKey) -> Option<&'a mut StreamState> {
     if let Some(state) = STREAMS.get_ptr_mut(key) {
         return Some(unsafe { &mut *state });
+    }
+    if key.source == source::TLS {
+        tls_process::seen(key.tgid);
     }
     let fresh = StreamState {
         position: [0; 2],

@@ -9,3 +9,4 @@ pub mod notice;
 pub mod sniff;
 pub mod syscall;
 pub mod tls_call;
+pub mod tls_process;

@@ -13,7 +13,7 @@ use sensor_common::record::{FLAG_AMBIGUOUS, KIND_BIND, close, evidence};
 
 use super::cookie;
 use super::sniff::{self, Front};
-use super::{adjacent, bio, syscall};
+use super::{adjacent, bio, syscall, tls_process};
 use crate::account;
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
@@ -121,6 +121,10 @@ pub fn enter(ctx: &ProbeContext) {
     } else if kind == CallKind::Free as u8 {
         end(watched, handle, close::FREE);
     } else {
+        // Its hello leaves before it moves bytes.
+        if kind == CallKind::Handshake as u8 {
+            tls_process::seen(watched.tgid());
+        }
         stash(&registers, watched, cookie, handle);
     }
 }

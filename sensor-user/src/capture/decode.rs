@@ -69,6 +69,8 @@ pub fn decode(bytes: &[u8], payload: impl FnOnce(&[u8]) -> Bytes) -> Result<Reco
         record::KIND_EXIT => process(bytes).map(Record::Exit),
         record::KIND_IO => io(bytes),
         record::KIND_MAP => process(bytes).map(Record::Map),
+        record::KIND_UNHOOKED => process(bytes).map(Record::Unhooked),
+        record::KIND_UNDECIDED => process(bytes).map(Record::Undecided),
         record::KIND_NOTICE => notice(bytes),
         kind => Err(DecodeError::Kind(kind)),
     }

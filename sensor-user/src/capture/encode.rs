@@ -69,14 +69,14 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
         } => {
             out.extend_from_slice(&close_record(origin, stream, *reason, ends.unwrap_or_default()));
         }
-        Record::Exec(event) => out.extend_from_slice(&process_record(record::KIND_EXEC, event)),
-        Record::Exit(event) => out.extend_from_slice(&process_record(record::KIND_EXIT, event)),
-        Record::Map(event) => out.extend_from_slice(&process_record(record::KIND_MAP, event)),
-        Record::Notice(event, notice) => {
-            let mut raw = Raw(process_record(record::KIND_NOTICE, event));
-            raw.detail(notice.bit(), 0);
-            out.extend_from_slice(&raw.0);
-        }
+        Record::Exec(event) => of_process(record::KIND_EXEC, event, 0, out),
+        Record::Exit(event) => of_process(record::KIND_EXIT, event, 0, out),
+        Record::Map(event) => of_process(record::KIND_MAP, event, 0, out),
+        Record::Unhooked(event) => of_process(record::KIND_UNHOOKED, event, 0, out),
+        Record::Undecided(event) => of_process(record::KIND_UNDECIDED, event, 0, out),
+        Record::Notice(event, notice) => of_process(record::KIND_NOTICE, event, notice.bit(), out),
+        // Not of the kernel's: nothing to write.
+        Record::Place { .. } => {}
     }
     Ok(())
 }
@@ -87,6 +87,12 @@ fn io_record(io: &Io) -> [u8; size_of::<IoRecord>()] {
     raw.stream(offset_of!(IoRecord, stream), &io.stream);
     raw.io(&io.records);
     raw.0
+}
+
+fn of_process(kind: u8, event: &ProcessEvent, detail: u16, out: &mut Vec<u8>) {
+    let mut raw = Raw(process_record(kind, event));
+    raw.detail(detail, 0);
+    out.extend_from_slice(&raw.0);
 }
 
 /// Ends of zero say nothing: a stream never ends before what was seen of it.

@@ -41,7 +41,7 @@ pub enum LoadError {
     #[error(transparent)]
     Tracefs(#[from] TracefsError),
     /// Maps could not be made.
-    #[error("the kernel refused the sensor's maps; the sensor needs root, or CAP_BPF and CAP_PERFMON")]
+    #[error("the kernel refused the sensor's maps")]
     Object(#[source] Box<aya::EbpfError>),
     /// A map could not be used.
     #[error("cannot use map {0}")]
@@ -109,6 +109,14 @@ const OFFSETS: [(&str, &str, &str); 30] = [
     ("SK_V6_RCV_SADDR", "sock_common", "skc_v6_rcv_saddr"),
 ];
 
+/// What the mount namespace of a task is read by. Without it containers are told apart by their cgroup alone.
+const MOUNTS: [(&str, &str, &str); 4] = [
+    ("TASK_NSPROXY", "task_struct", "nsproxy"),
+    ("NSPROXY_MOUNTS", "nsproxy", "mnt_ns"),
+    ("MOUNTS_COMMON", "mnt_namespace", "ns"),
+    ("COMMON_INUM", "ns_common", "inum"),
+];
+
 /// Offsets that some kernels lack, and then have a helper instead.
 const OLD_OFFSETS: [(&str, &str, &str); 4] = [
     ("TASK_CGROUPS", "task_struct", "cgroups"),
@@ -151,22 +159,20 @@ const OPTIONAL: [(&str, &str); 1] = [("io_uring_create", "io_uring_create")];
 
 /// The loaded object. Shared, because perf attachment needs it from the attaching thread.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each says whether the kernel has one helper"
-)]
 pub struct Loaded {
     ebpf: Arc<Mutex<Ebpf>>,
     pub(super) policy: HashMap<MapData, u32, u32>,
     pub(super) settled: HashMap<MapData, [u64; 3], [u64; 2]>,
     counters: CounterReader,
     accounts: AccountReader,
-    has_loop: bool,
-    pub(super) has_cookie: bool,
-    has_task_registers: bool,
-    has_ancestor_cgroup: bool,
+    helpers: Helpers,
+    /// Whether the kernel object tells mount namespaces apart.
+    pub(super) has_mounts: bool,
     tracepoints: Mutex<Vec<TracePointLink>>,
 }
+
+/// Helpers by name, and whether they are used.
+pub type Helpers = [(&'static str, bool); 4];
 
 /// Reads the kernel-side counters.
 #[derive(Clone)]
@@ -187,34 +193,69 @@ impl CounterReader {
     }
 }
 
+/// Globals by name.
+type Globals = Vec<(&'static str, u32)>;
+
+/// Globals that hold offsets, and whether mount namespaces can be told apart.
+fn offsets(btf: &Btf<'_>) -> Result<(Vec<(&'static str, u32)>, bool), BtfError> {
+    let optional = |(global, structure, member): &(&'static str, &'static str, &'static str)| {
+        Some((*global, btf.offset(structure, member).ok()?))
+    };
+    let mut globals: Globals = OFFSETS
+        .iter()
+        .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
+        .collect::<Result<_, BtfError>>()?;
+    globals.extend(OLD_OFFSETS.iter().filter_map(optional));
+    let mounts: Option<Globals> = MOUNTS.iter().map(optional).collect();
+    let has_mounts = mounts.is_some();
+    globals.extend(mounts.unwrap_or_else(|| vec![("COMMON_INUM", u32::MAX)]));
+    Ok((globals, has_mounts))
+}
+
+/// Globals that say which kinds of rules there are, so that the verifier drops the code for the others.
+fn rules(options: &Options) -> [(&'static str, u32); 4] {
+    let wants_places = !options.containers.is_empty() || !options.labels.is_empty();
+    let has_places = wants_places || options.exclude.has_places();
+    [
+        ("HAS_EVERYONE", u32::from(options.everyone)),
+        ("HAS_EXCLUSIONS", u32::from(!options.exclude.is_empty())),
+        ("HAS_PLACES", u32::from(has_places)),
+        ("HAS_WANTED_PLACES", u32::from(wants_places)),
+    ]
+}
+
 /// Makes maps and globals; nothing runs yet.
 pub fn load(options: &Options) -> Result<Loaded, LoadError> {
+    let tracefs = tracefs::find_or_mount()?;
+    let result = tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?;
+    load_knowing(options, result)
+}
+
+/// As [`load`] without a look at tracefs, for trying what else works. Its tracepoints are not to be relied on.
+pub fn load_for_trial(options: &Options) -> Result<Loaded, LoadError> {
+    load_knowing(options, USUAL_RESULT)
+}
+
+/// Offset of the result in the records of `sys_exit_*` on every kernel seen.
+const USUAL_RESULT: u32 = 16;
+
+fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
     if std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name != Path::new(INITIAL_PID_NAMESPACE)) {
         return Err(LoadError::PidNamespace);
     }
     let btf = std::fs::read(BTF_PATH).map_err(LoadError::NoBtf)?;
     let btf = Btf::parse(&btf)?;
-    let tracefs = tracefs::find_or_mount()?;
-    let mut offsets: Vec<(&str, u32)> = OFFSETS
-        .iter()
-        .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
-        .collect::<Result<_, BtfError>>()?;
-    offsets.extend(
-        OLD_OFFSETS
-            .iter()
-            .filter_map(|(global, structure, member)| Some((*global, btf.offset(structure, member).ok()?))),
-    );
-    let result = tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?;
+    let (mut globals, has_mounts) = offsets(&btf)?;
+    globals.extend(rules(options));
     let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
     let has_cookie = has_attach_cookie();
     let cookies = u32::from(has_cookie);
     let has_ancestor = u32::from(has_ancestor_cgroup());
-    let everyone = u32::from(options.everyone);
     // A wake-up interrupts the observed program's processor; below a quarter the reader's own timer is in time.
     let wake = u64::from(options.ring_bytes / 4);
     let mut loader = EbpfLoader::new();
-    for (name, offset) in &offsets {
-        loader.override_global(name, offset, true);
+    for (name, value) in &globals {
+        loader.override_global(name, value, true);
     }
     loader
         .override_global("SYS_EXIT_RET", &result, true)
@@ -222,7 +263,6 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .override_global("HAS_ANCESTOR_CGROUP", &has_ancestor, true)
         .override_global("HAS_COOKIE", &cookies, true)
         .override_global("MESSAGE_LIMIT", &options.message_limit, true)
-        .override_global("HAS_EVERYONE", &everyone, true)
         .override_global("CALL_LIMIT", &options.call_limit, true)
         .override_global("WAKE_BYTES", &wake, true)
         .map_max_entries("DATA", options.ring_bytes)
@@ -239,11 +279,14 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         policy,
         settled,
         counters: CounterReader(Arc::new(counters)),
-        has_cookie,
-        has_task_registers: has_regs != 0,
-        has_ancestor_cgroup: has_ancestor != 0,
         accounts,
-        has_loop: options.use_bpf_loop && has_bpf_loop(),
+        helpers: [
+            ("bpf_get_attach_cookie", has_cookie),
+            ("bpf_task_pt_regs", has_regs != 0),
+            ("bpf_loop", options.use_bpf_loop && has_bpf_loop()),
+            ("bpf_get_current_ancestor_cgroup_id", has_ancestor != 0),
+        ],
+        has_mounts,
         tracepoints: Mutex::default(),
         ebpf: Arc::new(Mutex::new(ebpf)),
     };
@@ -337,19 +380,25 @@ impl Loaded {
         self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What this kernel has of the helpers that older ones lack, by name; where one is absent, its fall-back is in use.
-    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
-        [
-            ("bpf_get_attach_cookie", self.has_cookie),
-            ("bpf_task_pt_regs", self.has_task_registers),
-            ("bpf_loop", self.has_loop),
-            ("bpf_get_current_ancestor_cgroup_id", self.has_ancestor_cgroup),
-        ]
+    /// What this kernel has of the helpers that older ones lack; where one is absent, its fall-back is in use.
+    pub const fn helpers(&self) -> Helpers {
+        self.helpers
+    }
+
+    /// Whether a probe can ask which function it is at.
+    pub(super) const fn has_cookie(&self) -> bool {
+        let [(_, has), ..] = self.helpers;
+        has
+    }
+
+    const fn has_loop(&self) -> bool {
+        let [_, _, (_, has), _] = self.helpers;
+        has
     }
 
     /// Names of the TLS programs that fit this kernel, in the order of `Hook::ALL`.
     pub const fn tls_programs(&self) -> [&'static str; 3] {
-        if self.has_loop {
+        if self.has_loop() {
             ["tls_enter", "tls_return_loop", "tls_return_site_loop"]
         } else {
             ["tls_enter", "tls_return", "tls_return_site"]
@@ -361,7 +410,7 @@ impl Loaded {
         let mut object = self.object();
         let mut links = self.links();
         for (tracepoint, bounded, by_helper) in SOCKET_CALLS {
-            let program = if self.has_loop { by_helper } else { bounded };
+            let program = if self.has_loop() { by_helper } else { bounded };
             links.push(attach_call(&mut object, program, tracepoint)?);
         }
         for (tracepoint, program) in OTHER_CALLS {

@@ -26,19 +26,26 @@ pub mod pcapng;
 #[cfg(feature = "kernel")]
 pub mod policy;
 #[cfg(feature = "kernel")]
+pub mod privilege;
+#[cfg(feature = "kernel")]
 mod ring;
+#[cfg(feature = "kernel")]
+mod scan;
 pub mod source;
 #[cfg(feature = "kernel")]
 pub mod tracefs;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sensor_common::account::notice;
 use sensor_common::record::IO_RECORDS;
 
 use crate::telemetry::ledger;
+
+pub use discover::container::{Container, Runtime};
 
 /// A process, safe against reuse of its id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -237,6 +244,17 @@ pub enum Record {
     Exit(ProcessEvent),
     /// The process mapped a file as executable.
     Map(ProcessEvent),
+    /// A socket of the process carries TLS, and no TLS call of that process was ever seen.
+    Unhooked(ProcessEvent),
+    /// The process waits for a verdict on its container; consumed by the source.
+    Undecided(ProcessEvent),
+    /// Where the process runs. Made in user space, at first sight of a process and at `exec`.
+    Place {
+        /// Front.
+        origin: Origin,
+        /// The container; `None` when it runs in none.
+        container: Option<Arc<Container>>,
+    },
     /// The process does something that the sensor cannot see through.
     Notice(ProcessEvent, Notice),
 }
@@ -381,7 +399,13 @@ impl Record {
             | Self::Bind { stream, .. }
             | Self::Open { stream, .. }
             | Self::Close { stream, .. } => Some(stream),
-            Self::Exec(_) | Self::Exit(_) | Self::Map(_) | Self::Notice(..) => None,
+            Self::Exec(_)
+            | Self::Exit(_)
+            | Self::Map(_)
+            | Self::Notice(..)
+            | Self::Unhooked(_)
+            | Self::Undecided(_)
+            | Self::Place { .. } => None,
         }
     }
 
@@ -397,7 +421,10 @@ impl Record {
             | Self::Exec(ProcessEvent { origin, .. })
             | Self::Exit(ProcessEvent { origin, .. })
             | Self::Map(ProcessEvent { origin, .. })
-            | Self::Notice(ProcessEvent { origin, .. }, _) => origin,
+            | Self::Unhooked(ProcessEvent { origin, .. })
+            | Self::Undecided(ProcessEvent { origin, .. })
+            | Self::Notice(ProcessEvent { origin, .. }, _)
+            | Self::Place { origin, .. } => origin,
         }
     }
 }
@@ -432,6 +459,9 @@ impl fmt::Debug for Record {
             Self::Exec(event) => write!(f, "Exec({event:?})"),
             Self::Exit(event) => write!(f, "Exit({event:?})"),
             Self::Map(event) => write!(f, "Map({event:?})"),
+            Self::Unhooked(event) => write!(f, "Unhooked({event:?})"),
+            Self::Undecided(event) => write!(f, "Undecided({event:?})"),
+            Self::Place { origin, container } => write!(f, "Place({:?} {container:?})", origin.process),
             Self::Notice(event, notice) => write!(f, "Notice({event:?} {})", notice.name()),
         }
     }

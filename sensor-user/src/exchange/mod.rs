@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::capture::{Comm, Endpoint, Evidence, GapReason, ProcessKey, Role, StreamKey};
+use crate::capture::{Comm, Container, Endpoint, Evidence, GapReason, ProcessKey, Role, StreamKey};
 use crate::protocol::{Anomaly, Span};
 
 pub use conversations::Conversations;
@@ -58,6 +58,8 @@ pub struct Connection {
     pub process: ProcessKey,
     /// Its name; empty while unknown.
     pub comm: Comm,
+    /// The container it runs in; `None` when in none, or while unknown.
+    pub container: Option<Arc<Container>>,
     /// Which end the process is: from accept or connect, else from the direction requests take.
     pub role: Role,
     /// The process's own end.

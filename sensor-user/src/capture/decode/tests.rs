@@ -104,6 +104,8 @@ fn every_record() -> Vec<Record> {
         Record::Exec(event),
         Record::Exit(event),
         Record::Map(event),
+        Record::Unhooked(event),
+        Record::Undecided(event),
     ]
 }
 

@@ -93,7 +93,7 @@ pub fn target_of_file(
     target_of(file, path.to_owned(), returns, cache)
 }
 
-fn target_of(
+pub(super) fn target_of(
     file: File,
     path: PathBuf,
     returns: Returns,

@@ -150,14 +150,14 @@ impl<W: Write> Writer<W> {
                     ends: *ends,
                 },
             ),
-            Record::Exec(event) | Record::Map(event) => {
+            Record::Exec(event) | Record::Map(event) | Record::Unhooked(event) | Record::Undecided(event) => {
                 self.name(event.origin.process, event.comm);
                 Ok(())
             }
             Record::Exit(event) => self.exit(&event.origin),
-            // The one is used up by the source; the other says why something is not in the recording, which the
-            // sensor's log says, too.
-            Record::Io(_) | Record::Notice(..) => Ok(()),
+            // What the source uses up itself; who is where; and why something is not in the recording, which the sensor's
+            // log says, too.
+            Record::Io(_) | Record::Place { .. } | Record::Notice(..) => Ok(()),
         }
     }
 
