@@ -31,7 +31,13 @@ impl Script {
     }
 
     fn act(&mut self) -> String {
-        self.guard.child().stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        self.guard
+            .child()
+            .stdin
+            .as_mut()
+            .unwrap()
+            .write_all(b"\n")
+            .unwrap();
         self.said.next().unwrap().unwrap()
     }
 }
@@ -74,8 +80,16 @@ fn an_io_uring_is_noticed_when_it_is_made_and_when_it_was_there_before() {
         assert_eq!(process.blind.len(), 1, "{process:#?}");
         assert_eq!(process.blind[0].what, "io_uring");
     }
-    let told = watch.notices.iter().filter(|(pid, _)| *pid == after.guard.pid()).count();
-    assert_eq!(told, 1, "once per process, however many rings: {:?}", watch.notices);
+    let told = watch
+        .notices
+        .iter()
+        .filter(|(pid, _)| *pid == after.guard.pid())
+        .count();
+    assert_eq!(
+        told, 1,
+        "once per process, however many rings: {:?}",
+        watch.notices
+    );
     watch.stop();
 }
 
@@ -86,7 +100,10 @@ fn quic_is_reported_as_quic() {
         return;
     }
     if !testbed::python().join("aioquic").is_dir() {
-        return programs::skipped(what, &"aioquic is not in the testbed (cargo xtask test installs it)");
+        return programs::skipped(
+            what,
+            &"aioquic is not in the testbed (cargo xtask test installs it)",
+        );
     }
     let tls = PrivateTls::new().unwrap();
     let directory = tempfile::tempdir().unwrap();
@@ -106,7 +123,10 @@ fn quic_is_reported_as_quic() {
     let live = report(&watch, &mut observer);
     let process = of(&live, quic.guard.pid());
     assert_eq!(process.state, Some(State::Quic), "{process:#?}");
-    assert!(process.blind.iter().any(|blind| blind.what == "quic"), "{process:#?}");
+    assert!(
+        process.blind.iter().any(|blind| blind.what == "quic"),
+        "{process:#?}"
+    );
     let datagrams = process.activity.unwrap().datagram_bytes;
     assert!(datagrams > 40_000, "{datagrams} bytes in datagrams");
     assert_eq!(watch.notices, [(quic.guard.pid(), Notice::Quic)]);
@@ -128,16 +148,19 @@ fn ordinary_datagrams_are_not_taken_for_quic() {
     assert_eq!(sender.act(), "sent");
     watch.settle();
     assert_eq!(watch.notices, []);
-    assert_eq!(watch.account(sender.guard.pid()).kernel(sensor_common::account::Entry::DatagramBytes), 0);
+    assert_eq!(
+        watch
+            .account(sender.guard.pid())
+            .kernel(sensor_common::account::Entry::DatagramBytes),
+        0
+    );
     watch.stop();
 }
 
 /// A relay passes TLS on; `imports` are modules it loads and never uses.
 fn relay(tls: &PrivateTls, port: u16, imports: &str) -> (Guard, u16) {
-    let code = format!(
-        "{imports}\nimport sys\nsys.argv[0] = {path:?}\nexec(open(sys.argv[0]).read())",
-        path = fixture("relay.py")
-    );
+    let script = fixture("relay.py").display().to_string();
+    let code = format!("{imports}\nexec(open({script:?}).read())");
     let mut command = Command::new(Program::Python.find().unwrap());
     command.args(["-c", &code, &port.to_string()]);
     tls.apply(&mut command);

@@ -3,9 +3,9 @@
 use std::process::{Command, Output, Stdio};
 
 use sensor_tests::clients::Call;
-use sensor_tests::{Guard, PrivateTls, guard, wait};
 use sensor_tests::programs::{self, Program};
 use sensor_tests::servers::{PythonApi, Transport};
+use sensor_tests::{Guard, PrivateTls, guard, wait};
 use serde_json::Value as Json;
 
 use crate::outputs::fetch;
@@ -149,11 +149,16 @@ fn doctor_watches_for_a_while_and_says_what_fired() {
             assert!(seen["tls_calls"].as_u64().unwrap() > 1, "{seen:#}");
             assert!(seen["tls_bytes"].as_u64().unwrap() > 3000, "{seen:#}");
             assert_eq!(seen["lost_bytes"], 0, "{seen:#}");
-            assert!(process["stacks"][0]["probes"].as_u64().unwrap() > 10, "{process:#}");
+            assert!(
+                process["stacks"][0]["probes"].as_u64().unwrap() > 10,
+                "{process:#}"
+            );
             assert_eq!(report["watched"], 4);
         } else {
             let pid = stage.server.pid().to_string();
-            let line = text.lines().find(|line| line.split_whitespace().nth(1) == Some(&pid));
+            let line = text
+                .lines()
+                .find(|line| line.split_whitespace().nth(1) == Some(&pid));
             let line = line.unwrap_or_else(|| panic!("{text}"));
             assert!(line.trim_start().starts_with("captured"), "{text}");
             assert!(line.contains("python3") && line.contains("; parsed "), "{text}");
@@ -184,7 +189,11 @@ fn a_running_sensor_serves_the_same_report_and_its_ledger() {
         let Ok(report) = serde_json::from_str::<Json>(&fetch(&format!("{page}/coverage"))) else {
             return Ok(None);
         };
-        let process = report["processes"].as_array().unwrap().iter().find(|process| process["pid"] == pid);
+        let process = report["processes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|process| process["pid"] == pid);
         Ok(process.filter(|process| process["state"] == "captured").cloned())
     })
     .unwrap();
@@ -195,17 +204,25 @@ fn a_running_sensor_serves_the_same_report_and_its_ledger() {
         "api_sensor_coverage{state=\"never_fired\"} 0",
         "api_sensor_ledger_unbalanced_total 0",
     ] {
-        assert!(metrics.lines().any(|found| found == line), "{line} is missing in {metrics}");
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line} is missing in {metrics}"
+        );
     }
     let stage_of = |stage: &str| -> u64 {
         let wanted = format!("api_sensor_process_bytes{{pid=\"{pid}\",comm=\"python3\",stage=\"{stage}\"}} ");
         let line = metrics.lines().find_map(|line| line.strip_prefix(&wanted));
-        line.unwrap_or_else(|| panic!("{wanted} is missing in {metrics}")).parse().unwrap()
+        line.unwrap_or_else(|| panic!("{wanted} is missing in {metrics}"))
+            .parse()
+            .unwrap()
     };
     assert!(stage_of("fired") > 3000);
     assert_eq!(
         stage_of("fired"),
-        stage_of("submitted") + stage_of("tls_on_sockets") + stage_of("unrecognised_on_sockets") + stage_of("lost")
+        stage_of("submitted")
+            + stage_of("tls_on_sockets")
+            + stage_of("unrecognised_on_sockets")
+            + stage_of("not_captured")
     );
     assert!(sensor.stop().success(), "{}", sensor.stderr());
     let accounts = sensor.stdout();
@@ -225,25 +242,41 @@ fn a_missing_or_misplaced_tracefs_is_mounted_or_said_aloud() {
         // In a mount namespace of its own, so that this machine's mounts stay.
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c"]);
-        let drop = if may_mount { "" } else { "setpriv --bounding-set -sys_admin --inh-caps -sys_admin " };
+        let drop = if may_mount {
+            ""
+        } else {
+            "setpriv --bounding-set -sys_admin --inh-caps -sys_admin "
+        };
         command.arg(format!(
             "umount -l /sys/kernel/tracing && umount -l /sys/kernel/debug/tracing 2>/dev/null; \
              mount -t tracefs nodev \"$1\" && exec {drop}\"$0\" doctor --pid $$"
         ));
         command.arg(doctor.get_program()).arg(elsewhere.path());
         let output = guard::finish(&mut command, soon()).unwrap();
-        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+        (
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
     };
     let (text, errors) = run(true);
     if text.is_empty() {
         return programs::skipped(what, &errors.trim());
     }
-    assert!(!text.contains("HAS NOT  kernel object"), "it can be mounted where it belongs: {text}");
+    assert!(
+        !text.contains("HAS NOT  kernel object"),
+        "it can be mounted where it belongs: {text}"
+    );
     let (text, errors) = run(false);
     if text.is_empty() {
         return programs::skipped(what, &errors.trim());
     }
     let place = elsewhere.path().to_string_lossy();
-    assert!(text.contains("HAS NOT  tracefs: without it no call on a socket"), "{text}");
-    assert!(errors.contains(&format!("tracefs is mounted at {place} only")), "{errors}");
+    assert!(
+        text.contains("HAS NOT  tracefs: without it no call on a socket"),
+        "{text}"
+    );
+    assert!(
+        errors.contains(&format!("tracefs is mounted at {place} only")),
+        "{errors}"
+    );
 }

@@ -71,9 +71,7 @@ impl Books {
 
 fn tell(accounts: &Accounts, open: &[Imbalance]) {
     static OPEN: Repeat = Repeat::new();
-    accounts
-        .sensor
-        .add(Metric::LedgerUnbalanced, open.len() as u64);
+    accounts.sensor.add(Metric::LedgerUnbalanced, open.len() as u64);
     for imbalance in open {
         if let Some(repeats) = OPEN.pass() {
             tracing::error!(%imbalance, repeats, "the accounts do not add up: a fault of the sensor");

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, SyncSender, sync_ch
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::books::Books;
 use super::{Error, installation_key, outputs, settings};
 use crate::capture::attach::Backend;
 use crate::capture::discover::process;
@@ -18,7 +19,6 @@ use crate::cli::Exit;
 use crate::config::{AttachBackend, Config, Interval};
 use crate::export::{ClockOffset, Event, Snapshot};
 use crate::pipeline::{Judge, Observed, Settings, Shard};
-use super::books::Books;
 use crate::telemetry::Accounts;
 
 /// The reader looks at the rings at least this often: wake-ups are only for a filling ring, because one costs the

@@ -50,11 +50,11 @@ impl AccountReader {
         // Whoever ends between this and the reading is found at the next time.
         let ended: Vec<AccountKey> = accounts
             .keys()
-            .filter_map(|key| key.ok())
+            .filter_map(Result::ok)
             .map(|KeyPod(key)| key)
             .filter(|key| *key != OTHERS && has_ended(*key))
             .collect();
-        for (KeyPod(key), values) in accounts.iter().filter_map(|account| account.ok()) {
+        for (KeyPod(key), values) in accounts.iter().filter_map(Result::ok) {
             ledger.set_kernel(named(key), values);
         }
         for key in ledger.nameless() {

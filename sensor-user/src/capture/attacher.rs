@@ -13,8 +13,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::attach::site::{ReturnSite, Returns};
-use super::coverage::Attachments;
 use super::attach::{AttachBackend, AttachError, Attachment, Hook, Point, trial};
+use super::coverage::Attachments;
 use super::discover::process::{self, Filter};
 use super::discover::{Cache, FileIdentity, Target, standard_libraries, target_of_file, targets_of};
 use super::kernel::{KernelError, Options, monotonic_ns};

@@ -20,7 +20,7 @@ use serde::Serialize;
 pub(super) use abilities::mount_of;
 pub use abilities::{Abilities, Ability, Privilege};
 pub use activity::Activity;
-pub use attachments::{Attachments};
+pub use attachments::Attachments;
 pub use live::{Live, Observer};
 pub use render::render;
 pub use state::{Blindness, State};
@@ -150,7 +150,9 @@ pub fn report(proc: &Path, filter: &Filter, host: Abilities, cache: &mut Cache) 
     for process in process::scan(proc, filter)? {
         match process::descriptors(proc, process.pid) {
             Ok(found) if found.sockets.is_empty() => report.without_sockets += 1,
-            Ok(found) => report.processes.push(examine(proc, &process, &found, None, cache)),
+            Ok(found) => report
+                .processes
+                .push(examine(proc, &process, &found, None, cache)),
             // It ended while we looked.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => report.processes.push(unreadable(&process, &error)),

@@ -14,8 +14,8 @@ use sensor_common::record::{
 };
 
 use super::{
-    CloseReason, Comm, Data, Direction, Endpoint, Evidence, Gap, GapReason, Notice, Origin, ProcessEvent, ProcessKey,
-    Record, Role, SocketAddress, Source, StreamKey,
+    CloseReason, Comm, Data, Direction, Endpoint, Evidence, Gap, GapReason, Notice, Origin, ProcessEvent,
+    ProcessKey, Record, Role, SocketAddress, Source, StreamKey,
 };
 
 /// Why bytes are not a record. Each is a mismatch of kernel object and agent, never a peer's fault.

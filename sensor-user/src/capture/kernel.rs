@@ -217,7 +217,9 @@ impl KernelSource {
         self.reader.drain(monotonic_ns(), &self.counters, out);
         for record in out.iter().skip(before) {
             if let Record::Exec(event) | Record::Exit(event) | Record::Notice(event, _) = record {
-                self.counters.ledger().name(event.origin.process.into(), event.comm.0);
+                self.counters
+                    .ledger()
+                    .name(event.origin.process.into(), event.comm.0);
             }
             if let Record::Exec(event) | Record::Map(event) = record {
                 self.look_at(event.origin.process.pid);

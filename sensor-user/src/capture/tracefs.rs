@@ -134,7 +134,10 @@ mod tests {
         let mounts = "proc /proc proc rw 0 0\nnodev /my\\040trace tracefs rw 0 0\n";
         let elsewhere = mount_of(mounts, "tracefs").map(PathBuf::from);
         let said = refused(elsewhere, denied()).to_string();
-        assert!(said.contains("/my trace only") && said.contains("mount --bind"), "{said}");
+        assert!(
+            said.contains("/my trace only") && said.contains("mount --bind"),
+            "{said}"
+        );
         for usual in [None, Some(PathBuf::from("/sys/kernel/tracing"))] {
             assert!(refused(usual, denied()).to_string().contains("mount -t tracefs"));
         }

@@ -31,6 +31,10 @@ impl Board {
 
     /// Processes by state.
     pub fn states(&self) -> Vec<(&'static str, u64)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).states.clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .states
+            .clone()
     }
 }

@@ -191,8 +191,8 @@ impl Account {
             .saturating_add(self.kernel(Entry::SocketBytes))
     }
 
-    /// Bytes that the kernel object should have submitted and could not.
-    pub fn lost_bytes(&self) -> u64 {
+    /// Bytes that were to be captured and were not submitted, for whatever reason.
+    pub fn uncaptured_bytes(&self) -> u64 {
         self.sum_kernel(&LOST)
     }
 
@@ -232,7 +232,7 @@ impl Account {
                 self.fired_bytes(),
                 self.kernel(Entry::SubmittedBytes)
                     .wrapping_add(self.sum_kernel(&FILTERED))
-                    .wrapping_add(self.lost_bytes()),
+                    .wrapping_add(self.uncaptured_bytes()),
             ),
             Equation::Ring => {
                 self.own_kernel()?;
@@ -246,7 +246,7 @@ impl Account {
             Equation::Missing => {
                 self.own_kernel()?;
                 // What came late had been declared missing.
-                let known = self.lost_bytes().wrapping_add(self.user(Post::LateBytes));
+                let known = self.uncaptured_bytes().wrapping_add(self.user(Post::LateBytes));
                 let missing = self.sum(&MISSING);
                 // A loss at the very end of a stream shows at its next record or its close, if ever.
                 (known.max(missing), known)

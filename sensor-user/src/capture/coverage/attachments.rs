@@ -38,7 +38,8 @@ impl Attachments {
             None => {
                 stack.probes = Some(0);
                 stack.reason = Some("no probe was placed in this file".into());
-                stack.remedy = Some("wait a moment where the process is new, else name the file with --library");
+                stack.remedy =
+                    Some("wait a moment where the process is new, else name the file with --library");
             }
         }
     }

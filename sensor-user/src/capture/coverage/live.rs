@@ -73,10 +73,13 @@ impl Observer {
             others: rest
                 .iter()
                 .chain(&others)
-                .fold(Activity::default(), |sum, account| sum.and(&Activity::of(account, now_ns))),
+                .fold(Activity::default(), |sum, account| {
+                    sum.and(&Activity::of(account, now_ns))
+                }),
             ..Live::default()
         };
-        self.known.retain(|key, _| accounts.iter().any(|account| account.process == *key));
+        self.known
+            .retain(|key, _| accounts.iter().any(|account| account.process == *key));
         for account in &accounts {
             let mut coverage = self.look_at(proc, account);
             let (seen, noticed) = (Activity::of(account, now_ns), noticed(account, &coverage));
@@ -136,7 +139,13 @@ impl Observer {
             .filter(|found| key.start_ns == 0 || process::is_same(found, key.start_ns))
             .and_then(|found| {
                 let descriptors = process::descriptors(proc, key.pid).ok()?;
-                Some(examine(proc, &found, &descriptors, Some(&self.attachments), &mut self.cache))
+                Some(examine(
+                    proc,
+                    &found,
+                    &descriptors,
+                    Some(&self.attachments),
+                    &mut self.cache,
+                ))
             });
         let known = self.known.get(&key).map(|(known, _)| known.clone());
         let coverage = found.or(known).unwrap_or_else(|| gone(account));

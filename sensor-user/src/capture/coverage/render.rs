@@ -97,7 +97,11 @@ fn write_host(text: &mut String, host: &Abilities) -> fmt::Result {
     let held = host.privileges.iter().filter(|privilege| privilege.held);
     list(text, "may", held.map(|privilege| privilege.name))?;
     for privilege in host.privileges.iter().filter(|privilege| !privilege.held) {
-        writeln!(text, "  may not  {}: for {}", privilege.name, privilege.needed_for)?;
+        writeln!(
+            text,
+            "  may not  {}: for {}",
+            privilege.name, privilege.needed_for
+        )?;
     }
     writeln!(
         text,
@@ -135,7 +139,11 @@ fn write_process(text: &mut String, process: &ProcessCoverage) -> fmt::Result {
     let verdict = process
         .state
         .map_or_else(|| process.verdict.describe(), State::describe);
-    write!(text, "\n  {verdict:<14}  {:>7}  {:<15}", process.pid, process.comm)?;
+    write!(
+        text,
+        "\n  {verdict:<14}  {:>7}  {:<15}",
+        process.pid, process.comm
+    )?;
     match &process.activity {
         Some(seen) => write!(text, "  {}", moved(seen))?,
         None => write!(text, "  {} sockets", process.sockets)?,
@@ -192,6 +200,8 @@ fn moved(seen: &Activity) -> String {
         ("unrecognised", seen.unknown_bytes),
         ("datagrams", seen.datagram_bytes),
         ("parsed", seen.parsed_bytes),
+        ("beyond the limit", seen.limited_bytes),
+        ("sendfile", seen.unseen_bytes),
         ("LOST", seen.lost_bytes),
     ] {
         if amount > 0 {
@@ -212,11 +222,7 @@ fn bytes(amount: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.into_iter().find(|(size, _)| amount >= *size) {
         // Tenths, without a floating point number.
-        Some((size, unit)) => format!(
-            "{}.{} {unit}",
-            amount / size,
-            amount % size * 10 / size
-        ),
+        Some((size, unit)) => format!("{}.{} {unit}", amount / size, amount % size * 10 / size),
         None => format!("{amount} B"),
     }
 }

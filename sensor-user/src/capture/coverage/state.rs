@@ -74,7 +74,7 @@ impl State {
             Self::Quic => "it sent QUIC packets, which are not seen",
             Self::Ktls => "the kernel encrypts its sockets, so that what it writes is taken for TLS",
             Self::IoUring => "it has an io_uring, and nothing of it was seen",
-            Self::Lost => "it was captured, but for bytes that were lost or beyond a limit",
+            Self::Lost => "it was captured, but for bytes that found no room or could not be read",
             Self::Captured => "its TLS was captured",
             Self::PlaintextOnly => "it was captured, and used no TLS",
             Self::Unrecognised => "it moved bytes in which no API was recognised, and no TLS",
@@ -125,7 +125,11 @@ pub(super) fn judge(coverage: &ProcessCoverage, seen: &Activity, noticed: &[Noti
 
 /// What is not seen, without having watched.
 pub(super) fn blindness(coverage: &ProcessCoverage) -> Vec<Blindness> {
-    coverage.has_io_uring.then(|| of_notice(Notice::IoUring)).into_iter().collect()
+    coverage
+        .has_io_uring
+        .then(|| of_notice(Notice::IoUring))
+        .into_iter()
+        .collect()
 }
 
 /// What is not seen of a process that was watched.
@@ -163,8 +167,8 @@ pub(super) fn blindness_of(
     if other > 0 {
         blind.push(Blindness {
             what: "lost",
-            reason: format!("{other} bytes were beyond a limit or could not be read; the ledger says why").into(),
-            remedy: "raise capture.body_limit or capture.call_limit where the limit is the cause",
+            reason: format!("{other} bytes could not be read, or their stream found no room").into(),
+            remedy: "raise capture.stream_entries where no_stream_bytes grows; the other reasons are rare and harmless",
         });
     }
     blind
@@ -196,8 +200,8 @@ const fn of_notice(notice: Notice) -> Blindness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::coverage::tests::{process, stack};
     use crate::capture::coverage::Verdict;
+    use crate::capture::coverage::tests::{process, stack};
 
     fn probed() -> ProcessCoverage {
         let mut stack = stack("openssl", None);
@@ -212,7 +216,10 @@ mod tests {
             ..Activity::default()
         };
         assert_eq!(judge(&probed(), &silent, &[]), State::NeverFired);
-        let fired = Activity { tls_calls: 1, ..silent };
+        let fired = Activity {
+            tls_calls: 1,
+            ..silent
+        };
         assert_eq!(judge(&probed(), &fired, &[]), State::Captured);
         let unprobed = process(Verdict::Blind, vec![stack("go", Some("not yet"))]);
         assert_eq!(judge(&unprobed, &silent, &[]), State::Opaque);
@@ -230,14 +237,21 @@ mod tests {
             assert_eq!(judge(&probed(), &nothing, &[notice]), state);
             let blind = blindness_of(&probed(), state, &nothing, &[notice]);
             assert_eq!(blind.len(), 1, "{blind:?}");
-            assert!(blind.iter().all(|one| one.what == notice.name() && !one.remedy.is_empty()));
+            assert!(
+                blind
+                    .iter()
+                    .all(|one| one.what == notice.name() && !one.remedy.is_empty())
+            );
         }
         let plain = Activity {
             plain_bytes: 9,
             ..nothing
         };
         assert_eq!(judge(&probed(), &plain, &[Notice::IoUring]), State::PlaintextOnly);
-        assert_eq!(blindness_of(&probed(), State::PlaintextOnly, &plain, &[Notice::IoUring]).len(), 1);
+        assert_eq!(
+            blindness_of(&probed(), State::PlaintextOnly, &plain, &[Notice::IoUring]).len(),
+            1
+        );
     }
 
     #[test]
@@ -250,7 +264,10 @@ mod tests {
         };
         assert_eq!(judge(&probed(), &lost, &[]), State::Lost);
         let blind = blindness_of(&probed(), State::Lost, &lost, &[]);
-        let reasons: Vec<_> = blind.iter().map(|one| one.reason.split(' ').next().unwrap()).collect();
+        let reasons: Vec<_> = blind
+            .iter()
+            .map(|one| one.reason.split(' ').next().unwrap())
+            .collect();
         assert_eq!(reasons, ["20", "10"]);
     }
 }

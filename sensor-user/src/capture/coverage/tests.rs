@@ -68,8 +68,12 @@ fn the_text_names_blind_processes_first_with_reason_and_remedy() {
         others: None,
     };
     let text = render(&report);
-    let blind = text.find("BLIND to TLS          4  app              2 sockets").unwrap();
-    let covered = text.find("covered               3  app              2 sockets").unwrap();
+    let blind = text
+        .find("BLIND to TLS          4  app              2 sockets")
+        .unwrap();
+    let covered = text
+        .find("covered               3  app              2 sockets")
+        .unwrap();
     assert!(blind < covered, "{text}");
     assert!(
         text.contains("jsse in /lib/jsse.so: no symbol\n        do: do this"),
@@ -79,7 +83,10 @@ fn the_text_names_blind_processes_first_with_reason_and_remedy() {
         text.contains("openssl in /lib/openssl.so: 12 functions can be probed"),
         "{text}"
     );
-    assert!(text.contains("2 processes with sockets, worst first (7 without any are not listed)"), "{text}");
+    assert!(
+        text.contains("2 processes with sockets, worst first (7 without any are not listed)"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -60,7 +60,11 @@ fn each_equation_notices_one_byte_or_call_too_many() {
     ] {
         let ledger = filled();
         ledger.tally(PROCESS).add(post, 1);
-        assert_eq!(ledger.unbalanced().map(|found| found.equation), Some(equation), "{post:?}");
+        assert_eq!(
+            ledger.unbalanced().map(|found| found.equation),
+            Some(equation),
+            "{post:?}"
+        );
     }
     for (entry, equation) in [
         (Entry::TlsCalls, Equation::Calls),
@@ -69,14 +73,28 @@ fn each_equation_notices_one_byte_or_call_too_many() {
         (Entry::FaultBytes, Equation::Bytes),
     ] {
         let mut entries = captured();
-        entries.push((entry, entries.iter().find(|(of, _)| *of == entry).map_or(0, |(_, value)| *value) + 1));
+        entries.push((
+            entry,
+            entries
+                .iter()
+                .find(|(of, _)| *of == entry)
+                .map_or(0, |(_, value)| *value)
+                + 1,
+        ));
         let ledger = filled();
         ledger.set_kernel(PROCESS, kernel(&entries));
-        assert_eq!(ledger.unbalanced().map(|found| found.equation), Some(equation), "{entry:?}");
+        assert_eq!(
+            ledger.unbalanced().map(|found| found.equation),
+            Some(equation),
+            "{entry:?}"
+        );
     }
     let ledger = filled();
     ledger.tally(PROCESS).add(Post::MissingFault, 15);
-    assert_eq!(ledger.unbalanced().map(|found| found.equation), Some(Equation::Missing));
+    assert_eq!(
+        ledger.unbalanced().map(|found| found.equation),
+        Some(Equation::Missing)
+    );
 }
 
 #[test]
@@ -93,10 +111,16 @@ fn a_running_check_waits_for_rest_and_tells_once() {
 #[test]
 fn ended_processes_make_room_and_nothing_is_forgotten() {
     let ledger = Ledger::default();
-    let key = |pid: usize| Key { pid: u32::try_from(pid).unwrap(), start_ns: pid as u64 };
+    let key = |pid: usize| Key {
+        pid: u32::try_from(pid).unwrap(),
+        start_ns: pid as u64,
+    };
     for pid in 1..=PROCESSES {
         ledger.tally(key(pid)).add(Post::ReceivedBytes, 1);
-        ledger.set_kernel(key(pid), kernel(&[(Entry::SubmittedBytes, 1), (Entry::LastTlsNs, pid as u64)]));
+        ledger.set_kernel(
+            key(pid),
+            kernel(&[(Entry::SubmittedBytes, 1), (Entry::LastTlsNs, pid as u64)]),
+        );
     }
     // Nobody has ended: the newcomer is one of the others.
     ledger.tally(key(PROCESSES + 1)).add(Post::ReceivedBytes, 5);
@@ -106,11 +130,26 @@ fn ended_processes_make_room_and_nothing_is_forgotten() {
     ledger.tally(key(PROCESSES + 2)).add(Post::ReceivedBytes, 7);
     let accounts = ledger.accounts();
     assert_eq!(accounts.len(), PROCESSES + 1);
-    let others = accounts.iter().find(|account| account.process == Key::OTHERS).unwrap();
-    assert_eq!((others.user(Post::ReceivedBytes), others.kernel(Entry::SubmittedBytes)), (6, 1));
+    let others = accounts
+        .iter()
+        .find(|account| account.process == Key::OTHERS)
+        .unwrap();
+    assert_eq!(
+        (
+            others.user(Post::ReceivedBytes),
+            others.kernel(Entry::SubmittedBytes)
+        ),
+        (6, 1)
+    );
     assert_eq!(others.kernel(Entry::LastTlsNs), 4, "a time is no sum");
-    assert!(accounts.iter().any(|account| account.process == key(3)), "a stream holds it");
+    assert!(
+        accounts.iter().any(|account| account.process == key(3)),
+        "a stream holds it"
+    );
     drop(held);
-    let received: u64 = accounts.iter().map(|account| account.user(Post::ReceivedBytes)).sum();
+    let received: u64 = accounts
+        .iter()
+        .map(|account| account.user(Post::ReceivedBytes))
+        .sum();
     assert_eq!(received, PROCESSES as u64 + 12);
 }
