@@ -22,6 +22,10 @@ mod left_behind;
 mod loss;
 #[path = "live/many.rs"]
 mod many;
+#[path = "live/other_kernels.rs"]
+mod other_kernels;
+#[path = "live/storm.rs"]
+mod storm;
 #[path = "live/tally.rs"]
 mod tally;
 #[path = "live/watch.rs"]

@@ -19,7 +19,6 @@ use sensor_user::telemetry::ledger::{Account, Imbalance, Ledger};
 use sensor_user::telemetry::{Counters, Metric};
 use sensor_user::{classify, exchange, flow, inventory};
 
-use crate::coverage::notice_of;
 use crate::tally::Tally;
 
 /// One sensor at a time: tests that run side by side would slow each other past their deadlines.
@@ -120,7 +119,9 @@ impl Watch {
         let count = self.batch.len();
         for record in self.batch.drain(..) {
             self.tally.add(&record);
-            self.notices.extend(notice_of(&record));
+            if let Record::Notice(event, notice) = &record {
+                self.notices.push((event.origin.process.pid, *notice));
+            }
             self.shard.push(record, &mut self.observed);
         }
 
@@ -186,6 +187,16 @@ impl Watch {
     /// A counter of the kernel object.
     pub(crate) fn counter(&self, counter: Counter) -> u64 {
         self.source.counter(counter)
+    }
+
+    /// Probes in place.
+    pub(crate) fn probes(&self) -> usize {
+        self.source.probes()
+    }
+
+    /// How probes are attached, and which helpers of younger kernels are there.
+    pub(crate) fn ways(&self) -> (&'static str, [(&'static str, bool); 4]) {
+        (self.source.backend(), self.source.helpers())
     }
 
     /// The ledger, brought up to date.

@@ -68,6 +68,8 @@ metrics! {
     RulesBlind = "rules_blind",
     /// Endpoints not remembered because the inventory was full.
     EndpointsOverflow = "endpoints_overflow",
+    /// Faults of a parser that cost the state of a shard's streams; a defect of the sensor, worth a report.
+    ShardPanics = "shard_panics",
     /// Processes whose accounts did not add up: bytes are nowhere, or counted twice. A fault of the sensor.
     LedgerUnbalanced = "ledger_unbalanced",
     /// Events that an exporter could not take in time.
