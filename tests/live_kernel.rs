@@ -20,6 +20,8 @@ mod left_behind;
 mod loss;
 #[path = "live/many.rs"]
 mod many;
+#[path = "live/rustls.rs"]
+mod rustls;
 #[path = "live/tally.rs"]
 mod tally;
 #[path = "live/watch.rs"]

@@ -19,6 +19,43 @@ pub enum CallKind {
     Shutdown = 5,
     /// Ends the connection object.
     Free = 6,
+    /// rustls takes bytes from the application: a slice.
+    RustlsWrite = 30,
+    /// rustls takes bytes from the application: a slice, or a slice of slices, behind one pointer.
+    RustlsWriteChunks = 31,
+    /// rustls has decrypted a record: an owned or borrowed buffer behind one pointer.
+    RustlsReceived = 32,
+    /// rustls hands decrypted bytes to the application, from a buffer inside the connection's state.
+    RustlsRead = 33,
+    /// rustls writes its output buffer, which lies inside the connection's state: socket calls are nested.
+    RustlsFlush = 34,
+    /// Any function that is given the connection's state.
+    RustlsState = 35,
+}
+
+impl CallKind {
+    /// The first of rustls's numbers.
+    pub const RUSTLS: u8 = Self::RustlsWrite as u8;
+    /// The last of rustls's numbers.
+    pub const RUSTLS_LAST: u8 = Self::RustlsState as u8;
+
+    /// Whether the call moves bytes of the application.
+    pub const fn moves_bytes(self) -> bool {
+        match self {
+            Self::Read
+            | Self::Write
+            | Self::RustlsWrite
+            | Self::RustlsWriteChunks
+            | Self::RustlsReceived
+            | Self::RustlsRead => true,
+            Self::SetFd
+            | Self::Handshake
+            | Self::Shutdown
+            | Self::Free
+            | Self::RustlsFlush
+            | Self::RustlsState => false,
+        }
+    }
 }
 
 /// Where the number of bytes that moved is found on return.
@@ -31,6 +68,10 @@ pub enum CountRule {
     OutWhenOne = 1,
     /// Nothing is counted.
     None = 2,
+    /// The second word of the result, when the first is zero: how Rust returns `io::Result<usize>` in two registers.
+    SecondWhenOk = 8,
+    /// Known at entry, behind the buffer's argument.
+    AtEntry = 9,
 }
 
 /// The argument number that means "no such argument".

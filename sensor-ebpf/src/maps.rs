@@ -6,6 +6,7 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use sensor_common::counter::Counter;
 use sensor_common::policy::{CgroupFilter, ExeKey, MAX_CGROUP_FILTERS};
 
+use crate::hooks::rustls::Places;
 use crate::hooks::tls_call::TlsCall;
 use crate::stream::{StreamKey, StreamState};
 
@@ -33,6 +34,12 @@ pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::A
 /// The outermost TLS call of each thread.
 #[map]
 pub static TLS_CALLS: HashMap<u64, TlsCall> = HashMap::with_max_entries(16_384, 0);
+/// Where rustls keeps its buffers inside a connection's state, by process: the same for every connection.
+#[map]
+pub static RUSTLS_PLACES: LruHashMap<u32, Places> = LruHashMap::with_max_entries(4096, 0);
+/// The connection state that each thread was last seen with.
+#[map]
+pub static RUSTLS_STATES: LruHashMap<u64, u64> = LruHashMap::with_max_entries(16_384, 0);
 /// Positions and verdicts of streams.
 #[map]
 pub static STREAMS: LruHashMap<StreamKey, StreamState> = LruHashMap::with_max_entries(32_768, 0);

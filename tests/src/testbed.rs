@@ -40,6 +40,7 @@ pub fn install() -> Vec<(String, String)> {
             "npm packages",
             once(&directory().join("node"), NODE, install_node),
         ),
+        ("programs on rustls", build_rustls_peer()),
     ] {
         if let Err(error) = result {
             absent.push((what.to_owned(), format!("{error:#}")));
@@ -77,6 +78,25 @@ fn install_node(into: &Path, packages: &[&str]) -> Result<()> {
         "--prefix",
     ]);
     run(npm.arg(into).args(packages))
+}
+
+/// One of the observed programs on rustls: `rustls-021`, `rustls-022` or `rustls-023`.
+pub fn rustls_peer(name: &str) -> Result<PathBuf> {
+    let program = directory().join("rustls-peer/release").join(name);
+    if !program.is_file() {
+        bail!("{name} is not built; cargo xtask test builds it");
+    }
+    Ok(program)
+}
+
+/// Builds what stands in `fixtures/rustls-peer`: a minute and a half the first time, nothing after that.
+fn build_rustls_peer() -> Result<()> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/rustls-peer/Cargo.toml");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--release", "--locked", "--quiet", "--manifest-path"]);
+    cargo.arg(source).arg("--target-dir").arg(directory().join("rustls-peer"));
+    // Flags meant for the sensor's own build.
+    run(cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS"))
 }
 
 fn run(command: &mut Command) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What each hook does once its entry point was reached.
 
 pub mod lifecycle;
+pub mod rustls;
 pub mod socket;
 pub mod sniff;
 pub mod syscall;

@@ -70,6 +70,8 @@ pub enum Verdict {
 pub struct StackCoverage {
     /// Name of the stack.
     pub stack: &'static str,
+    /// Its version, where the file tells.
+    pub version: Option<String>,
     /// File it is in, as the process sees it.
     pub file: String,
     /// Functions that can be probed; 0 when blind.
@@ -152,6 +154,7 @@ fn stack_coverage(found: &Recognised, file: &str) -> StackCoverage {
     };
     StackCoverage {
         stack: found.stack.name,
+        version: found.version.clone(),
         file: file.to_owned(),
         functions: found.functions.len(),
         reason,

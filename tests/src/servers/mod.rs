@@ -3,6 +3,7 @@
 mod nginx;
 mod openssl;
 mod python;
+mod rustls;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +17,7 @@ use crate::wait::{DEADLINE, Deadline};
 pub use nginx::{Nginx, Site};
 pub use openssl::OneShot;
 pub use python::{PythonApi, fixture};
+pub use rustls::{Calls, Layer, RustlsProgram, RustlsServer};
 
 /// Whether a server or client speaks TLS.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

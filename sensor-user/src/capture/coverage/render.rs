@@ -104,14 +104,18 @@ fn write_process(text: &mut String, process: &ProcessCoverage) -> fmt::Result {
 }
 
 fn write_stack(text: &mut String, stack: &StackCoverage) -> fmt::Result {
+    let name = match &stack.version {
+        Some(version) => format!("{} {version}", stack.stack),
+        None => stack.stack.to_owned(),
+    };
     match stack.reason {
         None => writeln!(
             text,
             "    {} in {}: covered through {} functions",
-            stack.stack, stack.file, stack.functions
+            name, stack.file, stack.functions
         ),
         Some(reason) => {
-            writeln!(text, "    {} in {}: {reason}", stack.stack, stack.file)?;
+            writeln!(text, "    {} in {}: {reason}", name, stack.file)?;
             writeln!(
                 text,
                 "      do: {}",

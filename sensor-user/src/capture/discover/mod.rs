@@ -6,6 +6,7 @@
 pub mod elf;
 pub mod process;
 pub mod recognise;
+pub mod rustls;
 pub mod stacks;
 #[cfg(feature = "kernel")]
 pub mod target;

@@ -6,6 +6,8 @@
 
 use sensor_common::call::{CallKind, CallSpec, CountRule, NO_ARG};
 
+use super::rustls;
+
 /// One TLS implementation.
 #[derive(Debug)]
 pub struct Stack {
@@ -28,6 +30,10 @@ pub enum Sign {
     Section(&'static str),
     /// A section whose name ends so contains these bytes.
     Bytes(&'static str, &'static [u8]),
+    /// Such a section contains one of these.
+    AnyBytes(&'static str, &'static [&'static [u8]]),
+    /// The file defines at least one function of each group.
+    OneOfEach(&'static [&'static [&'static str]]),
 }
 
 /// Whether a stack's plaintext is captured.
@@ -59,6 +65,14 @@ impl Stack {
         match self.coverage {
             Coverage::Covered(functions) => functions,
             Coverage::Blind { .. } => &[],
+        }
+    }
+
+    /// Why it is not captured, when it is not.
+    pub const fn reason(&self) -> Option<&'static str> {
+        match self.coverage {
+            Coverage::Covered(_) => None,
+            Coverage::Blind { reason, .. } => Some(reason),
         }
     }
 
@@ -142,10 +156,27 @@ pub static STACKS: &[Stack] = &[
     },
     Stack {
         name: "rustls",
-        // The path of a source file in panic messages, as the registry lays crates out.
-        signs: &[Sign::Bytes(".rodata", b"/rustls-0.")],
+        signs: &[rustls::BOTH_DIRECTIONS],
         unless: &[],
-        coverage: NOT_YET,
+        coverage: Coverage::Covered(rustls::FUNCTIONS),
+    },
+    Stack {
+        name: "rustls",
+        signs: &[rustls::SOURCES, Sign::Section(".symtab")],
+        unless: &[rustls::BOTH_DIRECTIONS],
+        coverage: Coverage::Blind {
+            reason: "the functions of rustls that carry plaintext were inlined by link-time optimisation",
+            remedy: "build it with rustls 0.23, of which they stay, or without link-time optimisation; or observe the plain side of a proxy",
+        },
+    },
+    Stack {
+        name: "rustls",
+        signs: &[rustls::SOURCES],
+        unless: &[Sign::Section(".symtab")],
+        coverage: Coverage::Blind {
+            reason: "rustls is linked statically and the symbols are stripped",
+            remedy: "run a build that keeps its symbols (strip = false in the Cargo profile), or observe the plain side of a proxy",
+        },
     },
     Stack {
         name: "jsse",
@@ -243,7 +274,11 @@ mod tests {
         let functions: Vec<_> = STACKS.iter().flat_map(Stack::functions).collect();
         let ids: HashSet<_> = functions.iter().map(|function| function.spec.function).collect();
         let symbols: HashSet<_> = functions.iter().map(|function| function.symbol).collect();
-        let names: HashSet<_> = STACKS.iter().map(|stack| stack.name).collect();
+        // A blind row may bear the name of a covered one.
+        let names: HashSet<_> = STACKS
+            .iter()
+            .map(|stack| (stack.name, stack.reason()))
+            .collect();
         assert_eq!(ids.len(), functions.len());
         assert_eq!(symbols.len(), functions.len());
         assert_eq!(names.len(), STACKS.len());
@@ -265,7 +300,7 @@ mod tests {
     #[test]
     fn a_counted_call_has_a_buffer_and_a_pointer_where_its_rule_needs_one() {
         for Function { symbol, spec } in STACKS.iter().flat_map(Stack::functions) {
-            let moves_bytes = matches!(spec.kind, CallKind::Read | CallKind::Write);
+            let moves_bytes = spec.kind.moves_bytes();
             assert_eq!(spec.buffer != NO_ARG, moves_bytes, "{symbol}");
             assert_eq!(spec.count != CountRule::None, moves_bytes, "{symbol}");
             assert_eq!(

@@ -151,10 +151,10 @@ fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<
 }
 
 fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Result<ProbePoint, ElfError> {
-    let returns = if needs_return(spec.kind) {
-        returns
-    } else {
-        Returns::Unwanted
+    let returns = match spec.kind {
+        kind if !needs_return(kind) => Returns::Unwanted,
+        kind if unwinds(kind) => Returns::WithoutTrampoline,
+        _ => returns,
     };
     // One byte beyond the limit, so that a longer function is recognised as such.
     let code = elf.code(symbol, site::MAX_FUNCTION_BYTES as u64 + 1)?;
@@ -174,7 +174,14 @@ fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Re
 
 /// Bytes are known on return, and a handshake's window of nested socket calls closes there; the rest is done at entry.
 const fn needs_return(kind: CallKind) -> bool {
-    matches!(kind, CallKind::Read | CallKind::Write | CallKind::Handshake)
+    kind.moves_bytes() || matches!(kind, CallKind::Handshake | CallKind::RustlsFlush)
+}
+
+/// Whether code of the application runs inside the call. Its panics unwind the stack by its return addresses; the
+/// kernel's return trampoline has no unwind information, so the program would be aborted where it would have caught one.
+/// Below the other functions of rustls there is only rustls and its cryptography, which do not panic.
+const fn unwinds(kind: CallKind) -> bool {
+    matches!(kind, CallKind::RustlsFlush)
 }
 
 impl Target {
