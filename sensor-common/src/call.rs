@@ -31,13 +31,15 @@ pub enum CallKind {
     RustlsFlush = 34,
     /// Any function that is given the connection's state.
     RustlsState = 35,
+    /// The end of the connection's state.
+    RustlsDrop = 36,
 }
 
 impl CallKind {
     /// The first of rustls's numbers.
     pub const RUSTLS: u8 = Self::RustlsWrite as u8;
     /// The last of rustls's numbers.
-    pub const RUSTLS_LAST: u8 = Self::RustlsState as u8;
+    pub const RUSTLS_LAST: u8 = Self::RustlsDrop as u8;
 
     /// Whether the call moves bytes of the application.
     pub const fn moves_bytes(self) -> bool {
@@ -53,7 +55,8 @@ impl CallKind {
             | Self::Shutdown
             | Self::Free
             | Self::RustlsFlush
-            | Self::RustlsState => false,
+            | Self::RustlsState
+            | Self::RustlsDrop => false,
         }
     }
 }
@@ -86,9 +89,11 @@ pub struct CallSpec {
     pub handle: u8,
     /// Argument that is the buffer, or [`NO_ARG`].
     pub buffer: u8,
-    /// Argument that is the descriptor, or [`NO_ARG`].
+    /// Argument that is the descriptor, or [`NO_ARG`]. For rustls: where in the connection's state, in words, the
+    /// buffer of what was received stands.
     pub fd: u8,
-    /// Argument that points to the count, or [`NO_ARG`].
+    /// Argument that points to the count, or [`NO_ARG`]. For rustls: where in the connection's state, in words, the
+    /// pointer stands that names the connection.
     pub out: u8,
     /// How the count is found.
     pub count: CountRule,

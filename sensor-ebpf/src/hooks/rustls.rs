@@ -1,22 +1,27 @@
 //! Calls into rustls, as far as they differ from a C library's.
 //!
-//! The stream is named by the address of the connection's `CommonState`, which every function but two is given. Those
-//! two are given a buffer that lies inside it: a buffer within [`STATE_BYTES`] of a state's address is that state's, and
-//! its distance, once seen, holds for every connection of the program. So no layout of any version is written down.
+//! Every function but two is given the connection's `CommonState`. Those two are given a buffer that lies inside it: a
+//! buffer within [`STATE_BYTES`] of a state's address is that state's, and its distance, once seen, holds for every
+//! connection of the program. So no layout of any version is written down.
+//!
+//! The state moves in memory with the future that owns it, so the stream is named by what moves with it: the address of
+//! the key with which it encrypts, which user space found in the code that drops a state.
 
-use sensor_common::call::{CallKind, Cookie};
-use sensor_common::record::{close, source};
+use sensor_common::call::{CallKind, Cookie, NO_ARG};
+use sensor_common::record::close;
 
 use super::tls_call::{self, Noted, Registers, TlsCall};
 use crate::copy::{self, Memory};
 use crate::maps::{RUSTLS_PLACES, RUSTLS_STATES};
 use crate::policy::Watched;
-use crate::sock::Found;
 use crate::stream::{self, StreamKey};
 
 /// Every version's `CommonState` has more bytes (0.20 to 0.22: above 0x130, 0.23: above 0x320, as its drop code shows),
 /// so no second state begins within this distance.
 const STATE_BYTES: u64 = 256;
+
+/// Nothing is mapped below (`vm.mmap_min_addr`).
+const FIRST_PAGE: u64 = 4096;
 
 /// Where the buffers are inside the state.
 #[repr(C)]
@@ -69,6 +74,10 @@ pub fn writes(kind: u8) -> bool {
 pub fn enter(registers: &Registers, watched: Watched, cookie: Cookie) {
     let kind = cookie.kind();
     let argument = registers.argument(cookie.handle());
+    if kind == CallKind::RustlsDrop as u8 {
+        tls_call::end(watched, name(argument, cookie), close::FREE);
+        return;
+    }
     if let Some(noted) = note(registers, watched, cookie, kind, argument) {
         tls_call::stash(registers, watched, cookie, noted);
     }
@@ -77,31 +86,59 @@ pub fn enter(registers: &Registers, watched: Watched, cookie: Cookie) {
 #[inline(always)]
 fn note(registers: &Registers, watched: Watched, cookie: Cookie, kind: u8, argument: u64) -> Option<Noted> {
     if kind == CallKind::RustlsFlush as u8 {
-        // Bound only once the connection has carried something: during the handshake it still moves in memory.
-        let handle = owner(watched, argument, Buffer::Sendable)?;
-        stream::known(&StreamKey::tls(watched.tgid(), handle))?;
+        // Mostly the end of the handshake, so that the socket is known before the first byte. A state that moves must
+        // have carried something first, where nothing better names it.
+        let state = owner(watched, argument, Buffer::Sendable)?;
+        let handle = if cookie.out() == NO_ARG { state } else { key(state, cookie)? };
+        if cookie.out() == NO_ARG {
+            stream::known(&StreamKey::tls(watched.tgid(), handle))?;
+        }
         return Some(Noted { handle, buffer: 0, out: 0 });
     }
     let buffer = registers.argument(cookie.buffer());
     if kind == CallKind::RustlsRead as u8 {
         // The reader is a structure whose only pointer, and so its first word, leads to the buffer.
         let received = copy::user::<u64>(argument)?;
-        let handle = owner(watched, received, Buffer::Received).unwrap_or(received);
+        // Told by user space, as a rule: the state that the thread saw last is too often another connection's.
+        let state = if cookie.fd() == NO_ARG {
+            owner(watched, received, Buffer::Received)
+        } else {
+            Some(received.wrapping_sub(cookie.fd() as u64 * 8))
+        };
+        let handle = state.map_or(received, |state| name(state, cookie));
         return Some(Noted { handle, buffer, out: 0 });
     }
+    let handle = name(argument, cookie);
     let _ = RUSTLS_STATES.insert(watched.pid_tgid, argument, 0);
     if kind == CallKind::RustlsWrite as u8 {
-        return Some(Noted { handle: argument, buffer, out: 0 });
+        return Some(Noted { handle, buffer, out: 0 });
     }
     if kind == CallKind::RustlsReceived as u8 {
         // `Payload`: a `Vec` (capacity, address, length) or a slice, whose mark stands in place of the capacity.
         let [address, length] = copy::user::<[u64; 2]>(buffer + 8)?;
-        return Some(Noted { handle: argument, buffer: address, out: length });
+        return Some(Noted { handle, buffer: address, out: length });
     }
     if kind == CallKind::RustlsWriteChunks as u8 {
-        return chunks(argument, buffer);
+        return chunks(handle, buffer);
     }
     None
+}
+
+/// What names the connection: its key, or the state's own address.
+#[inline(always)]
+fn name(state: u64, cookie: Cookie) -> u64 {
+    if cookie.out() == NO_ARG {
+        return state;
+    }
+    key(state, cookie).unwrap_or(state)
+}
+
+/// The address of the connection's key; before there is one, a boxed value without size, whose address is its
+/// alignment.
+#[inline(always)]
+fn key(state: u64, cookie: Cookie) -> Option<u64> {
+    let address = copy::user::<u64>(state.wrapping_add(cookie.out() as u64 * 8))?;
+    (address >= FIRST_PAGE).then_some(address)
 }
 
 /// `OutboundChunks`: zero and a slice, or a slice of slices with the range of bytes meant. Read at entry, because the
@@ -168,18 +205,4 @@ fn learn(watched: Watched, distance: u32, buffer: Buffer) {
     } else if place.votes < MOST_VOTES {
         place.votes += 1;
     }
-}
-
-/// The connection's state moved in memory: what the socket was bound to before is no stream any more.
-#[inline(always)]
-pub fn take_over(watched: Watched, call: &TlsCall, key: &StreamKey, found: Found) {
-    if Cookie(call.cookie).kind() != CallKind::RustlsFlush as u8 {
-        return;
-    }
-    let socket_key = StreamKey { id: found.inode, source: source::SOCKET, ..*key };
-    let Some(socket) = stream::known(&socket_key) else { return };
-    if socket.tls == 0 || socket.tls == key.id {
-        return;
-    }
-    tls_call::end(watched, socket.tls, close::FREE);
 }

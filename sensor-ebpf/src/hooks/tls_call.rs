@@ -288,7 +288,6 @@ pub fn nested_socket_call(watched: Watched, fd: i32) -> bool {
             ambiguous(watched, &key, state, found, fd);
         } else {
             call.socket = found.inode;
-            rustls::take_over(watched, call, &key, found);
             bind(watched, &key, state, found, fd, evidence::NESTED_SYSCALL);
         }
     }

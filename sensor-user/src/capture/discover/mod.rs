@@ -7,6 +7,8 @@ pub mod elf;
 pub mod process;
 pub mod recognise;
 pub mod rustls;
+#[cfg(feature = "kernel")]
+mod rustls_state;
 pub mod stacks;
 #[cfg(feature = "kernel")]
 pub mod target;

@@ -26,6 +26,7 @@ const RECEIVED: &str = "rustls CommonState::take_received_plaintext";
 const READ: &str = "rustls Reader::read";
 const FLUSH: &str = "rustls ChunkVecBuffer::write_to";
 const STATE: &str = "rustls CommonState::current_io_state";
+const START: &str = "rustls CommonState::start_outgoing_traffic";
 const DROP: &str = "rustls CommonState, dropped";
 
 /// One function for each direction: what capture needs. Link-time optimisation inlines `Reader::read` of rustls 0.22
@@ -50,7 +51,10 @@ pub const FUNCTIONS: &[Function] = &[
     other(FLUSH, 116, CallKind::RustlsFlush, 0),
     // IoState f(&CommonState): three words, so the first argument is where the result goes
     other(STATE, 117, CallKind::RustlsState, 1),
-    other(DROP, 118, CallKind::Free, 0),
+    // f(&mut CommonState, ..), once for each connection, right before the last flight of the handshake is written
+    other(START, 119, CallKind::RustlsState, 0),
+    // f(&mut CommonState), which the compiler makes
+    other(DROP, 118, CallKind::RustlsDrop, 0),
 ];
 
 const fn moving(symbol: &'static str, function: u16, kind: CallKind, count: CountRule) -> Function {
@@ -102,6 +106,7 @@ fn path(demangled: &str) -> Option<&'static str> {
         ["rustls", _, "CommonState", "buffer_plaintext"] => Some(BUFFER),
         ["rustls", _, "CommonState", "take_received_plaintext"] => Some(RECEIVED),
         ["rustls", _, "CommonState", "current_io_state"] => Some(STATE),
+        ["rustls", _, "CommonState", "start_outgoing_traffic"] => Some(START),
         ["rustls", "vecbuf", "ChunkVecBuffer", "write_to"] => Some(FLUSH),
         // `conn` became `conn::connection` in 0.23.
         ["rustls", "conn", .., "Reader", "as", _, "io", "Read", "read"] => Some(READ),
@@ -130,6 +135,18 @@ fn version_in(behind: &[u8]) -> Option<String> {
     let is_version = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '-');
     (text.starts_with(|first: char| first.is_ascii_digit()) && text.chars().all(is_version))
         .then(|| format!("0.{text}"))
+}
+
+/// Whether the function ends a connection's state.
+#[cfg(feature = "kernel")]
+pub(super) fn is_drop(symbol: &Symbol) -> bool {
+    symbol.name == DROP
+}
+
+/// Whether the function copies what was received to the application.
+#[cfg(feature = "kernel")]
+pub(super) fn is_read(symbol: &Symbol) -> bool {
+    symbol.name == READ
 }
 
 #[cfg(test)]

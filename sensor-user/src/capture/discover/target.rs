@@ -13,6 +13,7 @@ use sensor_common::call::{CallKind, CallSpec};
 use super::elf::{Elf, ElfError, Machine, Symbol};
 use super::process::{self, MappedFile, open_regular};
 use super::recognise::Recognised;
+use super::rustls_state::Places;
 use super::stacks::Stack;
 use super::{Cache, FileIdentity};
 use crate::capture::attach::site::{self, ArgumentSet, ReturnSite, Returns, Site, Sites};
@@ -130,6 +131,7 @@ fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<
     let elf = Elf::parse(file)?;
     let mut points: Vec<ProbePoint> = Vec::new();
     for recognised in covered {
+        let places = Places::find(&elf, &recognised.functions)?;
         for symbol in &recognised.functions {
             let Some(row) = recognised
                 .stack
@@ -143,7 +145,7 @@ fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<
             let is_alias =
                 |point: &ProbePoint| point.offset == symbol.offset && point.spec.kind == row.spec.kind;
             if !points.iter().any(is_alias) {
-                points.push(point(&elf, symbol, row.spec, returns)?);
+                points.push(point(&elf, symbol, places.tell(row.spec), returns)?);
             }
         }
     }
