@@ -11,10 +11,17 @@ use anyhow::{Context, Result, bail};
 use crate::programs::Program;
 
 /// Packages for Debian's Python, pinned.
-pub const PYTHON: &[&str] = &["uvicorn==0.54.0"];
+pub const PYTHON: &[&str] = &["grpcio==1.85.1", "uvicorn==0.54.0"];
 
 /// Packages from npm, pinned. Install scripts do not run, so a program is named by the package that holds its binary.
 pub const NODE: &[&str] = &["ws@8.23.0"];
+
+/// Packages from npm that are a program for x86-64, pinned. bun carries a stripped BoringSSL, deno and workerd rustls.
+pub const BINARIES: &[&str] = &[
+    "@cloudflare/workerd-linux-64@1.20261117.1",
+    "@deno/linux-x64-glibc@2.9.6",
+    "@oven/bun-linux-x64@1.4.5",
+];
 
 /// Where everything is.
 pub fn directory() -> PathBuf {
@@ -40,6 +47,7 @@ pub fn install() -> Vec<(String, String)> {
             "npm packages",
             once(&directory().join("node"), NODE, install_node),
         ),
+        ("programs from npm", install_binaries()),
         ("programs on rustls", build_rustls_peer()),
     ] {
         if let Err(error) = result {
@@ -78,6 +86,22 @@ fn install_node(into: &Path, packages: &[&str]) -> Result<()> {
         "--prefix",
     ]);
     run(npm.arg(into).args(packages))
+}
+
+/// A program of one of [`BINARIES`], by the package's name and its path in it.
+pub fn binary(package: &str, path: &str) -> Result<PathBuf> {
+    let program = directory().join("binaries/node_modules").join(package).join(path);
+    if !program.is_file() {
+        bail!("no {package} from npm; cargo xtask test installs it");
+    }
+    Ok(program)
+}
+
+fn install_binaries() -> Result<()> {
+    if cfg!(target_arch = "x86_64") {
+        return once(&directory().join("binaries"), BINARIES, install_node);
+    }
+    bail!("they are built for x86-64")
 }
 
 /// One of the observed programs on rustls: `rustls-021`, `rustls-022` or `rustls-023`.

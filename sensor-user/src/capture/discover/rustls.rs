@@ -33,9 +33,11 @@ const DROP: &str = "rustls CommonState, dropped";
 /// and older into the application.
 pub const BOTH_DIRECTIONS: Sign = Sign::OneOfEach(&[&[SEND, BUFFER], &[RECEIVED, READ]]);
 
-/// Where rustls's source files are named in panic messages: as the registry lays crates out, or in a checkout.
-pub const SOURCES: Sign = Sign::AnyBytes(".rodata", &[REGISTRY, b"/rustls/src/"]);
+/// Where rustls's source files are named in panic messages: as the registry lays crates out, as Bazel's rules do, or in
+/// a checkout.
+pub const SOURCES: Sign = Sign::AnyBytes(".rodata", &[REGISTRY, BAZEL, b"/rustls/src/"]);
 const REGISTRY: &[u8] = b"/rustls-0.";
+const BAZEL: &[u8] = b"crates__rustls-0.";
 
 /// The functions, the same for every version that has them.
 pub const FUNCTIONS: &[Function] = &[
@@ -110,7 +112,8 @@ fn path(demangled: &str) -> Option<&'static str> {
         ["rustls", "vecbuf", "ChunkVecBuffer", "write_to"] => Some(FLUSH),
         // `conn` became `conn::connection` in 0.23.
         ["rustls", "conn", .., "Reader", "as", _, "io", "Read", "read"] => Some(READ),
-        ["core", "ptr", "drop_in_place", "rustls", _, "CommonState"] => Some(DROP),
+        // Renamed by compilers newer than 1.95.
+        ["core", "ptr", "drop_in_place" | "drop_glue", "rustls", _, "CommonState"] => Some(DROP),
         _ => None,
     }
 }
@@ -122,10 +125,14 @@ pub fn choose(found: &mut Vec<Symbol>) {
     }
 }
 
-/// The version, from the first path of a source file in the registry's layout.
+/// The version, from the first path of a source file.
 pub fn version(elf: &Elf<'_>) -> Result<Option<String>, ElfError> {
-    let behind = elf.section_after(".rodata", REGISTRY, MAX_VERSION_BYTES)?;
-    Ok(behind.and_then(|behind| version_in(&behind)))
+    for layout in [REGISTRY, BAZEL] {
+        if let Some(behind) = elf.section_after(".rodata", layout, MAX_VERSION_BYTES)? {
+            return Ok(version_in(&behind));
+        }
+    }
+    Ok(None)
 }
 
 /// `23.46/src/..`, which followed the leading zero and its point.
@@ -184,6 +191,10 @@ mod tests {
             ),
             (
                 "_RINvNtCs5678_4core3ptr13drop_in_placeNtNtCs1234_6rustls12common_state11CommonStateECs9_3app",
+                DROP,
+            ),
+            (
+                "_RINvNtCs5678_4core3ptr9drop_glueNtNtCs1234_6rustls12common_state11CommonStateECs9_3app",
                 DROP,
             ),
         ];

@@ -47,11 +47,11 @@ impl Places {
             }
         }
         places.key = agreed(drops.iter().map(|code| words(first_box(code)?)));
-        let queue = agreed(drops.iter().map(|code| first_queue(code)));
         let inside = agreed(reads.iter().map(|code| queue_of_reader(code)));
-        if let (Some(queue), Some(inside)) = (queue, inside) {
-            places.received = queue.checked_sub(inside).and_then(words);
-        }
+        places.received = agreed(drops.iter().map(|code| {
+            let buffer = first_buffer(code).or_else(|| first_queue(code)?.checked_sub(inside?));
+            words(buffer?)
+        }));
         Ok(places)
     }
 
@@ -99,6 +99,21 @@ fn first_box(code: &[Instruction]) -> Option<u64> {
         let (_, from, at) = loaded(drop)?;
         let is_box = base == Register::RDI && base_again == Register::RDI && next == place.checked_add(8)?;
         (is_box && from == table && at == 0).then_some(place)
+    })
+}
+
+/// `lea rdi, [state+X]; call drop; lea rdi, [state+Y]; call drop`: the first of two buffers that one function drops.
+fn first_buffer(code: &[Instruction]) -> Option<u64> {
+    code.windows(4).find_map(|window| {
+        let [first, drop, second, again] = window else {
+            return None;
+        };
+        let is_pair = [first, second].map(Instruction::mnemonic) == [Mnemonic::Lea; 2]
+            && [first, second].map(Instruction::op0_register) == [Register::RDI; 2]
+            && first.memory_base() == second.memory_base()
+            && [drop, again].map(Instruction::flow_control) == [FlowControl::Call; 2]
+            && drop.near_branch_target() == again.near_branch_target();
+        is_pair.then(|| first.memory_displacement64())
     })
 }
 

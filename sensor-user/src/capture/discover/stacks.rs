@@ -187,7 +187,20 @@ pub static STACKS: &[Stack] = &[
         unless: &[],
         coverage: Coverage::Blind {
             reason: "a Java virtual machine runs TLS in compiled Java code, which has no symbol to probe",
-            remedy: "observe the plain side of a proxy in front of it, or use a native TLS provider",
+            remedy: "use a native TLS provider (netty-tcnative, Conscrypt), or observe the plain side of a proxy in front of it",
+        },
+    },
+    Stack {
+        name: "erlang",
+        // What the virtual machine offers to native functions; not in the libraries that use it.
+        signs: &[
+            Sign::Function("enif_make_badarg"),
+            Sign::Function("enif_alloc_env"),
+        ],
+        unless: &[],
+        coverage: Coverage::Blind {
+            reason: "Erlang's ssl application runs TLS in BEAM code, which has no symbol to probe",
+            remedy: "terminate TLS in a proxy in front of it and observe the plain side",
         },
     },
 ];
