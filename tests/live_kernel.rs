@@ -20,8 +20,12 @@ mod left_behind;
 mod loss;
 #[path = "live/many.rs"]
 mod many;
+#[path = "live/other_kernels.rs"]
+mod other_kernels;
 #[path = "live/rustls.rs"]
 mod rustls;
+#[path = "live/storm.rs"]
+mod storm;
 #[path = "live/tally.rs"]
 mod tally;
 #[path = "live/watch.rs"]

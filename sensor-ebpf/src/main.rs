@@ -11,6 +11,7 @@
 // prove at load, so per-operation SAFETY comments would repeat one sentence.
 #![allow(unsafe_op_in_unsafe_fn, reason = "the verifier checks every access at load")]
 
+mod cgroup;
 mod copy;
 mod emit;
 mod hooks;

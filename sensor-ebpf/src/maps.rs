@@ -59,6 +59,20 @@ globals! {
     SYS_EXIT_RET: u32 = 16;
     /// Whether the kernel has `bpf_task_pt_regs` (Linux 5.15).
     HAS_TASK_REGS: u32 = 0;
+    /// Whether probes are told which function they are at by the kernel (Linux 5.15).
+    HAS_COOKIE: u32 = 0;
+    /// Which function this copy of a program is for, where the kernel does not say.
+    FIXED_COOKIE: u64 = 0;
+    /// Whether raw tracepoints may ask for an ancestor's cgroup id (Linux 5.17).
+    HAS_ANCESTOR_CGROUP: u32 = 0;
+    /// task_struct.cgroups
+    TASK_CGROUPS: u32 = 0;
+    /// css_set.dfl_cgrp
+    CSS_SET_DFL_CGRP: u32 = 0;
+    /// cgroup.level
+    CGROUP_LEVEL: u32 = 0;
+    /// cgroup.ancestor_ids, until Linux 6.0
+    CGROUP_ANCESTOR_IDS: u32 = 0;
     /// task_struct.stack
     TASK_STACK: u32 = 0;
     /// task_struct.pid

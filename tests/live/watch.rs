@@ -177,6 +177,16 @@ impl Watch {
         self.source.counter(counter)
     }
 
+    /// Probes in place.
+    pub(crate) fn probes(&self) -> usize {
+        self.source.probes()
+    }
+
+    /// How probes are attached, and which helpers of younger kernels are there.
+    pub(crate) fn ways(&self) -> (&'static str, [(&'static str, bool); 4]) {
+        (self.source.backend(), self.source.helpers())
+    }
+
     /// Ends every connection and stops the sensor; gives the exchanges.
     pub(crate) fn stop(mut self) -> Vec<Observed> {
         self.shard.finish(&mut self.observed);

@@ -1,5 +1,6 @@
 //! What each hook does once its entry point was reached.
 
+pub mod cookie;
 pub mod lifecycle;
 pub mod rustls;
 pub mod socket;

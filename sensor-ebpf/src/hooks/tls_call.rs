@@ -5,13 +5,13 @@
 //! LibreSSL and AWS-LC implement one call by another, and TLS inside TLS would show its ciphertext.
 
 use aya_ebpf::bindings::pt_regs;
-use aya_ebpf::helpers::generated::bpf_get_attach_cookie;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::programs::ProbeContext;
 use sensor_common::call::{CallKind, Cookie, CountRule};
 use sensor_common::counter::Counter;
 use sensor_common::record::{FLAG_AMBIGUOUS, KIND_BIND, close, evidence};
 
+use super::cookie;
 use super::rustls;
 use super::sniff::{self, Front};
 use super::syscall;
@@ -103,7 +103,7 @@ impl Registers {
 #[inline(always)]
 pub fn enter(ctx: &ProbeContext) {
     let Some(watched) = policy::watched() else { return };
-    let cookie = Cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
+    let cookie = cookie::of(ctx);
     let registers = Registers::of(ctx);
     let handle = registers.argument(cookie.handle());
     let kind = cookie.kind();
@@ -170,7 +170,7 @@ pub fn stash(registers: &Registers, watched: Watched, cookie: Cookie, noted: Not
 #[inline(always)]
 pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     let Some(watched) = policy::watched() else { return };
-    let cookie = Cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
+    let cookie = cookie::of(ctx);
     let Some(slot) = TLS_CALLS.get_ptr_mut(watched.pid_tgid) else { return };
     let call = unsafe { &mut *slot };
     if Cookie(call.cookie).function() != cookie.function() {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::Error;
 use super::live::options;
+use crate::capture::attach::seccomp::Verdict;
 use crate::capture::attach::trial;
 use crate::capture::attacher::filter_of;
 use crate::capture::coverage::{self, Abilities, Ability, Report};
@@ -80,21 +81,36 @@ fn tried() -> Vec<Ability> {
         tracepoints.is_ok(),
         "without them sockets are not seen: check CONFIG_FTRACE_SYSCALLS and perf_event_paranoid",
     ));
-    for (backend, outcome) in trial::survey(&loaded) {
+    found.extend(ways_to_attach(&loaded));
+    found
+}
+
+fn ways_to_attach(loaded: &load::Loaded) -> Vec<Ability> {
+    let mut found = Vec::new();
+    for (backend, outcome) in trial::survey(loaded) {
         if let Err(error) = &outcome {
             tracing::warn!(backend, error = %trial::chain(error), "this way to attach does not work");
         }
-        let (name, remedy) = match backend {
+        let (name, returns, remedy) = match backend {
             "uprobe_multi" => (
                 "uprobe_multi links",
+                "return probes of uprobe_multi links under seccomp",
                 "without them (Linux 6.6) probes are attached one by one",
             ),
             _ => (
                 "perf uprobes",
+                "return probes of perf uprobes under seccomp",
                 "they need CAP_SYS_ADMIN on kernels since July 2025; multi links do not",
             ),
         };
         found.push(ability(name, outcome.is_ok(), remedy));
+        if let Ok(verdict) = outcome {
+            found.push(ability(
+                returns,
+                verdict == Verdict::Safe,
+                "this kernel's end the process, so none is used; a newer kernel of its series has the repair",
+            ));
+        }
     }
     found
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use sensor_common::counter::Counter;
 
+use super::shard::Guarded;
 use super::{Error, installation_key, outputs, settings};
 use crate::capture::attach::Backend;
 use crate::capture::discover::process;
@@ -18,9 +19,9 @@ use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
 use crate::capture::load::CounterReader;
 use crate::capture::{ProcessEvent, ProcessKey, Record, pcapng};
 use crate::cli::Exit;
-use crate::config::{AttachBackend, Config, Interval};
+use crate::config::{AttachBackend, Config, Interval, ReturnProbes};
 use crate::export::{ClockOffset, Event, Snapshot};
-use crate::pipeline::{Judge, Observed, Settings, Shard};
+use crate::pipeline::{Judge, Observed, Settings};
 use crate::telemetry::{Accounts, KernelCounters};
 
 /// The reader looks at the rings at least this often: wake-ups are only for a filling ring, because one costs the
@@ -32,7 +33,7 @@ const IDLE_POLL: Duration = Duration::from_millis(5);
 const BUSY_POLL: Duration = Duration::from_millis(1);
 /// Batches waiting for a shard or for the judge. When full the sender waits and the ring takes the pressure.
 const BATCHES: usize = 16;
-/// How often held records are reconsidered when nothing arrives.
+/// How often the judge looks up when nothing arrives.
 const TICK: Duration = Duration::from_millis(50);
 /// How often the kernel object's counters are read for the metrics outputs.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -148,6 +149,7 @@ pub(super) fn options(config: &Config) -> Options {
             AttachBackend::Multi => Backend::Multi,
             AttachBackend::Perf => Backend::Perf,
         },
+        return_probes: config.capture.return_probes == ReturnProbes::Auto,
         use_bpf_loop: true,
     }
 }
@@ -226,10 +228,10 @@ fn start_threads(
     let (mut shards, mut inboxes) = (Vec::new(), Vec::new());
     for number in 0..shard_count(config) {
         let (to_shard, inbox) = sync_channel(BATCHES);
-        let (judge, shard) = (judge.clone(), Shard::new(settings));
+        let (judge, shard) = (judge.clone(), Guarded::new(settings));
         let thread = thread::Builder::new()
             .name(format!("shard-{number}"))
-            .spawn(move || run_shard(shard, &inbox, &judge))
+            .spawn(move || shard.run(&inbox, &judge))
             .map_err(start("a parsing thread"))?;
         shards.push(thread);
         inboxes.push(to_shard);
@@ -319,27 +321,6 @@ impl<'a> Router<'a> {
         }
         Ok(())
     }
-}
-
-fn run_shard(mut shard: Shard, inbox: &Receiver<Vec<Record>>, judge: &SyncSender<Vec<Observed>>) {
-    let mut observed = Vec::new();
-    loop {
-        match inbox.recv_timeout(TICK) {
-            Ok(batch) => {
-                for record in batch {
-                    shard.push(record, &mut observed);
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => shard.tick(monotonic_ns(), &mut observed),
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-        if !observed.is_empty() && judge.send(std::mem::take(&mut observed)).is_err() {
-            return;
-        }
-    }
-    shard.finish(&mut observed);
-    // The judge gone first means that the sensor is being torn down: nobody is left to tell.
-    judge.send(observed).ok();
 }
 
 /// A flag that SIGINT and SIGTERM raise; the second of them ends the process.

@@ -13,6 +13,8 @@ mod doctor;
 mod live;
 mod outputs;
 mod replay;
+#[cfg(feature = "kernel")]
+mod shard;
 
 #[cfg(feature = "kernel")]
 pub use doctor::doctor;

@@ -48,6 +48,8 @@ pub struct Options {
     pub streams: u32,
     /// How to attach.
     pub backend: Backend,
+    /// Use the kernel's return probes, if they pass the test at start.
+    pub return_probes: bool,
     /// Use `bpf_loop` where the kernel has it; without it a call is captured up to 128 KiB.
     pub use_bpf_loop: bool,
 }
@@ -67,6 +69,7 @@ impl Default for Options {
             call_limit: 1 << 20,
             streams: 32_768,
             backend: Backend::Auto,
+            return_probes: true,
             use_bpf_loop: true,
         }
     }
@@ -171,6 +174,11 @@ impl KernelSource {
     /// Name of the backend in use.
     pub fn backend(&self) -> &'static str {
         self.attacher.as_ref().map_or("none", Attacher::backend)
+    }
+
+    /// Helpers that older kernels lack, and whether this one has them; where not, a fall-back is in use.
+    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
+        self.loaded.helpers()
     }
 
     /// Files that could not be probed and why, since the last call.

@@ -106,6 +106,14 @@ const OFFSETS: [(&str, &str, &str); 28] = [
     ("SK_V6_RCV_SADDR", "sock_common", "skc_v6_rcv_saddr"),
 ];
 
+/// Offsets that some kernels lack, and then have a helper instead.
+const OLD_OFFSETS: [(&str, &str, &str); 4] = [
+    ("TASK_CGROUPS", "task_struct", "cgroups"),
+    ("CSS_SET_DFL_CGRP", "css_set", "dfl_cgrp"),
+    ("CGROUP_LEVEL", "cgroup", "level"),
+    ("CGROUP_ANCESTOR_IDS", "cgroup", "ancestor_ids"),
+];
+
 /// System calls that move bytes: tracepoint, program with a bounded loop, program with `bpf_loop`.
 const SOCKET_CALLS: [(&str, &str, &str); 8] = [
     ("sys_exit_read", "read_exit", "read_exit_loop"),
@@ -137,11 +145,18 @@ const LIFE: [(&str, &str); 3] = [
 
 /// The loaded object. Shared, because perf attachment needs it from the attaching thread.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says whether the kernel has one helper"
+)]
 pub struct Loaded {
     ebpf: Arc<Mutex<Ebpf>>,
     pub(super) policy: HashMap<MapData, u32, u32>,
     counters: CounterReader,
     has_loop: bool,
+    pub(super) has_cookie: bool,
+    has_task_registers: bool,
+    has_ancestor_cgroup: bool,
     tracepoints: Mutex<Vec<TracePointLink>>,
 }
 
@@ -172,12 +187,20 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     let btf = std::fs::read(BTF_PATH).map_err(LoadError::NoBtf)?;
     let btf = Btf::parse(&btf)?;
     let tracefs = tracefs::find_or_mount()?;
-    let offsets: Vec<(&str, u32)> = OFFSETS
+    let mut offsets: Vec<(&str, u32)> = OFFSETS
         .iter()
         .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
         .collect::<Result<_, BtfError>>()?;
+    offsets.extend(
+        OLD_OFFSETS
+            .iter()
+            .filter_map(|(global, structure, member)| Some((*global, btf.offset(structure, member).ok()?))),
+    );
     let result = tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?;
     let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
+    let has_cookie = has_attach_cookie();
+    let cookies = u32::from(has_cookie);
+    let has_ancestor = u32::from(has_ancestor_cgroup());
     let everyone = u32::from(options.everyone);
     // A wake-up interrupts the observed program's processor; below a quarter the reader's own timer is in time.
     let wake = u64::from(options.ring_bytes / 4);
@@ -188,6 +211,8 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     loader
         .override_global("SYS_EXIT_RET", &result, true)
         .override_global("HAS_TASK_REGS", &has_regs, true)
+        .override_global("HAS_ANCESTOR_CGROUP", &has_ancestor, true)
+        .override_global("HAS_COOKIE", &cookies, true)
         .override_global("MESSAGE_LIMIT", &options.message_limit, true)
         .override_global("HAS_EVERYONE", &everyone, true)
         .override_global("CALL_LIMIT", &options.call_limit, true)
@@ -203,6 +228,9 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     let mut loaded = Loaded {
         policy,
         counters: CounterReader(Arc::new(counters)),
+        has_cookie,
+        has_task_registers: has_regs != 0,
+        has_ancestor_cgroup: has_ancestor != 0,
         has_loop: options.use_bpf_loop && has_bpf_loop(),
         tracepoints: Mutex::default(),
         ebpf: Arc::new(Mutex::new(ebpf)),
@@ -215,6 +243,17 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
 /// Whether the kernel has `bpf_loop` (Linux 5.17), by asking it.
 pub fn has_bpf_loop() -> bool {
     has_helper(bpf_func_id::BPF_FUNC_loop)
+}
+
+/// Whether the kernel tells a probe its cookie (`bpf_get_attach_cookie`, Linux 5.15), by asking it.
+fn has_attach_cookie() -> bool {
+    aya::sys::is_helper_supported(ProgramType::KProbe, bpf_func_id::BPF_FUNC_get_attach_cookie)
+        .unwrap_or(false)
+}
+
+fn has_ancestor_cgroup() -> bool {
+    let helper = bpf_func_id::BPF_FUNC_get_current_ancestor_cgroup_id;
+    aya::sys::is_helper_supported(ProgramType::RawTracePoint, helper).unwrap_or(false)
 }
 
 fn has_helper(helper: bpf_func_id) -> bool {
@@ -283,6 +322,16 @@ impl Loaded {
 
     pub(super) fn object(&self) -> MutexGuard<'_, Ebpf> {
         self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What this kernel has of the helpers that older ones lack, by name; where one is absent, its fall-back is in use.
+    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
+        [
+            ("bpf_get_attach_cookie", self.has_cookie),
+            ("bpf_task_pt_regs", self.has_task_registers),
+            ("bpf_loop", self.has_loop),
+            ("bpf_get_current_ancestor_cgroup_id", self.has_ancestor_cgroup),
+        ]
     }
 
     /// Names of the TLS programs that fit this kernel, in the order of `Hook::ALL`.

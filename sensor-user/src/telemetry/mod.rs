@@ -64,6 +64,8 @@ metrics! {
     RulesBlind = "rules_blind",
     /// Endpoints not remembered because the inventory was full.
     EndpointsOverflow = "endpoints_overflow",
+    /// Faults of a parser that cost the state of a shard's streams; a defect of the sensor, worth a report.
+    ShardPanics = "shard_panics",
     /// Events that an exporter could not take in time.
     ExportDropped = "export_dropped",
 }
