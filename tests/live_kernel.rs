@@ -20,6 +20,8 @@ mod left_behind;
 mod loss;
 #[path = "live/many.rs"]
 mod many;
+#[path = "live/opaque.rs"]
+mod opaque;
 #[path = "live/other_kernels.rs"]
 mod other_kernels;
 #[path = "live/rustls.rs"]

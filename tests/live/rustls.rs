@@ -2,16 +2,21 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::process::Command;
 
+use sensor_common::counter::Counter;
+use sensor_tests::PrivateTls;
 use sensor_tests::held::Held;
 use sensor_tests::payload::{LENGTHS, body};
 use sensor_tests::programs::{self, Program};
-use sensor_tests::servers::{Calls, Layer, RustlsProgram, Transport};
+use sensor_tests::servers::{Calls, Layer, RustlsProgram, RustlsServer, Transport};
 use sensor_user::capture::Evidence;
+use sensor_user::capture::coverage::Verdict;
 use sensor_user::capture::kernel::Options;
 use sensor_user::pipeline::Observed;
 
 use crate::bodies::{Expected, check};
+use crate::opaque::coverage_of;
 use crate::watch::{Watch, able, bytes, describe};
 
 const VERSIONS: [&str; 3] = ["rustls-021", "rustls-022", "rustls-023"];
@@ -27,6 +32,38 @@ fn options(program: PathBuf, pids: &[u32]) -> Options {
         ring_bytes: 32 * 1024 * 1024,
         message_limit: u64::MAX,
         ..Options::default()
+    }
+}
+
+/// The right bytes and the right peer, at both ends and in both directions, for bodies of every length.
+fn exact(what: &str, watch: &mut Watch, program: &RustlsProgram, server: &RustlsServer, layer: Layer) {
+    for length in LENGTHS {
+        let what = format!("{what}, {length} bytes");
+        let sent = body(7, length);
+        let calls = Calls {
+            connections: 1,
+            requests: 1,
+            body: &sent,
+        };
+        let pid = run(watch, program, layer, server.port(), &calls);
+        let answered = program.answer().unwrap();
+        let reversed: Vec<u8> = sent.iter().rev().copied().collect();
+        assert!(
+            length == 0 || answered == reversed,
+            "{what}: the client was answered something else"
+        );
+        let expected = Expected {
+            transport: Transport::Tls,
+            target: "/who/0/0",
+            sent: &sent,
+            answered: Some(&answered),
+        };
+        check(watch, &format!("{what}, client's end"), pid, &expected);
+        check(watch, &format!("{what}, server's end"), server.pid(), &expected);
+        for one in &watch.observed {
+            assert_peer(&what, one, server.pid(), server.port());
+        }
+        watch.observed.clear();
     }
 }
 
@@ -64,34 +101,60 @@ fn rustls_bodies_are_exact_at_both_ends() {
             let Some(mut watch) = Watch::start(&what, &options(program.path(), &[server.pid()])) else {
                 return;
             };
-            for length in LENGTHS {
-                let what = format!("{what}, {length} bytes");
-                let sent = body(7, length);
-                let calls = Calls {
-                    connections: 1,
-                    requests: 1,
-                    body: &sent,
-                };
-                let pid = run(&mut watch, &program, layer, server.port(), &calls);
-                let answered = program.answer().unwrap();
-                let reversed: Vec<u8> = sent.iter().rev().copied().collect();
-                assert!(length == 0 || answered == reversed, "{what}: the client was answered something else");
-                let expected = Expected {
-                    transport: Transport::Tls,
-                    target: "/who/0/0",
-                    sent: &sent,
-                    answered: Some(&answered),
-                };
-                check(&mut watch, &format!("{what}, client's end"), pid, &expected);
-                check(&mut watch, &format!("{what}, server's end"), server.pid(), &expected);
-                for one in &watch.observed {
-                    assert_peer(&what, one, server.pid(), server.port());
-                }
-                watch.observed.clear();
-            }
+            exact(&what, &mut watch, &program, &server, layer);
             watch.stop();
         }
     }
+}
+
+#[test]
+fn native_tls_is_seen_through_the_shared_library() {
+    let what = "native-tls";
+    let Some(program) = program(what, what) else { return };
+    let tls = PrivateTls::new().unwrap();
+    let program = program.on(&tls);
+    for layer in Layer::ALL {
+        let server = program.serve(layer).unwrap();
+        tls.assert_mapped(server.pid()).unwrap();
+        let Some(mut watch) = Watch::start(what, &options(tls.libssl(), &[server.pid()])) else {
+            return;
+        };
+        exact(&format!("{what}, {layer:?}"), &mut watch, &program, &server, layer);
+        watch.stop();
+    }
+}
+
+#[test]
+fn a_stripped_program_gives_nothing_and_the_report_says_why() {
+    let what = "stripped rustls";
+    let Some(whole) = program(what, "rustls-023") else { return };
+    let stripped = tempfile::tempdir().unwrap();
+    let stripped = stripped.path().join("stripped");
+    let strip = Command::new("strip").arg("-o").arg(&stripped).arg(whole.path()).status();
+    assert!(strip.unwrap().success());
+    let program = RustlsProgram::copy(&stripped).unwrap();
+    let server = program.serve(Layer::Hyper).unwrap();
+    let Some(mut watch) = Watch::start(what, &Options { libraries: Vec::new(), ..options(program.path(), &[server.pid()]) }) else {
+        return;
+    };
+    let calls = Calls {
+        connections: 1,
+        requests: 1,
+        body: b"hidden",
+    };
+    run(&mut watch, &program, Layer::Hyper, server.port(), &calls);
+    assert!(watch.counter(Counter::SocketTlsBytes) > 0, "the server is not watched");
+    assert_eq!(watch.tally.of_process(server.pid()).end, 0, "{:?}", watch.tally);
+    assert!(watch.stop().is_empty());
+    let seen = coverage_of(server.pid());
+    assert_eq!(seen.verdict, Verdict::Blind, "{seen:#?}");
+    let stack = &seen.stacks[0];
+    assert_eq!((stack.stack, stack.functions), ("rustls", 0), "{seen:#?}");
+    assert!(stack.version.as_deref().is_some_and(|version| version.starts_with("0.23.")), "{seen:#?}");
+    assert!(stack.reason.is_some_and(|reason| reason.contains("stripped")), "{seen:#?}");
+    assert!(stack.remedy.is_some_and(|remedy| remedy.contains("strip = false")), "{seen:#?}");
+    let server = whole.serve(Layer::Hyper).unwrap();
+    assert_eq!(coverage_of(server.pid()).verdict, Verdict::Covered, "with its symbols");
 }
 
 /// The socket is known, by the calls that rustls makes on it, and is the right one.

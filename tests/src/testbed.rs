@@ -104,7 +104,7 @@ fn install_binaries() -> Result<()> {
     bail!("they are built for x86-64")
 }
 
-/// One of the observed programs on rustls: `rustls-021`, `rustls-022` or `rustls-023`.
+/// One of the observed programs: `rustls-021`, `rustls-022`, `rustls-023` or `native-tls`.
 pub fn rustls_peer(name: &str) -> Result<PathBuf> {
     let program = directory().join("rustls-peer/release").join(name);
     if !program.is_file() {

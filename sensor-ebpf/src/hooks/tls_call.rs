@@ -32,7 +32,7 @@ pub struct TlsCall {
     pub out: u64,
     /// Stack pointer at entry: a call nested in this one runs below it.
     stack: u64,
-    pub cookie: u64,
+    cookie: u64,
     /// First socket seen inside the call.
     pub socket: u64,
     /// Calls of the same function nested in this one.

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::Certificate;
 use crate::guard::Guard;
+use crate::private::PrivateTls;
 use crate::testbed;
 use crate::wait::{self, DEADLINE, Deadline};
 
@@ -36,6 +37,8 @@ impl Layer {
 #[derive(Debug)]
 pub struct RustlsProgram {
     directory: TempDir,
+    /// Where the loader is to look for libraries first.
+    libraries: Option<PathBuf>,
 }
 
 /// A running server; a GET is answered with its process id, the client's port and the target, a POST with its body
@@ -58,7 +61,7 @@ pub struct Calls<'a> {
 }
 
 impl RustlsProgram {
-    /// Copies `rustls-021`, `rustls-022` or `rustls-023`, or a file that was made of one.
+    /// Copies `rustls-021`, `rustls-022`, `rustls-023` or `native-tls`.
     pub fn new(name: &str) -> Result<Self> {
         Self::copy(&testbed::rustls_peer(name)?)
     }
@@ -69,7 +72,27 @@ impl RustlsProgram {
         std::fs::copy(program, directory.path().join("peer"))
             .with_context(|| format!("cannot copy {}", program.display()))?;
         Certificate::create(directory.path())?;
-        Ok(Self { directory })
+        Ok(Self {
+            directory,
+            libraries: None,
+        })
+    }
+
+    /// Lets it run on a private copy of OpenSSL.
+    #[must_use]
+    pub fn on(self, tls: &PrivateTls) -> Self {
+        Self {
+            libraries: Some(tls.directory().to_owned()),
+            ..self
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.path());
+        if let Some(libraries) = &self.libraries {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
+        command
     }
 
     /// The copy.
@@ -80,7 +103,7 @@ impl RustlsProgram {
     /// Starts a server and waits until it listens.
     pub fn serve(&self, layer: Layer) -> Result<RustlsServer> {
         let port = wait::free_port()?;
-        let mut command = Command::new(self.path());
+        let mut command = self.command();
         command.arg(format!("serve{}", layer.suffix())).arg(port.to_string());
         command.arg(self.directory.path().join("certificate.pem"));
         command.arg(self.directory.path().join("key.pem"));
@@ -94,7 +117,7 @@ impl RustlsProgram {
     pub fn call(&self, layer: Layer, port: u16, calls: &Calls<'_>) -> Result<Command> {
         let sent = self.directory.path().join("sent");
         std::fs::write(&sent, calls.body)?;
-        let mut command = Command::new(self.path());
+        let mut command = self.command();
         command.arg(format!("call{}", layer.suffix())).arg(port.to_string());
         command.arg(calls.connections.to_string()).arg(calls.requests.to_string());
         command.arg(sent).arg(self.directory.path().join("answer"));

@@ -23,6 +23,7 @@ fn process(verdict: Verdict, stacks: Vec<StackCoverage>) -> ProcessCoverage {
 fn stack(name: &'static str, reason: Option<&'static str>) -> StackCoverage {
     StackCoverage {
         stack: name,
+        version: None,
         file: format!("/lib/{name}.so"),
         functions: 12,
         reason,
