@@ -135,11 +135,9 @@ fn rustls_is_told_with_its_version_whether_stripped_or_not() {
         assert!(told.is_some_and(|told| told.starts_with(version)), "{program}: {told:?}");
         let directory = tempfile::tempdir().unwrap();
         let stripped = directory.path().join("x");
-        let strip = Command::new("strip")
-            .arg("-o")
-            .arg(&stripped)
-            .arg(testbed::rustls_peer(program).unwrap());
-        assert!({ strip }.status().unwrap().success());
+        let mut strip = Command::new("strip");
+        strip.arg("-o").arg(&stripped).arg(testbed::rustls_peer(program).unwrap());
+        assert!(strip.status().unwrap().success());
         let found = only_stack(program, Ok(stripped)).unwrap();
         assert!(found.reason.is_some_and(|reason| reason.contains("stripped")), "{found:?}");
         let told = found.version.as_deref();

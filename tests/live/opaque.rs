@@ -63,6 +63,7 @@ const RUNTIMES: [Runtime; 2] = [
             "--no-config",
             "--no-prompt",
             "--allow-net",
+            "--allow-read",
             "--allow-write",
             "--unsafely-ignore-certificate-errors",
         ],
