@@ -11,6 +11,8 @@
 mod bodies;
 #[path = "live/ciphertext.rs"]
 mod ciphertext;
+#[path = "live/coverage.rs"]
+mod coverage;
 #[path = "live/ends.rs"]
 mod ends;
 

@@ -137,7 +137,7 @@ fn opaque_client(what: &str, runtime: &Runtime, program: PathBuf) {
     assert_eq!(seen.verdict, Verdict::Blind, "{seen:#?}");
     let stack = seen.stacks.iter().find(|stack| stack.stack == runtime.stack);
     let stack = stack.unwrap_or_else(|| panic!("{what}: {seen:#?}"));
-    assert!(stack.reason.is_some_and(|reason| reason.contains(runtime.reason)), "{seen:#?}");
+    assert!(stack.reason.as_deref().is_some_and(|reason| reason.contains(runtime.reason)), "{seen:#?}");
     assert!(stack.remedy.is_some_and(|remedy| !remedy.is_empty()), "{seen:#?}");
     running.kill().unwrap();
     assert!(watch.stop().is_empty(), "{what}: an exchange was made of ciphertext");

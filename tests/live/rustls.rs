@@ -151,7 +151,7 @@ fn a_stripped_program_gives_nothing_and_the_report_says_why() {
     let stack = &seen.stacks[0];
     assert_eq!((stack.stack, stack.functions), ("rustls", 0), "{seen:#?}");
     assert!(stack.version.as_deref().is_some_and(|version| version.starts_with("0.23.")), "{seen:#?}");
-    assert!(stack.reason.is_some_and(|reason| reason.contains("stripped")), "{seen:#?}");
+    assert!(stack.reason.as_deref().is_some_and(|reason| reason.contains("stripped")), "{seen:#?}");
     assert!(stack.remedy.is_some_and(|remedy| remedy.contains("strip = false")), "{seen:#?}");
     let server = whole.serve(Layer::Hyper).unwrap();
     assert_eq!(coverage_of(server.pid()).verdict, Verdict::Covered, "with its symbols");

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::programs::Program;
 
 /// Packages for Debian's Python, pinned.
-pub const PYTHON: &[&str] = &["grpcio==1.85.1", "uvicorn==0.54.0"];
+pub const PYTHON: &[&str] = &["uvicorn==0.54.0", "aioquic==1.7.2", "grpcio==1.85.1"];
 
 /// Packages from npm, pinned. Install scripts do not run, so a program is named by the package that holds its binary.
 pub const NODE: &[&str] = &["ws@8.23.0"];

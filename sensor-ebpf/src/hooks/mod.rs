@@ -4,6 +4,7 @@ pub mod cookie;
 pub mod lifecycle;
 pub mod rustls;
 pub mod socket;
+pub mod notice;
 pub mod sniff;
 pub mod syscall;
 pub mod tls_call;

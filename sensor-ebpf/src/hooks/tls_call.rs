@@ -15,6 +15,7 @@ use super::cookie;
 use super::rustls;
 use super::sniff::{self, Front};
 use super::syscall;
+use crate::account;
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
 use crate::maps::TLS_CALLS;
@@ -186,9 +187,9 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     let Some(moved) = moved(cookie, &call, returned) else { return };
     let Some(direction) = direction(cookie.kind()) else { return };
     let key = StreamKey::tls(watched.tgid(), call.handle);
-    let Some(state) = stream::state(&key) else { return };
     emit::count(Counter::TlsCalls, 1);
     emit::count(Counter::TlsBytes, moved);
+    let Some(state) = stream::state(&key) else { return account::unplaced(&key, moved) };
     let memory = if cookie.kind() == CallKind::RustlsWriteChunks as u8 {
         rustls::memory(&call, moved)
     } else {

@@ -9,20 +9,18 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, SyncSender, sync_ch
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use sensor_common::counter::Counter;
-
+use super::books::Books;
 use super::shard::Guarded;
 use super::{Error, installation_key, outputs, settings};
 use crate::capture::attach::Backend;
 use crate::capture::discover::process;
 use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
-use crate::capture::load::CounterReader;
 use crate::capture::{ProcessEvent, ProcessKey, Record, pcapng};
 use crate::cli::Exit;
 use crate::config::{AttachBackend, Config, Interval, ReturnProbes};
 use crate::export::{ClockOffset, Event, Snapshot};
 use crate::pipeline::{Judge, Observed, Settings};
-use crate::telemetry::{Accounts, KernelCounters};
+use crate::telemetry::Accounts;
 
 /// The reader looks at the rings at least this often: wake-ups are only for a filling ring, because one costs the
 /// observed program more than the copy.
@@ -50,7 +48,8 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
     let asked = signals(&outputs.runtime)?;
     announce(config, &source);
-    let (counters, stop) = (source.counter_reader(), Arc::new(AtomicBool::new(false)));
+    let mut books = Books::new(&source, &accounts);
+    let stop = Arc::new(AtomicBool::new(false));
     let threads = start_threads(config, &settings, source, &stop)?;
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
     let mut judge = Judge::new(&settings);
@@ -73,11 +72,11 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
         let now = monotonic_ns();
         if now >= next_refresh {
             next_refresh = now.saturating_add(nanoseconds(REFRESH));
-            refresh(&accounts.kernel, &counters);
+            books.refresh(now);
         }
     }
     let whole = threads.join();
-    refresh(&accounts.kernel, &counters);
+    books.close(monotonic_ns());
     outputs.sink.send(Event::Accounts(Box::new(Snapshot::take(
         &accounts,
         monotonic_ns(),
@@ -358,12 +357,6 @@ fn over(end_ns: Option<u64>) -> bool {
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn refresh(kernel: &KernelCounters, reader: &CounterReader) {
-    for counter in Counter::ALL {
-        kernel.set(*counter, reader.value(*counter));
-    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "calendar time enters here, once")]

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::attach::seccomp::{self, Verdict};
 use super::attach::site::{ReturnSite, Returns};
 use super::attach::{AttachBackend, AttachError, Attachment, Hook, Point, trial};
+use super::coverage::Attachments;
 use super::discover::process::{self, Filter};
 use super::discover::{Cache, FileIdentity, Target, standard_libraries, target_of_file, targets_of};
 use super::kernel::{KernelError, Options, monotonic_ns};
@@ -50,6 +51,7 @@ struct Shared {
     overflow: AtomicBool,
     stopping: AtomicBool,
     blind: Mutex<Vec<String>>,
+    files: Attachments,
 }
 
 /// Handle of the thread. Dropping it takes every probe out.
@@ -112,6 +114,11 @@ impl Attacher {
     /// Name of the backend in use.
     pub(super) const fn backend(&self) -> &'static str {
         self.backend
+    }
+
+    /// Files that were attached to, or could not be.
+    pub(super) fn attachments(&self) -> Attachments {
+        self.shared.files.clone()
     }
 
     /// Probes in place.
@@ -324,10 +331,15 @@ impl Worker {
             self.report(&target.path, &problem);
         }
         let links = match self.try_attach(target) {
-            Ok(links) => Some(self.attached_well(target, links)),
+            Ok(links) => {
+                self.shared.files.note(key, Ok(links.points()));
+                Some(self.attached_well(target, links))
+            }
             Err(error) => {
                 failures += 1;
-                self.report(&target.path, &trial::chain(&error));
+                let problem = trial::chain(&error);
+                self.report(&target.path, &problem);
+                self.shared.files.note(key, Err(problem));
                 None
             }
         };
@@ -343,6 +355,7 @@ impl Worker {
     }
 
     fn forget(&mut self, key: (u64, u64)) {
+        self.shared.files.forget(key);
         if let Some(Probed {
             links: Some(links), ..
         }) = self.attached.remove(&key)

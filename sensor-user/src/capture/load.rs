@@ -13,6 +13,7 @@ use aya_obj::generated::bpf_func_id;
 use sensor_common::counter::Counter;
 use sensor_common::policy::DENY;
 
+use super::accounts::AccountReader;
 use super::btf::{Btf, BtfError};
 use super::kernel::Options;
 use super::tracefs::{self, TracefsError};
@@ -75,7 +76,9 @@ pub enum LoadError {
 }
 
 /// Kernel offsets by the name of the global that takes them: structure, member.
-const OFFSETS: [(&str, &str, &str); 28] = [
+const OFFSETS: [(&str, &str, &str); 30] = [
+    ("ICSK_ULP_OPS", "inet_connection_sock", "icsk_ulp_ops"),
+    ("ULP_NAME", "tcp_ulp_ops", "name"),
     ("TASK_SIGNAL", "task_struct", "signal"),
     ("SIGNAL_LIVE", "signal_struct", "live"),
     ("TASK_STACK", "task_struct", "stack"),
@@ -143,6 +146,9 @@ const LIFE: [(&str, &str); 3] = [
     ("sched_process_exit", "process_exit"),
 ];
 
+/// Ways out of sight: raw tracepoint, program. A kernel without `io_uring` has nothing to tell.
+const OPTIONAL: [(&str, &str); 1] = [("io_uring_create", "io_uring_create")];
+
 /// The loaded object. Shared, because perf attachment needs it from the attaching thread.
 #[derive(Debug)]
 #[expect(
@@ -153,6 +159,7 @@ pub struct Loaded {
     ebpf: Arc<Mutex<Ebpf>>,
     pub(super) policy: HashMap<MapData, u32, u32>,
     counters: CounterReader,
+    accounts: AccountReader,
     has_loop: bool,
     pub(super) has_cookie: bool,
     has_task_registers: bool,
@@ -225,12 +232,14 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .map_err(|error| LoadError::Object(Box::new(error)))?;
     let policy = take(&mut ebpf, "POLICY")?;
     let counters: PerCpuArray<MapData, u64> = take(&mut ebpf, "COUNTERS")?;
+    let accounts = AccountReader::new(take(&mut ebpf, "ACCOUNTS")?)?;
     let mut loaded = Loaded {
         policy,
         counters: CounterReader(Arc::new(counters)),
         has_cookie,
         has_task_registers: has_regs != 0,
         has_ancestor_cgroup: has_ancestor != 0,
+        accounts,
         has_loop: options.use_bpf_loop && has_bpf_loop(),
         tracepoints: Mutex::default(),
         ebpf: Arc::new(Mutex::new(ebpf)),
@@ -357,6 +366,11 @@ impl Loaded {
         for (tracepoint, program) in LIFE {
             attach_life(&mut object, program, tracepoint)?;
         }
+        for (tracepoint, program) in OPTIONAL {
+            if let Err(error) = attach_life(&mut object, program, tracepoint) {
+                tracing::info!(error = %super::attach::trial::chain(&error), "not noticed on this kernel: {tracepoint}");
+            }
+        }
         Ok(())
     }
 
@@ -378,6 +392,11 @@ impl Loaded {
     /// Sum over CPUs.
     pub fn counter(&self, counter: Counter) -> u64 {
         self.counters.value(counter)
+    }
+
+    /// The accounts of processes, for another thread.
+    pub fn account_reader(&self) -> AccountReader {
+        self.accounts.clone()
     }
 
     /// For another thread.
