@@ -83,8 +83,10 @@ fn gnutls_and_nss_are_named_and_blind() {
 #[test]
 fn stripped_boringssl_is_told_by_its_source_paths() {
     let package = testbed::python().join("grpc");
-    let module = corpus::find(&package, &|name| name.starts_with("cygrpc") && name.ends_with(".so"))
-        .context("no grpcio from PyPI; cargo xtask test installs it");
+    let module = corpus::find(&package, &|name| {
+        name.starts_with("cygrpc") && name.ends_with(".so")
+    })
+    .context("no grpcio from PyPI; cargo xtask test installs it");
     expect("grpcio", module, &[("openssl-stripped", false)]);
 }
 
@@ -108,7 +110,10 @@ fn only_stack(what: &str, file: Result<PathBuf>) -> Option<Stack> {
     };
     let deadline = Deadline::after(LARGE_FILE);
     let (_, inspected) = Cache::default().inspect(&open_regular(&file).unwrap()).unwrap();
-    assert!(!deadline.is_over(), "looking at {what} takes more than {LARGE_FILE:?}");
+    assert!(
+        !deadline.is_over(),
+        "looking at {what} takes more than {LARGE_FILE:?}"
+    );
     assert!(inspected.error.is_none(), "{what}: {:?}", inspected.error);
     assert_eq!(inspected.stacks.len(), 1, "{what}: {:#?}", inspected.stacks);
     let found = &inspected.stacks[0];
@@ -125,30 +130,52 @@ const LARGE_FILE: Duration = Duration::from_secs(10);
 
 #[test]
 fn rustls_is_told_with_its_version_whether_stripped_or_not() {
-    for (program, version) in [("rustls-021", "0.21."), ("rustls-022", "0.22."), ("rustls-023", "0.23.")] {
+    for (program, version) in [
+        ("rustls-021", "0.21."),
+        ("rustls-022", "0.22."),
+        ("rustls-023", "0.23."),
+    ] {
         let Some(found) = only_stack(program, testbed::rustls_peer(program)) else {
             return;
         };
         assert_eq!((found.name, found.reason), ("rustls", None), "{program}");
         let told = found.version.as_deref();
-        assert!(told.is_some_and(|told| told.starts_with(version)), "{program}: {told:?}");
+        assert!(
+            told.is_some_and(|told| told.starts_with(version)),
+            "{program}: {told:?}"
+        );
         let directory = tempfile::tempdir().unwrap();
         let stripped = directory.path().join("x");
         let mut strip = Command::new("strip");
-        strip.arg("-o").arg(&stripped).arg(testbed::rustls_peer(program).unwrap());
+        strip
+            .arg("-o")
+            .arg(&stripped)
+            .arg(testbed::rustls_peer(program).unwrap());
         assert!(strip.status().unwrap().success());
         let found = only_stack(program, Ok(stripped)).unwrap();
-        assert!(found.reason.is_some_and(|reason| reason.contains("stripped")), "{found:?}");
+        assert!(
+            found.reason.is_some_and(|reason| reason.contains("stripped")),
+            "{found:?}"
+        );
         let told = found.version.as_deref();
-        assert!(told.is_some_and(|told| told.starts_with(version)), "{program}: {told:?}");
+        assert!(
+            told.is_some_and(|told| told.starts_with(version)),
+            "{program}: {told:?}"
+        );
     }
 }
 
 #[test]
 fn deno_is_told_as_stripped_rustls() {
     if let Some(found) = only_stack("deno", testbed::binary("@deno/linux-x64-glibc", "deno")) {
-        assert_eq!((found.name, found.version.as_deref()), ("rustls", Some("0.23.40")));
-        assert!(found.reason.is_some_and(|reason| reason.contains("stripped")), "{found:?}");
+        assert_eq!(
+            (found.name, found.version.as_deref()),
+            ("rustls", Some("0.23.40"))
+        );
+        assert!(
+            found.reason.is_some_and(|reason| reason.contains("stripped")),
+            "{found:?}"
+        );
     }
 }
 
@@ -157,9 +184,17 @@ fn deno_is_told_as_stripped_rustls() {
 fn workerd_is_told_by_the_functions_of_rustls() {
     let workerd = testbed::binary("@cloudflare/workerd-linux-64", "bin/workerd");
     if let Some(found) = only_stack("workerd", workerd) {
-        assert_eq!((found.name, found.version.as_deref()), ("rustls", Some("0.23.46")));
+        assert_eq!(
+            (found.name, found.version.as_deref()),
+            ("rustls", Some("0.23.46"))
+        );
         assert_eq!(found.reason, None);
-        for end in ["buffer_plaintext", "take_received_plaintext", "write_to", "dropped"] {
+        for end in [
+            "buffer_plaintext",
+            "take_received_plaintext",
+            "write_to",
+            "dropped",
+        ] {
             let has = found.functions.iter().any(|function| function.ends_with(end));
             assert!(has, "{end} in {found:?}");
         }
@@ -170,7 +205,10 @@ fn workerd_is_told_by_the_functions_of_rustls() {
 fn bun_is_told_as_stripped_boringssl() {
     if let Some(found) = only_stack("bun", testbed::binary("@oven/bun-linux-x64", "bin/bun")) {
         assert_eq!(found.name, "openssl-stripped");
-        assert!(found.reason.is_some_and(|reason| reason.contains("stripped")), "{found:?}");
+        assert!(
+            found.reason.is_some_and(|reason| reason.contains("stripped")),
+            "{found:?}"
+        );
     }
 }
 

@@ -110,8 +110,12 @@ fn opaque_client(what: &str, runtime: &Runtime, program: PathBuf) {
     let mut command = Command::new(program);
     command.args(runtime.arguments).arg(&script);
     // Nothing of this user's is read, and nobody is called but the server.
-    command.env("HOME", directory.path()).env("DENO_NO_UPDATE_CHECK", "1");
-    command.env("NODE_TLS_REJECT_UNAUTHORIZED", "0").env("NO_PROXY", "127.0.0.1");
+    command
+        .env("HOME", directory.path())
+        .env("DENO_NO_UPDATE_CHECK", "1");
+    command
+        .env("NODE_TLS_REJECT_UNAUTHORIZED", "0")
+        .env("NO_PROXY", "127.0.0.1");
     let held = Held::new(&command).unwrap();
     let pid = held.pid();
     // Only the client: what the server's library shows is not the question.
@@ -125,22 +129,37 @@ fn opaque_client(what: &str, runtime: &Runtime, program: PathBuf) {
     let mut running = held.release().unwrap();
     let deadline = soon();
     while !said.exists() {
-        assert!(!deadline.is_over() && !running.has_ended().unwrap(), "{what} got no answer");
+        assert!(
+            !deadline.is_over() && !running.has_ended().unwrap(),
+            "{what} got no answer"
+        );
         watch.look();
     }
     watch.settle();
     let answer = std::fs::read_to_string(&said).unwrap();
     assert!(answer.contains("/who/calls"), "{what} called somebody else");
-    assert!(watch.counter(Counter::SocketTlsBytes) > 0, "{what} is not watched");
+    assert!(
+        watch.counter(Counter::SocketTlsBytes) > 0,
+        "{what} is not watched"
+    );
     assert_eq!(watch.tally.of_process(pid).end, 0, "{what}: {:?}", watch.tally);
     let seen = coverage_of(pid);
     assert_eq!(seen.verdict, Verdict::Blind, "{seen:#?}");
     let stack = seen.stacks.iter().find(|stack| stack.stack == runtime.stack);
     let stack = stack.unwrap_or_else(|| panic!("{what}: {seen:#?}"));
-    assert!(stack.reason.as_deref().is_some_and(|reason| reason.contains(runtime.reason)), "{seen:#?}");
+    assert!(
+        stack
+            .reason
+            .as_deref()
+            .is_some_and(|reason| reason.contains(runtime.reason)),
+        "{seen:#?}"
+    );
     assert!(stack.remedy.is_some_and(|remedy| !remedy.is_empty()), "{seen:#?}");
     running.kill().unwrap();
-    assert!(watch.stop().is_empty(), "{what}: an exchange was made of ciphertext");
+    assert!(
+        watch.stop().is_empty(),
+        "{what}: an exchange was made of ciphertext"
+    );
 }
 
 /// A server of the virtual machine's own, without a class file: Java runs a source file (JEP 330).
@@ -170,11 +189,17 @@ fn a_java_virtual_machine_with_sockets_is_reported_as_opaque() {
     let port = wait::free_port().unwrap();
     let mut command = Command::new(java);
     command.arg("-Xmx128m").arg(&source).arg(port.to_string());
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit());
     let server = Guard::start(&mut command).unwrap();
     wait::listening(port, soon()).unwrap();
     let seen = coverage_of(server.pid());
     assert_eq!(seen.verdict, Verdict::Blind, "{seen:#?}");
     let stack = seen.stacks.iter().find(|stack| stack.stack == "jsse").unwrap();
-    assert!(stack.reason.is_some() && stack.remedy.is_some_and(|remedy| remedy.contains("tcnative")), "{seen:#?}");
+    assert!(
+        stack.reason.is_some() && stack.remedy.is_some_and(|remedy| remedy.contains("tcnative")),
+        "{seen:#?}"
+    );
 }

@@ -96,7 +96,9 @@ fn rustls_bodies_are_exact_at_both_ends() {
     for version in VERSIONS {
         for layer in Layer::ALL {
             let what = format!("{version}, {layer:?}");
-            let Some(program) = program(&what, version) else { return };
+            let Some(program) = program(&what, version) else {
+                return;
+            };
             let server = program.serve(layer).unwrap();
             let Some(mut watch) = Watch::start(&what, &options(program.path(), &[server.pid()])) else {
                 return;
@@ -110,7 +112,9 @@ fn rustls_bodies_are_exact_at_both_ends() {
 #[test]
 fn native_tls_is_seen_through_the_shared_library() {
     let what = "native-tls";
-    let Some(program) = program(what, what) else { return };
+    let Some(program) = program(what, what) else {
+        return;
+    };
     let tls = PrivateTls::new().unwrap();
     let program = program.on(&tls);
     for layer in Layer::ALL {
@@ -119,7 +123,13 @@ fn native_tls_is_seen_through_the_shared_library() {
         let Some(mut watch) = Watch::start(what, &options(tls.libssl(), &[server.pid()])) else {
             return;
         };
-        exact(&format!("{what}, {layer:?}"), &mut watch, &program, &server, layer);
+        exact(
+            &format!("{what}, {layer:?}"),
+            &mut watch,
+            &program,
+            &server,
+            layer,
+        );
         watch.stop();
     }
 }
@@ -127,14 +137,26 @@ fn native_tls_is_seen_through_the_shared_library() {
 #[test]
 fn a_stripped_program_gives_nothing_and_the_report_says_why() {
     let what = "stripped rustls";
-    let Some(whole) = program(what, "rustls-023") else { return };
+    let Some(whole) = program(what, "rustls-023") else {
+        return;
+    };
     let stripped = tempfile::tempdir().unwrap();
     let stripped = stripped.path().join("stripped");
-    let strip = Command::new("strip").arg("-o").arg(&stripped).arg(whole.path()).status();
+    let strip = Command::new("strip")
+        .arg("-o")
+        .arg(&stripped)
+        .arg(whole.path())
+        .status();
     assert!(strip.unwrap().success());
     let program = RustlsProgram::copy(&stripped).unwrap();
     let server = program.serve(Layer::Hyper).unwrap();
-    let Some(mut watch) = Watch::start(what, &Options { libraries: Vec::new(), ..options(program.path(), &[server.pid()]) }) else {
+    let Some(mut watch) = Watch::start(
+        what,
+        &Options {
+            libraries: Vec::new(),
+            ..options(program.path(), &[server.pid()])
+        },
+    ) else {
         return;
     };
     let calls = Calls {
@@ -143,27 +165,59 @@ fn a_stripped_program_gives_nothing_and_the_report_says_why() {
         body: b"hidden",
     };
     run(&mut watch, &program, Layer::Hyper, server.port(), &calls);
-    assert!(watch.counter(Counter::SocketTlsBytes) > 0, "the server is not watched");
+    assert!(
+        watch.counter(Counter::SocketTlsBytes) > 0,
+        "the server is not watched"
+    );
     assert_eq!(watch.tally.of_process(server.pid()).end, 0, "{:?}", watch.tally);
     assert!(watch.stop().is_empty());
     let seen = coverage_of(server.pid());
     assert_eq!(seen.verdict, Verdict::Blind, "{seen:#?}");
     let stack = &seen.stacks[0];
     assert_eq!((stack.stack, stack.functions), ("rustls", 0), "{seen:#?}");
-    assert!(stack.version.as_deref().is_some_and(|version| version.starts_with("0.23.")), "{seen:#?}");
-    assert!(stack.reason.as_deref().is_some_and(|reason| reason.contains("stripped")), "{seen:#?}");
-    assert!(stack.remedy.is_some_and(|remedy| remedy.contains("strip = false")), "{seen:#?}");
+    assert!(
+        stack
+            .version
+            .as_deref()
+            .is_some_and(|version| version.starts_with("0.23.")),
+        "{seen:#?}"
+    );
+    assert!(
+        stack
+            .reason
+            .as_deref()
+            .is_some_and(|reason| reason.contains("stripped")),
+        "{seen:#?}"
+    );
+    assert!(
+        stack
+            .remedy
+            .is_some_and(|remedy| remedy.contains("strip = false")),
+        "{seen:#?}"
+    );
     let server = whole.serve(Layer::Hyper).unwrap();
-    assert_eq!(coverage_of(server.pid()).verdict, Verdict::Covered, "with its symbols");
+    assert_eq!(
+        coverage_of(server.pid()).verdict,
+        Verdict::Covered,
+        "with its symbols"
+    );
 }
 
 /// The socket is known, by the calls that rustls makes on it, and is the right one.
 fn assert_peer(what: &str, one: &Observed, server: u32, port: u16) {
     let connection = &one.exchange.connection;
     let shown = describe(one);
-    assert_eq!(connection.evidence, Some(Evidence::NestedSyscall), "{what}: {shown}");
+    assert_eq!(
+        connection.evidence,
+        Some(Evidence::NestedSyscall),
+        "{what}: {shown}"
+    );
     assert!(!connection.ambiguous, "{what}: {shown}");
-    let end = if connection.process.pid == server { connection.local } else { connection.remote };
+    let end = if connection.process.pid == server {
+        connection.local
+    } else {
+        connection.remote
+    };
     assert_eq!(end.map(|(_, port)| port), Some(port), "{what}: {shown}");
 }
 
@@ -171,7 +225,9 @@ fn assert_peer(what: &str, one: &Observed, server: u32, port: u16) {
 fn no_byte_of_one_rustls_connection_is_in_anothers_stream() {
     for version in VERSIONS {
         let what = format!("{version}, {CONNECTIONS} connections");
-        let Some(program) = program(&what, version) else { return };
+        let Some(program) = program(&what, version) else {
+            return;
+        };
         let server = program.serve(Layer::Hyper).unwrap();
         let Some(mut watch) = Watch::start(&what, &options(program.path(), &[server.pid()])) else {
             return;
@@ -190,14 +246,23 @@ fn no_byte_of_one_rustls_connection_is_in_anothers_stream() {
             assert!(who == client || who == server.pid(), "{}", describe(one));
             let said = answer(one);
             let port = ephemeral(one, server.pid());
-            assert_eq!(said.trim(), format!("{} {port} {target}", server.pid()), "{what}: {}", describe(one));
+            assert_eq!(
+                said.trim(),
+                format!("{} {port} {target}", server.pid()),
+                "{what}: {}",
+                describe(one)
+            );
             // Every request of a connection came over the same socket.
             let connection = target.split('/').nth(2).unwrap().to_owned();
             assert_eq!(*ports.entry((who, connection)).or_insert(port), port, "{what}");
             *times.entry((who, target)).or_insert(0) += 1;
         }
         assert!(times.values().all(|times| *times == 1), "{what}: {times:?}");
-        assert_eq!(times.len(), 2 * CONNECTIONS * REQUESTS, "{what}: exchanges are missing");
+        assert_eq!(
+            times.len(),
+            2 * CONNECTIONS * REQUESTS,
+            "{what}: exchanges are missing"
+        );
     }
 }
 
@@ -214,6 +279,10 @@ fn answer(one: &Observed) -> String {
 /// The port on the client's side.
 fn ephemeral(one: &Observed, server: u32) -> u16 {
     let connection = &one.exchange.connection;
-    let end = if connection.process.pid == server { connection.remote } else { connection.local };
+    let end = if connection.process.pid == server {
+        connection.remote
+    } else {
+        connection.local
+    };
     end.unwrap_or_else(|| panic!("no peer: {}", describe(one))).1
 }

@@ -118,9 +118,14 @@ fn build_rustls_peer() -> Result<()> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/rustls-peer/Cargo.toml");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--release", "--locked", "--quiet", "--manifest-path"]);
-    cargo.arg(source).arg("--target-dir").arg(directory().join("rustls-peer"));
+    cargo
+        .arg(source)
+        .arg("--target-dir")
+        .arg(directory().join("rustls-peer"));
     // Flags meant for the sensor's own build.
-    run(cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS"))
+    run(cargo
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS"))
 }
 
 fn run(command: &mut Command) -> Result<()> {

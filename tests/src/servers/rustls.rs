@@ -104,10 +104,15 @@ impl RustlsProgram {
     pub fn serve(&self, layer: Layer) -> Result<RustlsServer> {
         let port = wait::free_port()?;
         let mut command = self.command();
-        command.arg(format!("serve{}", layer.suffix())).arg(port.to_string());
+        command
+            .arg(format!("serve{}", layer.suffix()))
+            .arg(port.to_string());
         command.arg(self.directory.path().join("certificate.pem"));
         command.arg(self.directory.path().join("key.pem"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit());
         let guard = Guard::start(&mut command)?;
         wait::listening(port, Deadline::after(DEADLINE))?;
         Ok(RustlsServer { guard, port })
@@ -118,8 +123,12 @@ impl RustlsProgram {
         let sent = self.directory.path().join("sent");
         std::fs::write(&sent, calls.body)?;
         let mut command = self.command();
-        command.arg(format!("call{}", layer.suffix())).arg(port.to_string());
-        command.arg(calls.connections.to_string()).arg(calls.requests.to_string());
+        command
+            .arg(format!("call{}", layer.suffix()))
+            .arg(port.to_string());
+        command
+            .arg(calls.connections.to_string())
+            .arg(calls.requests.to_string());
         command.arg(sent).arg(self.directory.path().join("answer"));
         Ok(command)
     }

@@ -348,12 +348,7 @@ impl<'f> Elf<'f> {
     }
 
     /// Offset in the file of the first occurrence.
-    fn find_in(
-        &self,
-        offset: u64,
-        size: u64,
-        finder: &memmem::Finder<'_>,
-    ) -> Result<Option<u64>, ElfError> {
+    fn find_in(&self, offset: u64, size: u64, finder: &memmem::Finder<'_>) -> Result<Option<u64>, ElfError> {
         let overlap = finder.needle().len().saturating_sub(1) as u64;
         let end = offset
             .checked_add(size)

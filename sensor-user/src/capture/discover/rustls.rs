@@ -37,7 +37,7 @@ pub const BOTH_DIRECTIONS: Sign = Sign::OneOfEach(&[&[SEND, BUFFER], &[RECEIVED,
 /// a checkout.
 pub const SOURCES: Sign = Sign::AnyBytes(".rodata", &[REGISTRY, BAZEL, b"/rustls/src/"]);
 const REGISTRY: &[u8] = b"/rustls-0.";
-const BAZEL: &[u8] = b"crates__rustls-0.";
+const BAZEL: &[u8] = b"__rustls-0.";
 
 /// The functions, the same for every version that has them.
 pub const FUNCTIONS: &[Function] = &[
@@ -113,7 +113,14 @@ fn path(demangled: &str) -> Option<&'static str> {
         // `conn` became `conn::connection` in 0.23.
         ["rustls", "conn", .., "Reader", "as", _, "io", "Read", "read"] => Some(READ),
         // Renamed by compilers newer than 1.95.
-        ["core", "ptr", "drop_in_place" | "drop_glue", "rustls", _, "CommonState"] => Some(DROP),
+        [
+            "core",
+            "ptr",
+            "drop_in_place" | "drop_glue",
+            "rustls",
+            _,
+            "CommonState",
+        ] => Some(DROP),
         _ => None,
     }
 }

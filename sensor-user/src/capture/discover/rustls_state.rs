@@ -123,7 +123,9 @@ fn first_queue(code: &[Instruction]) -> Option<u64> {
     let mut bases = vec![Register::RDI];
     let mut recent: Vec<(usize, u64)> = Vec::new();
     for (index, instruction) in code.iter().enumerate() {
-        if instruction.flow_control() == FlowControl::IndirectCall || instruction.flow_control() == FlowControl::Call {
+        if instruction.flow_control() == FlowControl::IndirectCall
+            || instruction.flow_control() == FlowControl::Call
+        {
             recent.clear();
             bases.retain(|base| *base != Register::RDI);
         }
@@ -150,19 +152,27 @@ fn first_queue(code: &[Instruction]) -> Option<u64> {
 
 /// Where the queue begins inside the buffer that a reader leads to: `mov buffer, [rdi]`, and then its nearest word.
 fn queue_of_reader(code: &[Instruction]) -> Option<u64> {
-    let (start, buffer) = code.iter().enumerate().find_map(|(index, instruction)| match loaded(instruction)? {
-        (to, Register::RDI, 0) => Some((index, to)),
-        _ => None,
-    })?;
+    let (start, buffer) =
+        code.iter()
+            .enumerate()
+            .find_map(|(index, instruction)| match loaded(instruction)? {
+                (to, Register::RDI, 0) => Some((index, to)),
+                _ => None,
+            })?;
     let overwrites = |instruction: &&Instruction| {
         instruction.op0_kind() == OpKind::Register
             && instruction.op0_register().full_register() == buffer
-            && !matches!(instruction.mnemonic(), Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Push)
+            && !matches!(
+                instruction.mnemonic(),
+                Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Push
+            )
     };
     code.get(start + 1..)?
         .iter()
         .take_while(|instruction| !overwrites(instruction))
-        .filter(|instruction| instruction.memory_base() == buffer && instruction.memory_index() == Register::None)
+        .filter(|instruction| {
+            instruction.memory_base() == buffer && instruction.memory_index() == Register::None
+        })
         .map(Instruction::memory_displacement64)
         .min()
 }
@@ -218,9 +228,7 @@ mod tests {
             0x4c, 0x8b, 0x7f, 0x10, 0x4c, 0x8b, 0x67, 0x20, 0x49, 0x8b, 0x04, 0x24,
         ];
         // mov r15, [rdi+10h]; mov r12, [rdi+18h]; mov rax, [r15]: the first word is no table
-        let swapped = [
-            0x4c, 0x8b, 0x7f, 0x10, 0x4c, 0x8b, 0x67, 0x18, 0x49, 0x8b, 0x07,
-        ];
+        let swapped = [0x4c, 0x8b, 0x7f, 0x10, 0x4c, 0x8b, 0x67, 0x18, 0x49, 0x8b, 0x07];
         for rest in [apart.as_slice(), &swapped, &[]] {
             assert_eq!(first_box(&decode(&after_prologue(rest))), None);
         }

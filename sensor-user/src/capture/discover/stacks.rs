@@ -288,10 +288,7 @@ mod tests {
         let ids: HashSet<_> = functions.iter().map(|function| function.spec.function).collect();
         let symbols: HashSet<_> = functions.iter().map(|function| function.symbol).collect();
         // A blind row may bear the name of a covered one.
-        let names: HashSet<_> = STACKS
-            .iter()
-            .map(|stack| (stack.name, stack.reason()))
-            .collect();
+        let names: HashSet<_> = STACKS.iter().map(|stack| (stack.name, stack.reason())).collect();
         assert_eq!(ids.len(), functions.len());
         assert_eq!(symbols.len(), functions.len());
         assert_eq!(names.len(), STACKS.len());
