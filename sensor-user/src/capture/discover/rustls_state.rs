@@ -48,10 +48,9 @@ impl Places {
         }
         places.key = agreed(drops.iter().map(|code| words(first_box(code)?)));
         let inside = agreed(reads.iter().map(|code| queue_of_reader(code)));
-        places.received = agreed(drops.iter().map(|code| {
-            let buffer = first_buffer(code).or_else(|| first_queue(code)?.checked_sub(inside?));
-            words(buffer?)
-        }));
+        if let Some(inside) = inside {
+            places.received = only_candidate(&drops, inside).and_then(words);
+        }
         Ok(places)
     }
 
@@ -84,6 +83,32 @@ fn agreed<T: PartialEq>(copies: impl Iterator<Item = Option<T>>) -> Option<T> {
     said.all(|other| other == first).then_some(first)
 }
 
+/// Where the first buffer stands, as far as all copies allow; nothing when they leave a choice. A pair of equal drops is
+/// of buffers or of the queues inside them, which one copy alone does not tell.
+fn only_candidate(drops: &[Vec<Instruction>], inside: u64) -> Option<u64> {
+    let candidates = |code: &Vec<Instruction>| -> Vec<u64> {
+        match (first_pair(code), first_queue(code)) {
+            (Some(pair), _) => [Some(pair), pair.checked_sub(inside)]
+                .into_iter()
+                .flatten()
+                .collect(),
+            (None, queue) => queue
+                .and_then(|queue| queue.checked_sub(inside))
+                .into_iter()
+                .collect(),
+        }
+    };
+    let mut sets = drops.iter().map(candidates).filter(|set| !set.is_empty());
+    let mut left = sets.next()?;
+    for set in sets {
+        left.retain(|candidate| set.contains(candidate));
+    }
+    match left.as_slice() {
+        [only] => Some(*only),
+        _ => None,
+    }
+}
+
 /// A distance in words, when a cookie can carry it.
 fn words(distance: u64) -> Option<u8> {
     let words = u8::try_from(distance / 8).ok()?;
@@ -102,8 +127,8 @@ fn first_box(code: &[Instruction]) -> Option<u64> {
     })
 }
 
-/// `lea rdi, [state+X]; call drop; lea rdi, [state+Y]; call drop`: the first of two buffers that one function drops.
-fn first_buffer(code: &[Instruction]) -> Option<u64> {
+/// `lea rdi, [state+X]; call drop; lea rdi, [state+Y]; call drop`: the first of two that one function drops.
+fn first_pair(code: &[Instruction]) -> Option<u64> {
     code.windows(4).find_map(|window| {
         let [first, drop, second, again] = window else {
             return None;
