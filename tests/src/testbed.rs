@@ -16,7 +16,8 @@ pub const PYTHON: &[&str] = &["uvicorn==0.54.0", "aioquic==1.7.2", "grpcio==1.85
 /// Packages from npm, pinned. Install scripts do not run, so a program is named by the package that holds its binary.
 pub const NODE: &[&str] = &["ws@8.23.0"];
 
-/// Packages from npm that are a program for x86-64, pinned. bun carries a stripped BoringSSL, deno and workerd rustls.
+/// Packages from npm that are a program for x86-64, pinned. bun carries a stripped
+/// `BoringSSL`, deno and workerd rustls.
 pub const BINARIES: &[&str] = &[
     "@cloudflare/workerd-linux-64@1.20261117.1",
     "@deno/linux-x64-glibc@2.9.6",
