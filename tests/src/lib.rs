@@ -10,6 +10,7 @@ pub mod guard;
 pub mod held;
 pub mod payload;
 pub mod private;
+pub mod privileges;
 pub mod programs;
 pub mod receiver;
 pub mod servers;
