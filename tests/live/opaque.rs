@@ -102,20 +102,7 @@ fn opaque_client(what: &str, runtime: &Runtime, program: PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let said = directory.path().join("said");
     let url = Transport::Tls.url(nginx.port(Transport::Tls), "/who/calls");
-    let script = directory.path().join("call.mjs");
-    let text = SCRIPT
-        .replace("URL_OF_SERVER", &format!("{url:?}"))
-        .replace("SAID", &format!("{said:?}"));
-    std::fs::write(&script, text).unwrap();
-    let mut command = Command::new(program);
-    command.args(runtime.arguments).arg(&script);
-    // Nothing of this user's is read, and nobody is called but the server.
-    command
-        .env("HOME", directory.path())
-        .env("DENO_NO_UPDATE_CHECK", "1");
-    command
-        .env("NODE_TLS_REJECT_UNAUTHORIZED", "0")
-        .env("NO_PROXY", "127.0.0.1");
+    let command = caller(runtime, program, &url, &said);
     let held = Held::new(&command).unwrap();
     let pid = held.pid();
     // Only the client: what the server's library shows is not the question.
@@ -143,23 +130,41 @@ fn opaque_client(what: &str, runtime: &Runtime, program: PathBuf) {
         "{what} is not watched"
     );
     assert_eq!(watch.tally.of_process(pid).end, 0, "{what}: {:?}", watch.tally);
-    let seen = coverage_of(pid);
-    assert_eq!(seen.verdict, Verdict::Blind, "{seen:#?}");
-    let stack = seen.stacks.iter().find(|stack| stack.stack == runtime.stack);
-    let stack = stack.unwrap_or_else(|| panic!("{what}: {seen:#?}"));
-    assert!(
-        stack
-            .reason
-            .as_deref()
-            .is_some_and(|reason| reason.contains(runtime.reason)),
-        "{seen:#?}"
-    );
-    assert!(stack.remedy.is_some_and(|remedy| !remedy.is_empty()), "{seen:#?}");
+    assert_opaque(&coverage_of(pid), runtime.stack, runtime.reason);
     running.kill().unwrap();
     assert!(
         watch.stop().is_empty(),
         "{what}: an exchange was made of ciphertext"
     );
+}
+
+/// The command that calls `url` and writes the answer to `said`.
+fn caller(runtime: &Runtime, program: PathBuf, url: &str, said: &Path) -> Command {
+    let home = said.parent().unwrap();
+    let script = home.join("call.mjs");
+    let text = SCRIPT
+        .replace("URL_OF_SERVER", &format!("{url:?}"))
+        .replace("SAID", &format!("'{}'", said.display()));
+    std::fs::write(&script, text).unwrap();
+    let mut command = Command::new(program);
+    command.args(runtime.arguments).arg(&script);
+    // Nothing of this user's is read, and nobody is called but the server.
+    command.env("HOME", home).env("DENO_NO_UPDATE_CHECK", "1");
+    command
+        .env("NODE_TLS_REJECT_UNAUTHORIZED", "0")
+        .env("NO_PROXY", "127.0.0.1");
+    command
+}
+
+/// The report names the stack, why it is not seen, and what the operator can do.
+pub(crate) fn assert_opaque(seen: &ProcessCoverage, name: &str, reason: &str) {
+    assert_eq!(seen.verdict, Verdict::Blind, "{seen:#?}");
+    let stack = seen.stacks.iter().find(|stack| stack.stack == name);
+    let stack = stack.unwrap_or_else(|| panic!("{name} is not named: {seen:#?}"));
+    assert_eq!(stack.functions, 0, "{seen:#?}");
+    let said = stack.reason.as_deref();
+    assert!(said.is_some_and(|said| said.contains(reason)), "{seen:#?}");
+    assert!(stack.remedy.is_some_and(|remedy| !remedy.is_empty()), "{seen:#?}");
 }
 
 /// A server of the virtual machine's own, without a class file: Java runs a source file (JEP 330).
@@ -195,11 +200,5 @@ fn a_java_virtual_machine_with_sockets_is_reported_as_opaque() {
         .stderr(Stdio::inherit());
     let server = Guard::start(&mut command).unwrap();
     wait::listening(port, soon()).unwrap();
-    let seen = coverage_of(server.pid());
-    assert_eq!(seen.verdict, Verdict::Blind, "{seen:#?}");
-    let stack = seen.stacks.iter().find(|stack| stack.stack == "jsse").unwrap();
-    assert!(
-        stack.reason.is_some() && stack.remedy.is_some_and(|remedy| remedy.contains("tcnative")),
-        "{seen:#?}"
-    );
+    assert_opaque(&coverage_of(server.pid()), "jsse", "compiled Java code");
 }
