@@ -7,6 +7,8 @@
     reason = "tests panic with context, their parts included"
 )]
 
+#[path = "live/arrivals.rs"]
+mod arrivals;
 #[path = "live/bodies.rs"]
 mod bodies;
 #[path = "live/ciphertext.rs"]
@@ -16,22 +18,36 @@ mod coverage;
 #[path = "live/ends.rs"]
 mod ends;
 
+#[path = "live/evidence.rs"]
+mod evidence;
+#[path = "live/excluded.rs"]
+mod excluded;
 #[path = "live/left_behind.rs"]
 mod left_behind;
 #[path = "live/loss.rs"]
 mod loss;
 #[path = "live/many.rs"]
 mod many;
+#[path = "live/memory.rs"]
+mod memory;
+#[path = "live/namespaces.rs"]
+mod namespaces;
 #[path = "live/opaque.rs"]
 mod opaque;
 #[path = "live/other_kernels.rs"]
 mod other_kernels;
+#[path = "live/process_storm.rs"]
+mod process_storm;
+#[path = "live/reuse.rs"]
+mod reuse;
 #[path = "live/rustls.rs"]
 mod rustls;
 #[path = "live/storm.rs"]
 mod storm;
 #[path = "live/tally.rs"]
 mod tally;
+#[path = "live/upgrades.rs"]
+mod upgrades;
 #[path = "live/watch.rs"]
 mod watch;
 #[path = "live/ways.rs"]

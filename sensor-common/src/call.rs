@@ -19,6 +19,10 @@ pub enum CallKind {
     Shutdown = 5,
     /// Ends the connection object.
     Free = 6,
+    /// Gives a connection the BIO it reads from or writes to.
+    SetBio = 7,
+    /// Makes a BIO of a descriptor.
+    NewSocketBio = 8,
     /// rustls takes bytes from the application: a slice.
     RustlsWrite = 30,
     /// rustls takes bytes from the application: a slice, or a slice of slices, behind one pointer.
@@ -54,6 +58,8 @@ impl CallKind {
             | Self::Handshake
             | Self::Shutdown
             | Self::Free
+            | Self::SetBio
+            | Self::NewSocketBio
             | Self::RustlsFlush
             | Self::RustlsState
             | Self::RustlsDrop => false,

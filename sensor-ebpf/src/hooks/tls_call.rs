@@ -14,7 +14,8 @@ use sensor_common::record::{FLAG_AMBIGUOUS, KIND_BIND, close, evidence};
 use super::cookie;
 use super::rustls;
 use super::sniff::{self, Front};
-use super::syscall;
+use super::tls_process;
+use super::{adjacent, bio, syscall};
 use crate::account;
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
@@ -114,6 +115,10 @@ pub fn enter(ctx: &ProbeContext) {
         if let (Some(found), Some(state)) = (sock::find(fd), stream::state(&key)) {
             bind(watched, &key, state, found, fd, evidence::SET_FD);
         }
+    } else if kind == CallKind::SetBio as u8 {
+        bio::given(watched, handle, registers.argument(cookie.fd()));
+    } else if kind == CallKind::NewSocketBio as u8 {
+        bio::begin(watched, registers.argument(cookie.fd()) as i32);
     } else if kind == CallKind::Shutdown as u8 {
         end(watched, handle, close::SHUTDOWN);
     } else if kind == CallKind::Free as u8 {
@@ -121,6 +126,10 @@ pub fn enter(ctx: &ProbeContext) {
     } else if rustls::owns(kind) {
         rustls::enter(&registers, watched, cookie);
     } else {
+        // Its hello leaves before it moves bytes.
+        if kind == CallKind::Handshake as u8 {
+            tls_process::seen(watched.tgid());
+        }
         let (buffer, out) = (registers.argument(cookie.buffer()), registers.argument(cookie.out()));
         stash(&registers, watched, cookie, Noted { handle, buffer, out });
     }
@@ -172,6 +181,9 @@ pub fn stash(registers: &Registers, watched: Watched, cookie: Cookie, noted: Not
 pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     let Some(watched) = policy::watched() else { return };
     let cookie = cookie::of(ctx);
+    if cookie.kind() == CallKind::NewSocketBio as u8 {
+        return bio::made(watched, unsafe { results(ctx.as_ptr().cast::<pt_regs>()) }[0] as u64);
+    }
     let Some(slot) = TLS_CALLS.get_ptr_mut(watched.pid_tgid) else { return };
     let call = unsafe { &mut *slot };
     if Cookie(call.cookie).function() != cookie.function() {
@@ -184,12 +196,21 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     let call = *call;
     let _ = TLS_CALLS.remove(watched.pid_tgid);
     let returned = unsafe { results(ctx.as_ptr().cast::<pt_regs>()) };
-    let Some(moved) = moved(cookie, &call, returned) else { return };
+    let Some(moved) = moved(cookie, &call, returned) else {
+        // A handshake through memory: no socket call ran inside.
+        if call.socket == 0 {
+            adjacent::without_socket(watched, call.handle);
+        }
+        return;
+    };
     let Some(direction) = direction(cookie.kind()) else { return };
     let key = StreamKey::tls(watched.tgid(), call.handle);
     emit::count(Counter::TlsCalls, 1);
     emit::count(Counter::TlsBytes, moved);
     let Some(state) = stream::state(&key) else { return account::unplaced(&key, moved) };
+    if state.socket == 0 {
+        adjacent::mark(watched);
+    }
     let memory = if cookie.kind() == CallKind::RustlsWriteChunks as u8 {
         rustls::memory(&call, moved)
     } else {
@@ -259,6 +280,7 @@ pub fn end(watched: Watched, handle: u64, reason: u16) {
     let subject = Subject::new(watched, &key, state);
     emit::close(&subject, state, reason);
     if reason == close::FREE {
+        adjacent::release(&key, state);
         stream::forget(&key);
     }
 }
@@ -312,7 +334,7 @@ fn ambiguous(watched: Watched, key: &StreamKey, state: &mut StreamState, found: 
 
 /// Joins a TLS stream and its socket, once.
 #[inline(always)]
-fn bind(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32, why: u16) {
+pub fn bind(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32, why: u16) {
     if state.socket == found.inode {
         state.fd = fd;
         return;

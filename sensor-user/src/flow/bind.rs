@@ -67,10 +67,12 @@ const fn stronger(a: Evidence, b: Evidence) -> Evidence {
 
 const fn strength(evidence: Evidence) -> u8 {
     match evidence {
-        Evidence::NestedSyscall => 0,
-        Evidence::SetFd => 1,
-        Evidence::Recorded => 2,
-        Evidence::Direct => 3,
+        Evidence::Adjacent => 0,
+        Evidence::NestedSyscall => 1,
+        Evidence::SetBio => 2,
+        Evidence::SetFd => 3,
+        Evidence::Recorded => 4,
+        Evidence::Direct => 5,
     }
 }
 

@@ -3,12 +3,18 @@
 //! Takes `/proc` and files; gives targets to attach to. Never reads a process's memory. Bounded by [`MAX_FILES`]
 //! remembered files; each is read once however many processes map it.
 
+pub mod container;
 pub mod elf;
+pub mod labels;
+#[cfg(feature = "kernel")]
+pub mod look;
 pub mod process;
 pub mod recognise;
 pub mod rustls;
 #[cfg(feature = "kernel")]
 mod rustls_state;
+#[cfg(feature = "kernel")]
+pub mod same;
 pub mod stacks;
 #[cfg(feature = "kernel")]
 pub mod target;

@@ -76,6 +76,13 @@ impl Stack {
         }
     }
 
+    /// Whether it moves plaintext itself, or only has a part in a stack that does.
+    pub fn is_whole(&self) -> bool {
+        let functions = self.functions();
+        let moves = |function: &Function| function.spec.kind.moves_bytes();
+        functions.is_empty() || functions.iter().any(moves)
+    }
+
     /// Whether its plaintext is captured.
     pub const fn is_covered(&self) -> bool {
         matches!(self.coverage, Coverage::Covered(_))
@@ -94,6 +101,13 @@ pub static STACKS: &[Stack] = &[
         ],
         unless: &[],
         coverage: Coverage::Covered(OPENSSL),
+    },
+    Stack {
+        // Where OpenSSL makes a BIO of a descriptor: in libcrypto, or in a static build beside the rest.
+        name: "openssl-bio",
+        signs: &[Sign::Function("BIO_new_socket"), Sign::Function("BIO_free")],
+        unless: &[],
+        coverage: Coverage::Covered(OPENSSL_BIO),
     },
     Stack {
         name: "openssl-stripped",
@@ -224,7 +238,29 @@ const OPENSSL: &[Function] = &[
     plain("SSL_accept", 9, CallKind::Handshake),
     plain("SSL_shutdown", 10, CallKind::Shutdown),
     plain("SSL_free", 11, CallKind::Free),
+    bio("SSL_set_bio", 24),
+    bio("SSL_set0_rbio", 25),
+    bio("SSL_set0_wbio", 26),
 ];
+
+/// `BIO *f(descriptor, close_flag)`.
+const OPENSSL_BIO: &[Function] = &[Function {
+    symbol: "BIO_new_socket",
+    spec: CallSpec {
+        handle: NO_ARG,
+        fd: 0,
+        ..bare(27, CallKind::NewSocketBio)
+    },
+}];
+
+/// `void f(handle, bio, ...)`. Of two BIOs the one to read from is taken: they differ when the socket is not theirs.
+const fn bio(symbol: &'static str, function: u16) -> Function {
+    let spec = CallSpec {
+        fd: 1,
+        ..bare(function, CallKind::SetBio)
+    };
+    Function { symbol, spec }
+}
 
 /// `int f(handle, buffer, length)`, returning the count.
 const fn counted(symbol: &'static str, function: u16, kind: CallKind) -> Function {
@@ -318,7 +354,11 @@ mod tests {
                 spec.count == CountRule::OutWhenOne,
                 "{symbol}"
             );
-            assert_eq!(spec.fd != NO_ARG, spec.kind == CallKind::SetFd, "{symbol}");
+            let names_socket = matches!(
+                spec.kind,
+                CallKind::SetFd | CallKind::SetBio | CallKind::NewSocketBio
+            );
+            assert_eq!(spec.fd != NO_ARG, names_socket, "{symbol}");
         }
     }
 }

@@ -94,7 +94,7 @@ pub fn target_of_file(
     target_of(file, path.to_owned(), returns, cache)
 }
 
-fn target_of(
+pub(super) fn target_of(
     file: File,
     path: PathBuf,
     returns: Returns,
@@ -109,7 +109,8 @@ fn target_of(
         .iter()
         .filter(|recognised| recognised.stack.is_covered())
         .collect();
-    let Some(stack) = covered.first().map(|recognised| recognised.stack) else {
+    let whole = covered.iter().find(|recognised| recognised.stack.is_whole());
+    let Some(stack) = whole.or(covered.first()).map(|recognised| recognised.stack) else {
         return Ok(None);
     };
     if inspected.machine != Some(Machine::native()) {
@@ -174,9 +175,13 @@ fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Re
     })
 }
 
-/// Bytes are known on return, and a handshake's window of nested socket calls closes there; the rest is done at entry.
+/// Bytes and a new BIO are known on return, and a handshake's window of nested socket calls closes there; the rest is done at entry.
 const fn needs_return(kind: CallKind) -> bool {
-    kind.moves_bytes() || matches!(kind, CallKind::Handshake | CallKind::RustlsFlush)
+    kind.moves_bytes()
+        || matches!(
+            kind,
+            CallKind::Handshake | CallKind::NewSocketBio | CallKind::RustlsFlush
+        )
 }
 
 /// Whether code of the application runs inside the call. Its panics unwind the stack by its return addresses; the

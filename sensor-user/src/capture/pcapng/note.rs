@@ -289,6 +289,8 @@ const ROLES: &[(&str, Role)] = &[
 const EVIDENCE: &[(&str, Evidence)] = &[
     (Evidence::SetFd.name(), Evidence::SetFd),
     (Evidence::NestedSyscall.name(), Evidence::NestedSyscall),
+    (Evidence::SetBio.name(), Evidence::SetBio),
+    (Evidence::Adjacent.name(), Evidence::Adjacent),
     (Evidence::Direct.name(), Evidence::Direct),
     (Evidence::Recorded.name(), Evidence::Recorded),
 ];
