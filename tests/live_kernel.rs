@@ -32,12 +32,16 @@ mod many;
 mod memory;
 #[path = "live/namespaces.rs"]
 mod namespaces;
+#[path = "live/opaque.rs"]
+mod opaque;
 #[path = "live/other_kernels.rs"]
 mod other_kernels;
 #[path = "live/process_storm.rs"]
 mod process_storm;
 #[path = "live/reuse.rs"]
 mod reuse;
+#[path = "live/rustls.rs"]
+mod rustls;
 #[path = "live/storm.rs"]
 mod storm;
 #[path = "live/tally.rs"]

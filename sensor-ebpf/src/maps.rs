@@ -10,6 +10,7 @@ use sensor_common::policy::{CGROUP_SLOTS, CgroupFilter, ExeKey, Place};
 use crate::hooks::adjacent::Settled;
 use crate::hooks::bio::{BioKey, BioSocket};
 use crate::hooks::go::{GoCall, GoKey};
+use crate::hooks::rustls::Places;
 use crate::hooks::tls_call::TlsCall;
 use crate::stream::{StreamKey, StreamState};
 
@@ -53,6 +54,12 @@ pub static TLS_CALLS: HashMap<u64, TlsCall> = HashMap::with_max_entries(16_384, 
 /// map is as large as that of streams, and goes as that one does when it is full. Size set by user space.
 #[map]
 pub static GO_CALLS: LruHashMap<GoKey, GoCall> = LruHashMap::with_max_entries(32_768, 0);
+/// Where rustls keeps its buffers inside a connection's state, by process: the same for every connection.
+#[map]
+pub static RUSTLS_PLACES: LruHashMap<u32, Places> = LruHashMap::with_max_entries(4096, 0);
+/// The connection state that each thread was last seen with.
+#[map]
+pub static RUSTLS_STATES: LruHashMap<u64, u64> = LruHashMap::with_max_entries(16_384, 0);
 /// Positions and verdicts of streams.
 #[map]
 pub static STREAMS: LruHashMap<StreamKey, StreamState> = LruHashMap::with_max_entries(32_768, 0);

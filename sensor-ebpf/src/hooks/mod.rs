@@ -5,6 +5,7 @@ pub mod bio;
 pub mod cookie;
 pub mod go;
 pub mod lifecycle;
+pub mod rustls;
 pub mod socket;
 pub mod notice;
 pub mod sniff;

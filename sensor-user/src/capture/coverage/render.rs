@@ -174,12 +174,11 @@ fn write_process(text: &mut String, process: &ProcessCoverage) -> fmt::Result {
 }
 
 fn write_stack(text: &mut String, stack: &StackCoverage) -> fmt::Result {
-    let version = stack
-        .version
-        .as_deref()
-        .map(|version| format!(" ({version})"))
-        .unwrap_or_default();
-    write!(text, "      {}{version} in {}: ", stack.stack, stack.file)?;
+    write!(text, "      {}", stack.stack)?;
+    if let Some(version) = &stack.version {
+        write!(text, " {version}")?;
+    }
+    write!(text, " in {}: ", stack.file)?;
     let Some(reason) = &stack.reason else {
         return match stack.probes {
             Some(probes) => writeln!(text, "{} functions, {probes} probes in place", stack.functions),

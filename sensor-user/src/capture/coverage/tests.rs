@@ -28,9 +28,9 @@ pub(super) fn process(verdict: Verdict, stacks: Vec<StackCoverage>) -> ProcessCo
 pub(super) fn stack(name: &'static str, reason: Option<&'static str>) -> StackCoverage {
     StackCoverage {
         stack: name,
+        version: None,
         file: format!("/lib/{name}.so"),
         functions: 12,
-        version: None,
         probes: None,
         reason: reason.map(Into::into),
         remedy: reason.map(|_| "do this"),

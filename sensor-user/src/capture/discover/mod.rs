@@ -11,6 +11,9 @@ pub mod labels;
 pub mod look;
 pub mod process;
 pub mod recognise;
+pub mod rustls;
+#[cfg(feature = "kernel")]
+mod rustls_state;
 #[cfg(feature = "kernel")]
 pub mod same;
 pub mod stacks;

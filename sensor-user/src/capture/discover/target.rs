@@ -13,6 +13,7 @@ use sensor_common::call::{CallKind, CallSpec};
 use super::elf::{Elf, ElfError, Machine, Symbol};
 use super::process::{self, MappedFile, open_regular};
 use super::recognise::Recognised;
+use super::rustls_state::Places;
 use super::stacks::Stack;
 use super::{Cache, FileIdentity};
 use crate::capture::attach::site::{self, ArgumentSet, ReturnSite, Returns, Site, Sites};
@@ -133,6 +134,7 @@ fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<
     let elf = Elf::parse(file)?;
     let mut points: Vec<ProbePoint> = Vec::new();
     for recognised in covered {
+        let places = Places::find(&elf, &recognised.functions)?;
         for symbol in &recognised.functions {
             let Some(row) = recognised
                 .stack
@@ -146,7 +148,7 @@ fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<
             let is_alias =
                 |point: &ProbePoint| point.offset == symbol.offset && point.spec.kind == row.spec.kind;
             if !points.iter().any(is_alias) {
-                points.push(point(&elf, symbol, row.spec, returns)?);
+                points.push(point(&elf, symbol, places.tell(row.spec), returns)?);
             }
         }
     }
@@ -154,10 +156,10 @@ fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<
 }
 
 fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Result<ProbePoint, ElfError> {
-    let returns = if needs_return(spec.kind) {
-        returns
-    } else {
-        Returns::Unwanted
+    let returns = match spec.kind {
+        kind if !needs_return(kind) => Returns::Unwanted,
+        kind if unwinds(kind) => Returns::WithoutTrampoline,
+        _ => returns,
     };
     // One byte beyond the limit, so that a longer function is recognised as such.
     let code = elf.code(symbol, site::MAX_FUNCTION_BYTES as u64 + 1)?;
@@ -200,10 +202,18 @@ fn go_point(symbol: &Symbol, spec: CallSpec, code: &[u8]) -> ProbePoint {
 /// Bytes and a new BIO are known on return, and a handshake's window of nested socket calls closes there;
 /// the rest is done at entry.
 const fn needs_return(kind: CallKind) -> bool {
-    matches!(
-        kind,
-        CallKind::Read | CallKind::Write | CallKind::Handshake | CallKind::NewSocketBio
-    )
+    kind.moves_bytes()
+        || matches!(
+            kind,
+            CallKind::Handshake | CallKind::NewSocketBio | CallKind::RustlsFlush
+        )
+}
+
+/// Whether code of the application runs inside the call. Its panics unwind the stack by its return addresses; the
+/// kernel's return trampoline has no unwind information, so the program would be aborted where it would have caught one.
+/// Below the other functions of rustls there is only rustls and its cryptography, which do not panic.
+const fn unwinds(kind: CallKind) -> bool {
+    matches!(kind, CallKind::RustlsFlush)
 }
 
 impl Target {
