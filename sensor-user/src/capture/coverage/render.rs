@@ -170,7 +170,12 @@ fn write_process(text: &mut String, process: &ProcessCoverage) -> fmt::Result {
 }
 
 fn write_stack(text: &mut String, stack: &StackCoverage) -> fmt::Result {
-    write!(text, "      {} in {}: ", stack.stack, stack.file)?;
+    let version = stack
+        .version
+        .as_deref()
+        .map(|version| format!(" ({version})"))
+        .unwrap_or_default();
+    write!(text, "      {}{version} in {}: ", stack.stack, stack.file)?;
     let Some(reason) = &stack.reason else {
         return match stack.probes {
             Some(probes) => writeln!(text, "{} functions, {probes} probes in place", stack.functions),
