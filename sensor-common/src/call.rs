@@ -23,6 +23,24 @@ pub enum CallKind {
     SetBio = 7,
     /// Makes a BIO of a descriptor.
     NewSocketBio = 8,
+    /// Entry of Go's `(*tls.Conn).Read`.
+    GoRead = 20,
+    /// Entry of Go's `(*tls.Conn).Write`.
+    GoWrite = 21,
+    /// Entry of Go's `(*tls.Conn).Close`.
+    GoClose = 22,
+    /// A return instruction of any of them.
+    GoReturn = 23,
+}
+
+impl CallKind {
+    /// Whether it is one of Go's, which the kernel object handles by goroutine.
+    pub const fn is_go(self) -> bool {
+        matches!(
+            self,
+            Self::GoRead | Self::GoWrite | Self::GoClose | Self::GoReturn
+        )
+    }
 }
 
 /// Where the number of bytes that moved is found on return.

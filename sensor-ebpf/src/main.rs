@@ -30,7 +30,7 @@ use aya_ebpf::EbpfContext as _;
 
 use copy::Looping;
 use hooks::socket::Shape;
-use hooks::{lifecycle, notice, socket, tls_call};
+use hooks::{go, lifecycle, notice, socket, tls_call};
 
 /// bpf_probe_read_user and the ring buffer helpers are GPL-only.
 #[unsafe(link_section = "license")]
@@ -67,6 +67,19 @@ pub fn tls_return_site(ctx: ProbeContext) -> u32 {
 #[uprobe]
 pub fn tls_return_site_loop(ctx: ProbeContext) -> u32 {
     tls_call::leave(&ctx, Looping::Helper);
+    0
+}
+
+// kernel: uprobe at the chosen instructions of the methods of Go's tls.Conn, entries and returns
+#[uprobe]
+pub fn go_call(ctx: ProbeContext) -> u32 {
+    go::call(&ctx, Looping::Bounded);
+    0
+}
+
+#[uprobe]
+pub fn go_call_loop(ctx: ProbeContext) -> u32 {
+    go::call(&ctx, Looping::Helper);
     0
 }
 

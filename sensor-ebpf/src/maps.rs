@@ -9,6 +9,7 @@ use sensor_common::policy::{CGROUP_SLOTS, CgroupFilter, ExeKey, Place};
 
 use crate::hooks::adjacent::Settled;
 use crate::hooks::bio::{BioKey, BioSocket};
+use crate::hooks::go::{GoCall, GoKey};
 use crate::hooks::tls_call::TlsCall;
 use crate::stream::{StreamKey, StreamState};
 
@@ -48,6 +49,10 @@ pub static BLANK_ACCOUNT: Array<[u64; ENTRIES]> = Array::with_max_entries(1, 0);
 /// The outermost TLS call of each thread.
 #[map]
 pub static TLS_CALLS: HashMap<u64, TlsCall> = HashMap::with_max_entries(16_384, 0);
+/// The outermost TLS call of each goroutine. A server has one that waits in a read for every open connection, so this
+/// map is as large as that of streams, and goes as that one does when it is full. Size set by user space.
+#[map]
+pub static GO_CALLS: LruHashMap<GoKey, GoCall> = LruHashMap::with_max_entries(32_768, 0);
 /// Positions and verdicts of streams.
 #[map]
 pub static STREAMS: LruHashMap<StreamKey, StreamState> = LruHashMap::with_max_entries(32_768, 0);

@@ -52,6 +52,8 @@ programs! {
     Tshark "tshark" of "tshark";
     /// objdump, the second opinion on probe sites.
     Objdump "objdump" of "binutils";
+    /// Debian's Go.
+    Go "go" of "golang-go";
     /// runc, for a real container.
     Runc "runc" of "runc";
     /// unshare, for namespaces.

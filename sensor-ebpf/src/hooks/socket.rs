@@ -9,7 +9,7 @@ use sensor_common::record::{KIND_OPEN, close, gap, role, source};
 use super::{adjacent, notice};
 use super::sniff::{self, Front};
 use super::syscall::{argument, result};
-use super::tls_call;
+use super::{go, tls_call};
 use super::tls_process;
 use crate::account;
 use crate::copy::{self, Looping, Memory};
@@ -64,6 +64,9 @@ pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shap
     let key = StreamKey::socket(watched.tgid(), found.inode);
     emit::count(Counter::SocketCalls, 1);
     let Some(state) = stream::state(&key) else { return account::unplaced(&key, moved) };
+    if state.verdict == VERDICT_TLS && state.tls == 0 {
+        go::nested_socket_call(watched, found, fd);
+    }
     let Some(memory) = memory_of(shape, moved) else {
         return account::left_alone(&key, Counter::FaultBytes, moved);
     };

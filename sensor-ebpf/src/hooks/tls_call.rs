@@ -234,13 +234,13 @@ fn moved(cookie: Cookie, call: &TlsCall, returned: i64) -> Option<u64> {
 
 /// Whether a call begins an HTTP/1 message: then the limit per message direction starts anew.
 #[inline(always)]
-fn starts_message(buffer: u64, moved: u64) -> bool {
+pub fn starts_message(buffer: u64, moved: u64) -> bool {
     moved >= 8
         && copy::user::<u64>(buffer).is_some_and(|first| sniff::front(first, 8) == Front::Api)
 }
 
 #[inline(always)]
-fn end(watched: Watched, handle: u64, reason: u16) {
+pub fn end(watched: Watched, handle: u64, reason: u16) {
     let key = StreamKey::tls(watched.tgid(), handle);
     let Some(state) = stream::known(&key) else { return };
     let subject = Subject::new(watched, &key, state);
@@ -291,7 +291,7 @@ fn still_bound(state: &StreamState) -> bool {
 
 /// A second socket inside one call: said, and the first binding stays.
 #[inline(always)]
-fn ambiguous(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32) {
+pub fn ambiguous(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32) {
     emit::count(Counter::AmbiguousSockets, 1);
     let mut subject = Subject::new(watched, key, state);
     subject.flags = FLAG_AMBIGUOUS;

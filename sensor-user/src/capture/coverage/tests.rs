@@ -30,6 +30,7 @@ pub(super) fn stack(name: &'static str, reason: Option<&'static str>) -> StackCo
         stack: name,
         file: format!("/lib/{name}.so"),
         functions: 12,
+        version: None,
         probes: None,
         reason: reason.map(Into::into),
         remedy: reason.map(|_| "do this"),

@@ -4,6 +4,8 @@
 //! the file. Never maps the file (it may shrink under us), never trusts a size before comparing it with the file's,
 //! never panics. Bounded by [`MAX_TABLE_BYTES`] per table and [`MAX_FOUND`] functions.
 
+pub mod region;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -91,6 +93,7 @@ pub type Wanted = HashMap<&'static [u8], &'static str>;
 
 struct Segment {
     executable: bool,
+    writable: bool,
     address: u64,
     offset: u64,
     size: u64,
@@ -100,6 +103,7 @@ struct Section {
     name: Vec<u8>,
     kind: elf::SectionType,
     link: u32,
+    address: u64,
     offset: u64,
     size: u64,
 }
@@ -142,6 +146,11 @@ impl<'f> Elf<'f> {
     /// Instruction set.
     pub const fn machine(&self) -> Machine {
         self.machine
+    }
+
+    /// Whether it is for AMD64.
+    pub fn is_x86(&self) -> bool {
+        self.machine == Machine::X86_64
     }
 
     /// Whether a section of this name exists.
@@ -223,6 +232,7 @@ impl<'f> Elf<'f> {
             match segment.p_type.get(LittleEndian) {
                 elf::PT_LOAD => self.segments.push(Segment {
                     executable: segment.p_flags.get(LittleEndian).0 & elf::PF_X.0 != 0,
+                    writable: segment.p_flags.get(LittleEndian).0 & elf::PF_W.0 != 0,
                     address: segment.p_vaddr.get(LittleEndian),
                     offset,
                     size,
@@ -256,6 +266,7 @@ impl<'f> Elf<'f> {
                 name: string_at(&names, section.sh_name.get(LittleEndian)).to_vec(),
                 kind: section.sh_type.get(LittleEndian),
                 link: section.sh_link.get(LittleEndian),
+                address: section.sh_addr.get(LittleEndian),
                 offset: section.sh_offset.get(LittleEndian),
                 size: section.sh_size.get(LittleEndian),
             })

@@ -5,6 +5,7 @@
 
 pub mod container;
 pub mod elf;
+pub mod go;
 pub mod labels;
 #[cfg(feature = "kernel")]
 pub mod look;

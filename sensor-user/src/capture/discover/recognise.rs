@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use super::elf::{Elf, ElfError, Symbol, Table, Wanted};
+use super::go;
 use super::stacks::{STACKS, Sign, Stack};
 
 /// A stack found in a file.
@@ -15,6 +16,26 @@ pub struct Recognised {
     pub stack: &'static Stack,
     /// The functions of a covered row that the file defines.
     pub functions: Vec<Symbol>,
+    /// Version of the implementation, where the file says it.
+    pub version: Option<String>,
+    /// Why this file's plaintext is not captured although the row is covered.
+    pub opaque: Option<Opaque>,
+}
+
+/// Why a file's plaintext is not captured.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Opaque {
+    /// Why.
+    pub reason: String,
+    /// What the operator can do.
+    pub remedy: &'static str,
+}
+
+impl Recognised {
+    /// Whether its plaintext is captured.
+    pub const fn is_covered(&self) -> bool {
+        self.stack.is_covered() && self.opaque.is_none()
+    }
 }
 
 /// Every stack in the file, in the table's order.
@@ -22,7 +43,7 @@ pub fn recognise(elf: &Elf<'_>) -> Result<Vec<Recognised>, ElfError> {
     let mut symbols = elf.functions(Table::Dynamic, &WANTED)?;
     let mut found = matching(elf, &symbols)?;
     // The static table may be large, so it is read only where the dynamic one did not lead to plaintext.
-    if !found.iter().any(|recognised| recognised.stack.is_covered()) {
+    if !found.iter().any(Recognised::is_covered) {
         let hidden = elf.functions(Table::Static, &WANTED)?;
         if !hidden.is_empty() {
             symbols.extend(
@@ -34,6 +55,7 @@ pub fn recognise(elf: &Elf<'_>) -> Result<Vec<Recognised>, ElfError> {
             found = matching(elf, &symbols)?;
         }
     }
+    found.extend(go::recognise(elf)?);
     Ok(found)
 }
 
@@ -64,6 +86,8 @@ fn matching(elf: &Elf<'_>, symbols: &[Symbol]) -> Result<Vec<Recognised>, ElfErr
             found.push(Recognised {
                 stack,
                 functions: symbols.iter().filter(belongs).copied().collect(),
+                version: None,
+                opaque: None,
             });
         }
     }

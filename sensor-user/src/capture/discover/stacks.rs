@@ -75,7 +75,7 @@ impl Stack {
     }
 }
 
-/// Every stack the sensor knows.
+/// Every stack that symbols and strings tell; [`GO`] is told by `go`.
 pub static STACKS: &[Stack] = &[
     Stack {
         // Also LibreSSL, BoringSSL and AWS-LC, which keep these names and argument orders.
@@ -145,16 +145,6 @@ pub static STACKS: &[Stack] = &[
         coverage: NOT_YET,
     },
     Stack {
-        name: "go",
-        signs: &[
-            Sign::Section(".go.buildinfo"),
-            // Survives stripping: the runtime needs the function names for its stack traces.
-            Sign::Bytes("gopclntab", b"crypto/tls.(*Conn).Write\0"),
-        ],
-        unless: &[],
-        coverage: NOT_YET,
-    },
-    Stack {
         name: "rustls",
         // The path of a source file in panic messages, as the registry lays crates out.
         signs: &[Sign::Bytes(".rodata", b"/rustls-0.")],
@@ -174,6 +164,26 @@ pub static STACKS: &[Stack] = &[
         },
     },
 ];
+
+/// Go's `crypto/tls`, recognised by `go`: its functions have no symbols in a stripped program.
+pub static GO: Stack = Stack {
+    name: "go",
+    signs: &[],
+    unless: &[],
+    coverage: Coverage::Covered(&[
+        go("crypto/tls.(*Conn).Read", 128, CallKind::GoRead),
+        go("crypto/tls.(*Conn).Write", 129, CallKind::GoWrite),
+        go("crypto/tls.(*Conn).Close", 130, CallKind::GoClose),
+    ]),
+};
+
+/// Go's functions have arguments of their own kind, which the kernel object knows.
+const fn go(symbol: &'static str, function: u16, kind: CallKind) -> Function {
+    Function {
+        symbol,
+        spec: bare(function, kind),
+    }
+}
 
 const NOT_YET: Coverage = Coverage::Blind {
     reason: "this TLS library is recognised and not captured by this version",

@@ -43,6 +43,8 @@ pub struct ProbePoint {
     pub offset: u64,
     /// The instructions, relative to `offset`.
     pub sites: Sites,
+    /// Why it cannot be probed.
+    pub refused: Option<&'static str>,
 }
 
 /// Why a file has no target.
@@ -106,7 +108,7 @@ pub(super) fn target_of(
     let covered: Vec<&Recognised> = inspected
         .stacks
         .iter()
-        .filter(|recognised| recognised.stack.is_covered())
+        .filter(|recognised| recognised.is_covered())
         .collect();
     let whole = covered.iter().find(|recognised| recognised.stack.is_whole());
     let Some(stack) = whole.or(covered.first()).map(|recognised| recognised.stack) else {
@@ -159,6 +161,9 @@ fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Re
     };
     // One byte beyond the limit, so that a longer function is recognised as such.
     let code = elf.code(symbol, site::MAX_FUNCTION_BYTES as u64 + 1)?;
+    if spec.kind.is_go() {
+        return Ok(go_point(symbol, spec, &code));
+    }
     let sites = if symbol.size == 0 {
         let some = Symbol { size: 1, ..*symbol };
         site::at_first_byte(elf.machine(), &elf.code(&some, 1)?, returns)
@@ -170,10 +175,30 @@ fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Re
         spec,
         offset: symbol.offset,
         sites,
+        refused: None,
     })
 }
 
-/// Bytes and a new BIO are known on return, and a handshake's window of nested socket calls closes there; the rest is done at entry.
+/// A method of Go's `tls.Conn`, all of whose returns are probed or none.
+fn go_point(symbol: &Symbol, spec: CallSpec, code: &[u8]) -> ProbePoint {
+    let (sites, refused) = match site::go::choose(code, spec.kind != CallKind::GoClose) {
+        Ok(sites) => (sites, None),
+        Err(reason) => {
+            let first = site::at_first_byte(Machine::native(), code, Returns::WithoutTrampoline);
+            (first, Some(reason))
+        }
+    };
+    ProbePoint {
+        symbol: symbol.name,
+        spec,
+        offset: symbol.offset,
+        sites,
+        refused,
+    }
+}
+
+/// Bytes and a new BIO are known on return, and a handshake's window of nested socket calls closes there;
+/// the rest is done at entry.
 const fn needs_return(kind: CallKind) -> bool {
     matches!(
         kind,
@@ -203,7 +228,7 @@ impl Target {
         let impossible = self
             .points
             .iter()
-            .filter(|point| point.sites.ret == ReturnSite::Impossible);
+            .filter(|point| point.sites.ret == ReturnSite::Impossible && point.refused.is_none());
         impossible.map(|point| point.symbol).collect()
     }
 
