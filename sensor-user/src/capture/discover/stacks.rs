@@ -65,7 +65,12 @@ impl Stack {
     /// Whether it moves plaintext itself, or only has a part in a stack that does.
     pub fn is_whole(&self) -> bool {
         let functions = self.functions();
-        let moves = |function: &Function| matches!(function.spec.kind, CallKind::Read | CallKind::Write);
+        let moves = |function: &Function| {
+            matches!(
+                function.spec.kind,
+                CallKind::Read | CallKind::Write | CallKind::GoRead | CallKind::GoWrite
+            )
+        };
         functions.is_empty() || functions.iter().any(moves)
     }
 
