@@ -212,6 +212,11 @@ impl Watch {
         self.source.probes()
     }
 
+    /// What could not be probed, and why.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        self.source.take_failures()
+    }
+
     /// How probes are attached, and which helpers of younger kernels are there.
     pub(crate) fn ways(&self) -> (&'static str, [(&'static str, bool); 4]) {
         (self.source.backend(), self.source.helpers())

@@ -198,7 +198,7 @@ impl CounterReader {
 type Globals = Vec<(&'static str, u32)>;
 
 /// Globals that hold offsets, and whether mount namespaces can be told apart.
-fn offsets(btf: &Btf<'_>) -> Result<(Vec<(&'static str, u32)>, bool), BtfError> {
+fn offsets(btf: &Btf<'_>) -> Result<(Globals, bool), BtfError> {
     let optional = |(global, structure, member): &(&'static str, &'static str, &'static str)| {
         Some((*global, btf.offset(structure, member).ok()?))
     };

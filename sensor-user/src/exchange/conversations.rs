@@ -44,6 +44,8 @@ struct Conversation {
     books: Arc<Books>,
     /// Bytes of it that are counted there as waiting.
     waiting: usize,
+    /// Bytes being parsed, which are counted nowhere yet.
+    under_way: usize,
 }
 
 #[derive(Debug)]
@@ -187,19 +189,18 @@ impl Conversations {
             .table
             .entry(stream)
             .or_insert_with(|| Conversation::new(stream, &self.counters));
+        conversation.under_way = bytes.len();
         let (bytes, recognised) = match &mut conversation.talk {
             Talk::Unrecognised(prefixes) => match prefixes.recognise(direction, bytes) {
                 Seen::Prefix => return conversation.enter(&self.counters),
                 Seen::Nothing(len) => {
-                    conversation.unread(Post::UnrecognisedBytes, len, &self.counters);
-                    return conversation.enter(&self.counters);
+                    return conversation.pass_over(Post::UnrecognisedBytes, len, &self.counters);
                 }
                 Seen::Opaque(len) => {
                     // The other direction may have kept something.
                     let kept = prefixes.forget(direction.opposite());
                     conversation.talk = Talk::Opaque;
-                    conversation.unread(Post::OpaqueBytes, len + kept, &self.counters);
-                    return conversation.enter(&self.counters);
+                    return conversation.pass_over(Post::OpaqueBytes, len + kept, &self.counters);
                 }
                 Seen::Http1 {
                     requests_travel,
@@ -208,12 +209,19 @@ impl Conversations {
                     holes = std::mem::take(&mut prefixes.holes);
                     let kept = prefixes.forget(direction.opposite());
                     conversation.unread(Post::UnrecognisedBytes, kept, &self.counters);
+                    conversation.waits(
+                        conversation
+                            .waiting
+                            .saturating_sub(usize::try_from(kept).unwrap_or(0)),
+                    );
                     conversation.start(requests_travel, direction, &self.limits);
                     (bytes, true)
                 }
             },
             Talk::Http1(_) => (bytes, false),
-            Talk::Opaque => return conversation.unread(Post::OpaqueBytes, len, &self.counters),
+            Talk::Opaque => {
+                return conversation.pass_over(Post::OpaqueBytes, len, &self.counters);
+            }
         };
         let len = if recognised { bytes.len() as u64 } else { len };
         let Talk::Http1(http1) = &mut conversation.talk else {
@@ -367,6 +375,7 @@ impl Conversation {
             talk: Talk::Unrecognised(Prefixes::default()),
             books: counters.ledger().tally(stream.process.into()),
             waiting: 0,
+            under_way: 0,
         })
     }
 
@@ -381,19 +390,30 @@ impl Conversation {
             Talk::Unrecognised(prefixes) => prefixes.waiting_bytes(),
             Talk::Opaque => 0,
         };
+        self.waits(waiting);
+        self.under_way = 0;
+    }
+
+    fn waits(&mut self, waiting: usize) {
         self.books.shift(Post::WaitingBytes, self.waiting, waiting);
         self.waiting = waiting;
     }
 
     /// What waits will not be completed.
     fn end(&mut self, counters: &Counters) {
-        let left = std::mem::take(&mut self.waiting);
-        self.books.shift(Post::WaitingBytes, left, 0);
+        let left = self.waiting;
+        self.waits(0);
         if matches!(self.talk, Talk::Unrecognised(_)) {
             self.unread(Post::UnrecognisedBytes, left as u64, counters);
         } else {
             self.books.add(Post::CutBytes, left as u64);
         }
+    }
+
+    /// A chunk that is not read.
+    fn pass_over(&mut self, post: Post, len: u64, counters: &Counters) {
+        self.unread(post, len, counters);
+        self.enter(counters);
     }
 
     /// Bytes in which no protocol, or one that is not read, was recognised.
@@ -421,6 +441,19 @@ impl Conversation {
             };
         }
         self.talk = Talk::Http1(Box::new(Http1::new(requests_travel, direction, limits)));
+    }
+}
+
+impl Drop for Conversation {
+    /// Dropped before its end by a fault, perhaps in the middle of a chunk: what was made of that is entered, and the
+    /// rest was in the hands of the parser.
+    fn drop(&mut self) {
+        let mut left = (self.waiting + self.under_way) as u64;
+        if let Talk::Http1(http1) = &mut self.talk {
+            left = left.saturating_sub(http1.take_fates(&self.books));
+        }
+        self.waits(0);
+        self.books.add(Post::FaultedBytes, left);
     }
 }
 

@@ -330,6 +330,9 @@ impl FlowTable {
                 reason,
             });
             if reason != CloseReason::Shutdown {
+                if let Some(entry) = self.entry(&key) {
+                    entry.stream.ended = true;
+                }
                 self.remove(&key);
             }
         }

@@ -158,7 +158,11 @@ fn write_process(text: &mut String, process: &ProcessCoverage) -> fmt::Result {
     for stack in &process.stacks {
         write_stack(text, stack)?;
     }
-    for blind in &process.blind {
+    // The stack's own line has said it.
+    let said = |what: &str| {
+        what == State::Opaque.name() && process.stacks.iter().any(|stack| stack.reason.is_some())
+    };
+    for blind in process.blind.iter().filter(|blind| !said(blind.what)) {
         writeln!(text, "      {}: {}", blind.what, blind.reason)?;
         writeln!(text, "        do: {}", blind.remedy)?;
     }
@@ -205,6 +209,8 @@ fn moved(seen: &Activity) -> String {
         ("unrecognised", seen.unknown_bytes),
         ("datagrams", seen.datagram_bytes),
         ("parsed", seen.parsed_bytes),
+        ("beyond the limit", seen.limited_bytes),
+        ("sendfile", seen.unseen_bytes),
         ("LOST", seen.lost_bytes),
     ] {
         if amount > 0 {
