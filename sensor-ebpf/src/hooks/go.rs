@@ -182,13 +182,8 @@ fn enter(frame: &Frame, watched: Watched, direction: u32) -> Option<Portion> {
     if GO_CALLS.insert(key, call, 0).is_err() {
         emit::count(Counter::NoCallSlot, 1);
     }
-    if direction == 0 {
-        // Before the call's own system calls tell by nesting what the object itself tells better.
-        bound(watched, &StreamKey::tls(watched.tgid(), conn));
-        return None;
-    }
     let moved = positive(length);
-    (moved != 0).then_some(Portion { conn, base: frame.second, moved, direction })
+    (direction == 1 && moved != 0).then_some(Portion { conn, base: frame.second, moved, direction })
 }
 
 /// Return, with the number of bytes where the receiver was.
@@ -234,7 +229,9 @@ pub fn nested_socket_call(watched: Watched, found: Found, fd: i32) {
         return;
     }
     let key = StreamKey::tls(watched.tgid(), conn);
-    let Some(state) = stream::state(&key) else { return };
+    // Only of a stream whose object did not tell when it moved its first bytes. Of one that was closed while it waited
+    // in a read, nothing is to be learned.
+    let Some(state) = stream::known(&key) else { return };
     if state.socket == 0 {
         tls_call::bind(watched, &key, state, found, fd, evidence::NESTED_SYSCALL);
     } else if state.socket != found.inode {
