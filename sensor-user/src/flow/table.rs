@@ -121,16 +121,12 @@ impl FlowTable {
                 ambiguous,
                 ..
             } => {
-                self.bind(
-                    stream,
-                    Binding {
-                        socket,
-                        evidence,
-                        ambiguous,
-                    },
-                    now_ns,
-                    sink,
-                );
+                let binding = Binding {
+                    socket,
+                    evidence,
+                    ambiguous,
+                };
+                self.bind(stream, binding, now_ns, sink);
             }
             Record::Open { stream, socket, .. } => {
                 let binding = Binding {
