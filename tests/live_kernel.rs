@@ -36,6 +36,8 @@ mod memory;
 mod middle;
 #[path = "live/namespaces.rs"]
 mod namespaces;
+#[path = "live/opaque.rs"]
+mod opaque;
 #[path = "live/other_kernels.rs"]
 mod other_kernels;
 #[path = "live/process_storm.rs"]
@@ -44,6 +46,8 @@ mod process_storm;
 mod proxied;
 #[path = "live/reuse.rs"]
 mod reuse;
+#[path = "live/rustls.rs"]
+mod rustls;
 #[path = "live/storm.rs"]
 mod storm;
 #[path = "live/tally.rs"]

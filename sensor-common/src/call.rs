@@ -23,6 +23,68 @@ pub enum CallKind {
     SetBio = 7,
     /// Makes a BIO of a descriptor.
     NewSocketBio = 8,
+    /// Entry of Go's `(*tls.Conn).Read`.
+    GoRead = 20,
+    /// Entry of Go's `(*tls.Conn).Write`.
+    GoWrite = 21,
+    /// Entry of Go's `(*tls.Conn).Close`.
+    GoClose = 22,
+    /// A return instruction of any of them.
+    GoReturn = 23,
+    /// rustls takes bytes from the application: a slice.
+    RustlsWrite = 30,
+    /// rustls takes bytes from the application: a slice, or a slice of slices, behind one pointer.
+    RustlsWriteChunks = 31,
+    /// rustls has decrypted a record: an owned or borrowed buffer behind one pointer.
+    RustlsReceived = 32,
+    /// rustls hands decrypted bytes to the application, from a buffer inside the connection's state.
+    RustlsRead = 33,
+    /// rustls writes its output buffer, which lies inside the connection's state: socket calls are nested.
+    RustlsFlush = 34,
+    /// Any function that is given the connection's state.
+    RustlsState = 35,
+    /// The end of the connection's state.
+    RustlsDrop = 36,
+}
+
+impl CallKind {
+    /// The first of rustls's numbers.
+    pub const RUSTLS: u8 = Self::RustlsWrite as u8;
+    /// The last of rustls's numbers.
+    pub const RUSTLS_LAST: u8 = Self::RustlsDrop as u8;
+
+    /// Whether it is one of Go's, which the kernel object handles by goroutine.
+    pub const fn is_go(self) -> bool {
+        matches!(
+            self,
+            Self::GoRead | Self::GoWrite | Self::GoClose | Self::GoReturn
+        )
+    }
+
+    /// Whether the call moves bytes of the application.
+    pub const fn moves_bytes(self) -> bool {
+        match self {
+            Self::Read
+            | Self::Write
+            | Self::RustlsWrite
+            | Self::RustlsWriteChunks
+            | Self::RustlsReceived
+            | Self::RustlsRead
+            | Self::GoRead
+            | Self::GoWrite => true,
+            Self::SetFd
+            | Self::Handshake
+            | Self::Shutdown
+            | Self::Free
+            | Self::SetBio
+            | Self::NewSocketBio
+            | Self::GoClose
+            | Self::GoReturn
+            | Self::RustlsFlush
+            | Self::RustlsState
+            | Self::RustlsDrop => false,
+        }
+    }
 }
 
 /// Where the number of bytes that moved is found on return.
@@ -35,6 +97,10 @@ pub enum CountRule {
     OutWhenOne = 1,
     /// Nothing is counted.
     None = 2,
+    /// The second word of the result, when the first is zero: how Rust returns `io::Result<usize>` in two registers.
+    SecondWhenOk = 8,
+    /// Known at entry, behind the buffer's argument.
+    AtEntry = 9,
 }
 
 /// The argument number that means "no such argument".
@@ -49,9 +115,11 @@ pub struct CallSpec {
     pub handle: u8,
     /// Argument that is the buffer, or [`NO_ARG`].
     pub buffer: u8,
-    /// Argument that is the descriptor, or [`NO_ARG`].
+    /// Argument that is the descriptor, or [`NO_ARG`]. For rustls: where in the connection's state, in words, the
+    /// buffer of what was received stands.
     pub fd: u8,
-    /// Argument that points to the count, or [`NO_ARG`].
+    /// Argument that points to the count, or [`NO_ARG`]. For rustls: where in the connection's state, in words, the
+    /// pointer stands that names the connection.
     pub out: u8,
     /// How the count is found.
     pub count: CountRule,

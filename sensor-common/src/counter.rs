@@ -71,6 +71,10 @@ counters! {
     NestedCalls = "nested_calls",
     /// TLS calls that began while an earlier one of the thread had not returned and could not enclose it.
     MissedReturns = "missed_returns",
+    /// TLS calls that returned with bytes and had begun before the sensor or lost their slot; their bytes are not seen.
+    UnmatchedReturns = "unmatched_returns",
+    /// Bytes that Go programs gave to a write that then failed; they were captured when it began.
+    UnsentBytes = "unsent_bytes",
     /// TLS calls inside which a second socket appeared.
     AmbiguousSockets = "ambiguous_sockets",
     /// Processes whose socket carried TLS before any TLS call of theirs was seen.

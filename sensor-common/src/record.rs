@@ -72,6 +72,8 @@ pub mod evidence {
     pub const SET_BIO: u16 = 3;
     /// Lengths of TLS records at the socket are those of the calls next to them. User space concludes it.
     pub const ADJACENT: u16 = 4;
+    /// The connection object of Go's runtime names the descriptor.
+    pub const RUNTIME_CONN: u16 = 5;
 }
 
 /// Past the hooks by what (`detail` of [`KIND_UNSEEN`]).

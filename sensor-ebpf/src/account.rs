@@ -5,7 +5,7 @@
 
 use core::arch::asm;
 
-use sensor_common::account::{AccountKey, Entry, OTHERS};
+use sensor_common::account::{AccountKey, ENTRIES, Entry, OTHERS};
 use sensor_common::counter::Counter;
 use sensor_common::record::{gap, source};
 
@@ -44,10 +44,9 @@ pub fn of(start_ns: u64, tgid: u32) -> Option<Account> {
     if let Some(account) = ACCOUNTS.get_ptr_mut(key) {
         return Some(Account(account.cast()));
     }
-    let blank = BLANK_ACCOUNT.get_ptr(0)?;
+    let blank: &[u64; ENTRIES] = unsafe { &*BLANK_ACCOUNT.get_ptr(0)? };
     // BPF_NOEXIST: another thread may have been first.
-    #[expect(clippy::needless_borrows_for_generic_args, reason = "an account is larger than the stack")]
-    let _ = ACCOUNTS.insert(key, unsafe { &*blank }, 1);
+    let _ = ACCOUNTS.insert(key, blank, 1);
     let mut account = ACCOUNTS.get_ptr_mut(key);
     if account.is_none() {
         emit::count(Counter::NoAccountSlot, 1);

@@ -30,7 +30,7 @@ use aya_ebpf::EbpfContext as _;
 
 use copy::Looping;
 use hooks::socket::Shape;
-use hooks::{closing, kernel_socket, lengths, lifecycle, many, notice, socket, tls_call, unseen};
+use hooks::{closing, go, kernel_socket, lengths, lifecycle, many, notice, socket, tls_call, unseen};
 use maps::RECEIVE_ARGS;
 
 /// bpf_probe_read_user and the ring buffer helpers are GPL-only.
@@ -68,6 +68,19 @@ pub fn tls_return_site(ctx: ProbeContext) -> u32 {
 #[uprobe]
 pub fn tls_return_site_loop(ctx: ProbeContext) -> u32 {
     tls_call::leave(&ctx, Looping::Helper);
+    0
+}
+
+// kernel: uprobe at the chosen instructions of the methods of Go's tls.Conn, entries and returns
+#[uprobe]
+pub fn go_call(ctx: ProbeContext) -> u32 {
+    go::call(&ctx, Looping::Bounded);
+    0
+}
+
+#[uprobe]
+pub fn go_call_loop(ctx: ProbeContext) -> u32 {
+    go::call(&ctx, Looping::Helper);
     0
 }
 

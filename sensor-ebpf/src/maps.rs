@@ -11,6 +11,8 @@ use sensor_common::record::ProcessBytes;
 use crate::hooks::adjacent::Settled;
 use crate::hooks::bio::{BioKey, BioSocket};
 use crate::hooks::kernel_socket::KernelCall;
+use crate::hooks::go::{GoCall, GoKey};
+use crate::hooks::rustls::Places;
 use crate::hooks::tls_call::TlsCall;
 use crate::stream::{StreamKey, StreamState};
 
@@ -50,6 +52,16 @@ pub static BLANK_ACCOUNT: Array<[u64; ENTRIES]> = Array::with_max_entries(1, 0);
 /// The outermost TLS call of each thread.
 #[map]
 pub static TLS_CALLS: HashMap<u64, TlsCall> = HashMap::with_max_entries(16_384, 0);
+/// The outermost TLS call of each goroutine. A server has one that waits in a read for every open connection, so this
+/// map is as large as that of streams, and goes as that one does when it is full. Size set by user space.
+#[map]
+pub static GO_CALLS: LruHashMap<GoKey, GoCall> = LruHashMap::with_max_entries(32_768, 0);
+/// Where rustls keeps its buffers inside a connection's state, by process: the same for every connection.
+#[map]
+pub static RUSTLS_PLACES: LruHashMap<u32, Places> = LruHashMap::with_max_entries(4096, 0);
+/// The connection state that each thread was last seen with.
+#[map]
+pub static RUSTLS_STATES: LruHashMap<u64, u64> = LruHashMap::with_max_entries(16_384, 0);
 /// Positions and verdicts of streams.
 #[map]
 pub static STREAMS: LruHashMap<StreamKey, StreamState> = LruHashMap::with_max_entries(32_768, 0);

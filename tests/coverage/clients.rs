@@ -5,10 +5,12 @@ use std::process::Command;
 
 use anyhow::Result;
 use sensor_tests::clients::{self, Call};
+use sensor_tests::golang::{Release, Symbols};
 use sensor_tests::programs::Program;
 use sensor_tests::servers::fixture;
 
 use crate::matrix::{Bench, Kind, Launch, Row};
+use crate::servers::GO;
 
 const OPENSSL: &str = "OpenSSL (shared)";
 
@@ -32,6 +34,24 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     row("Ruby", OPENSSL, |bench, call, url| {
         script(bench, Program::Ruby, "clients/client.rb", call, url)
+    }),
+    row("Go 1.19", GO, |_, call, url| {
+        go(Release::Debian, Symbols::Kept, call, url)
+    }),
+    row("Go 1.19 stripped", GO, |_, call, url| {
+        go(Release::Debian, Symbols::Stripped, call, url)
+    }),
+    row("Go 1.23", GO, |_, call, url| {
+        go(Release::Middle, Symbols::Kept, call, url)
+    }),
+    row("Go 1.23 stripped", GO, |_, call, url| {
+        go(Release::Middle, Symbols::Stripped, call, url)
+    }),
+    row("Go 1.27", GO, |_, call, url| {
+        go(Release::Newest, Symbols::Kept, call, url)
+    }),
+    row("Go 1.27 stripped", GO, |_, call, url| {
+        go(Release::Newest, Symbols::Stripped, call, url)
     }),
     row(
         "Node.js",
@@ -80,6 +100,14 @@ fn script(bench: &Bench, program: Program, script: &str, call: &Call, url: &str)
 }
 
 /// The arguments of every script: method, URL, file to send, file for the answer.
+fn go(release: Release, symbols: Symbols, call: &Call, url: &str) -> Result<Launch> {
+    let library = release.build(symbols)?;
+    let mut command = Command::new(&library);
+    command.arg("call");
+    let command = with_call(command, call, url);
+    Ok(Launch { command, library })
+}
+
 fn with_call(mut command: Command, call: &Call, url: &str) -> Command {
     command.args(["POST", url]).arg(call.sent()).arg(call.answer());
     command

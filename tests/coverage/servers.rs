@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 use sensor_tests::Guard;
+use sensor_tests::golang::{Release, Symbols};
 use sensor_tests::programs::Program;
 use sensor_tests::servers::fixture;
 use sensor_tests::wait::{self, DEADLINE, Deadline};
@@ -14,6 +15,7 @@ use crate::clients::node;
 use crate::matrix::{Bench, Kind, Row, Server};
 
 const OPENSSL: &str = "OpenSSL (shared)";
+pub(crate) const GO: &str = "crypto/tls";
 
 pub(crate) const ROWS: &[Row] = &[
     row("nginx", OPENSSL, nginx),
@@ -28,6 +30,18 @@ pub(crate) const ROWS: &[Row] = &[
         let mut command = Command::new(Program::Ruby.find()?);
         command.arg(fixture("servers/server.rb"));
         script(bench, command, bench.tls.libssl())
+    }),
+    row("Go 1.19", GO, |bench| go(bench, Release::Debian, Symbols::Kept)),
+    row("Go 1.19 stripped", GO, |bench| {
+        go(bench, Release::Debian, Symbols::Stripped)
+    }),
+    row("Go 1.23", GO, |bench| go(bench, Release::Middle, Symbols::Kept)),
+    row("Go 1.23 stripped", GO, |bench| {
+        go(bench, Release::Middle, Symbols::Stripped)
+    }),
+    row("Go 1.27", GO, |bench| go(bench, Release::Newest, Symbols::Kept)),
+    row("Go 1.27 stripped", GO, |bench| {
+        go(bench, Release::Newest, Symbols::Stripped)
     }),
     row("Node.js", "OpenSSL (static, exported, memory BIO)", |bench| {
         let library = node(bench)?;
@@ -45,6 +59,13 @@ const fn row(runtime: &'static str, stack: &'static str, start: fn(&Bench) -> Re
     }
 }
 
+fn go(bench: &Bench, release: Release, symbols: Symbols) -> Result<Server> {
+    let binary = release.build(symbols)?;
+    let mut command = Command::new(&binary);
+    command.arg("server");
+    script(bench, command, binary)
+}
+
 /// A program that takes certificate and key and prints its port.
 fn script(bench: &Bench, mut command: Command, library: PathBuf) -> Result<Server> {
     command
@@ -59,7 +80,9 @@ fn script(bench: &Bench, mut command: Command, library: PathBuf) -> Result<Serve
     let mut line = String::new();
     // The script prints its port once it listens, or ends; either way there is something to read.
     BufReader::new(output).read_line(&mut line)?;
-    let port = line.trim().parse().context("the script did not say its port")?;
+    // More ports may follow.
+    let port = line.split_whitespace().next().unwrap_or_default();
+    let port = port.parse().context("the script did not say its port")?;
     Ok(Server { guard, port, library })
 }
 

@@ -41,4 +41,5 @@ fn after_a_fault_in_a_shard_the_next_call_is_seen() {
     }
     let accounts = lines.iter().rfind(|line| line["type"] == "accounts").unwrap();
     assert_eq!(accounts["sensor"]["shard_panics"], 2, "{accounts:#}");
+    assert_eq!(accounts["sensor"]["ledger_unbalanced"], 0, "{}", sensor.stderr());
 }

@@ -77,6 +77,7 @@ fn stopped_for(pause: Duration) {
         + kernel("fault_bytes")
         + kernel("iovec_bytes");
     assert_eq!(moved, told, "{accounts:#}");
+    assert_eq!(accounts["sensor"]["ledger_unbalanced"], 0, "{}", sensor.stderr());
     assert!(
         kernel("ring_full_bytes") > 0,
         "the ring was never full: {accounts:#}"

@@ -112,7 +112,7 @@ fn a_library_loaded_late_is_probed_when_it_arrives() {
             answered: Some(&body(5, 3000)),
         },
     );
-    assert_eq!(watch.effort().files, files + 1);
+    assert!(watch.effort().files > files);
 }
 
 /// S12: a socket that carries TLS while no TLS call of its process was ever seen is said, once per program; programs

@@ -1,14 +1,17 @@
 //! When the ring is too small: is what was sent what was captured plus the holes that are reported?
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::Stdio;
 
+use sensor_common::account::Entry;
 use sensor_common::counter::Counter;
 use sensor_tests::programs::Program;
 use sensor_tests::servers::{PythonApi, Transport};
 use sensor_tests::{Guard, PrivateTls, clients};
 use sensor_user::capture::Direction;
-use sensor_user::capture::kernel::Options;
+use sensor_user::capture::coverage::State;
+use sensor_user::capture::kernel::{Options, monotonic_ns};
 use sensor_user::classify::BlindSpot;
 use sensor_user::exchange::{Body, BodyState};
 use sensor_user::pipeline::Observed;
@@ -62,6 +65,7 @@ fn with_a_tiny_ring_what_was_sent_is_what_was_captured_and_the_holes() {
     assert_eq!(account.captured + account.gaps + account.jumps, sent + received);
     assert_eq!(watch.counter(Counter::TlsBytes), sent + received);
     assert_eq!(watch.counter(Counter::DataBytes), account.captured);
+    told_whose_it_was(&watch, api.pid());
     assert!(
         watch.counter(Counter::RingFullBytes) > 0,
         "the ring was never full"
@@ -85,6 +89,24 @@ fn with_a_tiny_ring_what_was_sent_is_what_was_captured_and_the_holes() {
     for one in &observed {
         whole_is_whole(one);
     }
+}
+
+/// LESSONS 11: what the ring had no room for is counted, and whose it was is said.
+fn told_whose_it_was(watch: &Watch, pid: u32) {
+    let ledger = watch.account(pid);
+    for (entry, counter) in [
+        (Entry::RingFullBytes, Counter::RingFullBytes),
+        (Entry::RingFullRecords, Counter::RingFullRecords),
+    ] {
+        assert_eq!(ledger.kernel(entry), watch.counter(counter));
+    }
+    let live = watch
+        .observer()
+        .report(Path::new("/proc"), watch.ledger(), monotonic_ns());
+    let process = live.processes.iter().find(|process| process.pid == pid);
+    let process = process.unwrap_or_else(|| panic!("{live:#?}"));
+    assert_eq!(process.state, Some(State::Lost), "{process:#?}");
+    assert_eq!(process.blind[0].what, "ring_full", "{process:#?}");
 }
 
 fn says_so(observed: &Observed) -> bool {

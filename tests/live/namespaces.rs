@@ -88,6 +88,7 @@ fn one_lower_library_under_two_overlays_is_probed_once() {
             return;
         };
         let layers = [Layer::new(), Layer::new(), Layer::new()];
+        let mut files = 0;
         for (number, layer) in layers.iter().enumerate() {
             // The first only lets the sensor meet the file, so that no later one can be too early for it.
             let (sent, answered) = (body(8, 2000), body(9, 3000));
@@ -97,7 +98,9 @@ fn one_lower_library_under_two_overlays_is_probed_once() {
                 &mut watch,
                 &layer.around(&call.curl(&tls).unwrap(), tls.directory()),
             );
-            if number > 0 {
+            if number == 0 {
+                files = watch.effort().files;
+            } else {
                 let expected = Expected {
                     transport: Transport::Tls,
                     target: &target,
@@ -107,7 +110,8 @@ fn one_lower_library_under_two_overlays_is_probed_once() {
                 check(&mut watch, &target, pid, &expected);
             }
         }
-        assert_eq!(watch.effort().files, 1, "{:?}", watch.effort());
+        assert!(files > 0);
+        assert_eq!(watch.effort().files, files, "{:?}", watch.effort());
         assert_eq!(watch.counter(Counter::MissedReturns), 0);
         assert_eq!(watch.counter(Counter::NestedCalls), 0);
     }
@@ -139,9 +143,11 @@ fn a_library_copied_up_in_one_container_is_another_file() {
     ]);
     let curl = call.curl(&tls).unwrap();
     touching.arg(curl.get_program()).args(curl.get_args());
+    perform(&mut watch, &Layer::new().around(&curl, tls.directory()));
+    let files = watch.effort().files;
     perform(&mut watch, &layer.around(&touching, tls.directory()));
     watch.until("a call", |watch| !watch.observed.is_empty());
-    assert_eq!(watch.effort().files, 2, "{:?}", watch.effort());
+    assert_eq!(watch.effort().files, files + 1, "{:?}", watch.effort());
 }
 
 /// The library is on a file system that only the program's own mount namespace has, its process id is another inside,
@@ -196,6 +202,6 @@ fn a_program_in_its_own_mount_pid_and_user_namespaces_is_seen() {
             answered: Some(&answered),
         };
         check(&mut watch, &format!("{namespaces:?}"), last, &expected);
-        assert_eq!(watch.effort().files, 1);
+        assert!(watch.effort().files > 0);
     }
 }

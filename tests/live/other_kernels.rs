@@ -194,6 +194,7 @@ fn everyone_is_seen_with_the_libraries_of_the_system() {
     let Some(mut watch) = Watch::start(what, &everyone) else {
         return;
     };
+    assert!(watch.probes() > 0, "no library is probed: {:?}", watch.failures());
     for transport in Transport::ALL {
         for private in [false, true] {
             let target = format!("/who/{transport:?}-{private}");

@@ -58,7 +58,7 @@ fn a_library_replaced_on_disk_is_seen_in_its_old_and_its_new_file() {
         return;
     };
     call_is_seen_at_both_ends(&mut watch, "before", &tls, &api);
-    assert_eq!(watch.effort().files, 1);
+    let files = watch.effort().files;
     replace(&tls);
     // The first program with the new file is what tells of it.
     let late = perform(
@@ -71,7 +71,7 @@ fn a_library_replaced_on_disk_is_seen_in_its_old_and_its_new_file() {
         !watch.exchanges(late, "/echo?late&seed=5&length=3000").is_empty()
     });
     watch.observed.clear();
-    assert_eq!(watch.effort().files, 2);
+    assert_eq!(watch.effort().files, files + 1);
     call_is_seen_at_both_ends(&mut watch, "after", &tls, &api);
 }
 
@@ -88,7 +88,7 @@ fn a_library_that_was_deleted_before_the_sensor_started_is_probed() {
     let Some(mut watch) = Watch::start(what, &options(&tls, &[api.pid()])) else {
         return;
     };
-    assert_eq!(watch.effort().files, 2, "the library by name, and the server's");
+    assert!(watch.effort().files >= 2, "the library by name, and the server's");
     call_is_seen_at_both_ends(&mut watch, what, &tls, &api);
 }
 
@@ -116,6 +116,9 @@ fn a_file_that_no_process_maps_any_more_is_released() {
     assert_eq!(watch.effort().files, 1);
     let arguments = [api.port().to_string(), "0".to_owned()];
     perform(&mut watch, python("late.py", &passing).unwrap().args(&arguments));
+    // A copy is one file or two: libcrypto is probed where that helps to find sockets.
+    let each = watch.effort().files - 1;
+    assert!(each > 0);
     // Its parent maps the library, forks, and ends: the child was never started as a program.
     let mut parent = Command::new(Program::Python.find().unwrap());
     parent.args([
@@ -133,7 +136,11 @@ fn a_file_that_no_process_maps_any_more_is_released() {
         std::thread::sleep(Duration::from_millis(30));
     }
     let effort = watch.effort();
-    assert_eq!((effort.released, effort.files), (1, 2), "{effort:?}");
+    assert_eq!(
+        (effort.released, effort.files),
+        (each as u64, 1 + each),
+        "{effort:?}"
+    );
     // At most two searches in the time of grace: three seconds of grace have passed, and some.
     assert!(effort.scans <= 40, "{effort:?}");
     let mut end = Guard::start(
@@ -143,11 +150,13 @@ fn a_file_that_no_process_maps_any_more_is_released() {
     )
     .unwrap();
     end.wait(crate::watch::soon()).unwrap();
-    watch.until("the release of the child's", |watch| watch.effort().released == 2);
+    watch.until("the release of the child's", |watch| {
+        watch.effort().released == 2 * each as u64
+    });
     assert_eq!(watch.effort().files, 1, "the one asked for by name stays");
     // A further program brings the file back.
     perform(&mut watch, python("late.py", &passing).unwrap().args(&arguments));
-    assert_eq!(watch.effort().files, 2);
+    assert_eq!(watch.effort().files, 1 + each);
 }
 
 /// The process that maps the copy.

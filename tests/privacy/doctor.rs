@@ -222,7 +222,7 @@ fn a_running_sensor_serves_the_same_report_and_its_ledger() {
         stage_of("submitted")
             + stage_of("tls_on_sockets")
             + stage_of("unrecognised_on_sockets")
-            + stage_of("lost")
+            + stage_of("not_captured")
     );
     assert!(sensor.stop().success(), "{}", sensor.stderr());
     let accounts = sensor.stdout();

@@ -143,10 +143,13 @@ impl Sensor {
         self.guard.signal(signal).unwrap();
     }
 
-    /// Asks it to end, and waits.
+    /// Asks it to end, and waits. Whatever the test is about, the accounts of every process must close.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal(SIGTERM);
-        self.guard.wait(soon()).unwrap()
+        let status = self.guard.wait(soon()).unwrap();
+        let errors = self.stderr();
+        assert!(!errors.contains("the accounts do not add up"), "{errors}");
+        status
     }
 }
 

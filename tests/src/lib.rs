@@ -6,6 +6,7 @@
 pub mod clients;
 pub mod corpus;
 pub mod debian;
+pub mod golang;
 pub mod guard;
 pub mod held;
 pub mod payload;

@@ -52,6 +52,8 @@ programs! {
     Tshark "tshark" of "tshark";
     /// objdump, the second opinion on probe sites.
     Objdump "objdump" of "binutils";
+    /// Debian's Go.
+    Go "go" of "golang-go";
     /// runc, for a real container.
     Runc "runc" of "runc";
     /// unshare, for namespaces.
@@ -105,6 +107,9 @@ const PACKAGES: &[(&str, &str)] = &[
     (REQUESTS_PACKAGE, "lib/python3/dist-packages/requests"),
     ("python3-pip", "lib/python3/dist-packages/pip"),
     ("npm", "bin/npm"),
+    // For the fixture on native-tls.
+    ("libssl-dev", "include/openssl/ssl.h"),
+    ("pkg-config", "bin/pkg-config"),
 ];
 
 /// Those of [`PACKAGES`] that are not here.

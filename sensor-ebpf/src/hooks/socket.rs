@@ -10,7 +10,7 @@ use super::proxy;
 use super::{adjacent, notice};
 use super::sniff::{self, Front};
 use super::syscall::{argument, result};
-use super::tls_call;
+use super::{go, tls_call};
 use super::tls_process;
 use crate::account;
 use crate::copy::{self, Looping, Memory};
@@ -101,6 +101,9 @@ pub fn recognise<'a>(
         account::unplaced(&key, moved);
         return None;
     };
+    if state.verdict == VERDICT_TLS && state.tls == 0 {
+        go::nested_socket_call(watched, found, fd);
+    }
     let starts = match judge(watched, state, direction, memory, moved) {
         Ok(starts) => starts,
         Err(why) => {

@@ -77,11 +77,29 @@ pub fn stack_pointer() -> Option<u64> {
         return None;
     }
     #[cfg(not(bpf_target_arch = "aarch64"))]
-    let offset = core::mem::offset_of!(pt_regs, rsp);
+    return Some(saved::<{ core::mem::offset_of!(pt_regs, rsp) }>());
     #[cfg(bpf_target_arch = "aarch64")]
-    let offset = 31 * 8;
+    return Some(saved::<{ 31 * 8 }>());
+}
+
+/// What a Go program has in the register of the running goroutine: its system calls leave it alone. `None` as for
+/// [`stack_pointer`].
+#[inline(always)]
+pub fn goroutine() -> Option<u64> {
+    if HAS_TASK_REGS.load() == 0 {
+        return None;
+    }
+    #[cfg(not(bpf_target_arch = "aarch64"))]
+    return Some(saved::<{ core::mem::offset_of!(pt_regs, r14) }>());
+    #[cfg(bpf_target_arch = "aarch64")]
+    return Some(saved::<{ 28 * 8 }>());
+}
+
+/// A saved register of the running task, on kernels that hand them out.
+#[inline(always)]
+fn saved<const OFFSET: usize>() -> u64 {
     let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as *const u8;
-    Some(unsafe { regs.add(offset).cast::<u64>().read_volatile() })
+    unsafe { regs.add(OFFSET).cast::<u64>().read_volatile() }
 }
 
 /// Result of the system call that is returning. On every kernel seen it is at 16, and a direct load does.

@@ -12,6 +12,7 @@ use sensor_common::counter::Counter;
 use sensor_common::record::{FLAG_AMBIGUOUS, KIND_BIND, close, evidence};
 
 use super::cookie;
+use super::rustls;
 use super::sniff::{self, Front};
 use super::tls_process;
 use super::{adjacent, bio, syscall};
@@ -28,8 +29,9 @@ use crate::stream::{self, StreamKey, StreamState, VERDICT_TLS};
 #[derive(Clone, Copy)]
 pub struct TlsCall {
     pub handle: u64,
-    buffer: u64,
-    out: u64,
+    pub buffer: u64,
+    /// Address of the count; for rustls, what its hooks note at entry.
+    pub out: u64,
     /// Stack pointer at entry: a call nested in this one runs below it.
     stack: u64,
     cookie: u64,
@@ -46,9 +48,9 @@ const STACK_BYTES: u64 = 8 << 20;
 /// The registers a TLS call is read from. Every field is loaded by itself, with a constant offset and volatile: the
 /// verifier refuses a context pointer that was added to ("dereference of modified ctx ptr"), which is what the
 /// compiler makes of choosing one of several fields.
-struct Registers {
+pub struct Registers {
     arguments: [u64; 6],
-    stack: u64,
+    pub stack: u64,
 }
 
 impl Registers {
@@ -85,7 +87,7 @@ impl Registers {
 
     /// Argument by a number known at run time only; 0 where the function has none.
     #[inline(always)]
-    fn argument(&self, number: u8) -> u64 {
+    pub fn argument(&self, number: u8) -> u64 {
         let [first, second, third, fourth, fifth, sixth] = self.arguments;
         match number {
             0 => first,
@@ -121,18 +123,29 @@ pub fn enter(ctx: &ProbeContext) {
         end(watched, handle, close::SHUTDOWN);
     } else if kind == CallKind::Free as u8 {
         end(watched, handle, close::FREE);
+    } else if rustls::owns(kind) {
+        rustls::enter(&registers, watched, cookie);
     } else {
         // Its hello leaves before it moves bytes.
         if kind == CallKind::Handshake as u8 {
             tls_process::seen(watched.tgid());
         }
-        stash(&registers, watched, cookie, handle);
+        let (buffer, out) = (registers.argument(cookie.buffer()), registers.argument(cookie.out()));
+        stash(&registers, watched, cookie, Noted { handle, buffer, out });
     }
 }
 
+/// What is remembered of a call besides its place.
+pub struct Noted {
+    pub handle: u64,
+    pub buffer: u64,
+    pub out: u64,
+}
+
 #[inline(always)]
-fn stash(registers: &Registers, watched: Watched, cookie: Cookie, handle: u64) {
+pub fn stash(registers: &Registers, watched: Watched, cookie: Cookie, noted: Noted) {
     let stack = registers.stack;
+    let handle = noted.handle;
     if let Some(call) = TLS_CALLS.get_ptr_mut(watched.pid_tgid) {
         let call = unsafe { &mut *call };
         let below = call.stack.wrapping_sub(stack);
@@ -150,8 +163,8 @@ fn stash(registers: &Registers, watched: Watched, cookie: Cookie, handle: u64) {
     }
     let call = TlsCall {
         handle,
-        buffer: registers.argument(cookie.buffer()),
-        out: registers.argument(cookie.out()),
+        buffer: noted.buffer,
+        out: noted.out,
         stack,
         cookie: cookie.0,
         socket: 0,
@@ -169,7 +182,7 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     let Some(watched) = policy::watched() else { return };
     let cookie = cookie::of(ctx);
     if cookie.kind() == CallKind::NewSocketBio as u8 {
-        return bio::made(watched, unsafe { result(&*ctx.as_ptr().cast::<pt_regs>()) } as u64);
+        return bio::made(watched, unsafe { results(ctx.as_ptr().cast::<pt_regs>()) }[0] as u64);
     }
     let Some(slot) = TLS_CALLS.get_ptr_mut(watched.pid_tgid) else { return };
     let call = unsafe { &mut *slot };
@@ -182,7 +195,7 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     }
     let call = *call;
     let _ = TLS_CALLS.remove(watched.pid_tgid);
-    let returned = unsafe { result(&*ctx.as_ptr().cast::<pt_regs>()) };
+    let returned = unsafe { results(ctx.as_ptr().cast::<pt_regs>()) };
     let Some(moved) = moved(cookie, &call, returned) else {
         // A handshake through memory: no socket call ran inside.
         if call.socket == 0 {
@@ -190,13 +203,7 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
         }
         return;
     };
-    let direction = if cookie.kind() == CallKind::Read as u8 {
-        0
-    } else if cookie.kind() == CallKind::Write as u8 {
-        1
-    } else {
-        return;
-    };
+    let Some(direction) = direction(cookie.kind()) else { return };
     let key = StreamKey::tls(watched.tgid(), call.handle);
     emit::count(Counter::TlsCalls, 1);
     emit::count(Counter::TlsBytes, moved);
@@ -204,28 +211,55 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     if state.socket == 0 {
         adjacent::mark(watched);
     }
-    let memory = Memory { base: call.buffer, left: moved, iov: 0, iov_left: 0 };
+    let memory = if cookie.kind() == CallKind::RustlsWriteChunks as u8 {
+        rustls::memory(&call, moved)
+    } else {
+        Memory { base: call.buffer, left: moved, iov: 0, iov_left: 0 }
+    };
     let mut subject = Subject::new(watched, &key, state);
-    let starts = starts_message(call.buffer, moved);
+    let starts = starts_message(first_buffer(memory), moved);
     copy::transfer(&mut subject, state, direction, memory, moved, starts, looping);
 }
 
+/// 0 read, 1 write; nothing for calls that only open a window.
 #[inline(always)]
-fn result(regs: &pt_regs) -> i64 {
+fn direction(kind: u8) -> Option<usize> {
+    if kind == CallKind::Read as u8 || rustls::reads(kind) {
+        Some(0)
+    } else if kind == CallKind::Write as u8 || rustls::writes(kind) {
+        Some(1)
+    } else {
+        None
+    }
+}
+
+/// Where the bytes begin.
+#[inline(always)]
+fn first_buffer(memory: Memory) -> u64 {
+    if memory.iov_left > 0 { copy::user::<u64>(memory.iov).unwrap_or(0) } else { memory.base }
+}
+
+/// The two registers of a result, each loaded by itself.
+#[inline(always)]
+unsafe fn results(regs: *const pt_regs) -> [i64; 2] {
     #[cfg(not(bpf_target_arch = "aarch64"))]
-    return regs.rax as i64;
+    return [(&raw const (*regs).rax).read_volatile() as i64, (&raw const (*regs).rdx).read_volatile() as i64];
     #[cfg(bpf_target_arch = "aarch64")]
-    return regs.regs[0] as i64;
+    return [(&raw const (*regs).regs[0]).read_volatile() as i64, (&raw const (*regs).regs[1]).read_volatile() as i64];
 }
 
 /// Bytes that the call moved: none on error, and never more than a call can move (MAX_RW_COUNT, below 2^31).
 #[inline(always)]
-fn moved(cookie: Cookie, call: &TlsCall, returned: i64) -> Option<u64> {
+fn moved(cookie: Cookie, call: &TlsCall, [returned, second]: [i64; 2]) -> Option<u64> {
     let count = if cookie.count() == CountRule::Return as u8 {
         // The functions return `int`: the upper half of the register is not defined.
         returned as i32 as i64
     } else if cookie.count() == CountRule::OutWhenOne as u8 && returned as i32 == 1 {
         copy::user::<i64>(call.out)?
+    } else if cookie.count() == CountRule::SecondWhenOk as u8 && returned == 0 {
+        second
+    } else if cookie.count() == CountRule::AtEntry as u8 {
+        call.out as i64
     } else {
         return None;
     };
@@ -234,13 +268,13 @@ fn moved(cookie: Cookie, call: &TlsCall, returned: i64) -> Option<u64> {
 
 /// Whether a call begins an HTTP/1 message: then the limit per message direction starts anew.
 #[inline(always)]
-fn starts_message(buffer: u64, moved: u64) -> bool {
+pub fn starts_message(buffer: u64, moved: u64) -> bool {
     moved >= 8
         && copy::user::<u64>(buffer).is_some_and(|first| sniff::front(first, 8) == Front::Api)
 }
 
 #[inline(always)]
-fn end(watched: Watched, handle: u64, reason: u16) {
+pub fn end(watched: Watched, handle: u64, reason: u16) {
     let key = StreamKey::tls(watched.tgid(), handle);
     let Some(state) = stream::known(&key) else { return };
     let subject = Subject::new(watched, &key, state);
@@ -291,7 +325,7 @@ fn still_bound(state: &StreamState) -> bool {
 
 /// A second socket inside one call: said, and the first binding stays.
 #[inline(always)]
-fn ambiguous(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32) {
+pub fn ambiguous(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32) {
     emit::count(Counter::AmbiguousSockets, 1);
     let mut subject = Subject::new(watched, key, state);
     subject.flags = FLAG_AMBIGUOUS;

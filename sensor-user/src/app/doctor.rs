@@ -14,8 +14,7 @@ use crate::capture::attacher::filter_of;
 use crate::capture::coverage::{self, Abilities, Ability, Live, Observer, Report};
 use crate::capture::discover::Cache;
 use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
-use crate::capture::load;
-use crate::capture::tracefs;
+use crate::capture::{load, tracefs};
 use crate::config::{Config, Interval};
 use crate::exchange::secret::HashKey;
 use crate::pipeline::Shard;
@@ -155,6 +154,13 @@ fn tried() -> Vec<Ability> {
 
 fn ways_to_attach(loaded: &load::Loaded) -> Vec<Ability> {
     let mut found = Vec::new();
+    let rings =
+        tracefs::find().is_some_and(|found| tracefs::has_event(&found, "io_uring", "io_uring_create"));
+    found.push(ability(
+        "io_uring notices",
+        rings,
+        "without the tracepoint io_uring_create a ring that is made while the sensor runs is not noticed",
+    ));
     for (backend, outcome) in trial::survey(loaded) {
         if let Err(error) = &outcome {
             tracing::warn!(backend, error = %trial::chain(error), "this way to attach does not work");

@@ -115,6 +115,8 @@ pub enum Verdict {
 pub struct StackCoverage {
     /// Name of the stack.
     pub stack: &'static str,
+    /// Its version, where the file says it.
+    pub version: Option<String>,
     /// File it is in, as the process sees it.
     pub file: String,
     /// Functions that can be probed; 0 when blind.
@@ -214,12 +216,14 @@ fn examine_file(
 }
 
 fn stack_coverage(found: &Recognised, file: &str) -> StackCoverage {
-    let (reason, remedy) = match found.stack.coverage {
-        Coverage::Covered(_) => (None, None),
-        Coverage::Blind { reason, remedy } => (Some(reason.into()), Some(remedy)),
+    let (reason, remedy) = match (&found.opaque, &found.stack.coverage) {
+        (Some(opaque), _) => (Some(opaque.reason.clone().into()), Some(opaque.remedy)),
+        (None, Coverage::Covered(_)) => (None, None),
+        (None, Coverage::Blind { reason, remedy }) => (Some((*reason).into()), Some(*remedy)),
     };
     StackCoverage {
         stack: found.stack.name,
+        version: found.version.clone(),
         file: file.to_owned(),
         functions: found.functions.len(),
         probes: None,

@@ -175,6 +175,7 @@ fn bind(bytes: &[u8]) -> Result<Record, DecodeError> {
             record::evidence::SET_FD => Evidence::SetFd,
             record::evidence::NESTED_SYSCALL => Evidence::NestedSyscall,
             record::evidence::SET_BIO => Evidence::SetBio,
+            record::evidence::RUNTIME_CONN => Evidence::RuntimeConn,
             other => return Err(DecodeError::Detail(other)),
         },
         ambiguous: flags(raw) & record::FLAG_AMBIGUOUS != 0,

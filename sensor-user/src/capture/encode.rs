@@ -275,6 +275,7 @@ const fn bind_detail(evidence: Evidence) -> Result<u16, Unrepresentable> {
     match evidence {
         Evidence::SetFd => Ok(record::evidence::SET_FD),
         Evidence::NestedSyscall => Ok(record::evidence::NESTED_SYSCALL),
+        Evidence::RuntimeConn => Ok(record::evidence::RUNTIME_CONN),
         Evidence::SetBio => Ok(record::evidence::SET_BIO),
         Evidence::Adjacent | Evidence::Direct | Evidence::Recorded => Err(Unrepresentable),
     }

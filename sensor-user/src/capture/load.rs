@@ -15,6 +15,7 @@ use sensor_common::policy::DENY;
 use sensor_common::record::ProcessBytes;
 
 use super::accounts::AccountReader;
+use super::attach::Programs;
 use super::beyond::{self, Beyond, Source};
 use super::btf::{Btf, BtfError};
 use super::kernel::Options;
@@ -212,7 +213,7 @@ impl CounterReader {
 type Globals = Vec<(&'static str, u32)>;
 
 /// Globals that hold offsets, and whether mount namespaces can be told apart.
-fn offsets(btf: &Btf<'_>) -> Result<(Vec<(&'static str, u32)>, bool), BtfError> {
+fn offsets(btf: &Btf<'_>) -> Result<(Globals, bool), BtfError> {
     let optional = |(global, structure, member): &(&'static str, &'static str, &'static str)| {
         Some((*global, btf.offset(structure, member).ok()?))
     };
@@ -285,7 +286,8 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
         .override_global("WAKE_BYTES", &wake, true)
         .map_max_entries("DATA", options.ring_bytes)
         .map_max_entries("CONTROL", options.control_ring_bytes)
-        .map_max_entries("STREAMS", options.streams);
+        .map_max_entries("STREAMS", options.streams)
+        .map_max_entries("GO_CALLS", options.streams);
     let mut ebpf = loader
         .load(OBJECT)
         .map_err(|error| LoadError::Object(Box::new(error)))?;
@@ -418,11 +420,16 @@ impl Loaded {
     }
 
     /// Names of the TLS programs that fit this kernel, in the order of `Hook::ALL`.
-    pub const fn tls_programs(&self) -> [&'static str; 3] {
+    pub const fn tls_programs(&self) -> Programs {
         if self.has_loop() {
-            ["tls_enter", "tls_return_loop", "tls_return_site_loop"]
+            [
+                "tls_enter",
+                "tls_return_loop",
+                "tls_return_site_loop",
+                "go_call_loop",
+            ]
         } else {
-            ["tls_enter", "tls_return", "tls_return_site"]
+            ["tls_enter", "tls_return", "tls_return_site", "go_call"]
         }
     }
 

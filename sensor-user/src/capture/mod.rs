@@ -128,6 +128,8 @@ pub enum Evidence {
     SetBio,
     /// A socket call inside a TLS call of the same thread.
     NestedSyscall,
+    /// The connection object of Go's runtime names the descriptor.
+    RuntimeConn,
     /// Lengths of the TLS records at the socket are those of the calls next to them ([`adjacent`]).
     Adjacent,
     /// The stream is the socket.
@@ -143,6 +145,7 @@ impl Evidence {
             Self::SetFd => "set_fd",
             Self::SetBio => "set_bio",
             Self::NestedSyscall => "nested_syscall",
+            Self::RuntimeConn => "runtime_conn",
             Self::Adjacent => "inferred",
             Self::Direct => "socket",
             Self::Recorded => "recorded",

@@ -45,6 +45,8 @@ struct Conversation {
     books: Arc<Books>,
     /// Bytes of it that are counted there as waiting.
     waiting: usize,
+    /// Bytes being parsed, which are counted nowhere yet.
+    under_way: usize,
 }
 
 #[derive(Debug)]
@@ -201,6 +203,7 @@ impl Conversations {
             .table
             .entry(stream)
             .or_insert_with(|| Conversation::new(stream, &self.counters));
+        conversation.under_way = bytes.len();
         let (bytes, recognised) = match &mut conversation.talk {
             Talk::Unrecognised(prefixes) => {
                 let seen = prefixes.recognise(direction, bytes);
@@ -213,15 +216,13 @@ impl Conversations {
                 match seen {
                     Seen::Prefix => return conversation.enter(&self.counters),
                     Seen::Nothing(len) => {
-                        conversation.unread(Post::UnrecognisedBytes, len, &self.counters);
-                        return conversation.enter(&self.counters);
+                        return conversation.pass_over(Post::UnrecognisedBytes, len, &self.counters);
                     }
                     Seen::Opaque(len) => {
                         // The other direction may have kept something.
                         let kept = prefixes.forget(direction.opposite());
                         conversation.talk = Talk::Opaque;
-                        conversation.unread(Post::OpaqueBytes, len + kept, &self.counters);
-                        return conversation.enter(&self.counters);
+                        return conversation.pass_over(Post::OpaqueBytes, len + kept, &self.counters);
                     }
                     Seen::Http1 {
                         requests_travel,
@@ -230,13 +231,16 @@ impl Conversations {
                         holes = std::mem::take(&mut prefixes.holes);
                         let kept = prefixes.forget(direction.opposite());
                         conversation.unread(Post::UnrecognisedBytes, kept, &self.counters);
+                        conversation.accounted(kept);
                         conversation.start(requests_travel, direction, &self.limits);
                         (bytes, true)
                     }
                 }
             }
             Talk::Http1(_) => (bytes, false),
-            Talk::Opaque => return conversation.unread(Post::OpaqueBytes, len, &self.counters),
+            Talk::Opaque => {
+                return conversation.pass_over(Post::OpaqueBytes, len, &self.counters);
+            }
         };
         let len = if recognised { bytes.len() as u64 } else { len };
         let Talk::Http1(http1) = &mut conversation.talk else {
@@ -391,6 +395,7 @@ impl Conversation {
             talk: Talk::Unrecognised(Prefixes::default()),
             books: counters.ledger().tally(stream.process.into()),
             waiting: 0,
+            under_way: 0,
         })
     }
 
@@ -405,14 +410,19 @@ impl Conversation {
             Talk::Unrecognised(prefixes) => prefixes.waiting_bytes(),
             Talk::Opaque => 0,
         };
+        self.waits(waiting);
+        self.under_way = 0;
+    }
+
+    fn waits(&mut self, waiting: usize) {
         self.books.shift(Post::WaitingBytes, self.waiting, waiting);
         self.waiting = waiting;
     }
 
     /// What waits will not be completed.
     fn end(&mut self, counters: &Counters) {
-        let left = std::mem::take(&mut self.waiting);
-        self.books.shift(Post::WaitingBytes, left, 0);
+        let left = self.waiting;
+        self.waits(0);
         if matches!(self.talk, Talk::Unrecognised(_)) {
             self.unread(Post::UnrecognisedBytes, left as u64, counters);
         } else {
@@ -424,9 +434,24 @@ impl Conversation {
     fn proxied(&mut self, header: Proxied, counters: &Counters) {
         counters.add(Metric::BytesParsed, header.length as u64);
         self.books.add(Post::HeadBytes, header.length as u64);
+        self.accounted(header.length as u64);
         if header.client.is_some() {
             Arc::make_mut(&mut self.connection).proxied_for = header.client;
         }
+    }
+
+    /// Bytes that waited, or came last, are in the accounts.
+    fn accounted(&mut self, len: u64) {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let waited = len.min(self.waiting);
+        self.under_way = self.under_way.saturating_sub(len - waited);
+        self.waits(self.waiting - waited);
+    }
+
+    /// A chunk that is not read.
+    fn pass_over(&mut self, post: Post, len: u64, counters: &Counters) {
+        self.unread(post, len, counters);
+        self.enter(counters);
     }
 
     /// Bytes in which no protocol, or one that is not read, was recognised.
@@ -454,6 +479,19 @@ impl Conversation {
             };
         }
         self.talk = Talk::Http1(Box::new(Http1::new(requests_travel, direction, limits)));
+    }
+}
+
+impl Drop for Conversation {
+    /// Dropped before its end by a fault, perhaps in the middle of a chunk: what was made of that is entered, and the
+    /// rest was in the hands of the parser.
+    fn drop(&mut self) {
+        let mut left = (self.waiting + self.under_way) as u64;
+        if let Talk::Http1(http1) = &mut self.talk {
+            left = left.saturating_sub(http1.take_fates(&self.books));
+        }
+        self.waits(0);
+        self.books.add(Post::FaultedBytes, left);
     }
 }
 

@@ -130,8 +130,8 @@ impl Http1 {
         self.turns.finish(context.out);
     }
 
-    /// What became of the bytes since the last call.
-    pub(super) fn take_fates(&mut self, books: &Books) {
+    /// Enters what became of the bytes since the last call; gives their number.
+    pub(super) fn take_fates(&mut self, books: &Books) -> u64 {
         let halves = [
             (
                 std::mem::take(&mut self.requests.fates),
@@ -142,6 +142,7 @@ impl Http1 {
                 self.responses.parser.is_tunnel(),
             ),
         ];
+        let mut total = 0;
         for (fates, tunnel) in halves {
             books.add(Post::HeadBytes, fates.heads);
             books.add(Post::BodyBytes, fates.messages.saturating_sub(fates.heads));
@@ -153,7 +154,9 @@ impl Http1 {
             books.add(skipped, fates.skipped);
             books.add(Post::RejectedBytes, fates.rejected);
             books.add(Post::CutBytes, fates.cut);
+            total += fates.messages + fates.skipped + fates.rejected + fates.cut;
         }
+        total
     }
 
     /// Bytes that wait for more.

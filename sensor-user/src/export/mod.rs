@@ -3,6 +3,7 @@
 //! Takes [`Event`]s. Gives text, JSON lines, OTLP and Prometheus. Nothing else in this crate serialises, and only types
 //! that hold no observed value arrive here. Bounded queues; what does not fit is counted.
 
+pub mod docs;
 pub mod field;
 pub mod json;
 pub mod otlp;

@@ -18,7 +18,7 @@ pub(super) const STAGES: [&str; 7] = [
     "submitted",
     "tls_on_sockets",
     "unrecognised_on_sockets",
-    "lost",
+    "not_captured",
     "parsed",
     "ring_full",
 ];
@@ -48,7 +48,7 @@ impl Figures {
                 account.kernel(Entry::SubmittedBytes),
                 account.kernel(Entry::CipherBytes),
                 account.kernel(Entry::UnknownBytes),
-                account.lost_bytes(),
+                account.uncaptured_bytes(),
                 account.parsed_bytes(),
                 account.kernel(Entry::RingFullBytes),
             ],

@@ -70,7 +70,7 @@ const fn strength(evidence: Evidence) -> u8 {
         Evidence::Adjacent => 0,
         Evidence::NestedSyscall => 1,
         Evidence::SetBio => 2,
-        Evidence::SetFd => 3,
+        Evidence::SetFd | Evidence::RuntimeConn => 3,
         Evidence::Recorded => 4,
         Evidence::Direct => 5,
     }

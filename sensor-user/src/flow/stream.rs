@@ -68,6 +68,8 @@ pub(super) struct Stream {
     held: VecDeque<Piece>,
     /// The account of its process.
     books: Arc<Books>,
+    /// It ended: nothing will follow.
+    pub(super) ended: bool,
 }
 
 /// What became of a piece.
@@ -87,6 +89,7 @@ impl Stream {
     pub(super) fn new(key: StreamKey, books: Arc<Books>) -> Self {
         Self {
             books,
+            ended: false,
             key,
             binding: None,
             next: [0; 2],
@@ -240,6 +243,20 @@ const fn post(reason: GapReason) -> Post {
         GapReason::Iovecs => Post::MissingIovecs,
         GapReason::Unseen | GapReason::Bypass => Post::MissingUnseen,
         GapReason::Lost => Post::MissingLost,
+    }
+}
+
+impl Drop for Stream {
+    /// Forgotten before its end, or lost in a fault: its bytes are accounted for all the same.
+    fn drop(&mut self) {
+        let held: usize = self.held.iter().map(Piece::weight).sum();
+        self.books.shift(Post::HeldBytes, held, 0);
+        self.books.add(Post::AbandonedBytes, held as u64);
+        if !self.ended {
+            let [read, write] = self.next;
+            let known = read.saturating_add(write).saturating_add(held as u64);
+            self.books.add(Post::ForgottenBytes, known);
+        }
     }
 }
 

@@ -123,16 +123,12 @@ impl FlowTable {
                 ambiguous,
                 ..
             } => {
-                self.bind(
-                    stream,
-                    Binding {
-                        socket,
-                        evidence,
-                        ambiguous,
-                    },
-                    now_ns,
-                    sink,
-                );
+                let binding = Binding {
+                    socket,
+                    evidence,
+                    ambiguous,
+                };
+                self.bind(stream, binding, now_ns, sink);
             }
             Record::Open { stream, socket, .. } => {
                 let binding = Binding {
@@ -335,6 +331,9 @@ impl FlowTable {
                 reason,
             });
             if reason != CloseReason::Shutdown {
+                if let Some(entry) = self.entry(&key) {
+                    entry.stream.ended = true;
+                }
                 self.remove(&key);
             }
         }

@@ -62,6 +62,10 @@ posts! {
     LateBytes = "late_bytes",
     /// Bytes that wait for earlier ones now.
     HeldBytes = "held_bytes",
+    /// Bytes that waited for earlier ones when a parsing thread failed.
+    AbandonedBytes = "abandoned_bytes",
+    /// Bytes of streams forgotten before their end, to make room or by a fault: what follows seems to miss them.
+    ForgottenBytes = "forgotten_bytes",
     /// Bytes missing because of the policy's limit.
     MissingLimit = "missing_limit",
     /// Bytes missing because their page was not resident.
@@ -88,6 +92,8 @@ posts! {
     RejectedBytes = "rejected_bytes",
     /// Bytes of a message's front whose rest is missing.
     CutBytes = "cut_bytes",
+    /// Bytes in the hands of a parser when its thread failed.
+    FaultedBytes = "faulted_bytes",
     /// Bytes that wait for the rest of a message's front now.
     WaitingBytes = "waiting_bytes",
 }
@@ -95,7 +101,8 @@ posts! {
 const POSTS: usize = Post::ALL.len();
 
 /// What becomes of bytes that were handed on: parsed, and not parsed for a reason.
-const FATES: [Post; 9] = [
+const FATES: [Post; 10] = [
+    Post::FaultedBytes,
     Post::HeadBytes,
     Post::BodyBytes,
     Post::UnrecognisedBytes,
@@ -191,8 +198,8 @@ impl Account {
             .saturating_add(self.kernel(Entry::SocketBytes))
     }
 
-    /// Bytes that the kernel object should have submitted and could not.
-    pub fn lost_bytes(&self) -> u64 {
+    /// Bytes that were to be captured and were not submitted, for whatever reason.
+    pub fn uncaptured_bytes(&self) -> u64 {
         self.sum_kernel(&LOST)
     }
 
@@ -232,7 +239,7 @@ impl Account {
                 self.fired_bytes(),
                 self.kernel(Entry::SubmittedBytes)
                     .wrapping_add(self.sum_kernel(&FILTERED))
-                    .wrapping_add(self.lost_bytes()),
+                    .wrapping_add(self.uncaptured_bytes()),
             ),
             Equation::Ring => {
                 self.own_kernel()?;
@@ -240,13 +247,19 @@ impl Account {
             }
             Equation::Order => (
                 self.user(Post::ReceivedBytes),
-                self.sum(&[Post::OrderedBytes, Post::LateBytes, Post::HeldBytes]),
+                self.sum(&[
+                    Post::OrderedBytes,
+                    Post::LateBytes,
+                    Post::HeldBytes,
+                    Post::AbandonedBytes,
+                ]),
             ),
             Equation::Parsing => (self.user(Post::OrderedBytes), self.sum(&FATES)),
             Equation::Missing => {
                 self.own_kernel()?;
                 // What came late had been declared missing.
-                let known = self.lost_bytes().wrapping_add(self.user(Post::LateBytes));
+                let again = self.sum(&[Post::LateBytes, Post::ForgottenBytes]);
+                let known = self.uncaptured_bytes().wrapping_add(again);
                 let missing = self.sum(&MISSING);
                 // A loss at the very end of a stream shows at its next record or its close, if ever.
                 (known.max(missing), known)

@@ -4,6 +4,7 @@ mod nginx;
 mod node;
 mod openssl;
 mod python;
+mod rustls;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +19,7 @@ pub use nginx::{Nginx, Site};
 pub use node::{NodeApi, PrivateNode, uvicorn};
 pub use openssl::OneShot;
 pub use python::{PythonApi, fixture};
+pub use rustls::{Calls, Layer, RustlsProgram, RustlsServer};
 
 /// Whether a server or client speaks TLS.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

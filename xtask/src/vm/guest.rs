@@ -27,7 +27,8 @@ const PROGRAMS: [Program; 5] = [
 const LOADED_BY_NAME: [&str; 3] = ["libssl.so.3", "libcrypto.so.3", "libnss_files.so.2"];
 
 /// Files and directories that programs read.
-const READ: [&str; 3] = [
+const READ: [&str; 4] = [
+    "/etc/ld.so.conf",
     "/etc/ssl/openssl.cnf",
     "/usr/lib/ssl/openssl.cnf",
     "/etc/nginx/mime.types",
@@ -106,6 +107,7 @@ impl Guest {
                 guest.file(path, path)?;
             }
         }
+        guest.tree(Path::new("/etc/ld.so.conf.d"), &[])?;
         guest.python()?;
         Ok(guest)
     }

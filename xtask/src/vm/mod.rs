@@ -79,7 +79,7 @@ pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
         bail!(
             "{bad} of {} kernels failed; logs: {}",
             runs.len(),
-            work().display()
+            work(&arguments.test).display()
         );
     }
     Ok(())
@@ -124,14 +124,15 @@ pub(crate) fn rows(test: &str) -> Result<Vec<String>> {
     Ok(runs.into_iter().flat_map(|run| run.outcome.rows).collect())
 }
 
-fn work() -> PathBuf {
-    shell::target_dir().join("vm")
+/// Where a test program's guest and logs are: two may run at the same time.
+fn work(test: &str) -> PathBuf {
+    shell::target_dir().join("vm").join(test)
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long each kernel took is told")]
 fn boot(kernels: &[Kernel], test: &str, filter: &[String], patience: Duration) -> Result<Vec<Run>> {
     setup::emulator()?;
-    let archive = build_guest(&work(), test, filter)?;
+    let archive = build_guest(&work(test), test, filter)?;
     let mut runs = Vec::new();
     for kernel in kernels {
         let started = std::time::Instant::now();
@@ -146,7 +147,7 @@ fn boot(kernels: &[Kernel], test: &str, filter: &[String], patience: Duration) -
         let machine = Machine {
             image: &image,
             archive: &archive,
-            logs: &work().join(&kernel.name),
+            logs: &work(test).join(&kernel.name),
             patience,
         };
         let (outcome, logs) = machine.run()?;

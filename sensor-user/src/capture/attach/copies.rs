@@ -20,7 +20,7 @@ use aya::Ebpf;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
 use super::multi::{bpf, descriptor, load_btf, load_program, relocation};
-use super::{AttachBackend, AttachError, Attachment, Hook, Point};
+use super::{AttachBackend, AttachError, Attachment, Hook, Point, Programs, program_of};
 
 const BPF_MAP_CREATE: i64 = 0;
 const BPF_MAP_LOOKUP_ELEM: i64 = 1;
@@ -200,7 +200,7 @@ pub struct Copies {
     parsed: aya_obj::Object,
     btf: Option<OwnedFd>,
     globals: Globals,
-    names: [&'static str; 3],
+    names: Programs,
     loaded: HashMap<(Hook, u64), OwnedFd>,
     kind: u32,
     return_bit: u32,
@@ -209,11 +209,7 @@ pub struct Copies {
 impl Copies {
     /// Prepares to load programs of `object` against the maps that aya made. `names` are in the order of
     /// [`Hook::ALL`].
-    pub fn load(
-        object: &[u8],
-        ebpf: Arc<Mutex<Ebpf>>,
-        names: [&'static str; 3],
-    ) -> Result<Self, AttachError> {
+    pub fn load(object: &[u8], ebpf: Arc<Mutex<Ebpf>>, names: Programs) -> Result<Self, AttachError> {
         let mut parsed = aya_obj::Object::parse(object).map_err(|error| relocation(names, error))?;
         let btf = load_btf(&mut parsed);
         let globals = {
@@ -233,22 +229,13 @@ impl Copies {
         })
     }
 
-    const fn name_of(&self, hook: Hook) -> &'static str {
-        let [enter, leave, site] = self.names;
-        match hook {
-            Hook::Enter => enter,
-            Hook::Return => leave,
-            Hook::ReturnSite => site,
-        }
-    }
-
     /// The program of a hook that knows this cookie.
     fn program(&mut self, hook: Hook, cookie: u64) -> Result<RawFd, AttachError> {
         if let Some(program) = self.loaded.get(&(hook, cookie)) {
             return Ok(program.as_raw_fd());
         }
         let refused = |error: io::Error| AttachError::Load {
-            program: self.name_of(hook),
+            program: program_of(self.names, hook),
             log: "its globals could not be made".to_owned(),
             source: error,
         };
@@ -276,7 +263,12 @@ impl Copies {
         }
         copy.relocate_calls(&text)
             .map_err(|error| relocation(self.names, error))?;
-        let program = load_program(&copy, self.name_of(hook), self.btf.as_ref(), NO_ATTACH_TYPE)?;
+        let program = load_program(
+            &copy,
+            program_of(self.names, hook),
+            self.btf.as_ref(),
+            NO_ATTACH_TYPE,
+        )?;
         let fd = program.as_raw_fd();
         self.loaded.insert((hook, cookie), program);
         Ok(fd)
@@ -363,7 +355,7 @@ impl AttachBackend for Copies {
                 let event = self
                     .open(program, file, point)
                     .map_err(|source| AttachError::Link {
-                        program: self.name_of(hook),
+                        program: program_of(self.names, hook),
                         file: file.display().to_string(),
                         source,
                     })?;

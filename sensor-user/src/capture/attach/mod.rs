@@ -22,11 +22,27 @@ pub enum Hook {
     Return,
     /// An instruction that every return passes with the result in its register.
     ReturnSite,
+    /// An instruction of a method of Go's `tls.Conn`; the cookie says which.
+    Go,
 }
 
 impl Hook {
     /// Every hook.
-    pub const ALL: [Self; 3] = [Self::Enter, Self::Return, Self::ReturnSite];
+    pub const ALL: [Self; 4] = [Self::Enter, Self::Return, Self::ReturnSite, Self::Go];
+}
+
+/// Names of the programs that run at hooks, in the order of [`Hook::ALL`].
+pub type Programs = [&'static str; Hook::ALL.len()];
+
+/// The program of a hook.
+fn program_of(programs: Programs, hook: Hook) -> &'static str {
+    let [enter, leave, site, go] = programs;
+    match hook {
+        Hook::Enter => enter,
+        Hook::Return => leave,
+        Hook::ReturnSite => site,
+        Hook::Go => go,
+    }
 }
 
 /// One probe.

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use aya::maps::Map;
 
-use super::{AttachBackend, AttachError, Attachment, Hook, Point};
+use super::{AttachBackend, AttachError, Attachment, Hook, Point, Programs, program_of};
 
 const BPF_PROG_LOAD: i64 = 5;
 const BPF_BTF_LOAD: i64 = 18;
@@ -99,16 +99,15 @@ pub(super) fn bpf<T>(command: i64, attr: &T) -> io::Result<OwnedFd> {
 /// The loaded programs.
 #[derive(Debug)]
 pub struct Multi {
-    enter: OwnedFd,
-    leave: OwnedFd,
-    site: OwnedFd,
-    names: [&'static str; 3],
+    /// In the order of [`Hook::ALL`].
+    loaded: Vec<(Hook, OwnedFd)>,
+    names: Programs,
 }
 
 impl Multi {
-    /// Loads the three programs of `object` against the maps that aya made. `names` are in the order of
+    /// Loads the programs of `object` against the maps that aya made. `names` are in the order of
     /// [`Hook::ALL`].
-    pub fn load(object: &[u8], ebpf: &aya::Ebpf, names: [&'static str; 3]) -> Result<Self, AttachError> {
+    pub fn load(object: &[u8], ebpf: &aya::Ebpf, names: Programs) -> Result<Self, AttachError> {
         let mut parsed = aya_obj::Object::parse(object).map_err(|error| relocation(names, error))?;
         let btf = load_btf(&mut parsed);
         let text: HashSet<usize> = parsed.functions.keys().map(|(section, _)| *section).collect();
@@ -123,27 +122,27 @@ impl Multi {
         parsed
             .relocate_calls(&text)
             .map_err(|error| relocation(names, error))?;
-        let [enter, leave, site] = names;
+        let load = |hook| {
+            let program = load_program(
+                &parsed,
+                program_of(names, hook),
+                btf.as_ref(),
+                BPF_TRACE_UPROBE_MULTI,
+            )?;
+            Ok((hook, program))
+        };
         Ok(Self {
-            enter: load_program(&parsed, enter, btf.as_ref(), BPF_TRACE_UPROBE_MULTI)?,
-            leave: load_program(&parsed, leave, btf.as_ref(), BPF_TRACE_UPROBE_MULTI)?,
-            site: load_program(&parsed, site, btf.as_ref(), BPF_TRACE_UPROBE_MULTI)?,
+            loaded: Hook::ALL
+                .into_iter()
+                .map(load)
+                .collect::<Result<_, AttachError>>()?,
             names,
         })
-    }
-
-    fn program(&self, hook: Hook) -> (&OwnedFd, &'static str) {
-        let [enter, leave, site] = self.names;
-        match hook {
-            Hook::Enter => (&self.enter, enter),
-            Hook::Return => (&self.leave, leave),
-            Hook::ReturnSite => (&self.site, site),
-        }
     }
 }
 
 pub(super) fn relocation(
-    names: [&'static str; 3],
+    names: Programs,
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> AttachError {
     let [program, ..] = names;
@@ -271,15 +270,14 @@ impl AttachBackend for Multi {
     fn attach(&mut self, file: &Path, points: &[Point]) -> Result<Box<dyn Attachment>, AttachError> {
         let mut fds = Vec::new();
         // Returns first: an entry without its return would only leave a stale slot.
-        for hook in Hook::ALL.into_iter().rev() {
-            let here: Vec<&Point> = points.iter().filter(|point| point.hook == hook).collect();
+        for (hook, program) in self.loaded.iter().rev() {
+            let here: Vec<&Point> = points.iter().filter(|point| point.hook == *hook).collect();
             if here.is_empty() {
                 continue;
             }
-            let (program, name) = self.program(hook);
             fds.push(
-                link(program, hook, file, &here).map_err(|source| AttachError::Link {
-                    program: name,
+                link(program, *hook, file, &here).map_err(|source| AttachError::Link {
+                    program: program_of(self.names, *hook),
                     file: file.display().to_string(),
                     source,
                 })?,

@@ -9,18 +9,18 @@ use aya::Ebpf;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
 use aya::programs::{ProgramError, UProbe};
 
-use super::{AttachBackend, AttachError, Attachment, Hook, Point};
+use super::{AttachBackend, AttachError, Attachment, Hook, Point, Programs, program_of};
 
 /// The loaded programs, inside aya's object.
 #[derive(Debug)]
 pub struct Perf {
     ebpf: Arc<Mutex<Ebpf>>,
-    names: [&'static str; 3],
+    names: Programs,
 }
 
 impl Perf {
-    /// Loads the three programs. `names` are in the order of [`Hook::ALL`].
-    pub fn load(ebpf: Arc<Mutex<Ebpf>>, names: [&'static str; 3]) -> Result<Self, AttachError> {
+    /// Loads the programs. `names` are in the order of [`Hook::ALL`].
+    pub fn load(ebpf: Arc<Mutex<Ebpf>>, names: Programs) -> Result<Self, AttachError> {
         {
             let mut object = ebpf.lock().unwrap_or_else(PoisonError::into_inner);
             for name in names {
@@ -59,15 +59,10 @@ impl AttachBackend for Perf {
     }
 
     fn attach(&mut self, file: &Path, points: &[Point]) -> Result<Box<dyn Attachment>, AttachError> {
-        let [enter, leave, site] = self.names;
         let mut object = self.ebpf.lock().unwrap_or_else(PoisonError::into_inner);
         let mut links = Vec::with_capacity(points.len());
-        let order = [
-            (Hook::ReturnSite, site),
-            (Hook::Return, leave),
-            (Hook::Enter, enter),
-        ];
-        for (hook, name) in order {
+        for hook in Hook::ALL.into_iter().rev() {
+            let name = program_of(self.names, hook);
             for point in points.iter().filter(|point| point.hook == hook) {
                 let program = program(&mut object, name)?;
                 let link = attach_one(program, file, point).map_err(|error| AttachError::Link {

@@ -11,6 +11,8 @@
 //! Return sites are chosen so that every return of the function passes exactly one of them, errors included: a
 //! forgotten slot would look like a call still running to the kernel's nesting logic.
 
+pub mod go;
+
 use iced_x86::{InstructionInfoFactory, Mnemonic, OpKind, Register};
 use sensor_common::call::{CallSpec, NO_ARG};
 

@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use sensor_common::call::{CallKind, CallSpec};
+
 use super::files::{Files, Next, State, key_of};
 use super::schedule::{Schedule, retry_at};
 use super::{Request, Shared};
@@ -245,6 +247,11 @@ impl Worker {
     }
 
     fn report_unprobed(&self, target: &Target) {
+        for point in &target.points {
+            if let Some(reason) = point.refused {
+                self.report(&target.path, &format!("{}: {reason}", point.symbol));
+            }
+        }
         let left_out = target.unprobed();
         if !left_out.is_empty() {
             let problem = format!(
@@ -405,12 +412,22 @@ fn thread_cpu_ns() -> u64 {
 fn points(target: &Target) -> Vec<Point> {
     let mut points = Vec::new();
     for point in &target.points {
-        let cookie = point.spec.to_cookie();
-        let mut add = |hook, site| {
+        let mut add = |hook: Hook, site| {
+            let (hook, spec) = match (point.spec.kind.is_go(), hook) {
+                (false, hook) => (hook, point.spec),
+                (true, Hook::Enter) => (Hook::Go, point.spec),
+                (true, _) => (
+                    Hook::Go,
+                    CallSpec {
+                        kind: CallKind::GoReturn,
+                        ..point.spec
+                    },
+                ),
+            };
             points.push(Point {
                 hook,
                 offset: point.file_offset(site),
-                cookie,
+                cookie: spec.to_cookie(),
             });
         };
         match &point.sites.ret {

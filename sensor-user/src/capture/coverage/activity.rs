@@ -28,8 +28,12 @@ pub struct Activity {
     pub datagram_bytes: u64,
     /// Bytes captured.
     pub captured_bytes: u64,
-    /// Bytes that should have been captured and were not.
+    /// Bytes that should have been captured and were not: no room, a page that was not there.
     pub lost_bytes: u64,
+    /// Bytes beyond the policy's limit.
+    pub limited_bytes: u64,
+    /// Bytes moved inside the kernel by `sendfile`.
+    pub unseen_bytes: u64,
     /// Of those, bytes for which the ring had no room.
     pub ring_full_bytes: u64,
     /// Bytes parsed as heads and bodies of messages.
@@ -52,6 +56,8 @@ impl Activity {
             (&mut self.datagram_bytes, other.datagram_bytes),
             (&mut self.captured_bytes, other.captured_bytes),
             (&mut self.lost_bytes, other.lost_bytes),
+            (&mut self.limited_bytes, other.limited_bytes),
+            (&mut self.unseen_bytes, other.unseen_bytes),
             (&mut self.ring_full_bytes, other.ring_full_bytes),
             (&mut self.parsed_bytes, other.parsed_bytes),
             (&mut self.unparsed_bytes, other.unparsed_bytes),
@@ -73,6 +79,10 @@ impl Activity {
             account.kernel(Entry::CipherBytes),
             account.kernel(Entry::UnknownBytes),
         );
+        let (limited, unseen) = (
+            account.kernel(Entry::LimitBytes),
+            account.kernel(Entry::UnseenBytes),
+        );
         let socket = account.kernel(Entry::SocketBytes);
         let parsed = account.parsed_bytes();
         Self {
@@ -86,7 +96,12 @@ impl Activity {
             socket_idle_ns: since(Entry::LastSocketNs),
             datagram_bytes: account.kernel(Entry::DatagramBytes),
             captured_bytes: account.kernel(Entry::SubmittedBytes),
-            lost_bytes: account.lost_bytes(),
+            lost_bytes: account
+                .uncaptured_bytes()
+                .saturating_sub(limited)
+                .saturating_sub(unseen),
+            limited_bytes: limited,
+            unseen_bytes: unseen,
             ring_full_bytes: account.kernel(Entry::RingFullBytes),
             parsed_bytes: parsed,
             unparsed_bytes: account.user(Post::OrderedBytes).saturating_sub(parsed),

@@ -158,7 +158,11 @@ fn write_process(text: &mut String, process: &ProcessCoverage) -> fmt::Result {
     for stack in &process.stacks {
         write_stack(text, stack)?;
     }
-    for blind in &process.blind {
+    // The stack's own line has said it.
+    let said = |what: &str| {
+        what == State::Opaque.name() && process.stacks.iter().any(|stack| stack.reason.is_some())
+    };
+    for blind in process.blind.iter().filter(|blind| !said(blind.what)) {
         writeln!(text, "      {}: {}", blind.what, blind.reason)?;
         writeln!(text, "        do: {}", blind.remedy)?;
     }
@@ -170,7 +174,11 @@ fn write_process(text: &mut String, process: &ProcessCoverage) -> fmt::Result {
 }
 
 fn write_stack(text: &mut String, stack: &StackCoverage) -> fmt::Result {
-    write!(text, "      {} in {}: ", stack.stack, stack.file)?;
+    write!(text, "      {}", stack.stack)?;
+    if let Some(version) = &stack.version {
+        write!(text, " {version}")?;
+    }
+    write!(text, " in {}: ", stack.file)?;
     let Some(reason) = &stack.reason else {
         return match stack.probes {
             Some(probes) => writeln!(text, "{} functions, {probes} probes in place", stack.functions),
@@ -200,6 +208,8 @@ fn moved(seen: &Activity) -> String {
         ("unrecognised", seen.unknown_bytes),
         ("datagrams", seen.datagram_bytes),
         ("parsed", seen.parsed_bytes),
+        ("beyond the limit", seen.limited_bytes),
+        ("sendfile", seen.unseen_bytes),
         ("LOST", seen.lost_bytes),
     ] {
         if amount > 0 {

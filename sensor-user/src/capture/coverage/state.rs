@@ -74,7 +74,7 @@ impl State {
             Self::Quic => "it sent QUIC packets, which are not seen",
             Self::Ktls => "the kernel encrypts its sockets, so that what it writes is taken for TLS",
             Self::IoUring => "it has an io_uring, and nothing of it was seen",
-            Self::Lost => "it was captured, but for bytes that were lost or beyond a limit",
+            Self::Lost => "it was captured, but for bytes that found no room or could not be read",
             Self::Captured => "its TLS was captured",
             Self::PlaintextOnly => "it was captured, and used no TLS",
             Self::Unrecognised => "it moved bytes in which no API was recognised, and no TLS",
@@ -148,11 +148,10 @@ pub(super) fn blindness_of(
                 .into(),
             remedy: "restart the process once; if that does not help, observe the plain side of a proxy",
         }),
-        State::Opaque if !coverage.stacks.iter().any(|stack| stack.reason.is_some()) => blind.push(Blindness {
-            what: state.name(),
-            reason: "its sockets carry TLS, and no TLS library was recognised in its files".into(),
-            remedy: "nothing where it only passes TLS on; else observe the plain side of a proxy",
-        }),
+        State::Opaque => blind.push(opaque(unread_stack(coverage))),
+        State::Captured if seen.cipher_bytes > explained(seen.tls_bytes) => {
+            blind.extend(unread_stack(coverage).map(|stack| opaque(Some(stack))));
+        }
         _ => {}
     }
     blind.extend(noticed.iter().map(|notice| of_notice(*notice)));
@@ -167,12 +166,41 @@ pub(super) fn blindness_of(
     if other > 0 {
         blind.push(Blindness {
             what: "lost",
-            reason: format!("{other} bytes were beyond a limit or could not be read; the ledger says why")
-                .into(),
-            remedy: "raise capture.body_limit or capture.call_limit where the limit is the cause",
+            reason: format!("{other} bytes could not be read, or their stream found no room").into(),
+            remedy: "raise capture.stream_entries where no_stream_bytes grows; the other reasons are rare and harmless",
         });
     }
     blind
+}
+
+/// TLS on sockets that the calls seen may have caused: memory BIOs move it outside of TLS calls. Records add little,
+/// handshakes some kilobytes each.
+const fn explained(tls_bytes: u64) -> u64 {
+    tls_bytes.saturating_mul(2).saturating_add(64 << 10)
+}
+
+fn unread_stack(coverage: &ProcessCoverage) -> Option<&StackCoverage> {
+    coverage.stacks.iter().find(|stack| stack.reason.is_some())
+}
+
+fn opaque(stack: Option<&StackCoverage>) -> Blindness {
+    let (reason, remedy) = match stack {
+        Some(StackCoverage {
+            stack,
+            reason: Some(reason),
+            remedy,
+            ..
+        }) => (format!("{stack}: {reason}").into(), *remedy),
+        _ => (
+            "its sockets carry TLS, and no TLS library was recognised in its files".into(),
+            Some("nothing where it only passes TLS on; else observe the plain side of a proxy"),
+        ),
+    };
+    Blindness {
+        what: State::Opaque.name(),
+        reason,
+        remedy: remedy.unwrap_or("observe the plain side of a proxy"),
+    }
 }
 
 const fn of_notice(notice: Notice) -> Blindness {
@@ -225,6 +253,42 @@ mod tests {
         let unprobed = process(Verdict::Blind, vec![stack("go", Some("not yet"))]);
         assert_eq!(judge(&unprobed, &silent, &[]), State::Opaque);
         assert_eq!(State::ALL.into_iter().min(), Some(State::NeverFired));
+    }
+
+    #[test]
+    fn tls_of_a_library_that_is_not_read_is_named_with_its_reason_also_beside_one_that_is() {
+        let unread = stack("go", Some("not yet"));
+        let mut both = probed();
+        both.stacks.push(unread);
+        let silent = Activity {
+            cipher_bytes: 500_000,
+            ..Activity::default()
+        };
+        let fired = Activity {
+            tls_calls: 1,
+            tls_bytes: 1000,
+            ..silent
+        };
+        let state = judge(&both, &fired, &[]);
+        assert_eq!(state, State::Captured);
+        let blind = blindness_of(&both, state, &fired, &[]);
+        assert_eq!(
+            blind
+                .iter()
+                .map(|one| (one.what, &*one.reason))
+                .collect::<Vec<_>>(),
+            [("opaque", "go: not yet")]
+        );
+        let memory_bio = Activity {
+            tls_bytes: 400_000,
+            ..fired
+        };
+        assert_eq!(blindness_of(&both, state, &memory_bio, &[]), []);
+        assert_eq!(
+            blindness_of(&probed(), state, &fired, &[]),
+            [],
+            "it may pass TLS on"
+        );
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub(super) fn process(verdict: Verdict, stacks: Vec<StackCoverage>) -> ProcessCo
 pub(super) fn stack(name: &'static str, reason: Option<&'static str>) -> StackCoverage {
     StackCoverage {
         stack: name,
+        version: None,
         file: format!("/lib/{name}.so"),
         functions: 12,
         probes: None,

@@ -4,6 +4,8 @@
 //! the file. Never maps the file (it may shrink under us), never trusts a size before comparing it with the file's,
 //! never panics. Bounded by [`MAX_TABLE_BYTES`] per table and [`MAX_FOUND`] functions.
 
+pub mod region;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -24,6 +26,10 @@ const MAX_BUILD_ID_BYTES: u32 = 64;
 const MAX_NOTES_BYTES: u64 = 64 << 10;
 /// A search reads this much at a time, so that its memory does not grow with the file.
 const SEARCH_BLOCK_BYTES: usize = 1 << 20;
+
+/// Bytes searched at most for one needle, all sections together. The largest `.rodata` met (a JavaScript runtime's) has
+/// 25 MiB, which takes 5 ms; a hostile file may name the same bytes in thousands of sections.
+const MAX_SEARCHED_BYTES: u64 = 512 << 20;
 
 /// Why a file was not read. The file's fault or the system's, never a bug here.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +97,7 @@ pub type Wanted = HashMap<&'static [u8], &'static str>;
 
 struct Segment {
     executable: bool,
+    writable: bool,
     address: u64,
     offset: u64,
     size: u64,
@@ -100,6 +107,7 @@ struct Section {
     name: Vec<u8>,
     kind: elf::SectionType,
     link: u32,
+    address: u64,
     offset: u64,
     size: u64,
 }
@@ -144,6 +152,11 @@ impl<'f> Elf<'f> {
         self.machine
     }
 
+    /// Whether it is for AMD64.
+    pub fn is_x86(&self) -> bool {
+        self.machine == Machine::X86_64
+    }
+
     /// Whether a section of this name exists.
     pub fn has_section(&self, name: &str) -> bool {
         self.section(name).is_some()
@@ -159,6 +172,15 @@ impl<'f> Elf<'f> {
 
     /// Functions of the given names that the file defines, in the table's order and each offset once per name.
     pub fn functions(&self, table: Table, wanted: &Wanted) -> Result<Vec<Symbol>, ElfError> {
+        self.functions_named(table, &|name| wanted.get(name).copied())
+    }
+
+    /// The same, for names that `known` knows by another.
+    pub fn functions_named(
+        &self,
+        table: Table,
+        known: &dyn Fn(&[u8]) -> Option<&'static str>,
+    ) -> Result<Vec<Symbol>, ElfError> {
         let kind = match table {
             Table::Dynamic => elf::SHT_DYNSYM,
             Table::Static => elf::SHT_SYMTAB,
@@ -175,7 +197,7 @@ impl<'f> Elf<'f> {
         let bytes = self.read(symbols.offset, symbols.size, "symbol table")?;
         let mut found = Vec::new();
         for symbol in entries::<elf::Sym64<LittleEndian>>(&bytes) {
-            if let Some(symbol) = self.wanted_function(symbol, &strings, wanted)
+            if let Some(symbol) = self.wanted_function(symbol, &strings, known)
                 && !found.contains(&symbol)
                 && found.len() < MAX_FOUND
             {
@@ -193,15 +215,42 @@ impl<'f> Elf<'f> {
     /// Whether the bytes occur in a section whose name ends so (`gopclntab` has several full names).
     pub fn section_contains(&self, name_end: &str, needle: &[u8]) -> Result<bool, ElfError> {
         let finder = memmem::Finder::new(needle);
-        for section in &self.sections {
-            if section.kind != elf::SHT_NOBITS
-                && section.name.ends_with(name_end.as_bytes())
-                && self.range_contains(section.offset, section.size, &finder)?
-            {
+        let mut left = MAX_SEARCHED_BYTES;
+        for section in self.searchable(name_end) {
+            let size = section.size.min(left);
+            if self.find_in(section.offset, size, &finder)?.is_some() {
                 return Ok(true);
             }
+            left -= size;
         }
         Ok(false)
+    }
+
+    /// Up to `count` bytes behind the first occurrence of `needle` in a section whose name ends so.
+    pub fn section_after(
+        &self,
+        name_end: &str,
+        needle: &[u8],
+        count: usize,
+    ) -> Result<Option<Vec<u8>>, ElfError> {
+        let finder = memmem::Finder::new(needle);
+        let mut left = MAX_SEARCHED_BYTES;
+        for section in self.searchable(name_end) {
+            let size = section.size.min(left);
+            left -= size;
+            if let Some(at) = self.find_in(section.offset, size, &finder)? {
+                let from = at + needle.len() as u64;
+                let left = (section.offset + section.size).saturating_sub(from);
+                return self.read(from, left.min(count as u64), "section").map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn searchable(&self, name_end: &str) -> impl Iterator<Item = &Section> {
+        self.sections.iter().filter(move |section| {
+            section.kind != elf::SHT_NOBITS && section.name.ends_with(name_end.as_bytes())
+        })
     }
 
     fn section(&self, name: &str) -> Option<&Section> {
@@ -223,6 +272,7 @@ impl<'f> Elf<'f> {
             match segment.p_type.get(LittleEndian) {
                 elf::PT_LOAD => self.segments.push(Segment {
                     executable: segment.p_flags.get(LittleEndian).0 & elf::PF_X.0 != 0,
+                    writable: segment.p_flags.get(LittleEndian).0 & elf::PF_W.0 != 0,
                     address: segment.p_vaddr.get(LittleEndian),
                     offset,
                     size,
@@ -256,6 +306,7 @@ impl<'f> Elf<'f> {
                 name: string_at(&names, section.sh_name.get(LittleEndian)).to_vec(),
                 kind: section.sh_type.get(LittleEndian),
                 link: section.sh_link.get(LittleEndian),
+                address: section.sh_addr.get(LittleEndian),
                 offset: section.sh_offset.get(LittleEndian),
                 size: section.sh_size.get(LittleEndian),
             })
@@ -284,14 +335,14 @@ impl<'f> Elf<'f> {
         &self,
         symbol: &elf::Sym64<LittleEndian>,
         strings: &[u8],
-        wanted: &Wanted,
+        known: &dyn Fn(&[u8]) -> Option<&'static str>,
     ) -> Option<Symbol> {
         let is_function = symbol.st_info.st_type() == elf::STT_FUNC;
         let is_defined = symbol.st_shndx.get(LittleEndian) != elf::SHN_UNDEF;
         if !is_function || !is_defined {
             return None;
         }
-        let name = wanted.get(string_at(strings, symbol.st_name.get(LittleEndian)))?;
+        let name = known(string_at(strings, symbol.st_name.get(LittleEndian)))?;
         let (offset, room) = self.text_offset(symbol.st_value.get(LittleEndian))?;
         let size = symbol.st_size.get(LittleEndian).min(room);
         Some(Symbol { name, offset, size })
@@ -307,7 +358,8 @@ impl<'f> Elf<'f> {
         })
     }
 
-    fn range_contains(&self, offset: u64, size: u64, finder: &memmem::Finder<'_>) -> Result<bool, ElfError> {
+    /// Offset in the file of the first occurrence.
+    fn find_in(&self, offset: u64, size: u64, finder: &memmem::Finder<'_>) -> Result<Option<u64>, ElfError> {
         let overlap = finder.needle().len().saturating_sub(1) as u64;
         let end = offset
             .checked_add(size)
@@ -315,15 +367,15 @@ impl<'f> Elf<'f> {
         let mut at = offset;
         while at < end {
             let block = (end - at).min(SEARCH_BLOCK_BYTES as u64);
-            if finder.find(&self.read(at, block, "section")?).is_some() {
-                return Ok(true);
+            if let Some(found) = finder.find(&self.read(at, block, "section")?) {
+                return Ok(Some(at + found as u64));
             }
             if block <= overlap || at + block == end {
-                return Ok(false);
+                return Ok(None);
             }
             at += block - overlap;
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn read(&self, offset: u64, size: u64, what: &'static str) -> Result<Vec<u8>, ElfError> {

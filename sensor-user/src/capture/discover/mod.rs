@@ -5,11 +5,15 @@
 
 pub mod container;
 pub mod elf;
+pub mod go;
 pub mod labels;
 #[cfg(feature = "kernel")]
 pub mod look;
 pub mod process;
 pub mod recognise;
+pub mod rustls;
+#[cfg(feature = "kernel")]
+mod rustls_state;
 #[cfg(feature = "kernel")]
 pub mod same;
 pub mod stacks;

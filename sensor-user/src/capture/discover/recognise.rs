@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use super::elf::{Elf, ElfError, Symbol, Table, Wanted};
 use super::stacks::{STACKS, Sign, Stack};
+use super::{go, rustls};
 
 /// A stack found in a file.
 #[derive(Clone, Debug)]
@@ -15,15 +16,35 @@ pub struct Recognised {
     pub stack: &'static Stack,
     /// The functions of a covered row that the file defines.
     pub functions: Vec<Symbol>,
+    /// Version of the implementation, where the file says it.
+    pub version: Option<String>,
+    /// Why this file's plaintext is not captured although the row is covered.
+    pub opaque: Option<Opaque>,
+}
+
+/// Why a file's plaintext is not captured.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Opaque {
+    /// Why.
+    pub reason: String,
+    /// What the operator can do.
+    pub remedy: &'static str,
+}
+
+impl Recognised {
+    /// Whether its plaintext is captured.
+    pub const fn is_covered(&self) -> bool {
+        self.stack.is_covered() && self.opaque.is_none()
+    }
 }
 
 /// Every stack in the file, in the table's order.
 pub fn recognise(elf: &Elf<'_>) -> Result<Vec<Recognised>, ElfError> {
-    let mut symbols = elf.functions(Table::Dynamic, &WANTED)?;
+    let mut symbols = elf.functions_named(Table::Dynamic, &known)?;
     let mut found = matching(elf, &symbols)?;
     // The static table may be large, so it is read only where the dynamic one did not lead to plaintext.
-    if !found.iter().any(|recognised| recognised.stack.is_covered()) {
-        let hidden = elf.functions(Table::Static, &WANTED)?;
+    if !found.iter().any(Recognised::is_covered) {
+        let hidden = elf.functions_named(Table::Static, &known)?;
         if !hidden.is_empty() {
             symbols.extend(
                 hidden
@@ -34,7 +55,13 @@ pub fn recognise(elf: &Elf<'_>) -> Result<Vec<Recognised>, ElfError> {
             found = matching(elf, &symbols)?;
         }
     }
+    found.extend(go::recognise(elf)?);
     Ok(found)
+}
+
+/// The name that a row of the table has for a symbol.
+fn known(symbol: &[u8]) -> Option<&'static str> {
+    WANTED.get(symbol).copied().or_else(|| rustls::function(symbol))
 }
 
 /// Names that any row asks for.
@@ -48,7 +75,7 @@ static WANTED: LazyLock<Wanted> = LazyLock::new(|| {
         .flat_map(|stack| stack.signs.iter().chain(stack.unless));
     let signs = signs.filter_map(|sign| match sign {
         Sign::Function(symbol) => Some(*symbol),
-        Sign::Section(_) | Sign::Bytes(..) => None,
+        Sign::Section(_) | Sign::Bytes(..) | Sign::AnyBytes(..) | Sign::OneOfEach(_) => None,
     });
     functions
         .chain(signs)
@@ -61,9 +88,17 @@ fn matching(elf: &Elf<'_>, symbols: &[Symbol]) -> Result<Vec<Recognised>, ElfErr
     for stack in STACKS {
         if all_hold(elf, symbols, stack.signs)? && !any_holds(elf, symbols, stack.unless)? {
             let belongs = |symbol: &&Symbol| stack.functions().iter().any(|row| row.symbol == symbol.name);
+            let mut functions: Vec<Symbol> = symbols.iter().filter(belongs).copied().collect();
+            let mut version = None;
+            if stack.name == "rustls" {
+                rustls::choose(&mut functions);
+                version = rustls::version(elf)?;
+            }
             found.push(Recognised {
                 stack,
-                functions: symbols.iter().filter(belongs).copied().collect(),
+                functions,
+                version,
+                opaque: None,
             });
         }
     }
@@ -93,5 +128,18 @@ fn holds(elf: &Elf<'_>, symbols: &[Symbol], sign: Sign) -> Result<bool, ElfError
         Sign::Function(name) => Ok(symbols.iter().any(|symbol| symbol.name == name)),
         Sign::Section(name) => Ok(elf.has_section(name)),
         Sign::Bytes(section, needle) => elf.section_contains(section, needle),
+        Sign::AnyBytes(section, needles) => {
+            for needle in needles {
+                if elf.section_contains(section, needle)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+        Sign::OneOfEach(groups) => Ok(groups.iter().all(|group| {
+            group
+                .iter()
+                .any(|name| symbols.iter().any(|symbol| symbol.name == *name))
+        })),
     }
 }

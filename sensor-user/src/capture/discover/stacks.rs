@@ -6,6 +6,8 @@
 
 use sensor_common::call::{CallKind, CallSpec, CountRule, NO_ARG};
 
+use super::rustls;
+
 /// One TLS implementation.
 #[derive(Debug)]
 pub struct Stack {
@@ -28,6 +30,10 @@ pub enum Sign {
     Section(&'static str),
     /// A section whose name ends so contains these bytes.
     Bytes(&'static str, &'static [u8]),
+    /// Such a section contains one of these.
+    AnyBytes(&'static str, &'static [&'static [u8]]),
+    /// The file defines at least one function of each group.
+    OneOfEach(&'static [&'static [&'static str]]),
 }
 
 /// Whether a stack's plaintext is captured.
@@ -62,10 +68,18 @@ impl Stack {
         }
     }
 
+    /// Why it is not captured, when it is not.
+    pub const fn reason(&self) -> Option<&'static str> {
+        match self.coverage {
+            Coverage::Covered(_) => None,
+            Coverage::Blind { reason, .. } => Some(reason),
+        }
+    }
+
     /// Whether it moves plaintext itself, or only has a part in a stack that does.
     pub fn is_whole(&self) -> bool {
         let functions = self.functions();
-        let moves = |function: &Function| matches!(function.spec.kind, CallKind::Read | CallKind::Write);
+        let moves = |function: &Function| function.spec.kind.moves_bytes();
         functions.is_empty() || functions.iter().any(moves)
     }
 
@@ -75,7 +89,7 @@ impl Stack {
     }
 }
 
-/// Every stack the sensor knows.
+/// Every stack that symbols and strings tell; [`GO`] is told by `go`.
 pub static STACKS: &[Stack] = &[
     Stack {
         // Also LibreSSL, BoringSSL and AWS-LC, which keep these names and argument orders.
@@ -145,21 +159,28 @@ pub static STACKS: &[Stack] = &[
         coverage: NOT_YET,
     },
     Stack {
-        name: "go",
-        signs: &[
-            Sign::Section(".go.buildinfo"),
-            // Survives stripping: the runtime needs the function names for its stack traces.
-            Sign::Bytes("gopclntab", b"crypto/tls.(*Conn).Write\0"),
-        ],
+        name: "rustls",
+        signs: &[rustls::BOTH_DIRECTIONS],
         unless: &[],
-        coverage: NOT_YET,
+        coverage: Coverage::Covered(rustls::FUNCTIONS),
     },
     Stack {
         name: "rustls",
-        // The path of a source file in panic messages, as the registry lays crates out.
-        signs: &[Sign::Bytes(".rodata", b"/rustls-0.")],
-        unless: &[],
-        coverage: NOT_YET,
+        signs: &[rustls::SOURCES, Sign::Section(".symtab")],
+        unless: &[rustls::BOTH_DIRECTIONS],
+        coverage: Coverage::Blind {
+            reason: "the functions of rustls that carry plaintext were inlined by link-time optimisation",
+            remedy: "build it with rustls 0.23, of which they stay, or without link-time optimisation; or observe the plain side of a proxy",
+        },
+    },
+    Stack {
+        name: "rustls",
+        signs: &[rustls::SOURCES],
+        unless: &[Sign::Section(".symtab")],
+        coverage: Coverage::Blind {
+            reason: "rustls is linked statically and the symbols are stripped",
+            remedy: "run a build that keeps its symbols (strip = false in the Cargo profile), or observe the plain side of a proxy",
+        },
     },
     Stack {
         name: "jsse",
@@ -170,10 +191,43 @@ pub static STACKS: &[Stack] = &[
         unless: &[],
         coverage: Coverage::Blind {
             reason: "a Java virtual machine runs TLS in compiled Java code, which has no symbol to probe",
-            remedy: "observe the plain side of a proxy in front of it, or use a native TLS provider",
+            remedy: "use a native TLS provider (netty-tcnative, Conscrypt), or observe the plain side of a proxy in front of it",
+        },
+    },
+    Stack {
+        name: "erlang",
+        // What the virtual machine offers to native functions; not in the libraries that use it.
+        signs: &[
+            Sign::Function("enif_make_badarg"),
+            Sign::Function("enif_alloc_env"),
+        ],
+        unless: &[],
+        coverage: Coverage::Blind {
+            reason: "Erlang's ssl application runs TLS in BEAM code, which has no symbol to probe",
+            remedy: "terminate TLS in a proxy in front of it and observe the plain side",
         },
     },
 ];
+
+/// Go's `crypto/tls`, recognised by `go`: its functions have no symbols in a stripped program.
+pub static GO: Stack = Stack {
+    name: "go",
+    signs: &[],
+    unless: &[],
+    coverage: Coverage::Covered(&[
+        go("crypto/tls.(*Conn).Read", 128, CallKind::GoRead),
+        go("crypto/tls.(*Conn).Write", 129, CallKind::GoWrite),
+        go("crypto/tls.(*Conn).Close", 130, CallKind::GoClose),
+    ]),
+};
+
+/// Go's functions have arguments of their own kind, which the kernel object knows.
+const fn go(symbol: &'static str, function: u16, kind: CallKind) -> Function {
+    Function {
+        symbol,
+        spec: bare(function, kind),
+    }
+}
 
 const NOT_YET: Coverage = Coverage::Blind {
     reason: "this TLS library is recognised and not captured by this version",
@@ -279,7 +333,8 @@ mod tests {
         let functions: Vec<_> = STACKS.iter().flat_map(Stack::functions).collect();
         let ids: HashSet<_> = functions.iter().map(|function| function.spec.function).collect();
         let symbols: HashSet<_> = functions.iter().map(|function| function.symbol).collect();
-        let names: HashSet<_> = STACKS.iter().map(|stack| stack.name).collect();
+        // A blind row may bear the name of a covered one.
+        let names: HashSet<_> = STACKS.iter().map(|stack| (stack.name, stack.reason())).collect();
         assert_eq!(ids.len(), functions.len());
         assert_eq!(symbols.len(), functions.len());
         assert_eq!(names.len(), STACKS.len());
@@ -301,7 +356,7 @@ mod tests {
     #[test]
     fn a_counted_call_has_a_buffer_and_a_pointer_where_its_rule_needs_one() {
         for Function { symbol, spec } in STACKS.iter().flat_map(Stack::functions) {
-            let moves_bytes = matches!(spec.kind, CallKind::Read | CallKind::Write);
+            let moves_bytes = spec.kind.moves_bytes();
             assert_eq!(spec.buffer != NO_ARG, moves_bytes, "{symbol}");
             assert_eq!(spec.count != CountRule::None, moves_bytes, "{symbol}");
             assert_eq!(

@@ -13,6 +13,7 @@ use sensor_common::call::{CallKind, CallSpec};
 use super::elf::{Elf, ElfError, Machine, Symbol};
 use super::process::{self, MappedFile, open_regular};
 use super::recognise::Recognised;
+use super::rustls_state::Places;
 use super::stacks::Stack;
 use super::{Cache, FileIdentity};
 use crate::capture::attach::site::{self, ArgumentSet, ReturnSite, Returns, Site, Sites};
@@ -43,6 +44,8 @@ pub struct ProbePoint {
     pub offset: u64,
     /// The instructions, relative to `offset`.
     pub sites: Sites,
+    /// Why it cannot be probed.
+    pub refused: Option<&'static str>,
 }
 
 /// Why a file has no target.
@@ -106,7 +109,7 @@ pub(super) fn target_of(
     let covered: Vec<&Recognised> = inspected
         .stacks
         .iter()
-        .filter(|recognised| recognised.stack.is_covered())
+        .filter(|recognised| recognised.is_covered())
         .collect();
     let whole = covered.iter().find(|recognised| recognised.stack.is_whole());
     let Some(stack) = whole.or(covered.first()).map(|recognised| recognised.stack) else {
@@ -131,6 +134,7 @@ fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<
     let elf = Elf::parse(file)?;
     let mut points: Vec<ProbePoint> = Vec::new();
     for recognised in covered {
+        let places = Places::find(&elf, &recognised.functions)?;
         for symbol in &recognised.functions {
             let Some(row) = recognised
                 .stack
@@ -144,7 +148,7 @@ fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<
             let is_alias =
                 |point: &ProbePoint| point.offset == symbol.offset && point.spec.kind == row.spec.kind;
             if !points.iter().any(is_alias) {
-                points.push(point(&elf, symbol, row.spec, returns)?);
+                points.push(point(&elf, symbol, places.tell(row.spec), returns)?);
             }
         }
     }
@@ -152,13 +156,16 @@ fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<
 }
 
 fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Result<ProbePoint, ElfError> {
-    let returns = if needs_return(spec.kind) {
-        returns
-    } else {
-        Returns::Unwanted
+    let returns = match spec.kind {
+        kind if !needs_return(kind) => Returns::Unwanted,
+        kind if unwinds(kind) => Returns::WithoutTrampoline,
+        _ => returns,
     };
     // One byte beyond the limit, so that a longer function is recognised as such.
     let code = elf.code(symbol, site::MAX_FUNCTION_BYTES as u64 + 1)?;
+    if spec.kind.is_go() {
+        return Ok(go_point(symbol, spec, &code));
+    }
     let sites = if symbol.size == 0 {
         let some = Symbol { size: 1, ..*symbol };
         site::at_first_byte(elf.machine(), &elf.code(&some, 1)?, returns)
@@ -170,15 +177,43 @@ fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Re
         spec,
         offset: symbol.offset,
         sites,
+        refused: None,
     })
 }
 
-/// Bytes and a new BIO are known on return, and a handshake's window of nested socket calls closes there; the rest is done at entry.
+/// A method of Go's `tls.Conn`, all of whose returns are probed or none.
+fn go_point(symbol: &Symbol, spec: CallSpec, code: &[u8]) -> ProbePoint {
+    let (sites, refused) = match site::go::choose(code, spec.kind != CallKind::GoClose) {
+        Ok(sites) => (sites, None),
+        Err(reason) => {
+            let first = site::at_first_byte(Machine::native(), code, Returns::WithoutTrampoline);
+            (first, Some(reason))
+        }
+    };
+    ProbePoint {
+        symbol: symbol.name,
+        spec,
+        offset: symbol.offset,
+        sites,
+        refused,
+    }
+}
+
+/// Bytes and a new BIO are known on return, and a handshake's window of nested socket calls closes there;
+/// the rest is done at entry.
 const fn needs_return(kind: CallKind) -> bool {
-    matches!(
-        kind,
-        CallKind::Read | CallKind::Write | CallKind::Handshake | CallKind::NewSocketBio
-    )
+    kind.moves_bytes()
+        || matches!(
+            kind,
+            CallKind::Handshake | CallKind::NewSocketBio | CallKind::RustlsFlush
+        )
+}
+
+/// Whether code of the application runs inside the call. Its panics unwind the stack by its return addresses; the
+/// kernel's return trampoline has no unwind information, so the program would be aborted where it would have caught one.
+/// Below the other functions of rustls there is only rustls and its cryptography, which do not panic.
+const fn unwinds(kind: CallKind) -> bool {
+    matches!(kind, CallKind::RustlsFlush)
 }
 
 impl Target {
@@ -203,7 +238,7 @@ impl Target {
         let impossible = self
             .points
             .iter()
-            .filter(|point| point.sites.ret == ReturnSite::Impossible);
+            .filter(|point| point.sites.ret == ReturnSite::Impossible && point.refused.is_none());
         impossible.map(|point| point.symbol).collect()
     }
 

@@ -289,6 +289,7 @@ const ROLES: &[(&str, Role)] = &[
 const EVIDENCE: &[(&str, Evidence)] = &[
     (Evidence::SetFd.name(), Evidence::SetFd),
     (Evidence::NestedSyscall.name(), Evidence::NestedSyscall),
+    (Evidence::RuntimeConn.name(), Evidence::RuntimeConn),
     (Evidence::SetBio.name(), Evidence::SetBio),
     (Evidence::Adjacent.name(), Evidence::Adjacent),
     (Evidence::Direct.name(), Evidence::Direct),
