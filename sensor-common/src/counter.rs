@@ -55,9 +55,9 @@ counters! {
     IovecBytes = "iovec_bytes",
     /// Bytes moved out of sight by `sendfile`, `splice` or `io_uring` in a stream that is read, marked as a gap.
     UnseenBytes = "unseen_bytes",
-    /// Bytes that io_uring and other calls past the hooks moved on TCP sockets and that a hook inside the kernel saw.
+    /// Bytes that `io_uring` and other calls past the hooks moved on TCP sockets and that a hook inside the kernel saw.
     BypassSeenBytes = "bypass_seen_bytes",
-    /// Bytes that io_uring and other calls past the hooks moved on TCP sockets and that nobody saw.
+    /// Bytes that `io_uring` and other calls past the hooks moved on TCP sockets and that nobody saw.
     BypassUnseenBytes = "bypass_unseen_bytes",
     /// Calls without a slot to remember their arguments in.
     NoCallSlot = "no_call_slot",
