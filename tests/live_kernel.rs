@@ -9,11 +9,15 @@
 
 #[path = "live/bodies.rs"]
 mod bodies;
+#[path = "live/c_peers.rs"]
+mod c_peers;
 #[path = "live/ciphertext.rs"]
 mod ciphertext;
 #[path = "live/ends.rs"]
 mod ends;
 
+#[path = "live/gnutls.rs"]
+mod gnutls;
 #[path = "live/left_behind.rs"]
 mod left_behind;
 #[path = "live/loss.rs"]

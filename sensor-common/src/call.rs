@@ -17,20 +17,61 @@ pub enum CallKind {
     Handshake = 4,
     /// This side sends no more.
     Shutdown = 5,
-    /// Ends the connection object.
+    /// Ends the connection object, or empties it for another connection.
     Free = 6,
+    /// Hands over what the program's own transport functions get: often the descriptor.
+    SetTransport = 9,
+    /// Returns an object that speaks TLS from here on, where the read and write functions also serve others.
+    Import = 10,
+    /// As [`Self::Read`], of bytes that came before the handshake ended and may be a replay (RFC 8446, 8).
+    EarlyRead = 12,
+    /// As [`Self::Write`], of bytes sent before the handshake ended.
+    EarlyWrite = 13,
+}
+
+impl CallKind {
+    /// Whether calls of this kind carry bytes of the application.
+    pub const fn moves_bytes(self) -> bool {
+        matches!(
+            self,
+            Self::Read | Self::Write | Self::EarlyRead | Self::EarlyWrite
+        )
+    }
 }
 
 /// Where the number of bytes that moved is found on return.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum CountRule {
-    /// The return value, when greater than zero.
+    /// The return value, an `int`, when greater than zero.
     Return = 0,
     /// `*out` (a `size_t`), when the return value is 1.
     OutWhenOne = 1,
     /// Nothing is counted.
     None = 2,
+    /// The return value, an `ssize_t`, when greater than zero.
+    ReturnWide = 3,
+    /// `*out` (an `ssize_t`), whatever the return value is.
+    Out = 4,
+    /// The argument `out` itself, which is the length, when the return value (an `int`) is not negative.
+    LengthUnlessNegative = 5,
+    /// As [`Self::Return`], unless the argument `out` has [`PEEK_FLAG`]: those bytes come again.
+    ReturnUnlessPeek = 6,
+}
+
+/// `PR_MSG_PEEK` of NSPR (`prio.h`) and `MSG_PEEK` of Linux (`linux/socket.h`).
+pub const PEEK_FLAG: u64 = 2;
+
+/// What the argument `buffer` points to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Shape {
+    /// The bytes.
+    Bytes = 0,
+    /// An array of `struct iovec` whose length is the argument `out`.
+    Vector = 1,
+    /// The same, with a length of type `int` in each element (`PRIOVec` of NSPR).
+    NarrowVector = 2,
 }
 
 /// The argument number that means "no such argument".
@@ -47,10 +88,14 @@ pub struct CallSpec {
     pub buffer: u8,
     /// Argument that is the descriptor, or [`NO_ARG`].
     pub fd: u8,
-    /// Argument that points to the count, or [`NO_ARG`].
+    /// Argument that the count or the shape needs besides, or [`NO_ARG`].
     pub out: u8,
     /// How the count is found.
     pub count: CountRule,
+    /// What the buffer is.
+    pub shape: Shape,
+    /// Only objects that an [`CallKind::Import`] returned count.
+    pub imported: bool,
     /// Row and function of the TLS stack table: joins entry and return.
     pub function: u16,
 }
@@ -64,6 +109,8 @@ impl CallSpec {
             | (self.fd as u64 & 0xf) << 16
             | (self.out as u64 & 0xf) << 20
             | (self.count as u64 & 0xf) << 24
+            | (self.shape as u64 & 0x3) << 28
+            | (self.imported as u64) << 30
             | (self.function as u64) << 32
     }
 }
@@ -98,7 +145,7 @@ impl Cookie {
     pub const fn fd(self) -> u8 {
         (self.0 >> 16) as u8 & 0xf
     }
-    /// Argument number of the count pointer.
+    /// Argument number of what count or shape need besides.
     #[inline(always)]
     pub const fn out(self) -> u8 {
         (self.0 >> 20) as u8 & 0xf
@@ -107,6 +154,16 @@ impl Cookie {
     #[inline(always)]
     pub const fn count(self) -> u8 {
         (self.0 >> 24) as u8 & 0xf
+    }
+    /// [`Shape`] as a number.
+    #[inline(always)]
+    pub const fn shape(self) -> u8 {
+        (self.0 >> 28) as u8 & 0x3
+    }
+    /// Whether only imported objects count.
+    #[inline(always)]
+    pub const fn imported(self) -> bool {
+        self.0 >> 30 & 1 != 0
     }
     /// Joins entry and return of one function.
     #[inline(always)]
@@ -128,6 +185,8 @@ mod tests {
             fd: NO_ARG,
             out: 5,
             count: CountRule::OutWhenOne,
+            shape: Shape::NarrowVector,
+            imported: true,
             function: 0xabcd,
         };
         let cookie = Cookie(spec.to_cookie());
@@ -137,6 +196,8 @@ mod tests {
             (1, 2, NO_ARG, 5)
         );
         assert_eq!(cookie.count(), CountRule::OutWhenOne as u8);
+        assert_eq!(cookie.shape(), Shape::NarrowVector as u8);
+        assert!(cookie.imported());
         assert_eq!(cookie.function(), 0xabcd);
     }
 }

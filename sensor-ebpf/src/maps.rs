@@ -37,6 +37,10 @@ pub static TLS_CALLS: HashMap<u64, TlsCall> = HashMap::with_max_entries(16_384, 
 #[map]
 pub static STREAMS: LruHashMap<StreamKey, StreamState> = LruHashMap::with_max_entries(32_768, 0);
 
+/// Objects that an import call returned, by process: NSS serves TLS and files by the same functions.
+#[map]
+pub static IMPORTED: HashMap<StreamKey, u32> = HashMap::with_max_entries(16_384, 0);
+
 macro_rules! globals {
     ($($(#[$doc:meta])+ $name:ident: $type:ty = $value:expr;)+) => {$(
         $(#[$doc])+

@@ -4,11 +4,13 @@
 //! Never waits without a deadline, kills what it did not start, or leaves loopback. Bounded by [`wait::DEADLINE`].
 
 pub mod clients;
+pub mod copies;
 pub mod corpus;
 pub mod debian;
 pub mod guard;
 pub mod held;
 pub mod payload;
+pub mod peer;
 pub mod private;
 pub mod programs;
 pub mod receiver;

@@ -54,6 +54,18 @@ programs! {
     Objdump "objdump" of "binutils";
     /// The C compiler, for small observed programs.
     Cc "cc" of "gcc";
+    /// wget, on GnuTLS.
+    Wget "wget" of "wget";
+    /// GnuTLS's client.
+    GnutlsCli "gnutls-cli" of "gnutls-bin";
+    /// GnuTLS's server.
+    GnutlsServ "gnutls-serv" of "gnutls-bin";
+    /// NSS's client.
+    Tstclnt "tstclnt" of "libnss3-tools";
+    /// NSS's server.
+    Selfserv "selfserv" of "libnss3-tools";
+    /// NSS's tool for key databases.
+    Pk12util "pk12util" of "libnss3-tools";
 }
 
 impl Program {
@@ -89,6 +101,11 @@ const PACKAGES: &[(&str, &str)] = &[
     (REQUESTS_PACKAGE, "lib/python3/dist-packages/requests"),
     ("python3-pip", "lib/python3/dist-packages/pip"),
     ("npm", "bin/npm"),
+    // What small observed programs in C are compiled against.
+    ("libssl-dev", "include/openssl/ssl.h"),
+    ("libgnutls28-dev", "include/gnutls/gnutls.h"),
+    ("libwolfssl-dev", "include/wolfssl/ssl.h"),
+    ("libmbedtls-dev", "include/mbedtls/ssl.h"),
 ];
 
 /// Those of [`PACKAGES`] that are not here.

@@ -95,6 +95,7 @@ fn data(bytes: &[u8], payload: impl FnOnce(&[u8]) -> Bytes) -> Result<Record, De
         direction: direction(raw),
         position,
         socket: u64_at::<{ offset_of!(StreamRecord, socket) }>(raw),
+        early: flags(raw) & record::FLAG_EARLY != 0,
         bytes: payload(body),
     }))
 }
@@ -145,6 +146,7 @@ fn bind(bytes: &[u8]) -> Result<Record, DecodeError> {
         evidence: match detail(raw) {
             record::evidence::SET_FD => Evidence::SetFd,
             record::evidence::NESTED_SYSCALL => Evidence::NestedSyscall,
+            record::evidence::TRANSPORT => Evidence::Transport,
             other => return Err(DecodeError::Detail(other)),
         },
         ambiguous: flags(raw) & record::FLAG_AMBIGUOUS != 0,

@@ -27,7 +27,8 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
         Record::Data(data) => {
             let len = u32::try_from(data.bytes.len()).ok().ok_or(Unrepresentable)?;
             let mut raw = Raw::<{ size_of::<StreamRecord>() }>::new(record::KIND_DATA, &data.origin);
-            raw.detail(0, write_flag(data.direction));
+            let early = if data.early { record::FLAG_EARLY } else { 0 };
+            raw.detail(0, write_flag(data.direction) | early);
             raw.stream(offset_of!(StreamRecord, stream), &data.stream);
             raw.moved(data.position, data.socket, len, len);
             out.extend_from_slice(&raw.0);
@@ -220,6 +221,7 @@ const fn bind_detail(evidence: Evidence) -> Result<u16, Unrepresentable> {
     match evidence {
         Evidence::SetFd => Ok(record::evidence::SET_FD),
         Evidence::NestedSyscall => Ok(record::evidence::NESTED_SYSCALL),
+        Evidence::Transport => Ok(record::evidence::TRANSPORT),
         Evidence::Direct | Evidence::Recorded => Err(Unrepresentable),
     }
 }

@@ -93,7 +93,7 @@ pub enum GapReason {
     Fault,
     /// More `iovec` elements than one call may walk.
     Iovecs,
-    /// Moved inside the kernel by `sendfile`: no buffer of the process held them.
+    /// Moved inside the kernel by `sendfile`, or handed over in another way than a buffer.
     Unseen,
     /// No record: the ring was full, or the recording has a hole.
     Lost,
@@ -106,6 +106,9 @@ pub enum Evidence {
     SetFd,
     /// A socket call inside a TLS call of the same thread.
     NestedSyscall,
+    /// The program gave the library's transport functions a number that is a socket's descriptor. As good as
+    /// [`Self::SetFd`] unless those functions are the program's own and take it for something else.
+    Transport,
     /// The stream is the socket.
     Direct,
     /// Read from a recording.
@@ -116,7 +119,7 @@ impl Evidence {
     /// Name in outputs.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::SetFd => "set_fd",
+            Self::SetFd | Self::Transport => "set_fd",
             Self::NestedSyscall => "nested_syscall",
             Self::Direct => "socket",
             Self::Recorded => "recorded",
@@ -237,6 +240,8 @@ pub struct Data {
     pub position: u64,
     /// Inode of the bound socket, 0 while none is known.
     pub socket: u64,
+    /// TLS early data: sent before the handshake ended, and perhaps a replay.
+    pub early: bool,
     /// The payload.
     pub bytes: Bytes,
 }

@@ -67,10 +67,12 @@ const fn stronger(a: Evidence, b: Evidence) -> Evidence {
 
 const fn strength(evidence: Evidence) -> u8 {
     match evidence {
-        Evidence::NestedSyscall => 0,
-        Evidence::SetFd => 1,
-        Evidence::Recorded => 2,
-        Evidence::Direct => 3,
+        // It may mean something else to the program; a system call cannot.
+        Evidence::Transport => 0,
+        Evidence::NestedSyscall => 1,
+        Evidence::SetFd => 2,
+        Evidence::Recorded => 3,
+        Evidence::Direct => 4,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 
 use super::bind::Binding;
 use super::{FlowEvent, Payload};
@@ -22,14 +22,15 @@ pub(super) struct Piece {
 
 #[derive(Debug)]
 pub(super) enum Content {
-    Bytes(Payload),
+    /// Bytes, and whether they are TLS early data.
+    Bytes(Payload, bool),
     Missing(u64, GapReason),
 }
 
 impl Piece {
     fn len(&self) -> u64 {
         match &self.content {
-            Content::Bytes(Payload(bytes)) => bytes.len() as u64,
+            Content::Bytes(Payload(bytes), _) => bytes.len() as u64,
             Content::Missing(missing, _) => *missing,
         }
     }
@@ -37,7 +38,7 @@ impl Piece {
     /// Bytes this piece keeps in memory.
     pub(super) fn weight(&self) -> usize {
         match &self.content {
-            Content::Bytes(Payload(bytes)) => bytes.len(),
+            Content::Bytes(Payload(bytes), _) => bytes.len(),
             Content::Missing(..) => 0,
         }
     }
@@ -45,7 +46,7 @@ impl Piece {
     fn drop_front(&mut self, count: u64) {
         self.position += count;
         match &mut self.content {
-            Content::Bytes(Payload(bytes)) => {
+            Content::Bytes(Payload(bytes), _) => {
                 let count = usize::try_from(count).unwrap_or(usize::MAX);
                 bytes.advance(count.min(bytes.len()));
             }
@@ -196,10 +197,11 @@ impl Stream {
             ..
         } = piece;
         match content {
-            Content::Bytes(bytes) => FlowEvent::Chunk {
+            Content::Bytes(bytes, early) => FlowEvent::Chunk {
                 stream: self.key,
                 direction,
                 time_ns,
+                early,
                 bytes,
             },
             Content::Missing(missing, reason) => {
@@ -213,11 +215,5 @@ impl Stream {
                 }
             }
         }
-    }
-}
-
-impl From<Bytes> for Content {
-    fn from(bytes: Bytes) -> Self {
-        Self::Bytes(Payload(bytes))
     }
 }

@@ -140,6 +140,18 @@ pub fn choose(machine: Machine, code: &[u8], needs: ArgumentSet, returns: Return
     }
 }
 
+/// Whether the function does nothing but set up arguments and jump to another one, which then is as good a place.
+pub fn is_jump_away(machine: Machine, code: &[u8]) -> bool {
+    let Some(function) = (machine == Machine::X86_64)
+        .then(|| Function::decode(code))
+        .flatten()
+    else {
+        return false;
+    };
+    let mut flows = (0..function.len()).map_while(|index| function.flow(index));
+    flows.find(|flow| *flow != Flow::Next) == Some(Flow::Leave)
+}
+
 /// For functions of which the length is unknown; `code` is as much as there is.
 pub fn at_first_byte(machine: Machine, code: &[u8], returns: Returns) -> Sites {
     match machine {

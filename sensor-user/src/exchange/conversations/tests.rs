@@ -19,6 +19,7 @@ fn chunk(id: u64, direction: Direction, text: &str) -> FlowEvent {
         stream: stream(id),
         direction,
         time_ns: 5,
+        early: false,
         bytes,
     }
 }
