@@ -24,6 +24,8 @@ mod left_behind;
 mod loss;
 #[path = "live/many.rs"]
 mod many;
+#[path = "live/nss.rs"]
+mod nss;
 #[path = "live/tally.rs"]
 mod tally;
 #[path = "live/watch.rs"]

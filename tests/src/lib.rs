@@ -15,6 +15,7 @@ pub mod private;
 pub mod programs;
 pub mod receiver;
 pub mod servers;
+pub mod tools;
 pub mod testbed;
 pub mod wait;
 

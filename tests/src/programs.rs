@@ -64,7 +64,9 @@ programs! {
     Tstclnt "tstclnt" of "libnss3-tools";
     /// NSS's server.
     Selfserv "selfserv" of "libnss3-tools";
-    /// NSS's tool for key databases.
+    /// NSS's tool for certificate databases.
+    Certutil "certutil" of "libnss3-tools";
+    /// NSS's tool that puts a key into one.
     Pk12util "pk12util" of "libnss3-tools";
 }
 
