@@ -13,6 +13,8 @@ mod bodies;
 mod c_peers;
 #[path = "live/ciphertext.rs"]
 mod ciphertext;
+#[path = "live/early.rs"]
+mod early;
 #[path = "live/ends.rs"]
 mod ends;
 

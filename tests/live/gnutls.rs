@@ -8,7 +8,7 @@ use sensor_tests::held::Held;
 use sensor_tests::payload::{LENGTHS, body};
 use sensor_tests::programs::Program;
 use sensor_tests::servers::{PythonApi, Transport};
-use sensor_tests::tools::{GnutlsCli, Serving};
+use sensor_tests::tools::{Fed, Serving};
 use sensor_user::capture::{Evidence, Role};
 
 use crate::bodies::{Expected, check, perform};
@@ -103,8 +103,8 @@ fn gnutls_cli_sends_and_receives() {
         let head = format!(
             "POST {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
         );
-        let client = GnutlsCli::new(api.port(), &[head.as_bytes(), &sent].concat()).unwrap();
-        let held = Held::new(&client.command(&copies).unwrap()).unwrap();
+        let client = Fed::new(&[head.as_bytes(), &sent].concat()).unwrap();
+        let held = Held::new(&client.gnutls_cli(api.port(), &copies).unwrap()).unwrap();
         let pid = held.pid();
         watch.also(pid);
         // It reports a failure, because Python ends the connection without saying so in TLS.
@@ -160,4 +160,40 @@ fn gnutls_serv_and_its_client_see_the_same() {
         }
     }
     watch.stop();
+}
+
+/// gnutls-cli resumes its own session and sends a file as early data; gnutls-serv reads it as such.
+#[test]
+fn early_data_of_gnutls_is_marked() {
+    let what = "early data of GnuTLS";
+    if !able(what, &NEEDED) {
+        return;
+    }
+    let copies = Copies::of(&[LIBRARY]).unwrap();
+    let server = Serving::gnutls(&copies, &["--earlydata"]).unwrap();
+    let mut client = Fed::new(b"").unwrap();
+    let early = client.path("early");
+    std::fs::write(&early, "GET /early HTTP/1.0\r\n\r\n").unwrap();
+    let mut command = client.gnutls_cli(server.port(), &copies).unwrap();
+    command.arg("--resume").arg(format!("--earlydata={}", early.display()));
+    let held = Held::new(&command).unwrap();
+    let pids = [held.pid(), server.pid()];
+    let Some(mut watch) = Watch::start(what, &options_for(vec![copies.path(LIBRARY)], &pids)) else {
+        return;
+    };
+    let running = held.release().unwrap();
+    watch.until("early bytes of both ends", |watch| {
+        pids.iter().all(|pid| watch.tally.of_process(*pid).early > 0)
+    });
+    client.end();
+    watch.follow(running);
+    let observed = watch.stop();
+    for pid in pids {
+        let early: Vec<bool> = observed
+            .iter()
+            .filter(|one| one.exchange.connection.process.pid == pid)
+            .map(|one| one.exchange.request.early_data)
+            .collect();
+        assert_eq!(early, [true], "{what}, {pid}");
+    }
 }

@@ -99,6 +99,10 @@ fn selfserv_answers_and_is_seen() {
         let target = format!("/echo?{round}");
         let call = Call::new("GET", &Transport::Tls.url(server.port(), &target), b"").unwrap();
         watch.follow(Held::new(&call.curl(&tls).unwrap()).unwrap().release().unwrap());
+        // The server was waiting in `PR_Accept` before the sensor began, so the first connection is not known as TLS.
+        if round == 0 {
+            continue;
+        }
         watch.until(&target, |watch| !watch.exchanges(server.pid(), &target).is_empty());
         let seen = watch.exchanges(server.pid(), &target);
         assert_eq!(seen.len(), 1, "{what}");

@@ -16,50 +16,69 @@ use crate::programs::Program;
 use crate::servers::Certificate;
 use crate::wait::{self, DEADLINE, Deadline};
 
-/// `gnutls-cli` with a request on its standard input, which stays open until this value goes.
+/// A client that sends what it reads from its standard input, which stays open until this value goes: one whose
+/// input ends says goodbye before it hears the answer.
 #[derive(Debug)]
-pub struct GnutlsCli {
+pub struct Fed {
     directory: TempDir,
-    port: u16,
     open: Option<Sender<()>>,
 }
 
-impl GnutlsCli {
-    /// Prepares a request for a port of this machine.
-    pub fn new(port: u16, request: &[u8]) -> Result<Self> {
-        let directory = TempDir::with_prefix("api-sensor-gnutls-cli-")?;
+/// Runs the arguments after the first two with those as standard input and output.
+const REDIRECTED: &str = "input=$1; output=$2; shift 2; exec \"$@\" <\"$input\" >\"$output\"";
+
+impl Fed {
+    /// Prepares the input.
+    pub fn new(input: &[u8]) -> Result<Self> {
+        let directory = TempDir::with_prefix("api-sensor-fed-")?;
         let pipe = directory.path().join("input");
         guard::run(Command::new("mkfifo").arg(&pipe), Deadline::after(DEADLINE))?;
         let (open, closed) = channel::<()>();
-        let request = request.to_vec();
+        let input = input.to_vec();
         std::thread::spawn(move || -> Result<()> {
-            // Opens when the client does. A client that ends its input says goodbye before it hears the answer.
-            let mut input = OpenOptions::new().write(true).open(pipe)?;
-            input.write_all(&request)?;
+            // Opens when the client does.
+            let mut pipe = OpenOptions::new().write(true).open(pipe)?;
+            pipe.write_all(&input)?;
             closed.recv().ok();
             Ok(())
         });
         Ok(Self {
             directory,
-            port,
             open: Some(open),
         })
     }
 
-    /// Its command line.
-    pub fn command(&self, copies: &Copies) -> Result<Command> {
+    /// The command line of a program that is fed.
+    pub fn command(&self, program: Program) -> Result<Command> {
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", REDIRECTED, "sh"])
             .arg(self.directory.path().join("input"))
             .arg(self.directory.path().join("output"))
-            .arg(Program::GnutlsCli.find()?)
+            .arg(program.find()?);
+        Ok(command)
+    }
+
+    /// `gnutls-cli` for a port of this machine.
+    pub fn gnutls_cli(&self, port: u16, copies: &Copies) -> Result<Command> {
+        let mut command = self.command(Program::GnutlsCli)?;
+        command
             .arg("--no-ca-verification")
             .arg("--logfile")
             .arg(self.directory.path().join("log"))
-            .args(["--port", &self.port.to_string(), "127.0.0.1"]);
+            .args(["--port", &port.to_string(), "127.0.0.1"]);
         copies.apply(&mut command);
         Ok(command)
+    }
+
+    /// A file beside the input.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Ends the input.
+    pub fn end(&mut self) {
+        self.open.take();
     }
 
     /// What it received. Call after it ended.
@@ -68,12 +87,9 @@ impl GnutlsCli {
     }
 }
 
-/// Runs the arguments after the first two with those as standard input and output.
-const REDIRECTED: &str = "input=$1; output=$2; shift 2; exec \"$@\" <\"$input\" >\"$output\"";
-
-impl Drop for GnutlsCli {
+impl Drop for Fed {
     fn drop(&mut self) {
-        self.open.take();
+        self.end();
     }
 }
 
@@ -105,11 +121,22 @@ impl Serving {
         Self::start(command, "-p", copies, directory)
     }
 
+    /// `openssl s_server` that takes early data and prints what it receives, or what else the options say.
+    pub fn openssl(copies: &Copies, options: &[&str]) -> Result<Self> {
+        let directory = TempDir::with_prefix("api-sensor-s_server-")?;
+        let made = Certificate::create(directory.path())?;
+        let mut command = Command::new(Program::Openssl.find()?);
+        command.args(["s_server", "-cert"]).arg(made.certificate).arg("-key").arg(made.key);
+        command.args(options);
+        Self::start(command, "-port", copies, directory)
+    }
+
     fn start(mut command: Command, port_option: &str, copies: &Copies, directory: TempDir) -> Result<Self> {
         let port = wait::free_port()?;
         command
             .args([port_option, &port.to_string()])
-            .stdin(Stdio::null())
+            // Open and silent: `s_server` ends a connection when its input ends.
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let guard = Guard::start(copies.apply(&mut command))?;

@@ -3,7 +3,7 @@
 
 use sensor_common::counter::Counter;
 
-use crate::emit;
+use crate::{copy, emit};
 use crate::maps::IMPORTED;
 use crate::policy::Watched;
 use crate::stream::{self, StreamKey};
@@ -12,6 +12,13 @@ use crate::stream::{self, StreamKey};
 #[inline(always)]
 pub fn contains(watched: Watched, object: u64) -> bool {
     IMPORTED.get_ptr(StreamKey::tls(watched.tgid(), object)).is_some()
+}
+
+/// Whether a listening socket, which may have been imported before the sensor began, has a layer on it: the member
+/// `lower` of `struct PRFileDesc`, the third word, is not null (`prio.h`, NSPR's public interface).
+#[inline(always)]
+pub fn is_layered(object: u64) -> bool {
+    copy::user::<u64>(object + 16).is_some_and(|lower| lower != 0)
 }
 
 /// An import returned the object; nothing when it failed. The address may have been another connection's, whose end

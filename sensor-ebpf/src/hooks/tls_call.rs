@@ -104,10 +104,13 @@ pub fn enter(ctx: &ProbeContext) {
     let cookie = Cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
     let registers = Registers::of(ctx);
     let handle = registers.argument(cookie.handle());
-    if cookie.imported() && !imported::contains(watched, handle) {
+    let kind = cookie.kind();
+    if cookie.imported()
+        && !imported::contains(watched, handle)
+        && !(kind == CallKind::Import as u8 && imported::is_layered(handle))
+    {
         return pass_by(&registers, watched, cookie);
     }
-    let kind = cookie.kind();
     if kind == CallKind::SetFd as u8 || kind == CallKind::SetTransport as u8 {
         named(watched, handle, registers.argument(cookie.fd()), kind);
     } else if kind == CallKind::Shutdown as u8 {

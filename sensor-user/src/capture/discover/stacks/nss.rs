@@ -1,6 +1,9 @@
 //! NSS and NSPR. NSS makes a layer on a `PRFileDesc`, and from then on the functions of NSPR that serve every file
 //! and socket read and write TLS on it. So those count only for what `SSL_ImportFD` returned.
 //!
+//! A connection that was imported before the sensor began is not seen; one that a listening socket accepts by a call
+//! made since is, because the layer on that socket tells.
+//!
 //! `PR_TransmitFile` and `PR_SendFile` on TLS send by `PR_Writev` and `PR_Send` (`PR_EmulateSendFile`), so they need no
 //! row. A program that calls the layer's methods itself (`fd->methods->write`) instead of these functions is not seen.
 
@@ -22,7 +25,7 @@ pub(super) const NSPR: &[Function] = &[
     of_import(receive("PR_Recv", 53)),
     of_import(counted("PR_Send", 54, CallKind::Write)),
     of_import(vector("PR_Writev", 55)),
-    // A listening socket that was imported gives imported connections.
+    // A listening socket with a layer gives connections with that layer.
     of_import(plain("PR_Accept", 56, CallKind::Import)),
     of_import(plain("PR_Close", 57, CallKind::Free)),
 ];
