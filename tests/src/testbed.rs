@@ -11,7 +11,13 @@ use anyhow::{Context, Result, bail};
 use crate::programs::Program;
 
 /// Packages for Debian's Python, pinned.
-pub const PYTHON: &[&str] = &["uvicorn==0.54.0"];
+pub const PYTHON: &[&str] = &[
+    "uvicorn==0.54.0",
+    // BoringSSL linked in, with symbols.
+    "curl_cffi==0.16.3",
+    // s2n-tls linked in, with symbols.
+    "awscrt==0.38.1",
+];
 
 /// Packages from npm, pinned. Install scripts do not run, so a program is named by the package that holds its binary.
 pub const NODE: &[&str] = &["ws@8.23.0"];
