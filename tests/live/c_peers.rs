@@ -9,7 +9,8 @@ use sensor_tests::payload::body;
 use sensor_tests::peer::{self, Peer};
 use sensor_tests::programs::Program;
 use sensor_tests::servers::fixture;
-use sensor_user::capture::{Evidence, Role};
+use sensor_user::capture::{Evidence, GapReason, Role};
+use sensor_user::exchange::BodyState;
 
 use crate::watch::{Watch, able, assert_same, options_for};
 
@@ -25,6 +26,8 @@ struct Library<'a> {
     /// What the sensor probes.
     probed: Vec<PathBuf>,
     evidence: Evidence,
+    /// The server's body is moved out of sight.
+    is_unseen: bool,
 }
 
 /// One request and its answer, of both ends.
@@ -50,7 +53,15 @@ fn both_ends_see_one_exchange(library: &Library<'_>) {
         assert_eq!(seen.len(), 1, "{what}");
         let exchange = &seen[0].exchange;
         assert_same(&what, &exchange.request.body, &sent);
-        assert_same(&what, &exchange.outcome.response().unwrap().body, &answered);
+        let body = &exchange.outcome.response().unwrap().body;
+        let unseen = if library.is_unseen && role == Role::Server {
+            assert_eq!(body.state, BodyState::Holed(GapReason::Unseen), "{what}");
+            assert_eq!(body.total, LENGTH as u64, "{what}");
+            LENGTH as u64
+        } else {
+            assert_same(&what, body, &answered);
+            0
+        };
         let connection = &exchange.connection;
         assert!(connection.tls && !connection.ambiguous, "{what}: {connection:?}");
         assert_eq!(connection.role, role, "{what}");
@@ -62,8 +73,9 @@ fn both_ends_see_one_exchange(library: &Library<'_>) {
         };
         assert_eq!(of_server, server.port(), "{what}");
         let account = watch.tally.of_process(pid);
-        assert_eq!((account.repeated, account.jumps, account.gaps), (0, 0, 0), "{what}");
-        assert_eq!(account.captured, (request.len() + answer.len()) as u64, "{what}");
+        assert_eq!((account.repeated, account.jumps, account.gaps), (0, 0, unseen), "{what}");
+        let moved = (request.len() + answer.len()) as u64;
+        assert_eq!(account.captured, moved - unseen, "{what}");
     }
     watch.stop();
 }
@@ -89,6 +101,7 @@ fn of_machine(what: &str, file: &str, compile: &[&str], evidence: Evidence) {
         probed: vec![copies.path(file)],
         copies: &copies,
         evidence,
+        is_unseen: false,
     });
 }
 
@@ -133,6 +146,28 @@ fn a_call_implemented_by_another_is_seen_once() {
             copies: &copies,
             probed,
             evidence: Evidence::SetFd,
+            is_unseen: false,
         });
     }
+}
+
+/// The kernel here does no TLS, so the library is one that only has the function; what the sensor sees is the same.
+#[test]
+fn what_ssl_sendfile_moves_is_an_exact_gap() {
+    let what = "SSL_sendfile and SSL_write_ex2";
+    if !able(what, &NEEDED) {
+        return;
+    }
+    let copies = Copies::of(&["libssl.so.3", "libcrypto.so.3"]).unwrap();
+    let nested = copies.path("libnested.so");
+    peer::compile(&nested, &fixture("nested_ssl.c"), &["-shared", "-fPIC"]).unwrap();
+    let compile = ["-DWITH_SENDFILE", "-Wl,--no-as-needed", nested.to_str().unwrap(), "-lssl", "-lcrypto"];
+    both_ends_see_one_exchange(&Library {
+        what,
+        compile: &compile,
+        copies: &copies,
+        probed: vec![nested.clone()],
+        evidence: Evidence::SetFd,
+        is_unseen: true,
+    });
 }
