@@ -32,7 +32,7 @@ mod nss;
 mod tally;
 #[path = "live/watch.rs"]
 mod watch;
-#[path = "live/wheels.rs"]
-mod wheels;
 #[path = "live/ways.rs"]
 mod ways;
+#[path = "live/wheels.rs"]
+mod wheels;

@@ -241,7 +241,11 @@ fn assert_is_probed(label: &str, sites: &Sites) {
     };
     for site in returns.iter().chain([&sites.entry]) {
         let first = site.bytes()[0];
-        assert!(![0x26, 0x2e, 0x36, 0x3e, 0xf0].contains(&first), "{label}: +{}", site.offset);
+        assert!(
+            ![0x26, 0x2e, 0x36, 0x3e, 0xf0].contains(&first),
+            "{label}: +{}",
+            site.offset
+        );
     }
 }
 
@@ -387,7 +391,12 @@ fn node() {
 /// Functions of a target that only the kernel's return probe can see the return of.
 fn return_probes(target: &Target) -> Vec<&'static str> {
     let is_trampoline = |point: &&ProbePoint| matches!(point.sites.ret, ReturnSite::Trampoline(_));
-    target.points.iter().filter(is_trampoline).map(|point| point.symbol).collect()
+    target
+        .points
+        .iter()
+        .filter(is_trampoline)
+        .map(|point| point.symbol)
+        .collect()
 }
 
 #[test]
@@ -409,7 +418,10 @@ fn gnutls() {
         "gnutls_deinit",
     ];
     if let Some(target) = judge_stack("GnuTLS 3.7 (bookworm)", library, "gnutls", &functions) {
-        let jumps = target.points.iter().any(|point| point.symbol == "gnutls_record_send");
+        let jumps = target
+            .points
+            .iter()
+            .any(|point| point.symbol == "gnutls_record_send");
         assert!(!jumps, "gnutls_record_send only jumps to gnutls_record_send2");
         // They end in jumps to a function that nothing names.
         for symbol in ["gnutls_record_recv", "gnutls_record_recv_seq"] {
@@ -421,9 +433,22 @@ fn gnutls() {
 #[test]
 fn nss_and_nspr() {
     let library = debian(Archive::Main, "bookworm", "libnss3", "libssl3.so");
-    judge_stack("NSS 3.87 (bookworm)", library, "nss", &["SSL_ImportFD", "SSL_ForceHandshake"]);
+    judge_stack(
+        "NSS 3.87 (bookworm)",
+        library,
+        "nss",
+        &["SSL_ImportFD", "SSL_ForceHandshake"],
+    );
     let library = debian(Archive::Main, "bookworm", "libnspr4", "libnspr4.so");
-    let functions = ["PR_Read", "PR_Write", "PR_Recv", "PR_Send", "PR_Writev", "PR_Accept", "PR_Close"];
+    let functions = [
+        "PR_Read",
+        "PR_Write",
+        "PR_Recv",
+        "PR_Send",
+        "PR_Writev",
+        "PR_Accept",
+        "PR_Close",
+    ];
     if let Some(target) = judge_stack("NSPR 4.35 (bookworm)", library, "nspr", &functions) {
         // Each is a jump through the table of methods.
         assert_eq!(return_probes(&target).len(), functions.len() - 1);
@@ -433,7 +458,13 @@ fn nss_and_nspr() {
 #[test]
 fn wolfssl() {
     let library = debian(Archive::Main, "bookworm", "libwolfssl35", "libwolfssl.so");
-    let functions = ["wolfSSL_read", "wolfSSL_write", "wolfSSL_set_fd", "wolfSSL_connect", "wolfSSL_free"];
+    let functions = [
+        "wolfSSL_read",
+        "wolfSSL_write",
+        "wolfSSL_set_fd",
+        "wolfSSL_connect",
+        "wolfSSL_free",
+    ];
     judge_stack("wolfSSL 5.5 (bookworm)", library, "wolfssl", &functions);
 }
 
@@ -458,7 +489,13 @@ fn s2n_of_a_python_wheel() {
     let library = corpus::python_wheel(cache(), "awscrt").and_then(|directory| {
         corpus::find(&directory, &|name| name.starts_with("_awscrt")).context("the wheel holds no library")
     });
-    let functions = ["s2n_recv", "s2n_send", "s2n_negotiate", "s2n_shutdown", "s2n_connection_free"];
+    let functions = [
+        "s2n_recv",
+        "s2n_send",
+        "s2n_negotiate",
+        "s2n_shutdown",
+        "s2n_connection_free",
+    ];
     judge_stack("s2n-tls of a Python wheel", library, "s2n", &functions);
 }
 

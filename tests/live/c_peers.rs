@@ -44,8 +44,15 @@ fn both_ends_see_one_exchange(library: &Library<'_>) {
         return;
     };
     let output = watch.follow(held.release().unwrap());
-    assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
-    assert!(peer.received().unwrap() == answer, "{what}: the client received something else");
+    assert!(
+        output.status.success(),
+        "{what}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        peer.received().unwrap() == answer,
+        "{what}: the client received something else"
+    );
     for (pid, role) in pids.into_iter().zip([Role::Server, Role::Client]) {
         let what = format!("{what}, {role:?}");
         watch.until(&what, |watch| !watch.exchanges(pid, "/peer").is_empty());
@@ -73,7 +80,11 @@ fn both_ends_see_one_exchange(library: &Library<'_>) {
         };
         assert_eq!(of_server, server.port(), "{what}");
         let account = watch.tally.of_process(pid);
-        assert_eq!((account.repeated, account.jumps, account.gaps), (0, 0, unseen), "{what}");
+        assert_eq!(
+            (account.repeated, account.jumps, account.gaps),
+            (0, 0, unseen),
+            "{what}"
+        );
         let moved = (request.len() + answer.len()) as u64;
         assert_eq!(account.captured, moved - unseen, "{what}");
     }
@@ -81,7 +92,10 @@ fn both_ends_see_one_exchange(library: &Library<'_>) {
 }
 
 fn message(start: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!("{start}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "{start}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     let mut message = head.into_bytes();
     message.extend_from_slice(body);
     message
@@ -161,7 +175,13 @@ fn what_ssl_sendfile_moves_is_an_exact_gap() {
     let copies = Copies::of(&["libssl.so.3", "libcrypto.so.3"]).unwrap();
     let nested = copies.path("libnested.so");
     peer::compile(&nested, &fixture("nested_ssl.c"), &["-shared", "-fPIC"]).unwrap();
-    let compile = ["-DWITH_SENDFILE", "-Wl,--no-as-needed", nested.to_str().unwrap(), "-lssl", "-lcrypto"];
+    let compile = [
+        "-DWITH_SENDFILE",
+        "-Wl,--no-as-needed",
+        nested.to_str().unwrap(),
+        "-lssl",
+        "-lcrypto",
+    ];
     both_ends_see_one_exchange(&Library {
         what,
         compile: &compile,

@@ -33,7 +33,9 @@ fn a_request_in_early_data_is_marked_and_the_one_after_it_is_not() {
     std::fs::write(&early, "GET /early HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     // The ticket comes after the handshake, and with it something to read: the client ends when its input does.
     let mut first = Command::new("/bin/sh");
-    first.args(["-c", "(sleep 2) | \"$@\"", "sh"]).arg(Program::Openssl.find().unwrap());
+    first
+        .args(["-c", "(sleep 2) | \"$@\"", "sh"])
+        .arg(Program::Openssl.find().unwrap());
     s_client(&mut first, &copies, server.port(), &["-sess_out", session]);
     guard::run(&mut first, soon()).unwrap();
 
@@ -52,12 +54,17 @@ fn a_request_in_early_data_is_marked_and_the_one_after_it_is_not() {
     let mut running = held.release().unwrap();
     let both = "GET /early HTTP/1.1\r\nHost: x\r\n\r\nGET /late HTTP/1.1\r\nHost: x\r\n\r\n".len() as u64;
     watch.until("both requests at both ends", |watch| {
-        pids.iter().all(|pid| watch.tally.of_process(*pid).captured >= both)
+        pids.iter()
+            .all(|pid| watch.tally.of_process(*pid).captured >= both)
     });
     watch.settle();
     for pid in pids {
         let account = watch.tally.of_process(pid);
-        assert_eq!((account.captured, account.repeated, account.jumps), (both, 0, 0), "{pid}");
+        assert_eq!(
+            (account.captured, account.repeated, account.jumps),
+            (both, 0, 0),
+            "{pid}"
+        );
         assert_eq!(account.early, std::fs::metadata(&early).unwrap().len(), "{pid}");
     }
     client.end();
@@ -67,7 +74,12 @@ fn a_request_in_early_data_is_marked_and_the_one_after_it_is_not() {
         let seen: Vec<(&[u8], bool)> = observed
             .iter()
             .filter(|one| one.exchange.connection.process.pid == pid)
-            .map(|one| (one.exchange.request.target().expose(), one.exchange.request.early_data))
+            .map(|one| {
+                (
+                    one.exchange.request.target().expose(),
+                    one.exchange.request.early_data,
+                )
+            })
             .collect();
         assert_eq!(seen, [(&b"/early"[..], true), (&b"/late"[..], false)], "{pid}");
     }

@@ -26,7 +26,13 @@ const NEEDED: [Program; 5] = [
 
 fn wget(copies: &Copies, url: &str) -> Command {
     let mut wget = Command::new(Program::Wget.find().unwrap());
-    wget.args(["--quiet", "--no-proxy", "--no-check-certificate", "--no-config", "--tries=1"]);
+    wget.args([
+        "--quiet",
+        "--no-proxy",
+        "--no-check-certificate",
+        "--no-config",
+        "--tries=1",
+    ]);
     wget.arg("--header=Content-Type: text/plain");
     // Not to its standard output: nobody reads that before it ends.
     wget.arg("--output-document").arg(copies.path("received"));
@@ -42,14 +48,22 @@ pub(crate) fn assert_peer(watch: &Watch, pid: u32, target: &str, role: Role, por
     assert!(!connection.ambiguous, "{target}: {connection:?}");
     assert_eq!(connection.role, role, "{target}");
     assert_eq!(connection.evidence, Some(evidence), "{target}");
-    let server = if role == Role::Server { connection.local } else { connection.remote };
+    let server = if role == Role::Server {
+        connection.local
+    } else {
+        connection.remote
+    };
     assert_eq!(server.map(|(_, port)| port), Some(port), "{target}");
 }
 
 /// No byte came twice, none is missing, and there is one stream for each connection.
 pub(crate) fn assert_once(watch: &Watch, what: &str, pid: u32) {
     let account = watch.tally.of_process(pid);
-    assert_eq!((account.repeated, account.jumps, account.gaps), (0, 0, 0), "{what}");
+    assert_eq!(
+        (account.repeated, account.jumps, account.gaps),
+        (0, 0, 0),
+        "{what}"
+    );
 }
 
 #[test]
@@ -79,7 +93,14 @@ fn wget_sends_and_receives() {
         };
         let what = format!("{what}, {length} bytes");
         check(&mut watch, &what, pid, &expected);
-        assert_peer(&watch, pid, &target, Role::Client, api.port(), Evidence::Transport);
+        assert_peer(
+            &watch,
+            pid,
+            &target,
+            Role::Client,
+            api.port(),
+            Evidence::Transport,
+        );
         assert_once(&watch, &what, pid);
         watch.observed.clear();
     }
@@ -110,7 +131,10 @@ fn gnutls_cli_sends_and_receives() {
         // It reports a failure, because Python ends the connection without saying so in TLS.
         watch.follow(held.release().unwrap());
         let received = client.received().unwrap();
-        assert!(received.ends_with(&answered), "{what}: {length} bytes were not received");
+        assert!(
+            received.ends_with(&answered),
+            "{what}: {length} bytes were not received"
+        );
         let expected = Expected {
             transport: Transport::Tls,
             target: &target,
@@ -135,7 +159,8 @@ fn gnutls_serv_and_its_client_see_the_same() {
     let copies = Copies::of(&[LIBRARY]).unwrap();
     let server = Serving::gnutls(&copies, &[]).unwrap();
     copies.assert_mapped(server.pid(), LIBRARY).unwrap();
-    let Some(mut watch) = Watch::start(what, &options_for(vec![copies.path(LIBRARY)], &[server.pid()])) else {
+    let Some(mut watch) = Watch::start(what, &options_for(vec![copies.path(LIBRARY)], &[server.pid()]))
+    else {
         return;
     };
     for round in 0..3 {
@@ -175,7 +200,9 @@ fn early_data_of_gnutls_is_marked() {
     let early = client.path("early");
     std::fs::write(&early, "GET /early HTTP/1.0\r\n\r\n").unwrap();
     let mut command = client.gnutls_cli(server.port(), &copies).unwrap();
-    command.arg("--resume").arg(format!("--earlydata={}", early.display()));
+    command
+        .arg("--resume")
+        .arg(format!("--earlydata={}", early.display()));
     let held = Held::new(&command).unwrap();
     let pids = [held.pid(), server.pid()];
     let Some(mut watch) = Watch::start(what, &options_for(vec![copies.path(LIBRARY)], &pids)) else {

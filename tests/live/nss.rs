@@ -29,11 +29,15 @@ const NEEDED: [Program; 7] = [
 
 /// TLS streams of a process that carried anything, and the bytes they carried.
 fn carried(watch: &Watch, pid: u32) -> (usize, u64) {
-    let of_pid = |key: &&(sensor_user::capture::StreamKey, _)| {
-        key.0.process.pid == pid && key.0.source == Source::Tls
-    };
-    let streams: std::collections::HashSet<_> =
-        watch.tally.0.keys().filter(of_pid).map(|(stream, _)| *stream).collect();
+    let of_pid =
+        |key: &&(sensor_user::capture::StreamKey, _)| key.0.process.pid == pid && key.0.source == Source::Tls;
+    let streams: std::collections::HashSet<_> = watch
+        .tally
+        .0
+        .keys()
+        .filter(of_pid)
+        .map(|(stream, _)| *stream)
+        .collect();
     (streams.len(), watch.tally.of_process(pid).captured)
 }
 
@@ -62,7 +66,10 @@ fn tstclnt_sends_and_receives_and_its_files_are_left_alone() {
         watch.also(pid);
         watch.follow(held.release().unwrap());
         let received = client.received().unwrap();
-        assert!(received.ends_with(&answered), "{what}: {length} bytes were not received");
+        assert!(
+            received.ends_with(&answered),
+            "{what}: {length} bytes were not received"
+        );
         let expected = Expected {
             transport: Transport::Tls,
             target: &target,
@@ -71,7 +78,14 @@ fn tstclnt_sends_and_receives_and_its_files_are_left_alone() {
         };
         let what = format!("{what}, {length} bytes");
         check(&mut watch, &what, pid, &expected);
-        assert_peer(&watch, pid, &target, Role::Client, api.port(), Evidence::NestedSyscall);
+        assert_peer(
+            &watch,
+            pid,
+            &target,
+            Role::Client,
+            api.port(),
+            Evidence::NestedSyscall,
+        );
         assert_once(&watch, &what, pid);
         let total = (request.len() + received.len()) as u64;
         assert_eq!(carried(&watch, pid), (1, total), "{what}");
@@ -103,14 +117,23 @@ fn selfserv_answers_and_is_seen() {
         if round == 0 {
             continue;
         }
-        watch.until(&target, |watch| !watch.exchanges(server.pid(), &target).is_empty());
+        watch.until(&target, |watch| {
+            !watch.exchanges(server.pid(), &target).is_empty()
+        });
         let seen = watch.exchanges(server.pid(), &target);
         assert_eq!(seen.len(), 1, "{what}");
         let response = seen[0].exchange.outcome.response().unwrap();
         let received = call.received().unwrap();
         assert!(!received.is_empty(), "{what}: curl received nothing");
         assert_same(what, &response.body, &received);
-        assert_peer(&watch, server.pid(), &target, Role::Server, server.port(), Evidence::NestedSyscall);
+        assert_peer(
+            &watch,
+            server.pid(),
+            &target,
+            Role::Server,
+            server.port(),
+            Evidence::NestedSyscall,
+        );
         assert_once(&watch, what, server.pid());
     }
     watch.stop();

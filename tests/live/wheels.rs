@@ -31,7 +31,10 @@ fn sees(what: &str, file: &str, script: &str, evidence: Evidence) {
         let target = format!("/echo?seed=4&length={length}");
         let call = Call::new("POST", &Transport::Tls.url(api.port(), &target), &sent).unwrap();
         let pid = perform(&mut watch, &call.script(script, &tls).unwrap());
-        assert!(call.received().unwrap() == answered, "{what}: the client received something else");
+        assert!(
+            call.received().unwrap() == answered,
+            "{what}: the client received something else"
+        );
         let expected = Expected {
             transport: Transport::Tls,
             target: &target,
@@ -50,10 +53,20 @@ fn sees(what: &str, file: &str, script: &str, evidence: Evidence) {
 #[test]
 fn boringssl_of_curl_cffi() {
     let file = "curl_cffi/_wrapper.abi3.so";
-    sees("BoringSSL of curl_cffi", file, "cffi_client.py", Evidence::NestedSyscall);
+    sees(
+        "BoringSSL of curl_cffi",
+        file,
+        "cffi_client.py",
+        Evidence::NestedSyscall,
+    );
 }
 
 #[test]
 fn s2n_of_awscrt() {
-    sees("s2n-tls of awscrt", "_awscrt.abi3.so", "crt_client.py", Evidence::NestedSyscall);
+    sees(
+        "s2n-tls of awscrt",
+        "_awscrt.abi3.so",
+        "crt_client.py",
+        Evidence::NestedSyscall,
+    );
 }

@@ -21,7 +21,8 @@ impl Copies {
         let copies = Self::empty()?;
         for file in files {
             let source = system(file).with_context(|| format!("no {file} on this machine"))?;
-            fs::copy(&source, copies.path(file)).with_context(|| format!("cannot copy {}", source.display()))?;
+            fs::copy(&source, copies.path(file))
+                .with_context(|| format!("cannot copy {}", source.display()))?;
         }
         Ok(copies)
     }
@@ -46,8 +47,16 @@ impl Copies {
     pub fn assert_mapped(&self, pid: u32, file: &str) -> Result<()> {
         let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
         let ours = self.path(file);
-        let is_ours = |line: &str| line.split_whitespace().nth(5).is_some_and(|path| Path::new(path) == ours);
-        ensure!(maps.lines().any(is_ours), "process {pid} has not mapped {}", ours.display());
+        let is_ours = |line: &str| {
+            line.split_whitespace()
+                .nth(5)
+                .is_some_and(|path| Path::new(path) == ours)
+        };
+        ensure!(
+            maps.lines().any(is_ours),
+            "process {pid} has not mapped {}",
+            ours.display()
+        );
         Ok(())
     }
 }

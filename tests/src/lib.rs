@@ -15,8 +15,8 @@ pub mod private;
 pub mod programs;
 pub mod receiver;
 pub mod servers;
-pub mod tools;
 pub mod testbed;
+pub mod tools;
 pub mod wait;
 
 pub use guard::Guard;

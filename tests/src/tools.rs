@@ -107,7 +107,9 @@ impl Serving {
         let directory = TempDir::with_prefix("api-sensor-gnutls-serv-")?;
         let made = Certificate::create(directory.path())?;
         let mut command = Command::new(Program::GnutlsServ.find()?);
-        command.args(["--http", "--quiet", "--x509certfile"]).arg(made.certificate);
+        command
+            .args(["--http", "--quiet", "--x509certfile"])
+            .arg(made.certificate);
         command.arg("--x509keyfile").arg(made.key).args(more);
         Self::start(command, "--port", copies, directory)
     }
@@ -117,7 +119,16 @@ impl Serving {
         let directory = TempDir::with_prefix("api-sensor-selfserv-")?;
         let database = key_database(directory.path())?;
         let mut command = Command::new(Program::Selfserv.find()?);
-        command.args(["-n", "server", "-e", "server", "-V", "tls1.2:tls1.3", "-d", &database]);
+        command.args([
+            "-n",
+            "server",
+            "-e",
+            "server",
+            "-V",
+            "tls1.2:tls1.3",
+            "-d",
+            &database,
+        ]);
         Self::start(command, "-p", copies, directory)
     }
 
@@ -126,7 +137,11 @@ impl Serving {
         let directory = TempDir::with_prefix("api-sensor-s_server-")?;
         let made = Certificate::create(directory.path())?;
         let mut command = Command::new(Program::Openssl.find()?);
-        command.args(["s_server", "-cert"]).arg(made.certificate).arg("-key").arg(made.key);
+        command
+            .args(["s_server", "-cert"])
+            .arg(made.certificate)
+            .arg("-key")
+            .arg(made.key);
         command.args(options);
         Self::start(command, "-port", copies, directory)
     }
@@ -198,7 +213,12 @@ fn key_database(directory: &Path) -> Result<String> {
     let bundle: PathBuf = directory.join("server.p12");
     let mut openssl = Command::new(Program::Openssl.find()?);
     openssl.args(["pkcs12", "-export", "-name", "server", "-passout", "pass:", "-in"]);
-    openssl.arg(made.certificate).arg("-inkey").arg(made.key).arg("-out").arg(&bundle);
+    openssl
+        .arg(made.certificate)
+        .arg("-inkey")
+        .arg(made.key)
+        .arg("-out")
+        .arg(&bundle);
     let database = format!("sql:{}", directory.to_str().context("a path of no text")?);
     let mut create = Command::new(Program::Certutil.find()?);
     create.args(["-N", "-d", &database, "--empty-password"]);

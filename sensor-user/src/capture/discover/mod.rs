@@ -140,7 +140,14 @@ fn inspect(file: &File) -> Inspected {
 }
 
 /// How the files of the covered libraries are named; `libssl` is NSS's name, too.
-const LIKELY: [&str; 6] = ["libssl", "libgnutls", "libnspr4", "libwolfssl", "libmbedtls", "libs2n"];
+const LIKELY: [&str; 6] = [
+    "libssl",
+    "libgnutls",
+    "libnspr4",
+    "libwolfssl",
+    "libmbedtls",
+    "libs2n",
+];
 
 /// Libraries of the host that look by name like those covered, for attaching before any process maps them. Their content
 /// still decides.

@@ -354,7 +354,10 @@ mod tests {
 
     #[test]
     fn every_covered_stack_reads_writes_and_forgets() {
-        for stack in STACKS.iter().filter(|stack| stack.is_covered() && stack.name != "nss") {
+        for stack in STACKS
+            .iter()
+            .filter(|stack| stack.is_covered() && stack.name != "nss")
+        {
             for kind in [CallKind::Read, CallKind::Write, CallKind::Free] {
                 let has = stack.functions().iter().any(|row| row.spec.kind == kind);
                 assert!(has, "{} has no {kind:?}", stack.name);

@@ -32,7 +32,13 @@ pub(super) const NSPR: &[Function] = &[
 
 const fn of_import(function: Function) -> Function {
     let Function { symbol, spec, .. } = function;
-    row(symbol, CallSpec { imported: true, ..spec })
+    row(
+        symbol,
+        CallSpec {
+            imported: true,
+            ..spec
+        },
+    )
 }
 
 /// `PRInt32 f(fd, buffer, length, flags, timeout)`.
