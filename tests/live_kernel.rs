@@ -15,6 +15,8 @@ mod c_peers;
 mod ciphertext;
 #[path = "live/early.rs"]
 mod early;
+#[path = "live/coverage.rs"]
+mod coverage;
 #[path = "live/ends.rs"]
 mod ends;
 
@@ -28,6 +30,10 @@ mod loss;
 mod many;
 #[path = "live/nss.rs"]
 mod nss;
+#[path = "live/other_kernels.rs"]
+mod other_kernels;
+#[path = "live/storm.rs"]
+mod storm;
 #[path = "live/tally.rs"]
 mod tally;
 #[path = "live/watch.rs"]

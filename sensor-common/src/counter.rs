@@ -61,6 +61,8 @@ counters! {
     NoPolicySlot = "no_policy_slot",
     /// Calls whose stream found no room in the stream map.
     NoStreamSlot = "no_stream_slot",
+    /// Calls of processes without an account of their own; they are in the account of all others.
+    NoAccountSlot = "no_account_slot",
     /// TLS calls inside another TLS call of the same thread; only the outermost is emitted.
     NestedCalls = "nested_calls",
     /// TLS calls that began while an earlier one of the thread had not returned and could not enclose it.

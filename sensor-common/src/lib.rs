@@ -5,6 +5,7 @@
 //! is asserted at compile time, has no implicit padding and is little-endian (the object is built for `bpfel`).
 #![no_std]
 
+pub mod account;
 pub mod call;
 pub mod counter;
 pub mod policy;

@@ -27,6 +27,9 @@ pub const KIND_EXEC: u8 = 6;
 pub const KIND_EXIT: u8 = 7;
 /// A watched process mapped a file as executable, so a library may have arrived.
 pub const KIND_MAP: u8 = 8;
+/// Something was noticed of a watched process that the sensor cannot see through; `detail` is one of
+/// [`notice`](crate::account::notice). Once per process and thing.
+pub const KIND_NOTICE: u8 = 11;
 
 /// The application wrote the bytes; otherwise it read them.
 pub const FLAG_WRITE: u16 = 1;
@@ -192,7 +195,7 @@ pub struct SocketRecord {
     pub socket: Socket,
 }
 
-/// Layout of [`KIND_EXEC`], [`KIND_EXIT`] and [`KIND_MAP`].
+/// Layout of [`KIND_EXEC`], [`KIND_EXIT`], [`KIND_MAP`] and [`KIND_NOTICE`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ProcessRecord {

@@ -4,6 +4,7 @@ use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel, bpf_probe_re
 use sensor_common::record::{FLAG_EARLY, FLAG_WRITE, gap};
 use sensor_common::{CHUNK_BYTES, CHUNKS_PER_CALL_BOUNDED, CHUNKS_PER_CALL_LOOP, IOVECS_PER_CALL_LOOP};
 
+use crate::account::{self, Fate, Outcome};
 use crate::emit::{self, Subject};
 use crate::maps::{CALL_LIMIT, MESSAGE_LIMIT};
 use crate::stream::StreamState;
@@ -44,6 +45,7 @@ struct Cursor {
     position: u64,
     /// Bytes still to capture.
     budget: u64,
+    outcome: Outcome,
 }
 
 /// Makes the verifier forget what it knows of the cursor: it would otherwise tell every round of a loop from every
@@ -84,10 +86,14 @@ pub fn transfer(
     subject.call_len = moved as u32;
     subject.flags = (subject.flags & FLAG_EARLY) | if slot == 1 { FLAG_WRITE } else { 0 };
 
-    if budget == moved && whole(subject, position, memory, moved) {
+    if budget == moved && let Some(fate) = whole(subject, position, memory, moved) {
+        let mut outcome = Outcome::default();
+        outcome.add(fate, moved);
+        account::captured(subject, moved, &outcome, 0, 0);
         return;
     }
-    let mut walk = Walk { subject: *subject, cursor: Cursor { memory, position, budget } };
+    let outcome = Outcome::default();
+    let mut walk = Walk { subject: *subject, cursor: Cursor { memory, position, budget, outcome } };
     match looping {
         Looping::Bounded => {
             let mut index = 0;
@@ -108,11 +114,14 @@ pub fn transfer(
         },
     }
     let end = position + moved;
-    let Cursor { memory, position, budget } = &walk.cursor;
+    let Walk { subject, cursor: Cursor { memory, position, budget, outcome } } = &mut walk;
+    let (mut absent, mut reason) = (0, 0);
     if *position < end {
-        let reason = if *budget > 0 && memory.iov_left > 0 { gap::IOVECS } else { gap::LIMIT };
-        emit::missing(&walk.subject, *position, end - *position, reason);
+        absent = end - *position;
+        reason = if *budget > 0 && memory.iov_left > 0 { gap::IOVECS } else { gap::LIMIT };
+        emit::missing(subject, *position, absent, reason, outcome);
     }
+    account::captured(subject, moved, outcome, absent, reason);
 }
 
 /// Advances a stream by bytes that moved out of sight in `direction` (0 read, 1 write), and says so.
@@ -124,26 +133,27 @@ pub fn unseen(subject: &mut Subject, state: &mut StreamState, direction: usize, 
     state.run[slot] = state.run[slot].saturating_add(moved);
     state.direction = direction as u8;
     subject.flags = (subject.flags & FLAG_EARLY) | if slot == 1 { FLAG_WRITE } else { 0 };
-    emit::missing(subject, position, moved, reason);
+    let mut outcome = Outcome::default();
+    emit::missing(subject, position, moved, reason, &mut outcome);
+    account::captured(subject, moved, &outcome, moved, reason);
 }
 
 /// Emits a call that fits one record, which most do: a buffer of at most a chunk, or a small head and a body in two
-/// `iovec` elements, which is how web servers answer. False when it does not fit.
+/// `iovec` elements, which is how web servers answer. Nothing when it does not fit.
 #[inline(always)]
-fn whole(subject: &Subject, position: u64, memory: Memory, moved: u64) -> bool {
+fn whole(subject: &Subject, position: u64, memory: Memory, moved: u64) -> Option<Fate> {
     if memory.iov_left == 0 {
         if moved > CHUNK_BYTES as u64 {
-            return false;
+            return None;
         }
-        emit::data(subject, position, memory.base, moved as u32);
-        return true;
+        return Some(emit::data(subject, position, memory.base, moved as u32));
     }
     if memory.iov_left < 2 || memory.iov & NARROW != 0 {
-        return false;
+        return None;
     }
-    let Some([head, head_len, body, body_len]) = user::<[u64; 4]>(memory.iov) else { return false };
+    let [head, head_len, body, body_len] = user::<[u64; 4]>(memory.iov)?;
     if head_len == 0 || head_len > emit::HEAD_BYTES as u64 || head_len >= moved || moved - head_len > body_len {
-        return false;
+        return None;
     }
     emit::head_and_body(subject, position, (head, head_len as u32), (body, (moved - head_len) as u32))
 }
@@ -171,7 +181,8 @@ fn step(walk: &mut Walk) -> bool {
     if length > CHUNK_BYTES as u64 {
         length = CHUNK_BYTES as u64;
     }
-    emit::data(&walk.subject, cursor.position, cursor.memory.base, length as u32);
+    let fate = emit::data(&walk.subject, cursor.position, cursor.memory.base, length as u32);
+    cursor.outcome.add(fate, length);
     cursor.position += length;
     cursor.budget -= length;
     cursor.memory.base += length;

@@ -12,6 +12,7 @@ use sensor_common::CHUNK_BYTES;
 use sensor_common::counter::Counter;
 use sensor_common::record::*;
 
+use crate::account::{Fate, Outcome};
 use crate::maps::{CONTROL, COUNTERS, DATA, WAKE_BYTES};
 use crate::policy::Watched;
 use crate::sock::{self, Found};
@@ -25,6 +26,12 @@ pub fn count(counter: Counter, amount: u64) {
         // (its oldest instruction set lacks the fetching form); this is BPF_XADD, which every kernel has.
         unsafe { asm!("lock *(u64 *)({slot} + 0) += {amount}", slot = in(reg) slot, amount = in(reg) amount) };
     }
+}
+
+/// The clock of the records.
+#[inline(always)]
+pub fn now_ns() -> u64 {
+    unsafe { bpf_ktime_get_ns() }
 }
 
 /// Who and what a record is about: filled once per call, copied into each of its records.
@@ -100,17 +107,18 @@ struct Slot<const BYTES: usize> {
 
 /// Counts what was copied; what could not be read becomes a gap in its place.
 #[inline(always)]
-unsafe fn settle(record: *mut StreamRecord, copied: bool, length: u32) {
+unsafe fn settle(record: *mut StreamRecord, copied: bool, length: u32) -> Fate {
     if copied {
         count(Counter::DataRecords, 1);
         count(Counter::DataBytes, length as u64);
-        return;
+        return Fate::Submitted;
     }
     (*record).header.kind = KIND_GAP;
     (*record).header.detail = gap::FAULT;
     (*record).call_len = length;
     (*record).captured = 0;
     count(Counter::FaultBytes, length as u64);
+    Fate::Fault
 }
 
 /// Fills a data record but for its payload.
@@ -139,39 +147,40 @@ fn bounded(length: u32, most: u32) -> u32 {
 
 /// Reserves a slot of a fixed size, as the ring requires, and fills it from user memory.
 #[inline(always)]
-fn chunk<const BYTES: usize>(subject: &Subject, position: u64, from: u64, length: u32) {
+fn chunk<const BYTES: usize>(subject: &Subject, position: u64, from: u64, length: u32) -> Fate {
     let Some(mut slot) = DATA.reserve::<Slot<BYTES>>(0) else {
         count(Counter::RingFullRecords, 1);
         count(Counter::RingFullBytes, length as u64);
-        return;
+        return Fate::RingFull;
     };
     let slot_ptr = slot.as_mut_ptr();
-    unsafe {
+    let fate = unsafe {
         let record = &raw mut (*slot_ptr).record;
         fill(record, subject, position, 0, length);
         let bounded = bounded(length, BYTES as u32);
         let status = bpf_probe_read_user((&raw mut (*slot_ptr).payload).cast(), bounded, from as *const _);
-        settle(record, status == 0, length);
-    }
+        settle(record, status == 0, length)
+    };
     slot.submit(wake());
+    fate
 }
 
 /// Emits up to [`CHUNK_BYTES`] bytes of user memory, in the smallest slot that holds them.
 #[inline(always)]
-pub fn data(subject: &Subject, position: u64, from: u64, length: u32) {
+pub fn data(subject: &Subject, position: u64, from: u64, length: u32) -> Fate {
     if length <= 256 {
-        chunk::<256>(subject, position, from, length);
+        chunk::<256>(subject, position, from, length)
     } else if length <= 1024 {
-        chunk::<1024>(subject, position, from, length);
+        chunk::<1024>(subject, position, from, length)
     } else if length <= 2048 {
-        chunk::<2048>(subject, position, from, length);
+        chunk::<2048>(subject, position, from, length)
     } else if length <= 4352 {
         // 4 KiB of body and a small head: what web servers write most.
-        chunk::<4352>(subject, position, from, length);
+        chunk::<4352>(subject, position, from, length)
     } else if length <= 8192 {
-        chunk::<8192>(subject, position, from, length);
+        chunk::<8192>(subject, position, from, length)
     } else {
-        chunk::<CHUNK_BYTES>(subject, position, from, length);
+        chunk::<CHUNK_BYTES>(subject, position, from, length)
     }
 }
 
@@ -188,15 +197,15 @@ struct Joined<const BYTES: usize> {
 /// Two pieces of user memory as one record. The head ends where the body begins, so the payload starts somewhere in
 /// the head's room; `detail` says how many bytes before it are to be skipped.
 #[inline(always)]
-fn joined<const BYTES: usize>(subject: &Subject, position: u64, head_at: (u64, u32), body_at: (u64, u32)) {
+fn joined<const BYTES: usize>(subject: &Subject, position: u64, head_at: (u64, u32), body_at: (u64, u32)) -> Fate {
     let length = head_at.1 + body_at.1;
     let Some(mut slot) = DATA.reserve::<Joined<BYTES>>(0) else {
         count(Counter::RingFullRecords, 1);
         count(Counter::RingFullBytes, length as u64);
-        return;
+        return Fate::RingFull;
     };
     let slot_ptr = slot.as_mut_ptr();
-    unsafe {
+    let fate = unsafe {
         let head_len = bounded(head_at.1, HEAD_BYTES as u32);
         let body_len = bounded(body_at.1, BYTES as u32);
         let skip = HEAD_BYTES as u32 - head_len;
@@ -205,30 +214,30 @@ fn joined<const BYTES: usize>(subject: &Subject, position: u64, head_at: (u64, u
         let to = (&raw mut (*slot_ptr).head).cast::<u8>().add(skip as usize);
         let first = bpf_probe_read_user(to.cast(), head_len, head_at.0 as *const _);
         let second = bpf_probe_read_user((&raw mut (*slot_ptr).body).cast(), body_len, body_at.0 as *const _);
-        settle(record, first == 0 && second == 0, length);
-    }
+        settle(record, first == 0 && second == 0, length)
+    };
     slot.submit(wake());
+    fate
 }
 
-/// Emits a head of at most [`HEAD_BYTES`] and the body that follows it as one record. False when the body is longer
+/// Emits a head of at most [`HEAD_BYTES`] and the body that follows it as one record. Nothing when the body is longer
 /// than a chunk.
 #[inline(always)]
-pub fn head_and_body(subject: &Subject, position: u64, head: (u64, u32), body: (u64, u32)) -> bool {
-    if body.1 <= 1024 {
-        joined::<1024>(subject, position, head, body);
+pub fn head_and_body(subject: &Subject, position: u64, head: (u64, u32), body: (u64, u32)) -> Option<Fate> {
+    Some(if body.1 <= 1024 {
+        joined::<1024>(subject, position, head, body)
     } else if body.1 <= 4096 {
-        joined::<4096>(subject, position, head, body);
+        joined::<4096>(subject, position, head, body)
     } else if body.1 as usize <= CHUNK_BYTES - HEAD_BYTES {
-        joined::<{ CHUNK_BYTES - HEAD_BYTES }>(subject, position, head, body);
+        joined::<{ CHUNK_BYTES - HEAD_BYTES }>(subject, position, head, body)
     } else {
-        return false;
-    }
-    true
+        return None;
+    })
 }
 
 /// Says that `missing` bytes at `position` were not captured.
 #[inline(always)]
-pub fn missing(subject: &Subject, position: u64, missing: u64, reason: u16) {
+pub fn missing(subject: &Subject, position: u64, missing: u64, reason: u16, outcome: &mut Outcome) {
     let counter = match reason {
         gap::IOVECS => Counter::IovecBytes,
         gap::UNSEEN => Counter::UnseenBytes,
@@ -237,6 +246,7 @@ pub fn missing(subject: &Subject, position: u64, missing: u64, reason: u16) {
     count(counter, missing);
     let Some(mut slot) = DATA.reserve::<StreamRecord>(0) else {
         count(Counter::RingFullRecords, 1);
+        outcome.ring_full_records += 1;
         return;
     };
     let record = slot.as_mut_ptr();
@@ -288,6 +298,17 @@ pub fn close(subject: &Subject, state: &StreamState, reason: u16) {
 /// Says that something happened to the running process. Wakes the reader: a library may have to be probed now.
 #[inline(always)]
 pub fn process(pid_tgid: u64, kind: u8) {
+    about_process(pid_tgid, kind, 0);
+}
+
+/// Says that something was noticed of the running process, one of [`notice`](sensor_common::account::notice).
+#[inline(always)]
+pub fn notice(pid_tgid: u64, what: u16) {
+    about_process(pid_tgid, KIND_NOTICE, what);
+}
+
+#[inline(always)]
+fn about_process(pid_tgid: u64, kind: u8, detail: u16) {
     let Some(mut slot) = CONTROL.reserve::<ProcessRecord>(0) else {
         count(Counter::ControlRingFull, 1);
         return;
@@ -305,7 +326,7 @@ pub fn process(pid_tgid: u64, kind: u8) {
             flags: 0,
             reserved: 0,
         };
-        head(&raw mut (*record).header, &subject, kind, 0);
+        head(&raw mut (*record).header, &subject, kind, detail);
         (&raw mut (*record).comm).cast::<[u64; 2]>().write([0; 2]);
         bpf_get_current_comm((&raw mut (*record).comm).cast(), 16);
     }

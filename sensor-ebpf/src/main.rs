@@ -11,6 +11,8 @@
 // prove at load, so per-operation SAFETY comments would repeat one sentence.
 #![allow(unsafe_op_in_unsafe_fn, reason = "the verifier checks every access at load")]
 
+mod cgroup;
+mod account;
 mod copy;
 mod emit;
 mod hooks;
@@ -28,7 +30,7 @@ use aya_ebpf::EbpfContext as _;
 
 use copy::Looping;
 use hooks::socket::Shape;
-use hooks::{lifecycle, socket, tls_call};
+use hooks::{lifecycle, notice, socket, tls_call};
 
 /// bpf_probe_read_user and the ring buffer helpers are GPL-only.
 #[unsafe(link_section = "license")]
@@ -154,5 +156,12 @@ pub fn process_fork(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint]
 pub fn process_exit(_ctx: RawTracePointContext) -> i32 {
     lifecycle::exit();
+    0
+}
+
+// kernel: io_uring_create(int fd, void *ctx, u32 sq_entries, u32 cq_entries, u32 flags)
+#[raw_tracepoint]
+pub fn io_uring_create(_ctx: RawTracePointContext) -> i32 {
+    notice::io_uring();
     0
 }

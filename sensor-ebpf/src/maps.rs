@@ -3,6 +3,7 @@
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use sensor_common::account::{AccountKey, ENTRIES, MAX_ACCOUNTS};
 use sensor_common::counter::Counter;
 use sensor_common::policy::{CgroupFilter, ExeKey, MAX_CGROUP_FILTERS};
 
@@ -30,6 +31,12 @@ pub static WATCH_CGROUP: Array<CgroupFilter> = Array::with_max_entries(MAX_CGROU
 /// One slot per [`Counter`].
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::ALL.len() as u32, 0);
+/// The account of each process that moved bytes, and of all others under the key of zeros, which user space makes.
+#[map]
+pub static ACCOUNTS: HashMap<AccountKey, [u64; ENTRIES]> = HashMap::with_max_entries(MAX_ACCOUNTS, 0);
+/// One account of zeros: a new one is copied from here, since it would take half of a program's stack.
+#[map]
+pub static BLANK_ACCOUNT: Array<[u64; ENTRIES]> = Array::with_max_entries(1, 0);
 /// The outermost TLS call of each thread.
 #[map]
 pub static TLS_CALLS: HashMap<u64, TlsCall> = HashMap::with_max_entries(16_384, 0);
@@ -56,6 +63,20 @@ globals! {
     SYS_EXIT_RET: u32 = 16;
     /// Whether the kernel has `bpf_task_pt_regs` (Linux 5.15).
     HAS_TASK_REGS: u32 = 0;
+    /// Whether probes are told which function they are at by the kernel (Linux 5.15).
+    HAS_COOKIE: u32 = 0;
+    /// Which function this copy of a program is for, where the kernel does not say.
+    FIXED_COOKIE: u64 = 0;
+    /// Whether raw tracepoints may ask for an ancestor's cgroup id (Linux 5.17).
+    HAS_ANCESTOR_CGROUP: u32 = 0;
+    /// task_struct.cgroups
+    TASK_CGROUPS: u32 = 0;
+    /// css_set.dfl_cgrp
+    CSS_SET_DFL_CGRP: u32 = 0;
+    /// cgroup.level
+    CGROUP_LEVEL: u32 = 0;
+    /// cgroup.ancestor_ids, until Linux 6.0
+    CGROUP_ANCESTOR_IDS: u32 = 0;
     /// task_struct.stack
     TASK_STACK: u32 = 0;
     /// task_struct.pid
@@ -112,6 +133,10 @@ globals! {
     SK_V6_DADDR: u32 = 0;
     /// sock_common.skc_v6_rcv_saddr
     SK_V6_RCV_SADDR: u32 = 0;
+    /// inet_connection_sock.icsk_ulp_ops
+    ICSK_ULP_OPS: u32 = 0;
+    /// tcp_ulp_ops.name
+    ULP_NAME: u32 = 0;
     /// Payload bytes per message direction; `u64::MAX` lifts the limit.
     MESSAGE_LIMIT: u64 = 65_536;
     /// Whether user space writes an entry for everyone.

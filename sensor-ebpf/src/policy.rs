@@ -1,11 +1,11 @@
 //! Whom to watch. Denies by default, and is asked before anything is read from a process.
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::{bpf_get_current_ancestor_cgroup_id, bpf_get_current_comm};
+use aya_ebpf::helpers::generated::bpf_get_current_comm;
 use sensor_common::policy::{ALLOW, EVERYONE, ExeKey, KEEP_OVER_EXEC, MAX_CGROUP_FILTERS};
 
 use crate::maps::{HAS_EVERYONE, POLICY, WATCH_CGROUP, WATCH_COMM, WATCH_EXE};
-use crate::{emit, sock};
+use crate::{cgroup, emit, sock};
 use sensor_common::counter::Counter;
 
 /// The running thread, of a process that is watched.
@@ -94,7 +94,7 @@ fn selected() -> bool {
     while slot < MAX_CGROUP_FILTERS {
         if let Some(filter) = WATCH_CGROUP.get(slot)
             && filter.id != 0
-            && unsafe { bpf_get_current_ancestor_cgroup_id(filter.level as i32) } == filter.id
+            && cgroup::ancestor(filter.level) == filter.id
         {
             return true;
         }

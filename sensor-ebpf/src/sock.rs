@@ -9,6 +9,7 @@ use crate::maps::*;
 const S_IFMT: u16 = 0o170_000;
 const S_IFSOCK: u16 = 0o140_000;
 const SOCK_STREAM: u16 = 1;
+const SOCK_DGRAM: u16 = 2;
 const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
@@ -26,6 +27,15 @@ impl Found {
     #[inline(always)]
     pub fn is_inet(self) -> bool {
         self.family == AF_INET || self.family == AF_INET6
+    }
+
+    /// Whether `setsockopt(SOL_TCP, TCP_ULP, "tls")` succeeded: the socket's upper layer protocol is named so.
+    #[inline(always)]
+    pub fn has_kernel_tls(self) -> bool {
+        read::<u64>(self.sk, ICSK_ULP_OPS.load())
+            .filter(|ops| *ops != 0)
+            .and_then(|ops| read::<u32>(ops, ULP_NAME.load()))
+            == Some(u32::from_le_bytes(*b"tls\0"))
     }
 }
 
@@ -103,9 +113,9 @@ pub fn current_exe() -> Option<(u64, u64)> {
     Some((number, device as u64))
 }
 
-/// The stream socket behind a descriptor; nothing for files, pipes and datagram sockets.
+/// The socket behind a descriptor: inode number and `struct socket`.
 #[inline(always)]
-pub fn find(fd: i32) -> Option<Found> {
+fn socket_of(fd: i32) -> Option<(u64, u64)> {
     let (max, array) = descriptors()?;
     if fd < 0 || fd as u32 >= max {
         return None;
@@ -118,6 +128,13 @@ pub fn find(fd: i32) -> Option<Found> {
     }
     let number: u64 = read(inode, INODE_NUMBER.load())?;
     let socket: u64 = read(file, FILE_PRIVATE.load())?;
+    Some((number, socket))
+}
+
+/// The stream socket behind a descriptor; nothing for files, pipes and datagram sockets.
+#[inline(always)]
+pub fn find(fd: i32) -> Option<Found> {
+    let (number, socket) = socket_of(fd)?;
     let kind: u16 = read(socket, SOCKET_TYPE.load())?;
     if kind != SOCK_STREAM {
         return None;
@@ -125,6 +142,20 @@ pub fn find(fd: i32) -> Option<Found> {
     let sk: u64 = read(socket, SOCKET_SK.load())?;
     let family: u16 = read(sk, SK_FAMILY.load())?;
     (family == AF_INET || family == AF_INET6 || family == AF_UNIX).then_some(Found { inode: number, family, sk })
+}
+
+/// Whether a descriptor is a datagram socket with a network peer.
+#[inline(always)]
+pub fn is_datagram(fd: i32) -> bool {
+    let family = || {
+        let (_, socket) = socket_of(fd)?;
+        let kind: u16 = read(socket, SOCKET_TYPE.load())?;
+        if kind != SOCK_DGRAM {
+            return None;
+        }
+        read::<u16>(read::<u64>(socket, SOCKET_SK.load())?, SK_FAMILY.load())
+    };
+    matches!(family(), Some(AF_INET | AF_INET6))
 }
 
 /// Writes addresses and ports of a found socket into a record. Fields that cannot be read stay zero.

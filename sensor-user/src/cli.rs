@@ -115,7 +115,7 @@ fn dispatch(command: Command) -> Result<(), Stop> {
                 .whom(run.whom)
                 .what(run.what)
                 .outputs(run.outputs);
-            let duration = stop_after(run.capture.duration.as_deref());
+            let duration = interval("--duration", run.capture.duration.as_deref());
             let config = flags
                 .capture(run.capture)
                 .settings(&run.settings)
@@ -123,11 +123,16 @@ fn dispatch(command: Command) -> Result<(), Stop> {
             Ok(app::run(&start_log(config?)?, duration.ok().flatten())?)
         }
         Command::Doctor(doctor) => {
+            let watch = interval("--watch", doctor.watch.as_deref());
             let config = Flags::default()
                 .whom(doctor.whom)
                 .settings(&doctor.settings)
-                .load(None)?;
-            Ok(app::doctor(&start_log(config)?, doctor.json)?)
+                .load(watch.as_ref().err());
+            Ok(app::doctor(
+                &start_log(config?)?,
+                doctor.json,
+                watch.ok().flatten(),
+            )?)
         }
         Command::Replay(replay) => {
             let flags = Flags::default().what(replay.what).outputs(replay.outputs);
@@ -135,7 +140,7 @@ fn dispatch(command: Command) -> Result<(), Stop> {
             Ok(app::replay(&start_log(config)?, &replay.file)?)
         }
         Command::Record(record) => {
-            let duration = stop_after(record.capture.duration.as_deref());
+            let duration = interval("--duration", record.capture.duration.as_deref());
             let flags = Flags::default().whom(record.whom).capture(record.capture);
             let config = flags.settings(&record.settings).load(duration.as_ref().err());
             Ok(app::record(
@@ -149,10 +154,10 @@ fn dispatch(command: Command) -> Result<(), Stop> {
     }
 }
 
-fn stop_after(text: Option<&str>) -> Result<Option<Interval>, Problem> {
+fn interval(flag: &'static str, text: Option<&str>) -> Result<Option<Interval>, Problem> {
     let parsed = text.map(str::parse::<Interval>).transpose();
     parsed.map_err(|what| Problem {
-        place: Place::Flag("--duration"),
+        place: Place::Flag(flag),
         what,
         remedy: "write it like 500ms, 30s, 5m or 1h".to_owned(),
     })

@@ -3,18 +3,22 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use sensor_tests::PrivateTls;
 use sensor_tests::clients;
 use sensor_tests::held::Held;
 use sensor_tests::programs::Program;
 use sensor_tests::servers::{Nginx, Site, Transport};
+use sensor_tests::{PrivateTls, wait};
 use sensor_user::capture::{Evidence, Role};
 use sensor_user::pipeline::Observed;
 
 use crate::watch::{Watch, able, bytes, describe, options};
 
 const CONNECTIONS: usize = 64;
-const REQUESTS: usize = 100;
+
+/// A hundred, and fewer on an emulated machine.
+fn requests() -> usize {
+    100 / wait::patience() as usize
+}
 
 #[test]
 fn sixty_four_connections_with_a_hundred_requests_each() {
@@ -37,7 +41,7 @@ fn sixty_four_connections_with_a_hundred_requests_each() {
         let port = nginx.port(transport);
         let mut client = clients::python("many.py", &tls).unwrap();
         client.args([transport.scheme(), &port.to_string()]);
-        client.args([CONNECTIONS.to_string(), REQUESTS.to_string()]);
+        client.args([CONNECTIONS.to_string(), requests().to_string()]);
         let output = watch.follow(Held::new(&client).unwrap().release().unwrap());
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "the client failed: {errors}");
@@ -51,7 +55,7 @@ fn sixty_four_connections_with_a_hundred_requests_each() {
                 .or_insert(0) += 1;
         }
         for connection in 0..CONNECTIONS {
-            for request in 0..REQUESTS {
+            for request in 0..requests() {
                 let path = format!("/who/{connection}/{request}");
                 assert_eq!(
                     times.remove(path.as_bytes()),

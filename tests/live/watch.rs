@@ -4,18 +4,23 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sensor_common::account::Entry;
 use sensor_common::counter::Counter;
 use sensor_tests::held::Running;
 use sensor_tests::programs::{self, Program};
 use sensor_tests::wait::{DEADLINE, Deadline};
-use sensor_user::capture::Record;
+use sensor_user::capture::accounts::AccountReader;
+use sensor_user::capture::coverage::Observer;
 use sensor_user::capture::kernel::{KernelSource, Options, monotonic_ns};
+use sensor_user::capture::{Notice, Record};
 use sensor_user::exchange::secret::HashKey;
 use sensor_user::exchange::{Body, Exchange};
 use sensor_user::pipeline::{Observed, Settings, Shard};
-use sensor_user::telemetry::Counters;
+use sensor_user::telemetry::ledger::{Account, Imbalance, Ledger};
+use sensor_user::telemetry::{Counters, Metric};
 use sensor_user::{classify, exchange, flow, inventory};
 
+use crate::coverage::notice_of;
 use crate::tally::Tally;
 
 /// One sensor at a time: tests that run side by side would slow each other past their deadlines.
@@ -37,7 +42,10 @@ pub(crate) struct Watch {
     pub(crate) observed: Vec<Observed>,
     /// What the records account for.
     pub(crate) tally: Tally,
-
+    /// Processes and what was noticed of them.
+    pub(crate) notices: Vec<(u32, Notice)>,
+    counters: Arc<Counters>,
+    accounts: AccountReader,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -94,6 +102,9 @@ impl Watch {
             Err(error) => panic!("{what}: the sensor does not start: {error:?}"),
         };
         Some(Self {
+            accounts: source.account_reader(),
+            notices: Vec::new(),
+            counters: Arc::clone(&settings.counters),
             source,
             shard: Shard::new(&settings),
             batch: Vec::new(),
@@ -115,7 +126,7 @@ impl Watch {
         let count = self.batch.len();
         for record in self.batch.drain(..) {
             self.tally.add(&record);
-
+            self.notices.extend(notice_of(&record));
             self.shard.push(record, &mut self.observed);
         }
 
@@ -183,11 +194,72 @@ impl Watch {
         self.source.counter(counter)
     }
 
-    /// Ends every connection and stops the sensor; gives the exchanges.
+    /// Probes in place.
+    pub(crate) fn probes(&self) -> usize {
+        self.source.probes()
+    }
+
+    /// How probes are attached, and which helpers of younger kernels are there.
+    pub(crate) fn ways(&self) -> (&'static str, [(&'static str, bool); 4]) {
+        (self.source.backend(), self.source.helpers())
+    }
+
+    /// The ledger, brought up to date.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        self.accounts.refresh(self.counters.ledger());
+        self.counters.ledger()
+    }
+
+    /// For coverage reports on what this sensor sees.
+    pub(crate) fn observer(&self) -> Observer {
+        Observer::new(self.source.attachments(), self.source.rings())
+    }
+
+    /// The account of a process.
+    pub(crate) fn account(&self, pid: u32) -> Account {
+        let accounts = self.ledger().accounts();
+        let found = accounts.into_iter().find(|account| account.process.pid == pid);
+        found.unwrap_or_else(|| panic!("process {pid} has no account"))
+    }
+
+    /// Ends every connection and stops the sensor; gives the exchanges. Every byte of every process must be accounted
+    /// for by then, and each process's account be part of the kernel object's sums.
     pub(crate) fn stop(mut self) -> Vec<Observed> {
+        self.source.detach();
+        while self.source.drain_rest(&mut self.batch) > 0 {
+            for record in self.batch.drain(..) {
+                self.tally.add(&record);
+                self.shard.push(record, &mut self.observed);
+            }
+        }
         self.shard.finish(&mut self.observed);
+        assert_eq!(self.counters.value(Metric::RecordsMalformed), 0);
+        let open: Option<Imbalance> = self.ledger().unbalanced();
+        assert_eq!(open, None, "{:#?}", self.ledger().accounts());
+        self.assert_sums();
         self.source.stop();
         self.observed
+    }
+
+    /// What all accounts hold together is what the kernel object counted as a whole.
+    fn assert_sums(&self) {
+        let accounts = self.ledger().accounts();
+        for (entry, counter) in [
+            (Entry::TlsCalls, Counter::TlsCalls),
+            (Entry::TlsBytes, Counter::TlsBytes),
+            (Entry::SubmittedBytes, Counter::DataBytes),
+            (Entry::RingFullBytes, Counter::RingFullBytes),
+            (Entry::RingFullRecords, Counter::RingFullRecords),
+            (Entry::LimitBytes, Counter::LimitBytes),
+            (Entry::FaultBytes, Counter::FaultBytes),
+            (Entry::IovecBytes, Counter::IovecBytes),
+            (Entry::UnseenBytes, Counter::UnseenBytes),
+            (Entry::CipherBytes, Counter::SocketTlsBytes),
+            (Entry::UnknownBytes, Counter::SocketUnknownBytes),
+        ] {
+            let sum: u64 = accounts.iter().map(|account| account.kernel(entry)).sum();
+            assert_eq!(sum, self.counter(counter), "{}", entry.name());
+        }
     }
 }
 

@@ -61,6 +61,14 @@ fn perf_events_see_what_multi_links_see() {
 }
 
 #[test]
+fn a_program_per_function_sees_what_cookies_tell() {
+    sees_a_call("a program per function", 16_385, |options| Options {
+        backend: Backend::Copies,
+        ..options
+    });
+}
+
+#[test]
 fn a_bounded_loop_sees_calls_of_up_to_128_kib() {
     sees_a_call("the bounded loop", 100_000, |options| Options {
         use_bpf_loop: false,

@@ -136,7 +136,7 @@ fn run(what: &str, form: &str, protocol: &str) -> Option<(Vec<Call>, Given)> {
     Some((stage.calls, given))
 }
 
-fn fetch(url: &str) -> String {
+pub(crate) fn fetch(url: &str) -> String {
     let mut curl = Command::new(Program::Curl.find().unwrap());
     curl.args(["-q", "--silent", "--fail", "--noproxy", "*", url]);
     guard::run(&mut curl, soon()).unwrap()

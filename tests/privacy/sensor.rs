@@ -138,9 +138,14 @@ impl Sensor {
         .unwrap_or_else(|error| panic!("{error:#}\n{}\n{}", self.stdout(), self.stderr()));
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: i32) {
+        self.guard.signal(signal).unwrap();
+    }
+
     /// Asks it to end, and waits.
     pub(crate) fn stop(&mut self) -> ExitStatus {
-        self.guard.signal(SIGTERM).unwrap();
+        self.signal(SIGTERM);
         self.guard.wait(soon()).unwrap()
     }
 }

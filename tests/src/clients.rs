@@ -32,11 +32,13 @@ impl Call {
         })
     }
 
-    fn sent(&self) -> PathBuf {
+    /// The file with the body to send.
+    pub fn sent(&self) -> PathBuf {
         self.directory.path().join("sent")
     }
 
-    fn answer(&self) -> PathBuf {
+    /// The file for the answer's body.
+    pub fn answer(&self) -> PathBuf {
         self.directory.path().join("answer")
     }
 

@@ -20,36 +20,45 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Another suite, such as `bookworm-backports`, and which of the machine's URIs serves it.
 #[derive(Debug)]
 pub struct Suite {
-    name: &'static str,
-    lists: PathBuf,
-    source: PathBuf,
+    name: String,
+    /// Holds apt's lists and beside them what describes them: apt removes what it does not know from the lists.
+    directory: PathBuf,
 }
 
 impl Suite {
     /// Fetches the suite's package lists, once.
-    pub fn open(name: &'static str) -> Result<Self> {
-        let lists = testbed::directory().join("apt").join(name);
+    pub fn open(name: &str) -> Result<Self> {
         let suite = Self {
-            name,
-            source: lists.join("suite.sources"),
-            lists,
+            name: name.to_owned(),
+            directory: testbed::directory().join("apt").join(name),
         };
-        if suite.lists.join("done").exists() {
-            return Ok(suite);
+        if !suite.directory.join("done").exists() {
+            suite.update()?;
         }
-        fs::create_dir_all(suite.lists.join("partial"))?;
-        fs::write(&suite.source, source(name)?)?;
-        suite.apt(&["update"])?;
-        fs::write(suite.lists.join("done"), "")?;
         Ok(suite)
     }
 
-    /// Names of packages that begin so, in the order of their versions as `sort -V` has it.
+    /// Fetches the lists: packages that were replaced since are gone from the archive.
+    fn update(&self) -> Result<()> {
+        fs::create_dir_all(self.directory.join("lists/partial"))?;
+        fs::write(self.source(), source(&self.name)?)?;
+        self.apt(&["update"])?;
+        fs::write(self.directory.join("done"), "")?;
+        Ok(())
+    }
+
+    fn source(&self) -> PathBuf {
+        self.directory.join("suite.sources")
+    }
+
+    /// Names of packages that begin so, in the order of their versions as `sort -V` has it. `prefix` is a regular
+    /// expression to apt, so its dots match anything; what does not begin with it is taken out.
     pub fn packages(&self, prefix: &str) -> Result<Vec<String>> {
         let listed = self.output("apt-cache", &["--names-only", "search", &format!("^{prefix}")])?;
         let mut names: Vec<String> = listed
             .lines()
             .filter_map(|line| line.split_whitespace().next())
+            .filter(|name| name.starts_with(prefix))
             .map(str::to_owned)
             .collect();
         names.sort_by_key(|name| numbers(name));
@@ -63,11 +72,15 @@ impl Suite {
             return Ok(());
         }
         fs::create_dir_all(into)?;
-        let download = self.lists.join("download");
+        let download = self.directory.join("download");
         fs::create_dir_all(&download)?;
-        self.command("apt-get", &["download", &format!("{package}/{}", self.name)])
-            .current_dir(&download)
-            .run()?;
+        let fetch = || {
+            self.command("apt-get", &["download", package])
+                .current_dir(&download)
+                .run()
+        };
+        // Of old lists the second attempt has new ones.
+        fetch().or_else(|_first| self.update().and_then(|()| fetch()))?;
         let archive = fs::read_dir(&download)?
             .filter_map(Result::ok)
             .map(|entry| entry.path())
@@ -96,13 +109,15 @@ impl Suite {
 
     fn command(&self, program: &str, arguments: &[&str]) -> Step {
         let mut command = Command::new(program);
-        let lists = self.lists.display();
+        let directory = self.directory.display();
         for option in [
-            format!("Dir::State::lists={lists}"),
-            format!("Dir::Etc::sourcelist={}", self.source.display()),
-            "Dir::Etc::sourceparts=-".to_owned(),
-            format!("Dir::Cache::pkgcache={lists}/pkgcache.bin"),
-            format!("Dir::Cache::srcpkgcache={lists}/srcpkgcache.bin"),
+            format!("Dir::State::lists={directory}/lists"),
+            format!("Dir::Etc::sourcelist={}", self.source().display()),
+            "Dir::Etc::sourceparts=/dev/null".to_owned(),
+            // What is installed on this machine has no say in what the other suite has.
+            "Dir::State::status=/dev/null".to_owned(),
+            format!("Dir::Cache::pkgcache={directory}/pkgcache.bin"),
+            format!("Dir::Cache::srcpkgcache={directory}/srcpkgcache.bin"),
             "APT::Sandbox::User=root".to_owned(),
         ] {
             command.arg("-o").arg(option);

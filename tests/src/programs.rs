@@ -52,6 +52,18 @@ programs! {
     Tshark "tshark" of "tshark";
     /// objdump, the second opinion on probe sites.
     Objdump "objdump" of "binutils";
+    /// Apache httpd with its modules.
+    Apache "apache2" of "apache2-bin";
+    /// The proxy `HAProxy`.
+    Haproxy "haproxy" of "haproxy";
+    /// PHP's command line.
+    Php "php" of "php-cli";
+    /// Ruby.
+    Ruby "ruby" of "ruby";
+    /// Node.js.
+    Node "node" of "nodejs";
+    /// setpriv, which starts a program with exact capabilities.
+    Setpriv "setpriv" of "util-linux";
     /// The C compiler, for small observed programs.
     Cc "cc" of "gcc";
     /// wget, on GnuTLS.
@@ -131,6 +143,17 @@ pub fn has_requests() -> bool {
     ]
     .iter()
     .any(|path| Path::new(path).is_dir())
+}
+
+/// Whether this is a machine of the tests' own (`cargo xtask vm`), where nobody else can be observed.
+pub fn is_guest() -> bool {
+    std::env::var_os("SENSOR_TEST_GUEST").is_some()
+}
+
+/// Says what a test found, for the summary of `cargo xtask vm`.
+#[expect(clippy::print_stdout, reason = "the line is the interface to cargo xtask vm")]
+pub fn seen(what: &dyn fmt::Display) {
+    println!("SEEN {what}");
 }
 
 /// Says that a test, or a part of it, did not run. `cargo xtask test` counts these lines.

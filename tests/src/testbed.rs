@@ -13,6 +13,7 @@ use crate::programs::Program;
 /// Packages for Debian's Python, pinned.
 pub const PYTHON: &[&str] = &[
     "uvicorn==0.54.0",
+    "aioquic==1.7.2",
     // BoringSSL linked in, with symbols.
     "curl_cffi==0.16.3",
     // s2n-tls linked in, with symbols.

@@ -19,7 +19,7 @@ impl Deadline {
     /// `after` from now.
     #[expect(clippy::disallowed_methods, reason = "deadlines of the harness are real time")]
     pub fn after(after: Duration) -> Self {
-        Self(Instant::now() + after)
+        Self(Instant::now() + after * patience())
     }
 
     /// What is left; zero when it is over.
@@ -32,6 +32,12 @@ impl Deadline {
     pub fn is_over(self) -> bool {
         self.left().is_zero()
     }
+}
+
+/// How many times longer everything may take: an emulated machine is that much slower. Tests that count scale by it.
+pub fn patience() -> u32 {
+    let named = std::env::var("SENSOR_TEST_PATIENCE").ok();
+    named.and_then(|times| times.parse().ok()).unwrap_or(1)
 }
 
 /// Looks again and again until `step` gives a value; an error of `step` ends the wait at once.

@@ -6,7 +6,9 @@
 )]
 
 mod bench_pipeline;
+mod bench_sites;
 mod bless;
+mod coverage;
 mod demo;
 mod layers;
 mod lint_kernel;
@@ -16,6 +18,7 @@ mod sensor;
 mod setup;
 mod shell;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -46,6 +49,12 @@ enum Task {
     LintKernel,
     /// Measure the user-side pipeline on one core against its floor.
     BenchPipeline(bench_pipeline::Arguments),
+    /// Measure of which programs every byte is seen and write docs/COVERAGE.md.
+    Coverage,
+    /// Measure what one TLS write and read cost by where the probes stand.
+    BenchSites(bench_sites::Arguments),
+    /// Run the tests that matter on other kernels there, under emulation.
+    Vm(vm::Arguments),
     /// Measure what nginx loses under the sensor.
     BenchOverhead(overhead::Arguments),
 }
@@ -68,7 +77,10 @@ fn perform(task: Task) -> Result<()> {
         Task::Bless => bless::bless(),
         Task::Layers => layers::layers(),
         Task::LintKernel => lint_kernel::lint_kernel(),
+        Task::Vm(arguments) => vm::vm(&arguments),
         Task::BenchPipeline(arguments) => bench_pipeline::bench_pipeline(&arguments),
+        Task::Coverage => coverage::coverage(),
+        Task::BenchSites(arguments) => bench_sites::bench_sites(&arguments),
         Task::BenchOverhead(arguments) => overhead::bench_overhead(&arguments),
     }
 }

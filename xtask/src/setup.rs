@@ -44,6 +44,33 @@ pub(crate) fn test_programs() -> Vec<(String, String)> {
     absent
 }
 
+/// What `cargo xtask vm` needs: a program of each package, and the package.
+const EMULATOR: [(&str, &str); 4] = [
+    ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
+    ("/bin/busybox", "busybox-static"),
+    ("/usr/bin/cpio", "cpio"),
+    ("/usr/bin/strip", "binutils"),
+];
+
+/// Makes sure that other kernels can be booted.
+pub(crate) fn emulator() -> Result<()> {
+    let packages: Vec<&str> = EMULATOR
+        .iter()
+        .filter(|(path, _)| !Path::new(path).exists())
+        .map(|(_, package)| *package)
+        .collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !shell::is_root() || !has_apt() {
+        bail!(
+            "other kernels cannot be booted; as root: {}",
+            shell::line(&apt(&packages))
+        );
+    }
+    apt_install(&packages)
+}
+
 fn debian_programs() -> Vec<(String, String)> {
     let absent: Vec<Absent> = Program::ALL
         .iter()

@@ -1,8 +1,10 @@
 //! What each hook does once its entry point was reached.
 
+pub mod cookie;
 pub mod imported;
 pub mod lifecycle;
 pub mod socket;
+pub mod notice;
 pub mod sniff;
 pub mod syscall;
 pub mod tls_call;

@@ -6,9 +6,11 @@ use aya_ebpf::programs::TracePointContext;
 use sensor_common::counter::Counter;
 use sensor_common::record::{KIND_OPEN, close, gap, role, source};
 
+use super::notice;
 use super::sniff::{self, Front};
 use super::syscall::{argument, result};
 use super::tls_call;
+use crate::account;
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
 use crate::policy::{self, Watched};
@@ -42,7 +44,16 @@ pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shap
         return;
     }
     let moved = moved as u64;
-    let Some(found) = sock::find(fd) else { return };
+    let Some(found) = sock::find(fd) else {
+        // Calls with flags are made on sockets only, so no file pays for the second look.
+        if FLAGS != 0
+            && direction == 1
+            && let Some(memory) = memory_of(shape, moved)
+        {
+            notice::datagram(watched, fd, memory, moved);
+        }
+        return;
+    };
     if !found.is_inet() {
         return;
     }
@@ -50,13 +61,20 @@ pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shap
         return;
     }
     let key = StreamKey::socket(watched.tgid(), found.inode);
-    let Some(state) = stream::state(&key) else { return };
     emit::count(Counter::SocketCalls, 1);
+    let Some(state) = stream::state(&key) else { return account::unplaced(&key, moved) };
     let Some(memory) = memory_of(shape, moved) else {
-        emit::count(Counter::FaultBytes, moved);
-        return;
+        return account::left_alone(&key, Counter::FaultBytes, moved);
     };
-    let Some(starts) = judge(state, direction, memory, moved) else { return };
+    let starts = match judge(state, direction, memory, moved) {
+        Ok(starts) => starts,
+        Err(why) => {
+            if state.verdict == VERDICT_TLS {
+                notice::cipher(&key, state, found);
+            }
+            return account::left_alone(&key, why, moved);
+        }
+    };
     emit::count(Counter::SocketBytes, moved);
     let mut subject = Subject::new(watched, &key, state);
     subject.socket = found.inode;
@@ -101,13 +119,12 @@ fn memory_of(shape: Shape, moved: u64) -> Option<Memory> {
 }
 
 /// Whether the bytes are of a plaintext API, and if so whether a message begins with them. Learns the socket's verdict
-/// on the way. An API's connection turns into TLS (CONNECT, STARTTLS) only where a direction begins to speak, and only
+/// on the way; bytes that are left alone are counted as the error says. An API's connection turns into TLS (CONNECT, STARTTLS) only where a direction begins to speak, and only
 /// by a hello: three bytes in the middle of a body must not blind the sensor.
 #[inline(always)]
-fn judge(state: &mut StreamState, direction: usize, memory: Memory, moved: u64) -> Option<bool> {
+fn judge(state: &mut StreamState, direction: usize, memory: Memory, moved: u64) -> Result<bool, Counter> {
     if state.verdict == VERDICT_TLS {
-        emit::count(Counter::SocketTlsBytes, moved);
-        return None;
+        return Err(Counter::SocketTlsBytes);
     }
     let (first, available) = first_bytes(memory, moved);
     match sniff::front(first, available) {
@@ -116,18 +133,14 @@ fn judge(state: &mut StreamState, direction: usize, memory: Memory, moved: u64) 
                 || (state.direction != direction as u8 && sniff::is_hello(first)) =>
         {
             state.verdict = VERDICT_TLS;
-            emit::count(Counter::SocketTlsBytes, moved);
-            None
+            Err(Counter::SocketTlsBytes)
         }
         Front::Api => {
             state.verdict = VERDICT_API;
-            Some(true)
+            Ok(true)
         }
-        Front::Unknown if state.verdict == VERDICT_UNKNOWN => {
-            emit::count(Counter::SocketUnknownBytes, moved);
-            None
-        }
-        Front::Unknown | Front::Tls => Some(false),
+        Front::Unknown if state.verdict == VERDICT_UNKNOWN => Err(Counter::SocketUnknownBytes),
+        Front::Unknown | Front::Tls => Ok(false),
     }
 }
 

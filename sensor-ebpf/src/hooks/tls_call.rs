@@ -5,15 +5,16 @@
 //! LibreSSL and AWS-LC implement one call by another, and TLS inside TLS would show its ciphertext.
 
 use aya_ebpf::bindings::pt_regs;
-use aya_ebpf::helpers::generated::bpf_get_attach_cookie;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::programs::ProbeContext;
 use sensor_common::call::{CallKind, Cookie, CountRule, NO_ARG, PEEK_FLAG, Shape};
 use sensor_common::counter::Counter;
 use sensor_common::record::{FLAG_AMBIGUOUS, FLAG_EARLY, KIND_BIND, close, evidence, gap};
 
+use super::cookie;
 use super::sniff::{self, Front};
 use super::{imported, syscall};
+use crate::account;
 use crate::copy::{self, Looping, Memory, NARROW};
 use crate::emit::{self, Subject};
 use crate::maps::TLS_CALLS;
@@ -101,7 +102,7 @@ impl Registers {
 #[inline(always)]
 pub fn enter(ctx: &ProbeContext) {
     let Some(watched) = policy::watched() else { return };
-    let cookie = Cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
+    let cookie = cookie::of(ctx);
     let registers = Registers::of(ctx);
     let handle = registers.argument(cookie.handle());
     let kind = cookie.kind();
@@ -205,7 +206,7 @@ fn stash(registers: &Registers, watched: Watched, cookie: Cookie, handle: u64) {
 #[inline(always)]
 pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     let Some(watched) = policy::watched() else { return };
-    let cookie = Cookie(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) });
+    let cookie = cookie::of(ctx);
     let Some(slot) = TLS_CALLS.get_ptr_mut(watched.pid_tgid) else { return };
     let call = unsafe { &mut *slot };
     if Cookie(call.cookie).function() != cookie.function() {
@@ -224,9 +225,9 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     let Some(moved) = moved(cookie, &call, returned) else { return };
     let Some((direction, early)) = direction(cookie) else { return };
     let key = StreamKey::tls(watched.tgid(), call.handle);
-    let Some(state) = stream::state(&key) else { return };
     emit::count(Counter::TlsCalls, 1);
     emit::count(Counter::TlsBytes, moved);
+    let Some(state) = stream::state(&key) else { return account::unplaced(&key, moved) };
     let mut subject = Subject::new(watched, &key, state);
     subject.flags = early;
     if cookie.buffer() == NO_ARG {

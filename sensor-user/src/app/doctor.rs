@@ -1,32 +1,47 @@
-//! `doctor`: what this kernel and these privileges allow, and what of each process is covered.
+//! `doctor`: what this kernel and these privileges allow, and what of each process is covered; with `--watch`, what of
+//! it is seen.
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::Error;
 use super::live::options;
+use super::{Error, settings};
+use crate::capture::attach::seccomp::Verdict;
 use crate::capture::attach::trial;
 use crate::capture::attacher::filter_of;
-use crate::capture::coverage::{self, Abilities, Ability, Report};
+use crate::capture::coverage::{self, Abilities, Ability, Live, Observer, Report};
 use crate::capture::discover::Cache;
-use crate::capture::kernel::Options;
+use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
 use crate::capture::load;
-use crate::config::Config;
+use crate::config::{Config, Interval};
+use crate::exchange::secret::HashKey;
+use crate::pipeline::Shard;
+use crate::telemetry::Accounts;
 
 /// Rings for trying only.
 const TRIAL_RING: u32 = 64 << 10;
 
-/// Looks at the host and at the processes that the filters select. Tries to load and to attach to itself; watches
-/// nobody.
-pub fn doctor(config: &Config, json: bool) -> Result<(), Error> {
-    let report = examine(config)?;
-    let mut out = std::io::stdout().lock();
+/// How long one look at the rings lasts at most.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How often accounts are read while watching: processes that end must be known by name.
+const REFRESH_NS: u64 = 200_000_000;
+
+/// Looks at the host and at the processes that the filters select. Tries to load and to attach to itself. Watches
+/// nobody, unless for `watch`: then it attaches as `run` does and tells what has fired, and nothing of what it saw.
+pub fn doctor(config: &Config, json: bool, watch: Option<Interval>) -> Result<(), Error> {
+    let mut report = examine(config)?;
+    if let Some(Interval(duration)) = watch {
+        report = report.with(watched(config, duration)?, duration.as_secs());
+    }
     let text = if json {
         serde_json::to_string(&report).unwrap_or_default() + "\n"
     } else {
         coverage::render(&report)
     };
-    match out.write_all(text.as_bytes()) {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
         // The reader has what it wants.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Start {
             what: "writing to standard output",
@@ -44,6 +59,55 @@ fn examine(config: &Config) -> Result<Report, Error> {
         path: proc.to_owned(),
         source,
     })
+}
+
+/// Captures and parses as `run` does, on this thread, and keeps nothing but the accounts.
+fn watched(config: &Config, duration: Duration) -> Result<Live, Error> {
+    let accounts = Accounts::default();
+    // Callers' hashes are made and dropped: no installation's key is needed.
+    let settings = settings(config, &accounts.sensor, HashKey::new([0; 32]));
+    let mut source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
+    let (reader, ledger) = (source.account_reader(), accounts.sensor.ledger());
+    let mut observer = Observer::new(source.attachments(), source.rings());
+    let mut shard = Shard::new(&settings);
+    let (mut records, mut dropped) = (Vec::new(), Vec::new());
+    let end = monotonic_ns().saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+    let mut next_refresh = 0;
+    while monotonic_ns() < end {
+        source.poll(LOOK, &mut records);
+        parse(&mut shard, &mut records, &mut dropped);
+        shard.tick(monotonic_ns(), &mut dropped);
+        if monotonic_ns() >= next_refresh {
+            next_refresh = monotonic_ns().saturating_add(REFRESH_NS);
+            reader.refresh(ledger);
+            // Files of processes that will have ended by the end of the watch.
+            observer.report(Path::new("/proc"), ledger, monotonic_ns());
+        }
+    }
+    let now_ns = monotonic_ns();
+    reader.refresh(ledger);
+    observer.report(Path::new("/proc"), ledger, now_ns);
+    source.detach();
+    while source.drain_rest(&mut records) > 0 {
+        parse(&mut shard, &mut records, &mut dropped);
+    }
+    shard.finish(&mut dropped);
+    reader.refresh(ledger);
+    if let Some(imbalance) = ledger.unbalanced() {
+        tracing::error!(%imbalance, "the accounts do not add up: a fault of the sensor");
+    }
+    Ok(observer.report(Path::new("/proc"), ledger, now_ns))
+}
+
+fn parse(
+    shard: &mut Shard,
+    records: &mut Vec<crate::capture::Record>,
+    dropped: &mut Vec<crate::pipeline::Observed>,
+) {
+    for record in records.drain(..) {
+        shard.push(record, dropped);
+        dropped.clear();
+    }
 }
 
 fn tried() -> Vec<Ability> {
@@ -80,21 +144,36 @@ fn tried() -> Vec<Ability> {
         tracepoints.is_ok(),
         "without them sockets are not seen: check CONFIG_FTRACE_SYSCALLS and perf_event_paranoid",
     ));
-    for (backend, outcome) in trial::survey(&loaded) {
+    found.extend(ways_to_attach(&loaded));
+    found
+}
+
+fn ways_to_attach(loaded: &load::Loaded) -> Vec<Ability> {
+    let mut found = Vec::new();
+    for (backend, outcome) in trial::survey(loaded) {
         if let Err(error) = &outcome {
             tracing::warn!(backend, error = %trial::chain(error), "this way to attach does not work");
         }
-        let (name, remedy) = match backend {
+        let (name, returns, remedy) = match backend {
             "uprobe_multi" => (
                 "uprobe_multi links",
+                "return probes of uprobe_multi links under seccomp",
                 "without them (Linux 6.6) probes are attached one by one",
             ),
             _ => (
                 "perf uprobes",
+                "return probes of perf uprobes under seccomp",
                 "they need CAP_SYS_ADMIN on kernels since July 2025; multi links do not",
             ),
         };
         found.push(ability(name, outcome.is_ok(), remedy));
+        if let Ok(verdict) = outcome {
+            found.push(ability(
+                returns,
+                verdict == Verdict::Safe,
+                "this kernel's end the process, so none is used; a newer kernel of its series has the repair",
+            ));
+        }
     }
     found
 }

@@ -9,19 +9,18 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, SyncSender, sync_ch
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use sensor_common::counter::Counter;
-
+use super::books::Books;
+use super::shard::Guarded;
 use super::{Error, installation_key, outputs, settings};
 use crate::capture::attach::Backend;
 use crate::capture::discover::process;
 use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
-use crate::capture::load::CounterReader;
 use crate::capture::{ProcessEvent, ProcessKey, Record, pcapng};
 use crate::cli::Exit;
-use crate::config::{AttachBackend, Config, Interval};
+use crate::config::{AttachBackend, Config, Interval, ReturnProbes};
 use crate::export::{ClockOffset, Event, Snapshot};
-use crate::pipeline::{Judge, Observed, Settings, Shard};
-use crate::telemetry::{Accounts, KernelCounters};
+use crate::pipeline::{Judge, Observed, Settings};
+use crate::telemetry::Accounts;
 
 /// The reader looks at the rings at least this often: wake-ups are only for a filling ring, because one costs the
 /// observed program more than the copy.
@@ -32,7 +31,7 @@ const IDLE_POLL: Duration = Duration::from_millis(5);
 const BUSY_POLL: Duration = Duration::from_millis(1);
 /// Batches waiting for a shard or for the judge. When full the sender waits and the ring takes the pressure.
 const BATCHES: usize = 16;
-/// How often held records are reconsidered when nothing arrives.
+/// How often the judge looks up when nothing arrives.
 const TICK: Duration = Duration::from_millis(50);
 /// How often the kernel object's counters are read for the metrics outputs.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -49,7 +48,8 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
     let asked = signals(&outputs.runtime)?;
     announce(config, &source);
-    let (counters, stop) = (source.counter_reader(), Arc::new(AtomicBool::new(false)));
+    let mut books = Books::new(&source, &accounts);
+    let stop = Arc::new(AtomicBool::new(false));
     let threads = start_threads(config, &settings, source, &stop)?;
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
     let mut judge = Judge::new(&settings);
@@ -72,11 +72,11 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
         let now = monotonic_ns();
         if now >= next_refresh {
             next_refresh = now.saturating_add(nanoseconds(REFRESH));
-            refresh(&accounts.kernel, &counters);
+            books.refresh(now);
         }
     }
     let whole = threads.join();
-    refresh(&accounts.kernel, &counters);
+    books.close(monotonic_ns());
     outputs.sink.send(Event::Accounts(Box::new(Snapshot::take(
         &accounts,
         monotonic_ns(),
@@ -148,6 +148,7 @@ pub(super) fn options(config: &Config) -> Options {
             AttachBackend::Multi => Backend::Multi,
             AttachBackend::Perf => Backend::Perf,
         },
+        return_probes: config.capture.return_probes == ReturnProbes::Auto,
         use_bpf_loop: true,
     }
 }
@@ -226,10 +227,10 @@ fn start_threads(
     let (mut shards, mut inboxes) = (Vec::new(), Vec::new());
     for number in 0..shard_count(config) {
         let (to_shard, inbox) = sync_channel(BATCHES);
-        let (judge, shard) = (judge.clone(), Shard::new(settings));
+        let (judge, shard) = (judge.clone(), Guarded::new(settings));
         let thread = thread::Builder::new()
             .name(format!("shard-{number}"))
-            .spawn(move || run_shard(shard, &inbox, &judge))
+            .spawn(move || shard.run(&inbox, &judge))
             .map_err(start("a parsing thread"))?;
         shards.push(thread);
         inboxes.push(to_shard);
@@ -321,27 +322,6 @@ impl<'a> Router<'a> {
     }
 }
 
-fn run_shard(mut shard: Shard, inbox: &Receiver<Vec<Record>>, judge: &SyncSender<Vec<Observed>>) {
-    let mut observed = Vec::new();
-    loop {
-        match inbox.recv_timeout(TICK) {
-            Ok(batch) => {
-                for record in batch {
-                    shard.push(record, &mut observed);
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => shard.tick(monotonic_ns(), &mut observed),
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-        if !observed.is_empty() && judge.send(std::mem::take(&mut observed)).is_err() {
-            return;
-        }
-    }
-    shard.finish(&mut observed);
-    // The judge gone first means that the sensor is being torn down: nobody is left to tell.
-    judge.send(observed).ok();
-}
-
 /// A flag that SIGINT and SIGTERM raise; the second of them ends the process.
 fn signals(runtime: &tokio::runtime::Runtime) -> Result<Arc<AtomicBool>, Error> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -377,12 +357,6 @@ fn over(end_ns: Option<u64>) -> bool {
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn refresh(kernel: &KernelCounters, reader: &CounterReader) {
-    for counter in Counter::ALL {
-        kernel.set(*counter, reader.value(*counter));
-    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "calendar time enters here, once")]

@@ -8,11 +8,15 @@
 //! what it cannot place, byte by byte. Only the outputs drop, counted as `export_dropped`.
 
 #[cfg(feature = "kernel")]
+mod books;
+#[cfg(feature = "kernel")]
 mod doctor;
 #[cfg(feature = "kernel")]
 mod live;
 mod outputs;
 mod replay;
+#[cfg(feature = "kernel")]
+mod shard;
 
 #[cfg(feature = "kernel")]
 pub use doctor::doctor;
@@ -40,7 +44,7 @@ mod no_kernel {
     }
 
     /// Cannot.
-    pub fn doctor(_config: &Config, _json: bool) -> Result<(), Error> {
+    pub fn doctor(_config: &Config, _json: bool, _watch: Option<Interval>) -> Result<(), Error> {
         Err(Error::NoKernelSource)
     }
 }

@@ -12,8 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::attach::seccomp::{self, Verdict};
 use super::attach::site::{ReturnSite, Returns};
 use super::attach::{AttachBackend, AttachError, Attachment, Hook, Point, trial};
+use super::coverage::Attachments;
 use super::discover::process::{self, Filter};
 use super::discover::{Cache, FileIdentity, Target, standard_libraries, target_of_file, targets_of};
 use super::kernel::{KernelError, Options, monotonic_ns};
@@ -49,6 +51,7 @@ struct Shared {
     overflow: AtomicBool,
     stopping: AtomicBool,
     blind: Mutex<Vec<String>>,
+    files: Attachments,
 }
 
 /// Handle of the thread. Dropping it takes every probe out.
@@ -63,10 +66,11 @@ pub(super) struct Attacher {
 impl Attacher {
     /// Chooses a backend, attaches to the libraries that the options name, and starts the thread.
     pub(super) fn start(loaded: &Loaded, options: &Options) -> Result<Self, KernelError> {
-        let backend = trial::choose(options.backend, loaded)?;
+        let mut backend = trial::choose(options.backend, loaded)?;
         let name = backend.name();
+        let returns = returns(&mut *backend, options)?;
         let shared = Arc::new(Shared::default());
-        let mut worker = Worker::new(backend, Arc::clone(&shared), filter_of(options));
+        let mut worker = Worker::new(backend, returns, Arc::clone(&shared), filter_of(options));
         worker.everyone = options.everyone;
         for library in &options.libraries {
             worker.attach_library(library)?;
@@ -112,6 +116,11 @@ impl Attacher {
         self.backend
     }
 
+    /// Files that were attached to, or could not be.
+    pub(super) fn attachments(&self) -> Attachments {
+        self.shared.files.clone()
+    }
+
     /// Probes in place.
     pub(super) fn probes(&self) -> usize {
         self.shared.probes.load(Ordering::Relaxed)
@@ -134,6 +143,20 @@ impl Drop for Attacher {
             thread.join().ok();
         }
     }
+}
+
+/// Which return probes may be used.
+fn returns(backend: &mut dyn AttachBackend, options: &Options) -> Result<Returns, AttachError> {
+    if !options.return_probes {
+        return Ok(Returns::WithoutTrampoline);
+    }
+    Ok(match seccomp::test_returns(backend)? {
+        Verdict::Safe => Returns::Cheapest,
+        Verdict::Harmful => {
+            tracing::warn!("this kernel's return probes end processes under seccomp, so none is used");
+            Returns::WithoutTrampoline
+        }
+    })
 }
 
 /// The process filter that options make.
@@ -175,6 +198,8 @@ struct Probed {
 
 struct Worker {
     backend: Box<dyn AttachBackend>,
+    /// Which return probes do no harm on this kernel.
+    returns: Returns,
     cache: Cache,
     /// Device and inode to what was probed there.
     attached: HashMap<(u64, u64), Probed>,
@@ -186,9 +211,10 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(backend: Box<dyn AttachBackend>, shared: Arc<Shared>, filter: Filter) -> Self {
+    fn new(backend: Box<dyn AttachBackend>, returns: Returns, shared: Arc<Shared>, filter: Filter) -> Self {
         Self {
             backend,
+            returns,
             cache: Cache::default(),
             attached: HashMap::new(),
             pending: HashMap::new(),
@@ -256,7 +282,7 @@ impl Worker {
             if self.shared.stopping.load(Ordering::Relaxed) {
                 return;
             }
-            for target in targets_of(Path::new("/proc"), pid, Returns::Cheapest, &mut self.cache) {
+            for target in targets_of(Path::new("/proc"), pid, self.returns, &mut self.cache) {
                 self.attach(&target);
             }
             match LOOKS_NS.get(looks + 1) {
@@ -271,7 +297,7 @@ impl Worker {
     }
 
     fn attach_library(&mut self, path: &Path) -> Result<(), KernelError> {
-        match target_of_file(path, Returns::Cheapest, &mut self.cache) {
+        match target_of_file(path, self.returns, &mut self.cache) {
             Ok(Some(target)) => self.attach(&target),
             Ok(None) => self.report(path, "it holds no TLS library that can be probed"),
             Err(error) => return Err(KernelError::Library(error)),
@@ -296,11 +322,24 @@ impl Worker {
             self.report(&target.path, "the limit of probed files is reached");
             return;
         }
+        let left_out = target.unprobed();
+        if !left_out.is_empty() {
+            let problem = format!(
+                "{} cannot be probed without return probes, which this kernel or the configuration rules out",
+                left_out.join(", ")
+            );
+            self.report(&target.path, &problem);
+        }
         let links = match self.try_attach(target) {
-            Ok(links) => Some(self.attached_well(target, links)),
+            Ok(links) => {
+                self.shared.files.note(key, Ok(links.points()));
+                Some(self.attached_well(target, links))
+            }
             Err(error) => {
                 failures += 1;
-                self.report(&target.path, &trial::chain(&error));
+                let problem = trial::chain(&error);
+                self.report(&target.path, &problem);
+                self.shared.files.note(key, Err(problem));
                 None
             }
         };
@@ -316,6 +355,7 @@ impl Worker {
     }
 
     fn forget(&mut self, key: (u64, u64)) {
+        self.shared.files.forget(key);
         if let Some(Probed {
             links: Some(links), ..
         }) = self.attached.remove(&key)
@@ -351,6 +391,23 @@ impl Worker {
         if blind.len() < MAX_FILES {
             blind.push(format!("{path}: {problem}"));
         }
+    }
+}
+
+impl Drop for Worker {
+    /// Takes every probe out. Closing a link waits for a grace period (36 ms where this was measured), which threads
+    /// wait for together.
+    fn drop(&mut self) {
+        let links: Vec<_> = self
+            .attached
+            .drain()
+            .filter_map(|(_, probed)| probed.links)
+            .collect();
+        std::thread::scope(|scope| {
+            for link in links {
+                scope.spawn(move || drop(link));
+            }
+        });
     }
 }
 

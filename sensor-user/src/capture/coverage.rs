@@ -1,21 +1,32 @@
 //! What the sensor sees on this host, and what it does not see and why: the `doctor` command's engine.
 //!
-//! Takes `/proc` under the same filters as `run`; gives a [`Report`] for text or JSON. Never shows command lines,
-//! environments or payload. Bounded by the number of processes that own sockets.
+//! Takes `/proc` under the same filters as `run`, and what was counted of each process; gives a [`Report`] for text or
+//! JSON. Never shows command lines, environments or payload. Bounded by the number of processes that own sockets.
 
 mod abilities;
+mod activity;
+mod attachments;
+mod live;
 mod render;
+mod state;
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
 use serde::Serialize;
 
+#[cfg(feature = "kernel")]
+pub(super) use abilities::mount_of;
 pub use abilities::{Abilities, Ability, Privilege};
+pub use activity::Activity;
+pub use attachments::Attachments;
+pub use live::{Live, Observer};
 pub use render::render;
+pub use state::{Blindness, State};
 
 use super::discover::Cache;
-use super::discover::process::{self, Filter, MappedFile, Process, printable};
+use super::discover::process::{self, Descriptors, Filter, MappedFile, Process, printable};
 use super::discover::recognise::Recognised;
 use super::discover::stacks::Coverage;
 
@@ -24,10 +35,33 @@ use super::discover::stacks::Coverage;
 pub struct Report {
     /// The kernel and our privileges.
     pub host: Abilities,
+    /// Seconds for which the sensor watched; `None` when it only looked.
+    pub watched: Option<u64>,
     /// Processes that own sockets and pass the filter.
     pub processes: Vec<ProcessCoverage>,
     /// Processes that pass the filter and own no socket.
     pub without_sockets: usize,
+    /// What was seen of processes that are not listed, where the sensor watched.
+    pub others: Option<Activity>,
+}
+
+impl Report {
+    /// Enters what a running sensor saw in so many seconds. Who moved nothing was idle.
+    #[must_use]
+    pub fn with(mut self, live: Live, seconds: u64) -> Self {
+        let seen = |pid: u32| live.processes.iter().any(|process| process.pid == pid);
+        self.processes.retain(|process| !seen(process.pid));
+        for process in &mut self.processes {
+            process.state = Some(State::Idle);
+            process.activity = Some(Activity::default());
+        }
+        self.processes.extend(live.processes);
+        self.processes
+            .sort_by_key(|process| (process.state, process.ended, process.pid));
+        self.watched = Some(seconds);
+        self.others = Some(live.others);
+        self
+    }
 }
 
 /// One process.
@@ -41,8 +75,19 @@ pub struct ProcessCoverage {
     pub exe: Option<String>,
     /// Sockets it owns.
     pub sockets: usize,
-    /// The sum.
+    /// What its files promise.
     pub verdict: Verdict,
+    /// What became of it, where the sensor watched.
+    pub state: Option<State>,
+    /// What of it is not seen, and what the operator can do.
+    pub blind: Vec<Blindness>,
+    /// What was seen of it, where the sensor watched.
+    pub activity: Option<Activity>,
+    /// It ended while it was watched.
+    pub ended: bool,
+    /// It has an `io_uring`.
+    #[serde(skip)]
+    has_io_uring: bool,
     /// Each TLS stack it has mapped.
     pub stacks: Vec<StackCoverage>,
     /// What could not be looked at.
@@ -74,8 +119,10 @@ pub struct StackCoverage {
     pub file: String,
     /// Functions that can be probed; 0 when blind.
     pub functions: usize,
+    /// Probes in place, where the sensor watched.
+    pub probes: Option<usize>,
     /// Why it is not covered.
-    pub reason: Option<&'static str>,
+    pub reason: Option<Cow<'static, str>>,
     /// What the operator can do.
     pub remedy: Option<&'static str>,
 }
@@ -95,15 +142,17 @@ pub struct Unread {
 pub fn report(proc: &Path, filter: &Filter, host: Abilities, cache: &mut Cache) -> io::Result<Report> {
     let mut report = Report {
         host,
+        watched: None,
         processes: Vec::new(),
         without_sockets: 0,
+        others: None,
     };
     for process in process::scan(proc, filter)? {
-        match process::sockets(proc, process.pid) {
-            Ok(sockets) if sockets.is_empty() => report.without_sockets += 1,
-            Ok(sockets) => report
+        match process::descriptors(proc, process.pid) {
+            Ok(found) if found.sockets.is_empty() => report.without_sockets += 1,
+            Ok(found) => report
                 .processes
-                .push(examine(proc, &process, sockets.len(), cache)),
+                .push(examine(proc, &process, &found, None, cache)),
             // It ended while we looked.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => report.processes.push(unreadable(&process, &error)),
@@ -112,27 +161,46 @@ pub fn report(proc: &Path, filter: &Filter, host: Abilities, cache: &mut Cache) 
     Ok(report)
 }
 
-fn examine(proc: &Path, process: &Process, sockets: usize, cache: &mut Cache) -> ProcessCoverage {
-    let mut coverage = blank(process, sockets);
+/// Looks at one process; `attached` tells where probes are in place.
+fn examine(
+    proc: &Path,
+    process: &Process,
+    found: &Descriptors,
+    attached: Option<&Attachments>,
+    cache: &mut Cache,
+) -> ProcessCoverage {
+    let mut coverage = blank(process, found.sockets.len());
+    coverage.has_io_uring = found.io_uring;
     match process::mapped_files(proc, process.pid) {
         Ok(files) => {
             for file in &files {
-                examine_file(proc, process.pid, file, cache, &mut coverage);
+                examine_file((proc, process.pid), file, attached, cache, &mut coverage);
             }
         }
         Err(error) => coverage.unread.push(unread("mapped files", &error)),
     }
     coverage.verdict = verdict(&coverage);
+    coverage.blind = state::blindness(&coverage);
     coverage
 }
 
-fn examine_file(proc: &Path, pid: u32, mapped: &MappedFile, cache: &mut Cache, into: &mut ProcessCoverage) {
+fn examine_file(
+    (proc, pid): (&Path, u32),
+    mapped: &MappedFile,
+    attached: Option<&Attachments>,
+    cache: &mut Cache,
+    into: &mut ProcessCoverage,
+) {
     let shown = printable(&mapped.path);
     match mapped.open(proc, pid).and_then(|file| cache.inspect(&file)) {
-        Ok((_, inspected)) => {
-            let stacks = inspected.stacks.iter();
-            into.stacks
-                .extend(stacks.map(|found| stack_coverage(found, &shown)));
+        Ok((identity, inspected)) => {
+            for found in &inspected.stacks {
+                let mut stack = stack_coverage(found, &shown);
+                if let Some(attached) = attached.filter(|_| found.stack.is_covered()) {
+                    attached.describe(identity, &mut stack);
+                }
+                into.stacks.push(stack);
+            }
             if let Some(error) = &inspected.error {
                 into.unread.push(Unread {
                     what: shown,
@@ -148,12 +216,13 @@ fn examine_file(proc: &Path, pid: u32, mapped: &MappedFile, cache: &mut Cache, i
 fn stack_coverage(found: &Recognised, file: &str) -> StackCoverage {
     let (reason, remedy) = match found.stack.coverage {
         Coverage::Covered(_) => (None, None),
-        Coverage::Blind { reason, remedy } => (Some(reason), Some(remedy)),
+        Coverage::Blind { reason, remedy } => (Some(reason.into()), Some(remedy)),
     };
     StackCoverage {
         stack: found.stack.name,
         file: file.to_owned(),
         functions: found.functions.len(),
+        probes: None,
         reason,
         remedy,
     }
@@ -187,6 +256,11 @@ fn blank(process: &Process, sockets: usize) -> ProcessCoverage {
         exe: process.exe.as_deref().map(printable),
         sockets,
         verdict: Verdict::Unknown,
+        state: None,
+        blind: Vec::new(),
+        activity: None,
+        ended: false,
+        has_io_uring: false,
         stacks: Vec::new(),
         unread: Vec::new(),
     }

@@ -14,8 +14,8 @@ use sensor_common::record::{
 };
 
 use super::{
-    CloseReason, Comm, Data, Direction, Endpoint, Evidence, Gap, GapReason, Origin, ProcessEvent, ProcessKey,
-    Record, Role, SocketAddress, Source, StreamKey,
+    CloseReason, Comm, Data, Direction, Endpoint, Evidence, Gap, GapReason, Notice, Origin, ProcessEvent,
+    ProcessKey, Record, Role, SocketAddress, Source, StreamKey,
 };
 
 /// Why bytes are not a record. Each is a mismatch of kernel object and agent, never a peer's fault.
@@ -67,6 +67,7 @@ pub fn decode(bytes: &[u8], payload: impl FnOnce(&[u8]) -> Bytes) -> Result<Reco
         record::KIND_EXEC => process(bytes).map(Record::Exec),
         record::KIND_EXIT => process(bytes).map(Record::Exit),
         record::KIND_MAP => process(bytes).map(Record::Map),
+        record::KIND_NOTICE => notice(bytes),
         kind => Err(DecodeError::Kind(kind)),
     }
 }
@@ -168,6 +169,16 @@ fn process(bytes: &[u8]) -> Result<ProcessEvent, DecodeError> {
         origin: origin(raw),
         comm: Comm(array_at(raw, offset_of!(ProcessRecord, comm))),
     })
+}
+
+fn notice(bytes: &[u8]) -> Result<Record, DecodeError> {
+    let event = process(bytes)?;
+    let raw: &[u8; PROCESS] = bytes.first_chunk().ok_or(DecodeError::Short)?;
+    let said = detail(raw);
+    let known = Notice::ALL.into_iter().find(|notice| notice.bit() == said);
+    known
+        .map(|notice| Record::Notice(event, notice))
+        .ok_or(DecodeError::Detail(said))
 }
 
 fn origin(raw: &[u8]) -> Origin {

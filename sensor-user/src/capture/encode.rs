@@ -77,6 +77,11 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
         Record::Exec(event) => out.extend_from_slice(&process_record(record::KIND_EXEC, event)),
         Record::Exit(event) => out.extend_from_slice(&process_record(record::KIND_EXIT, event)),
         Record::Map(event) => out.extend_from_slice(&process_record(record::KIND_MAP, event)),
+        Record::Notice(event, notice) => {
+            let mut raw = Raw(process_record(record::KIND_NOTICE, event));
+            raw.detail(notice.bit(), 0);
+            out.extend_from_slice(&raw.0);
+        }
     }
     Ok(())
 }

@@ -13,13 +13,17 @@ use std::time::Duration;
 use sensor_common::counter::Counter;
 
 use super::Record;
+use super::accounts::AccountReader;
 use super::attach::{AttachError, Backend};
 use super::attacher::{Attacher, filter_of};
-use super::discover::process::{self, Filter};
+use super::coverage::Attachments;
+use super::discover::process::{self, Filter, Process};
 use super::load::{self, LoadError, Loaded};
 use super::policy::Until;
 use super::ring::RingReader;
+use super::{Notice, ProcessEvent};
 use crate::telemetry::Counters;
+use crate::telemetry::log::Repeat;
 
 /// What to capture and with what resources.
 #[derive(Clone, Debug)]
@@ -48,6 +52,8 @@ pub struct Options {
     pub streams: u32,
     /// How to attach.
     pub backend: Backend,
+    /// Use the kernel's return probes, if they pass the test at start.
+    pub return_probes: bool,
     /// Use `bpf_loop` where the kernel has it; without it a call is captured up to 128 KiB.
     pub use_bpf_loop: bool,
 }
@@ -67,6 +73,7 @@ impl Default for Options {
             call_limit: 1 << 20,
             streams: 32_768,
             backend: Backend::Auto,
+            return_probes: true,
             use_bpf_loop: true,
         }
     }
@@ -126,6 +133,8 @@ pub struct KernelSource {
     reader: RingReader,
     loaded: Loaded,
     counters: Arc<Counters>,
+    /// Processes that had an `io_uring` at the start.
+    rings: Vec<Process>,
     #[cfg(feature = "kernel-log")]
     log: Logger,
 }
@@ -149,9 +158,10 @@ impl KernelSource {
         let attacher = Attacher::start(&loaded, options)?;
         loaded.attach_tracepoints()?;
         loaded.watch(options)?;
-        watch_what_runs(&mut loaded, &attacher, options)?;
+        let rings = watch_what_runs(&mut loaded, &attacher, options)?;
         attacher.settle();
         Ok(Self {
+            rings,
             attacher: Some(attacher),
             reader,
             #[cfg(feature = "kernel-log")]
@@ -173,11 +183,29 @@ impl KernelSource {
         self.attacher.as_ref().map_or("none", Attacher::backend)
     }
 
+    /// Helpers that older kernels lack, and whether this one has them; where not, a fall-back is in use.
+    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
+        self.loaded.helpers()
+    }
+
     /// Files that could not be probed and why, since the last call.
     pub fn take_failures(&self) -> Vec<String> {
         self.attacher
             .as_ref()
             .map(Attacher::take_failures)
+            .unwrap_or_default()
+    }
+
+    /// Processes that had an `io_uring` when the sensor started; nobody saw it being made.
+    pub fn rings(&self) -> Vec<Process> {
+        self.rings.clone()
+    }
+
+    /// Files that were attached to, or could not be.
+    pub fn attachments(&self) -> Attachments {
+        self.attacher
+            .as_ref()
+            .map(Attacher::attachments)
             .unwrap_or_default()
     }
 
@@ -196,8 +224,16 @@ impl KernelSource {
         }
         self.reader.drain(monotonic_ns(), &self.counters, out);
         for record in out.iter().skip(before) {
+            if let Record::Exec(event) | Record::Exit(event) | Record::Notice(event, _) = record {
+                self.counters
+                    .ledger()
+                    .name(event.origin.process.into(), event.comm.0);
+            }
             if let Record::Exec(event) | Record::Map(event) = record {
                 self.look_at(event.origin.process.pid);
+            }
+            if let Record::Notice(event, notice) = record {
+                tell(event, *notice);
             }
         }
         out.len() - before
@@ -206,6 +242,11 @@ impl KernelSource {
     /// A kernel-side counter, summed over CPUs.
     pub fn counter(&self, counter: Counter) -> u64 {
         self.loaded.counter(counter)
+    }
+
+    /// A reader of the accounts of processes for another thread.
+    pub fn account_reader(&self) -> AccountReader {
+        self.loaded.account_reader()
     }
 
     /// A reader of the kernel-side counters for another thread.
@@ -248,8 +289,27 @@ impl Drop for KernelSource {
     }
 }
 
+/// What the sensor cannot see through is said once per process, when it is noticed.
+fn tell(event: &ProcessEvent, notice: Notice) {
+    static NOTICED: Repeat = Repeat::new();
+    if let Some(repeats) = NOTICED.pass() {
+        tracing::warn!(
+            pid = event.origin.process.pid,
+            comm = %event.comm,
+            what = notice.name(),
+            repeats,
+            "not all of this process is seen; api-sensor doctor says what to do"
+        );
+    }
+}
+
 /// Scans until nothing new is found: a process found late may have forked before its entry was in place.
-fn watch_what_runs(loaded: &mut Loaded, attacher: &Attacher, options: &Options) -> Result<(), KernelError> {
+/// Gives those that have an `io_uring` already.
+fn watch_what_runs(
+    loaded: &mut Loaded,
+    attacher: &Attacher,
+    options: &Options,
+) -> Result<Vec<Process>, KernelError> {
     let proc = Path::new("/proc");
     let chosen = filter_of(options);
     let by_id = Filter {
@@ -260,7 +320,8 @@ fn watch_what_runs(loaded: &mut Loaded, attacher: &Attacher, options: &Options) 
         pids: Vec::new(),
         ..chosen
     };
-    let mut known = HashSet::new();
+    let (mut known, mut rings) = (HashSet::new(), Vec::new());
+    let has_ring = |found: &Process| process::descriptors(proc, found.pid).is_ok_and(|found| found.io_uring);
     for _ in 0..MAX_SCANS {
         let before = known.len();
         for (filter, until) in [(&by_id, Until::Exit), (&by_what, Until::Exec)] {
@@ -271,6 +332,9 @@ fn watch_what_runs(loaded: &mut Loaded, attacher: &Attacher, options: &Options) 
                 if known.insert((found.pid, found.start_ticks)) {
                     loaded.watch_running(&found, until)?;
                     attacher.look_at(found.pid);
+                    if has_ring(&found) {
+                        rings.push(found);
+                    }
                 }
             }
         }
@@ -281,9 +345,12 @@ fn watch_what_runs(loaded: &mut Loaded, attacher: &Attacher, options: &Options) 
     if options.everyone {
         for found in process::scan(proc, &Filter::default()).unwrap_or_default() {
             attacher.look_at(found.pid);
+            if has_ring(&found) {
+                rings.push(found);
+            }
         }
     }
-    Ok(())
+    Ok(rings)
 }
 
 /// The monotonic clock, the clock of the kernel object's records.

@@ -13,6 +13,7 @@ use aya_obj::generated::bpf_func_id;
 use sensor_common::counter::Counter;
 use sensor_common::policy::DENY;
 
+use super::accounts::AccountReader;
 use super::btf::{Btf, BtfError};
 use super::kernel::Options;
 use super::tracefs::{self, TracefsError};
@@ -75,7 +76,9 @@ pub enum LoadError {
 }
 
 /// Kernel offsets by the name of the global that takes them: structure, member.
-const OFFSETS: [(&str, &str, &str); 28] = [
+const OFFSETS: [(&str, &str, &str); 30] = [
+    ("ICSK_ULP_OPS", "inet_connection_sock", "icsk_ulp_ops"),
+    ("ULP_NAME", "tcp_ulp_ops", "name"),
     ("TASK_SIGNAL", "task_struct", "signal"),
     ("SIGNAL_LIVE", "signal_struct", "live"),
     ("TASK_STACK", "task_struct", "stack"),
@@ -104,6 +107,14 @@ const OFFSETS: [(&str, &str, &str); 28] = [
     ("SK_RCV_SADDR", "sock_common", "skc_rcv_saddr"),
     ("SK_V6_DADDR", "sock_common", "skc_v6_daddr"),
     ("SK_V6_RCV_SADDR", "sock_common", "skc_v6_rcv_saddr"),
+];
+
+/// Offsets that some kernels lack, and then have a helper instead.
+const OLD_OFFSETS: [(&str, &str, &str); 4] = [
+    ("TASK_CGROUPS", "task_struct", "cgroups"),
+    ("CSS_SET_DFL_CGRP", "css_set", "dfl_cgrp"),
+    ("CGROUP_LEVEL", "cgroup", "level"),
+    ("CGROUP_ANCESTOR_IDS", "cgroup", "ancestor_ids"),
 ];
 
 /// System calls that move bytes: tracepoint, program with a bounded loop, program with `bpf_loop`.
@@ -135,13 +146,24 @@ const LIFE: [(&str, &str); 3] = [
     ("sched_process_exit", "process_exit"),
 ];
 
+/// Ways out of sight: raw tracepoint, program. A kernel without `io_uring` has nothing to tell.
+const OPTIONAL: [(&str, &str); 1] = [("io_uring_create", "io_uring_create")];
+
 /// The loaded object. Shared, because perf attachment needs it from the attaching thread.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says whether the kernel has one helper"
+)]
 pub struct Loaded {
     ebpf: Arc<Mutex<Ebpf>>,
     pub(super) policy: HashMap<MapData, u32, u32>,
     counters: CounterReader,
+    accounts: AccountReader,
     has_loop: bool,
+    pub(super) has_cookie: bool,
+    has_task_registers: bool,
+    has_ancestor_cgroup: bool,
     tracepoints: Mutex<Vec<TracePointLink>>,
 }
 
@@ -172,12 +194,20 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     let btf = std::fs::read(BTF_PATH).map_err(LoadError::NoBtf)?;
     let btf = Btf::parse(&btf)?;
     let tracefs = tracefs::find_or_mount()?;
-    let offsets: Vec<(&str, u32)> = OFFSETS
+    let mut offsets: Vec<(&str, u32)> = OFFSETS
         .iter()
         .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
         .collect::<Result<_, BtfError>>()?;
+    offsets.extend(
+        OLD_OFFSETS
+            .iter()
+            .filter_map(|(global, structure, member)| Some((*global, btf.offset(structure, member).ok()?))),
+    );
     let result = tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?;
     let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
+    let has_cookie = has_attach_cookie();
+    let cookies = u32::from(has_cookie);
+    let has_ancestor = u32::from(has_ancestor_cgroup());
     let everyone = u32::from(options.everyone);
     // A wake-up interrupts the observed program's processor; below a quarter the reader's own timer is in time.
     let wake = u64::from(options.ring_bytes / 4);
@@ -188,6 +218,8 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     loader
         .override_global("SYS_EXIT_RET", &result, true)
         .override_global("HAS_TASK_REGS", &has_regs, true)
+        .override_global("HAS_ANCESTOR_CGROUP", &has_ancestor, true)
+        .override_global("HAS_COOKIE", &cookies, true)
         .override_global("MESSAGE_LIMIT", &options.message_limit, true)
         .override_global("HAS_EVERYONE", &everyone, true)
         .override_global("CALL_LIMIT", &options.call_limit, true)
@@ -200,9 +232,14 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
         .map_err(|error| LoadError::Object(Box::new(error)))?;
     let policy = take(&mut ebpf, "POLICY")?;
     let counters: PerCpuArray<MapData, u64> = take(&mut ebpf, "COUNTERS")?;
+    let accounts = AccountReader::new(take(&mut ebpf, "ACCOUNTS")?)?;
     let mut loaded = Loaded {
         policy,
         counters: CounterReader(Arc::new(counters)),
+        has_cookie,
+        has_task_registers: has_regs != 0,
+        has_ancestor_cgroup: has_ancestor != 0,
+        accounts,
         has_loop: options.use_bpf_loop && has_bpf_loop(),
         tracepoints: Mutex::default(),
         ebpf: Arc::new(Mutex::new(ebpf)),
@@ -215,6 +252,17 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
 /// Whether the kernel has `bpf_loop` (Linux 5.17), by asking it.
 pub fn has_bpf_loop() -> bool {
     has_helper(bpf_func_id::BPF_FUNC_loop)
+}
+
+/// Whether the kernel tells a probe its cookie (`bpf_get_attach_cookie`, Linux 5.15), by asking it.
+fn has_attach_cookie() -> bool {
+    aya::sys::is_helper_supported(ProgramType::KProbe, bpf_func_id::BPF_FUNC_get_attach_cookie)
+        .unwrap_or(false)
+}
+
+fn has_ancestor_cgroup() -> bool {
+    let helper = bpf_func_id::BPF_FUNC_get_current_ancestor_cgroup_id;
+    aya::sys::is_helper_supported(ProgramType::RawTracePoint, helper).unwrap_or(false)
 }
 
 fn has_helper(helper: bpf_func_id) -> bool {
@@ -285,6 +333,16 @@ impl Loaded {
         self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What this kernel has of the helpers that older ones lack, by name; where one is absent, its fall-back is in use.
+    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
+        [
+            ("bpf_get_attach_cookie", self.has_cookie),
+            ("bpf_task_pt_regs", self.has_task_registers),
+            ("bpf_loop", self.has_loop),
+            ("bpf_get_current_ancestor_cgroup_id", self.has_ancestor_cgroup),
+        ]
+    }
+
     /// Names of the TLS programs that fit this kernel, in the order of `Hook::ALL`.
     pub const fn tls_programs(&self) -> [&'static str; 3] {
         if self.has_loop {
@@ -308,6 +366,11 @@ impl Loaded {
         for (tracepoint, program) in LIFE {
             attach_life(&mut object, program, tracepoint)?;
         }
+        for (tracepoint, program) in OPTIONAL {
+            if let Err(error) = attach_life(&mut object, program, tracepoint) {
+                tracing::info!(error = %super::attach::trial::chain(&error), "not noticed on this kernel: {tracepoint}");
+            }
+        }
         Ok(())
     }
 
@@ -329,6 +392,11 @@ impl Loaded {
     /// Sum over CPUs.
     pub fn counter(&self, counter: Counter) -> u64 {
         self.counters.value(counter)
+    }
+
+    /// The accounts of processes, for another thread.
+    pub fn account_reader(&self) -> AccountReader {
+        self.accounts.clone()
     }
 
     /// For another thread.

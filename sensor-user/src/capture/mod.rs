@@ -4,9 +4,11 @@
 //! Never interprets payload. Bounded by the size of the rings and of a batch.
 
 #[cfg(feature = "kernel")]
+pub mod accounts;
+#[cfg(feature = "kernel")]
 pub mod attach;
 #[cfg(feature = "kernel")]
-pub(crate) mod attacher;
+pub mod attacher;
 #[cfg(feature = "kernel")]
 pub mod btf;
 pub mod coverage;
@@ -32,6 +34,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use sensor_common::account::notice;
+
+use crate::telemetry::ledger;
 
 /// A process, safe against reuse of its id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -225,6 +230,48 @@ pub enum Record {
     Exit(ProcessEvent),
     /// The process mapped a file as executable.
     Map(ProcessEvent),
+    /// The process does something that the sensor cannot see through.
+    Notice(ProcessEvent, Notice),
+}
+
+/// A way out of the sensor's sight.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Notice {
+    /// Reads and writes through an `io_uring` are no system calls.
+    IoUring,
+    /// QUIC encrypts in the process, datagram by datagram.
+    Quic,
+    /// The kernel encrypts what is written to a socket.
+    KernelTls,
+}
+
+impl Notice {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::IoUring, Self::Quic, Self::KernelTls];
+
+    /// Name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IoUring => "io_uring",
+            Self::Quic => "quic",
+            Self::KernelTls => "ktls",
+        }
+    }
+
+    /// Its bit in the kernel object's accounts.
+    pub const fn bit(self) -> u16 {
+        match self {
+            Self::IoUring => notice::IO_URING,
+            Self::Quic => notice::QUIC,
+            Self::KernelTls => notice::KTLS,
+        }
+    }
+}
+
+impl From<ProcessKey> for ledger::Key {
+    fn from(ProcessKey { pid, start_ns }: ProcessKey) -> Self {
+        Self { pid, start_ns }
+    }
 }
 
 /// Payload of one direction of a stream.
@@ -315,7 +362,7 @@ impl Record {
             | Self::Bind { stream, .. }
             | Self::Open { stream, .. }
             | Self::Close { stream, .. } => Some(stream),
-            Self::Exec(_) | Self::Exit(_) | Self::Map(_) => None,
+            Self::Exec(_) | Self::Exit(_) | Self::Map(_) | Self::Notice(..) => None,
         }
     }
 
@@ -329,7 +376,8 @@ impl Record {
             | Self::Close { origin, .. }
             | Self::Exec(ProcessEvent { origin, .. })
             | Self::Exit(ProcessEvent { origin, .. })
-            | Self::Map(ProcessEvent { origin, .. }) => origin,
+            | Self::Map(ProcessEvent { origin, .. })
+            | Self::Notice(ProcessEvent { origin, .. }, _) => origin,
         }
     }
 }
@@ -363,6 +411,7 @@ impl fmt::Debug for Record {
             Self::Exec(event) => write!(f, "Exec({event:?})"),
             Self::Exit(event) => write!(f, "Exit({event:?})"),
             Self::Map(event) => write!(f, "Map({event:?})"),
+            Self::Notice(event, notice) => write!(f, "Notice({event:?} {})", notice.name()),
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::coverage::mount_of;
+
 /// Where tracefs is usually mounted.
 const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
@@ -10,8 +12,23 @@ const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 #[derive(Debug, thiserror::Error)]
 pub enum TracefsError {
     /// It cannot be read, be it for want of rights or of a mount, and could not be mounted.
-    #[error("cannot read or mount tracefs; where it is missing: mount -t tracefs nodev /sys/kernel/tracing")]
+    #[error(
+        "cannot read or mount tracefs, without which no call on a socket is seen; where it is missing: mount -t tracefs nodev /sys/kernel/tracing"
+    )]
     NotMounted(#[source] std::io::Error),
+    /// It is mounted where nobody looks for it, and could not be mounted at its usual place.
+    #[error(
+        "tracefs is mounted at {} only; mount it where programs look for it: mount --bind {} /sys/kernel/tracing",
+        place.display(),
+        place.display()
+    )]
+    Elsewhere {
+        /// Where it is.
+        place: PathBuf,
+        /// Why it could not be mounted.
+        #[source]
+        source: std::io::Error,
+    },
     /// A format file could not be read.
     #[error("cannot read {}", path.display())]
     Read {
@@ -46,9 +63,22 @@ pub fn find_or_mount() -> Result<PathBuf, TracefsError> {
             | rustix::mount::MountFlags::NOEXEC,
         None,
     );
-    mounted.map_err(|errno| TracefsError::NotMounted(errno.into()))?;
+    mounted.map_err(|errno| {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        refused(mount_of(&mounts, "tracefs").map(PathBuf::from), errno.into())
+    })?;
     tracing::info!(path = target, "mounted tracefs");
     find().ok_or_else(|| TracefsError::NotMounted(std::io::ErrorKind::NotFound.into()))
+}
+
+/// A mount elsewhere is of no use: the library that attaches tracepoints looks at the usual places, too.
+fn refused(elsewhere: Option<PathBuf>, source: std::io::Error) -> TracefsError {
+    match elsewhere {
+        Some(place) if !PLACES.iter().any(|usual| place == Path::new(usual)) => {
+            TracefsError::Elsewhere { place, source }
+        }
+        _ => TracefsError::NotMounted(source),
+    }
 }
 
 /// Where tracefs is mounted and readable.
@@ -96,5 +126,20 @@ mod tests {
         assert_eq!(parse_field(format, "comm"), Some(8));
         assert_eq!(parse_field(format, "child_pid"), Some(44));
         assert_eq!(parse_field(format, "pid"), None);
+    }
+
+    #[test]
+    fn a_mount_at_another_place_is_named() {
+        let denied = || std::io::ErrorKind::PermissionDenied.into();
+        let mounts = "proc /proc proc rw 0 0\nnodev /my\\040trace tracefs rw 0 0\n";
+        let elsewhere = mount_of(mounts, "tracefs").map(PathBuf::from);
+        let said = refused(elsewhere, denied()).to_string();
+        assert!(
+            said.contains("/my trace only") && said.contains("mount --bind"),
+            "{said}"
+        );
+        for usual in [None, Some(PathBuf::from("/sys/kernel/tracing"))] {
+            assert!(refused(usual, denied()).to_string().contains("mount -t tracefs"));
+        }
     }
 }

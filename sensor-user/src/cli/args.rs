@@ -153,6 +153,9 @@ pub(super) struct Doctor {
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
+    /// Also attach for this time, such as 30s, and say what of each process was seen
+    #[arg(long, value_name = "TIME")]
+    pub(super) watch: Option<String>,
     #[command(flatten)]
     pub(super) whom: Whom,
     #[command(flatten)]

@@ -98,7 +98,7 @@ fn bad_flags_are_all_reported() {
     let Command::Run(run) = parsed("api-sensor run --pid x --ring-size 3 --duration soon") else {
         panic!("not run")
     };
-    let duration = stop_after(run.capture.duration.as_deref());
+    let duration = interval("--duration", run.capture.duration.as_deref());
     let flags = Flags {
         file: Some(File::None),
         ..Flags::default()

@@ -105,6 +105,8 @@ section! {
         libraries: Vec<PathBuf> = Vec::new(), Texts, "--library";
         /// How probes are attached: `auto`, `multi` (one link for many, Linux 6.6) or `perf`.
         attach_backend: AttachBackend = AttachBackend::Auto, Text, "--attach-backend";
+        /// Return probes of the kernel: `auto` (where a test at start shows that they do no harm) or `never`.
+        return_probes: ReturnProbes = ReturnProbes::Auto, Text, "";
     }
 }
 
@@ -192,6 +194,16 @@ pub enum AttachBackend {
     Multi,
     /// Perf events.
     Perf,
+}
+
+/// Whether the kernel's return probes are used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReturnProbes {
+    /// Where a test at start shows that they do no harm.
+    Auto,
+    /// Not at all; functions of which the returns cannot be seen otherwise are left out and reported.
+    Never,
 }
 
 /// Form of standard output.

@@ -16,6 +16,7 @@ use crate::capture::{
 };
 use crate::flow::FlowEvent;
 use crate::protocol::detect::{Verdict, detect};
+use crate::telemetry::ledger::{Post, Tally as Books};
 use crate::telemetry::{Counters, Metric};
 
 /// Processes whose name is remembered. A host runs at most 32,768 processes by default (`kernel.pid_max`), of which
@@ -36,6 +37,10 @@ pub struct Conversations {
 struct Conversation {
     connection: Arc<Connection>,
     talk: Talk,
+    /// The account of its process.
+    books: Arc<Books>,
+    /// Bytes of it that are counted there as waiting.
+    waiting: usize,
 }
 
 #[derive(Debug)]
@@ -140,7 +145,7 @@ impl Conversations {
     fn conversation(&mut self, stream: StreamKey) -> &mut Conversation {
         self.table
             .entry(stream)
-            .or_insert_with(|| Box::new(Conversation::new(stream)))
+            .or_insert_with(|| Conversation::new(stream, &self.counters))
     }
 
     fn chunk(
@@ -156,33 +161,34 @@ impl Conversations {
         let conversation = self
             .table
             .entry(stream)
-            .or_insert_with(|| Box::new(Conversation::new(stream)));
+            .or_insert_with(|| Conversation::new(stream, &self.counters));
         let (bytes, recognised) = match &mut conversation.talk {
             Talk::Unrecognised(prefixes) => match prefixes.recognise(direction, bytes) {
-                Seen::Prefix => return,
+                Seen::Prefix => return conversation.enter(&self.counters),
                 Seen::Nothing(len) => {
-                    self.counters.add(Metric::BytesUnrecognised, len);
-                    return;
+                    conversation.unread(Post::UnrecognisedBytes, len, &self.counters);
+                    return conversation.enter(&self.counters);
                 }
                 Seen::Opaque(len) => {
+                    // The other direction may have kept something.
+                    let kept = prefixes.forget(direction.opposite());
                     conversation.talk = Talk::Opaque;
-                    self.counters.add(Metric::BytesUnrecognised, len);
-                    return;
+                    conversation.unread(Post::OpaqueBytes, len + kept, &self.counters);
+                    return conversation.enter(&self.counters);
                 }
                 Seen::Http1 {
                     requests_travel,
                     bytes,
                 } => {
                     holes = std::mem::take(&mut prefixes.holes);
+                    let kept = prefixes.forget(direction.opposite());
+                    conversation.unread(Post::UnrecognisedBytes, kept, &self.counters);
                     conversation.start(requests_travel, direction, &self.limits);
                     (bytes, true)
                 }
             },
             Talk::Http1(_) => (bytes, false),
-            Talk::Opaque => {
-                self.counters.add(Metric::BytesUnrecognised, len);
-                return;
-            }
+            Talk::Opaque => return conversation.unread(Post::OpaqueBytes, len, &self.counters),
         };
         let len = if recognised { bytes.len() as u64 } else { len };
         let Talk::Http1(http1) = &mut conversation.talk else {
@@ -205,7 +211,7 @@ impl Conversations {
             Metric::BytesUnrecognised
         };
         self.counters.add(metric, len);
-        account(http1, &self.counters);
+        conversation.enter(&self.counters);
     }
 
     fn gap(
@@ -219,7 +225,7 @@ impl Conversations {
         let conversation = self
             .table
             .entry(stream)
-            .or_insert_with(|| Box::new(Conversation::new(stream)));
+            .or_insert_with(|| Conversation::new(stream, &self.counters));
         match &mut conversation.talk {
             Talk::Unrecognised(prefixes) => {
                 let forgotten = prefixes.forget(direction);
@@ -227,7 +233,7 @@ impl Conversations {
                     Some((_, length, _)) => *length = length.saturating_add(missing),
                     None => prefixes.holes.push((direction, missing, reason)),
                 }
-                self.counters.add(Metric::BytesUnrecognised, forgotten);
+                conversation.unread(Post::UnrecognisedBytes, forgotten, &self.counters);
             }
             Talk::Http1(http1) => {
                 let mut context = Context {
@@ -237,10 +243,10 @@ impl Conversations {
                     out,
                 };
                 http1.gap(direction, missing, reason, &mut context);
-                account(http1, &self.counters);
             }
             Talk::Opaque => {}
         }
+        conversation.enter(&self.counters);
     }
 
     /// This side sends no more.
@@ -271,14 +277,11 @@ impl Conversations {
                 out,
             };
             http1.finish(time_ns, &mut context);
-            account(http1, &self.counters);
         }
         self.sign(stream, out, from);
-        if let Some(conversation) = self.table.remove(stream)
-            && let Talk::Unrecognised(mut prefixes) = conversation.talk
-        {
-            let forgotten = prefixes.forget(Direction::Read) + prefixes.forget(Direction::Write);
-            self.counters.add(Metric::BytesUnrecognised, forgotten);
+        if let Some(mut conversation) = self.table.remove(stream) {
+            conversation.enter(&self.counters);
+            conversation.end(&self.counters);
         }
     }
 
@@ -318,7 +321,7 @@ fn account(http1: &mut Http1, counters: &Counters) {
 }
 
 impl Conversation {
-    fn new(stream: StreamKey) -> Self {
+    fn new(stream: StreamKey, counters: &Counters) -> Box<Self> {
         let connection = Connection {
             stream,
             process: stream.process,
@@ -330,10 +333,44 @@ impl Conversation {
             ambiguous: false,
             tls: stream.source == Source::Tls,
         };
-        Self {
+        Box::new(Self {
             connection: Arc::new(connection),
             talk: Talk::Unrecognised(Prefixes::default()),
+            books: counters.ledger().tally(stream.process.into()),
+            waiting: 0,
+        })
+    }
+
+    /// Enters into the accounts what became of the bytes that came last.
+    fn enter(&mut self, counters: &Counters) {
+        let waiting = match &mut self.talk {
+            Talk::Http1(http1) => {
+                account(http1, counters);
+                http1.take_fates(&self.books);
+                http1.waiting_bytes()
+            }
+            Talk::Unrecognised(prefixes) => prefixes.waiting_bytes(),
+            Talk::Opaque => 0,
+        };
+        self.books.shift(Post::WaitingBytes, self.waiting, waiting);
+        self.waiting = waiting;
+    }
+
+    /// What waits will not be completed.
+    fn end(&mut self, counters: &Counters) {
+        let left = std::mem::take(&mut self.waiting);
+        self.books.shift(Post::WaitingBytes, left, 0);
+        if matches!(self.talk, Talk::Unrecognised(_)) {
+            self.unread(Post::UnrecognisedBytes, left as u64, counters);
+        } else {
+            self.books.add(Post::CutBytes, left as u64);
         }
+    }
+
+    /// Bytes in which no protocol, or one that is not read, was recognised.
+    fn unread(&self, post: Post, len: u64, counters: &Counters) {
+        counters.add(Metric::BytesUnrecognised, len);
+        self.books.add(post, len);
     }
 
     fn bind(&mut self, socket: &SocketAddress, evidence: Evidence, ambiguous: bool) {
@@ -401,6 +438,10 @@ impl Prefixes {
 
     fn forget(&mut self, direction: Direction) -> u64 {
         std::mem::take(self.of(direction)).len() as u64
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.read.0.len() + self.write.0.len()
     }
 
     fn of(&mut self, direction: Direction) -> &mut BytesMut {

@@ -19,6 +19,23 @@ pub(super) struct Half<P> {
     /// When the first byte not consumed yet came, and when the last one came.
     since_ns: u64,
     now_ns: u64,
+    /// What became of the bytes since it was last asked for.
+    pub(super) fates: Fates,
+}
+
+/// What became of bytes that a parser was shown.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Fates {
+    /// In messages.
+    pub(super) messages: u64,
+    /// Of those, in heads.
+    pub(super) heads: u64,
+    /// Between messages, or not understood behind a hole.
+    pub(super) skipped: u64,
+    /// Broke the protocol.
+    pub(super) rejected: u64,
+    /// Waited for a rest that is missing.
+    pub(super) cut: u64,
 }
 
 /// Bytes of an application, which never print.
@@ -46,6 +63,7 @@ impl<P: StreamParser> Half<P> {
             wanted: 0,
             since_ns: 0,
             now_ns: 0,
+            fates: Fates::default(),
         }
     }
 
@@ -67,17 +85,21 @@ impl<P: StreamParser> Half<P> {
             let (consumed, message) = match self.step()? {
                 Step::Advance { consumed, message } => (consumed.get(), message),
                 Step::Reject(anomaly) => {
+                    self.fates.rejected += self.input.0.len() as u64;
                     self.input.0.clear();
                     return Some(Taken::Rejected(anomaly));
                 }
                 Step::NeedMore { .. } => return None,
             };
             let since_ns = std::mem::replace(&mut self.since_ns, self.now_ns);
+            let consumed = consumed.min(self.input.0.len());
             let Some(message) = message else {
-                self.input.0.advance(consumed.min(self.input.0.len()));
+                self.fates.skipped += consumed as u64;
+                self.input.0.advance(consumed);
                 continue;
             };
-            let raw = self.input.0.split_to(consumed.min(self.input.0.len()));
+            self.fates.messages += consumed as u64;
+            let raw = self.input.0.split_to(consumed);
             return Some(Taken::Message {
                 message,
                 raw,
@@ -115,6 +137,7 @@ impl<P: StreamParser> Half<P> {
     /// Bytes are missing, and with them the sense of those that wait.
     pub(super) fn gap(&mut self, missing: u64) -> Resync<P::Message> {
         let spoilt = self.rest.0.len() as u64;
+        self.fates.cut += spoilt;
         self.rest.0.clear();
         self.parser.on_gap(missing.saturating_add(spoilt))
     }

@@ -17,6 +17,7 @@ use crate::protocol::http1::{
     self, Answering, Message, RequestHead, RequestParser, ResponseHead, ResponseParser, Rest,
 };
 use crate::protocol::{Resync, StreamParser};
+use crate::telemetry::ledger::{Post, Tally as Books};
 
 /// A connection on which nothing moved for a second has no answer under way that a client still waits for while it
 /// sends another request: pairing that was in doubt begins anew.
@@ -139,6 +140,37 @@ impl Http1 {
         self.turns.finish(context.out);
     }
 
+    /// What became of the bytes since the last call.
+    pub(super) fn take_fates(&mut self, books: &Books) {
+        let halves = [
+            (
+                std::mem::take(&mut self.requests.fates),
+                self.requests.parser.is_tunnel(),
+            ),
+            (
+                std::mem::take(&mut self.responses.fates),
+                self.responses.parser.is_tunnel(),
+            ),
+        ];
+        for (fates, tunnel) in halves {
+            books.add(Post::HeadBytes, fates.heads);
+            books.add(Post::BodyBytes, fates.messages.saturating_sub(fates.heads));
+            let skipped = if tunnel {
+                Post::TunnelBytes
+            } else {
+                Post::SkippedBytes
+            };
+            books.add(skipped, fates.skipped);
+            books.add(Post::RejectedBytes, fates.rejected);
+            books.add(Post::CutBytes, fates.cut);
+        }
+    }
+
+    /// Bytes that wait for more.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.requests.waiting_bytes() + self.responses.waiting_bytes()
+    }
+
     /// Responses since the last call whose request was not seen.
     pub(super) fn take_unpaired(&mut self) -> u64 {
         std::mem::take(&mut self.turns.unpaired)
@@ -152,6 +184,7 @@ impl Http1 {
                     raw,
                     since_ns,
                 } => {
+                    self.requests.fates.heads += raw.len() as u64;
                     self.request_head(head, raw, (since_ns, time_ns), context);
                 }
                 Taken::Message {
@@ -301,6 +334,7 @@ impl Http1 {
                     raw,
                     since_ns,
                 } => {
+                    self.responses.fates.heads += raw.len() as u64;
                     self.response_head(head, raw, (since_ns, time_ns), context);
                 }
                 Taken::Message {

@@ -6,6 +6,7 @@
 pub mod field;
 pub mod json;
 pub mod otlp;
+mod processes;
 pub mod prometheus;
 pub mod series;
 pub mod sink;

@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use super::processes;
 use super::series::{DURATION_BOUNDS, Labels, Series};
 use super::{Event, Exporter, Summary, field, wording};
 use crate::classify::{DataKind, Half};
@@ -106,6 +107,7 @@ impl Prometheus {
                 self.accounts.kernel.value(*kernel),
             );
         }
+        processes::write(&mut page, &self.accounts);
         self.table
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -228,7 +230,7 @@ fn shown(labels: &Labels) -> String {
 }
 
 /// Label values of the text format: `\`, `"` and line feed are escaped; the last cannot be in a cleaned text.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
@@ -237,11 +239,11 @@ fn counter(page: &mut String, name: &str, help: &str, value: u64) {
     let _infallible = writeln!(page, "{name} {value}");
 }
 
-fn head(page: &mut String, name: &str, help: &str, kind: &str) {
+pub(super) fn head(page: &mut String, name: &str, help: &str, kind: &str) {
     let _infallible = write!(page, "# HELP {name} {}\n# TYPE {name} {kind}\n", help.trim());
 }
 
-fn sample(page: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
+pub(super) fn sample(page: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
     let _infallible = writeln!(page, "{name}{{{labels}}} {value}");
 }
 
@@ -287,11 +289,19 @@ fn answer(shown: &Prometheus, request: &Request<Incoming>) -> Response<Full<Byte
             "text/plain; version=0.0.4; charset=utf-8",
             shown.page(),
         ),
+        (&Method::GET, "/coverage") => match shown.accounts.coverage.json() {
+            Some(json) => (StatusCode::OK, "application/json", json.to_string()),
+            None => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "text/plain",
+                "no report yet\n".to_owned(),
+            ),
+        },
         (&Method::GET, "/healthz") => (StatusCode::OK, "text/plain", "ok\n".to_owned()),
         (&Method::GET, _) => (
             StatusCode::NOT_FOUND,
             "text/plain",
-            "see /metrics or /healthz\n".to_owned(),
+            "see /metrics, /coverage or /healthz\n".to_owned(),
         ),
         _ => (
             StatusCode::METHOD_NOT_ALLOWED,
@@ -345,7 +355,7 @@ mod tests {
             );
         }
         let metrics = page.lines().filter(|line| line.starts_with("# TYPE")).count();
-        assert_eq!(metrics, Metric::ALL.len() + Counter::ALL.len() + 5);
+        assert_eq!(metrics, Metric::ALL.len() + Counter::ALL.len() + 5 + 3);
     }
 
     #[test]
@@ -374,6 +384,7 @@ mod tests {
         };
         assert!(get("GET /healthz").starts_with("HTTP/1.1 200"));
         assert!(get("GET /metrics").contains("api_sensor_exchanges_total 3"));
+        assert!(get("GET /coverage").starts_with("HTTP/1.1 503"));
         assert!(get("GET /").starts_with("HTTP/1.1 404"));
         assert!(get("POST /metrics").starts_with("HTTP/1.1 405"));
     }

@@ -4,12 +4,14 @@
 //! Never looks at payload. Bounded by the number of held pieces, which the table keeps in check.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Buf;
 
 use super::bind::Binding;
 use super::{FlowEvent, Payload};
 use crate::capture::{Direction, GapReason, StreamKey};
+use crate::telemetry::ledger::{Post, Tally as Books};
 
 /// Bytes or known absence of bytes at a position.
 #[derive(Debug)]
@@ -65,6 +67,8 @@ pub(super) struct Stream {
     /// Pieces that wait, of both directions in the order they came: while one direction waits for bytes, the other
     /// waits with it, so that an answer never overtakes the question it answers.
     held: VecDeque<Piece>,
+    /// The account of its process.
+    books: Arc<Books>,
 }
 
 /// What became of a piece.
@@ -81,8 +85,9 @@ pub(super) struct Tally {
 type Sink<'a> = &'a mut dyn FnMut(FlowEvent);
 
 impl Stream {
-    pub(super) fn new(key: StreamKey) -> Self {
+    pub(super) fn new(key: StreamKey, books: Arc<Books>) -> Self {
         Self {
+            books,
             key,
             binding: None,
             next: [0; 2],
@@ -92,10 +97,15 @@ impl Stream {
 
     /// Takes the next piece in the order of the ring.
     pub(super) fn push(&mut self, piece: Piece, sink: Sink<'_>, tally: &mut Tally) {
+        if let Content::Bytes(Payload(bytes), _) = &piece.content {
+            self.books.add(Post::ReceivedRecords, 1);
+            self.books.add(Post::ReceivedBytes, bytes.len() as u64);
+        }
         if self.held.is_empty() && piece.position <= self.expected(&piece) {
             return self.deliver(piece, sink, tally);
         }
         tally.held += piece.weight().cast_signed();
+        self.books.shift(Post::HeldBytes, 0, piece.weight());
         self.held.push_back(piece);
         self.drain(sink, tally);
     }
@@ -153,6 +163,7 @@ impl Stream {
                 return;
             };
             tally.held -= piece.weight().cast_signed();
+            self.books.shift(Post::HeldBytes, piece.weight(), 0);
             self.deliver(piece, sink, tally);
         }
     }
@@ -174,7 +185,9 @@ impl Stream {
         let known = (expected - piece.position).min(piece.len());
         if known > 0 {
             // A gap that was declared already is no late byte.
-            tally.late += known.min(piece.weight() as u64);
+            let late = known.min(piece.weight() as u64);
+            tally.late += late;
+            self.books.add(Post::LateBytes, late);
             piece.drop_front(known);
         }
         let end = expected + piece.len();
@@ -197,15 +210,19 @@ impl Stream {
             ..
         } = piece;
         match content {
-            Content::Bytes(bytes, early) => FlowEvent::Chunk {
-                stream: self.key,
-                direction,
-                time_ns,
-                early,
-                bytes,
-            },
+            Content::Bytes(bytes, early) => {
+                self.books.add(Post::OrderedBytes, bytes.0.len() as u64);
+                FlowEvent::Chunk {
+                    stream: self.key,
+                    direction,
+                    time_ns,
+                    early,
+                    bytes,
+                }
+            }
             Content::Missing(missing, reason) => {
                 tally.missing += missing;
+                self.books.add(post(reason), missing);
                 FlowEvent::Gap {
                     stream: self.key,
                     direction,
@@ -215,5 +232,15 @@ impl Stream {
                 }
             }
         }
+    }
+}
+
+const fn post(reason: GapReason) -> Post {
+    match reason {
+        GapReason::Limit => Post::MissingLimit,
+        GapReason::Fault => Post::MissingFault,
+        GapReason::Iovecs => Post::MissingIovecs,
+        GapReason::Unseen => Post::MissingUnseen,
+        GapReason::Lost => Post::MissingLost,
     }
 }

@@ -145,7 +145,7 @@ impl FlowTable {
             } => self.close(stream, reason, ends, sink),
             Record::Exec(event) => sink(FlowEvent::ProcessStarted(event)),
             Record::Exit(event) => self.later(now_ns, Due::Exit(event), sink),
-            Record::Map(_) => {}
+            Record::Map(_) | Record::Notice(..) => {}
         }
     }
 
@@ -368,7 +368,7 @@ impl FlowTable {
             next.before = Some(slot);
         }
         let entry = Entry {
-            stream: Stream::new(key),
+            stream: Stream::new(key, self.counters.ledger().tally(key.process.into())),
             touched: true,
             ending: false,
             before: None,

@@ -2,12 +2,16 @@
 //!
 //! Every queue is bounded and every loss is named here. Labels are enum values, never text from outside.
 
+pub mod coverage;
+pub mod ledger;
 pub mod log;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sensor_common::counter::Counter;
+
+pub use ledger::Ledger;
 
 macro_rules! metrics {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
@@ -64,25 +68,37 @@ metrics! {
     RulesBlind = "rules_blind",
     /// Endpoints not remembered because the inventory was full.
     EndpointsOverflow = "endpoints_overflow",
+    /// Faults of a parser that cost the state of a shard's streams; a defect of the sensor, worth a report.
+    ShardPanics = "shard_panics",
+    /// Processes whose accounts did not add up: bytes are nowhere, or counted twice. A fault of the sensor.
+    LedgerUnbalanced = "ledger_unbalanced",
     /// Events that an exporter could not take in time.
     ExportDropped = "export_dropped",
 }
 
-/// One slot per [`Metric`], shared by reference.
+/// One slot per [`Metric`], and the accounts of each process; shared by reference.
 #[derive(Debug, Default)]
-pub struct Counters([AtomicU64; Metric::ALL.len()]);
+pub struct Counters {
+    sums: [AtomicU64; Metric::ALL.len()],
+    ledger: Ledger,
+}
 
 impl Counters {
+    /// The accounts of each process.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// Adds to a counter.
     pub fn add(&self, metric: Metric, amount: u64) {
-        if let Some(slot) = self.0.get(metric as usize) {
+        if let Some(slot) = self.sums.get(metric as usize) {
             slot.fetch_add(amount, Ordering::Relaxed);
         }
     }
 
     /// Current value.
     pub fn value(&self, metric: Metric) -> u64 {
-        self.0
+        self.sums
             .get(metric as usize)
             .map_or(0, |slot| slot.load(Ordering::Relaxed))
     }
@@ -108,13 +124,15 @@ impl KernelCounters {
     }
 }
 
-/// Both sets of counters.
+/// Both sets of counters, and the report on what is seen.
 #[derive(Clone, Default, Debug)]
 pub struct Accounts {
     /// Of user space.
     pub sensor: Arc<Counters>,
     /// Of the kernel object.
     pub kernel: Arc<KernelCounters>,
+    /// What is seen of each process.
+    pub coverage: Arc<coverage::Board>,
 }
 
 impl Accounts {

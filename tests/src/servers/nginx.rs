@@ -48,6 +48,15 @@ pub struct Nginx {
 impl Nginx {
     /// Starts one and waits until both ports listen and its workers run.
     pub fn start(tls: &PrivateTls, site: &Site<'_>) -> Result<Self> {
+        Self::started(Some(tls), site)
+    }
+
+    /// As [`Nginx::start`] on the system's libraries: for a machine where nobody else uses them.
+    pub fn start_with_system_libraries(site: &Site<'_>) -> Result<Self> {
+        Self::started(None, site)
+    }
+
+    fn started(tls: Option<&PrivateTls>, site: &Site<'_>) -> Result<Self> {
         let directory = TempDir::with_prefix("api-sensor-nginx-")?;
         fs::create_dir_all(directory.path().join("root/put"))?;
         for (name, content) in site.files {
@@ -67,7 +76,10 @@ impl Nginx {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::inherit());
-        let guard = Guard::start(tls.apply(&mut command))?;
+        if let Some(tls) = tls {
+            tls.apply(&mut command);
+        }
+        let guard = Guard::start(&mut command)?;
         let deadline = Deadline::after(DEADLINE);
         wait::listening(tls_port, deadline)?;
         wait::listening(plain_port, deadline)?;

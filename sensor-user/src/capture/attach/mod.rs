@@ -1,9 +1,11 @@
 //! Putting probes into files: which instruction of a function is probed, one backend trait, two ways to do it, and a
 //! choice between them made by trying.
 
+pub mod copies;
 mod function;
 pub mod multi;
 pub mod perf;
+pub mod seccomp;
 pub mod site;
 pub mod trial;
 
@@ -61,8 +63,10 @@ pub enum Backend {
     Auto,
     /// `uprobe_multi` links (Linux 6.6).
     Multi,
-    /// One perf event per probe.
+    /// One perf event per probe; before Linux 5.15 as `Copies`.
     Perf,
+    /// One perf event per probe and one program per function: needs no cookie.
+    Copies,
 }
 
 /// Why probes could not be put in place.
@@ -82,6 +86,9 @@ pub enum AttachError {
         #[source]
         source: io::Error,
     },
+    /// Programs that need the cookie would take every function for the same.
+    #[error("the kernel does not tell a probe its cookie (Linux 5.15)")]
+    NoCookie,
     /// The file's content changed after the instructions were chosen.
     #[error("the file was changed while it was being looked at")]
     Changed,

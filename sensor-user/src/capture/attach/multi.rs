@@ -85,7 +85,7 @@ struct LinkCreate {
 }
 
 /// Issues one bpf(2) command that returns a descriptor.
-fn bpf<T>(command: i64, attr: &T) -> io::Result<OwnedFd> {
+pub(super) fn bpf<T>(command: i64, attr: &T) -> io::Result<OwnedFd> {
     // SAFETY: `attr` is a repr(C) prefix of union bpf_attr and its true size is passed; the kernel reads no further.
     let fd = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<T>()) };
     if fd < 0 {
@@ -125,9 +125,9 @@ impl Multi {
             .map_err(|error| relocation(names, error))?;
         let [enter, leave, site] = names;
         Ok(Self {
-            enter: load_program(&parsed, enter, btf.as_ref())?,
-            leave: load_program(&parsed, leave, btf.as_ref())?,
-            site: load_program(&parsed, site, btf.as_ref())?,
+            enter: load_program(&parsed, enter, btf.as_ref(), BPF_TRACE_UPROBE_MULTI)?,
+            leave: load_program(&parsed, leave, btf.as_ref(), BPF_TRACE_UPROBE_MULTI)?,
+            site: load_program(&parsed, site, btf.as_ref(), BPF_TRACE_UPROBE_MULTI)?,
             names,
         })
     }
@@ -142,7 +142,7 @@ impl Multi {
     }
 }
 
-fn relocation(
+pub(super) fn relocation(
     names: [&'static str; 3],
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> AttachError {
@@ -154,7 +154,7 @@ fn relocation(
     }
 }
 
-fn descriptor(map: &Map) -> Option<RawFd> {
+pub(super) fn descriptor(map: &Map) -> Option<RawFd> {
     let (Map::Array(data)
     | Map::PerCpuArray(data)
     | Map::HashMap(data)
@@ -168,7 +168,7 @@ fn descriptor(map: &Map) -> Option<RawFd> {
 
 /// Loads the object's type information, which `bpf_loop` needs: the kernel asks what the callback is. A kernel that
 /// refuses it gets programs without; one that then needs it says so itself.
-fn load_btf(object: &mut aya_obj::Object) -> Option<OwnedFd> {
+pub(super) fn load_btf(object: &mut aya_obj::Object) -> Option<OwnedFd> {
     let features = aya::features().btf()?;
     let bytes = object.fixup_and_sanitize_btf(features).ok()??.to_bytes();
     let size = u32::try_from(bytes.len()).ok()?;
@@ -183,10 +183,11 @@ fn load_btf(object: &mut aya_obj::Object) -> Option<OwnedFd> {
     .ok()
 }
 
-fn load_program(
+pub(super) fn load_program(
     object: &aya_obj::Object,
     name: &'static str,
     btf: Option<&OwnedFd>,
+    attach_type: u32,
 ) -> Result<OwnedFd, AttachError> {
     let program = object.programs.get(name).ok_or(AttachError::NoProgram(name))?;
     let function = object
@@ -202,7 +203,7 @@ fn load_program(
         insn_cnt: number(function.instructions.len()),
         insns: function.instructions.as_ptr() as u64,
         license: program.license.as_ptr() as u64,
-        expected_attach_type: BPF_TRACE_UPROBE_MULTI,
+        expected_attach_type: attach_type,
         ..ProgLoad::default()
     };
     if let Some(btf) = btf {

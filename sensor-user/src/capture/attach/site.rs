@@ -26,6 +26,8 @@ const MAX_INSTRUCTION_BYTES: usize = 15;
 pub const MAX_FUNCTION_BYTES: usize = function::MAX_FUNCTION_BYTES;
 /// `%fs:0x28` holds the stack protector's canary (System V ABI for AMD64, thread control block of glibc and musl).
 const CANARY: u64 = 0x28;
+/// `nopl 0(%rax,%rax,1)`, what compilers leave room with at a function's entry (Intel SDM, NOP: recommended sequences).
+const NOP5: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
 /// Return instructions probed at most: each is a probe to attach. OpenSSL's hooked functions have one to four.
 const MAX_RETURN_SITES: usize = 8;
 
@@ -111,9 +113,13 @@ impl Site {
         self.bytes.get(..usize::from(self.length)).unwrap_or_default()
     }
 
-    /// The function's first byte, for when nothing better is known.
+    /// The function's first byte, for when nothing better is known; behind a patchable entry's `nop` of five bytes,
+    /// which Linux 6.18 replaces by a system call that a seccomp filter may not know.
     fn first(code: &[u8]) -> Self {
-        Self::new(0, 0, first_instruction(code))
+        match code.split_at_checked(NOP5.len()) {
+            Some((nop, rest)) if nop == NOP5 && !rest.is_empty() => Self::new(5, 0, first_instruction(rest)),
+            _ => Self::new(0, 0, first_instruction(code)),
+        }
     }
 
     fn new(offset: u32, stack_adjust: u32, instruction: &[u8]) -> Self {

@@ -4,8 +4,10 @@
 
 use std::path::PathBuf;
 
+use super::copies::Copies;
 use super::multi::Multi;
 use super::perf::Perf;
+use super::seccomp::{Verdict, test_returns};
 use super::{AttachBackend, AttachError, Backend, Hook, Point};
 use crate::capture::load::{Loaded, OBJECT};
 
@@ -20,6 +22,7 @@ pub fn choose(wanted: Backend, loaded: &Loaded) -> Result<Box<dyn AttachBackend>
     match wanted {
         Backend::Multi => multi(loaded),
         Backend::Perf => perf(loaded),
+        Backend::Copies => copies(loaded),
         Backend::Auto => multi(loaded).or_else(|first| {
             tracing::debug!(error = %chain(&first), "uprobe_multi does not work here; trying perf events");
             perf(loaded)
@@ -27,22 +30,37 @@ pub fn choose(wanted: Backend, loaded: &Loaded) -> Result<Box<dyn AttachBackend>
     }
 }
 
-/// Each backend by name, and what kept it from working.
-pub fn survey(loaded: &Loaded) -> Vec<(&'static str, Result<(), AttachError>)> {
+/// Each backend by name, what kept it from working, and what its return probes do to processes under seccomp.
+pub fn survey(loaded: &Loaded) -> Vec<(&'static str, Result<Verdict, AttachError>)> {
+    let tested = |backend: Result<Box<dyn AttachBackend>, AttachError>| test_returns(&mut *backend?);
     vec![
-        ("uprobe_multi", multi(loaded).map(drop)),
-        ("perf", perf(loaded).map(drop)),
+        ("uprobe_multi", tested(multi(loaded))),
+        ("perf", tested(perf(loaded))),
     ]
 }
 
 fn multi(loaded: &Loaded) -> Result<Box<dyn AttachBackend>, AttachError> {
+    if !loaded.has_cookie {
+        return Err(AttachError::NoCookie);
+    }
     let object = loaded.shared();
     let object = object.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     tried(Box::new(Multi::load(OBJECT, &object, loaded.tls_programs())?))
 }
 
 fn perf(loaded: &Loaded) -> Result<Box<dyn AttachBackend>, AttachError> {
+    if !loaded.has_cookie {
+        return copies(loaded);
+    }
     tried(Box::new(Perf::load(loaded.shared(), loaded.tls_programs())?))
+}
+
+fn copies(loaded: &Loaded) -> Result<Box<dyn AttachBackend>, AttachError> {
+    tried(Box::new(Copies::load(
+        OBJECT,
+        loaded.shared(),
+        loaded.tls_programs(),
+    )?))
 }
 
 fn tried(mut backend: Box<dyn AttachBackend>) -> Result<Box<dyn AttachBackend>, AttachError> {
@@ -61,7 +79,7 @@ fn tried(mut backend: Box<dyn AttachBackend>) -> Result<Box<dyn AttachBackend>, 
 }
 
 /// File and offset of an address of this process, from its map.
-fn own_offset(address: u64) -> Option<(PathBuf, u64)> {
+pub(super) fn own_offset(address: u64) -> Option<(PathBuf, u64)> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     maps.lines().find_map(|line| {
         let mut fields = line.split_ascii_whitespace();

@@ -69,6 +69,8 @@ impl Abilities {
         let text = |path: &str| fs::read_to_string(root.join(path)).ok();
         let line = |path: &str| text(path).map(|text| text.trim().to_owned());
         let tracefs = text("proc/self/mounts").and_then(|mounts| mount_of(&mounts, "tracefs"));
+        // Mounted elsewhere it is of no use: nobody looks there.
+        let usual = tracefs.as_deref().is_some_and(|place| PLACES.contains(&place));
         let effective = text("proc/self/status").and_then(|status| effective_capabilities(&status));
         let abilities = vec![
             Ability {
@@ -78,8 +80,9 @@ impl Abilities {
             },
             Ability {
                 name: "tracefs",
-                available: Some(tracefs.is_some()),
-                remedy: "mount it: mount -t tracefs tracefs /sys/kernel/tracing",
+                available: Some(usual),
+                remedy: "without it no call on a socket, no connection and no arriving library is seen, and the sensor \
+                         does not start: mount -t tracefs tracefs /sys/kernel/tracing",
             },
             Ability {
                 name: "uprobes",
@@ -100,6 +103,9 @@ impl Abilities {
         }
     }
 }
+
+/// Where programs look for tracefs.
+const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 /// Bit numbers of `linux/capability.h`. `CAP_SYS_ADMIN` stands for `CAP_BPF` and `CAP_PERFMON`, which Linux 5.8 split
 /// off it.
@@ -144,7 +150,7 @@ fn effective_capabilities(status: &str) -> Option<u64> {
 }
 
 /// First mount point of a type in `/proc/self/mounts` (fstab(5)); spaces in it are written as `\040`.
-fn mount_of(mounts: &str, kind: &str) -> Option<String> {
+pub(in crate::capture) fn mount_of(mounts: &str, kind: &str) -> Option<String> {
     mounts.lines().find_map(|line| {
         let mut fields = line.split(' ');
         let place = fields.nth(1)?;

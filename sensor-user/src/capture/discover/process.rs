@@ -129,6 +129,12 @@ pub fn read(proc: &Path, pid: u32) -> io::Result<Process> {
     })
 }
 
+/// Whether a process is the one that started then, in nanoseconds since boot: `/proc` rounds to ticks.
+pub const fn is_same(process: &Process, start_ns: u64) -> bool {
+    let ticks = start_ns / (1_000_000_000 / TICKS_PER_SECOND);
+    ticks.abs_diff(process.start_ticks) <= 1
+}
+
 /// Files the process runs code from, each once.
 pub fn mapped_files(proc: &Path, pid: u32) -> io::Result<Vec<MappedFile>> {
     let maps = File::open(proc.join(pid.to_string()).join("maps"))?;
@@ -144,14 +150,28 @@ pub fn mapped_files(proc: &Path, pid: u32) -> io::Result<Vec<MappedFile>> {
     Ok(files)
 }
 
-/// Inode numbers of the sockets the process owns.
-pub fn sockets(proc: &Path, pid: u32) -> io::Result<HashSet<u64>> {
+/// What a process has open that matters here.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Descriptors {
+    /// Inode numbers of its sockets.
+    pub sockets: HashSet<u64>,
+    /// It has an `io_uring`.
+    pub io_uring: bool,
+}
+
+/// What a process has open.
+pub fn descriptors(proc: &Path, pid: u32) -> io::Result<Descriptors> {
     let directory = fs::read_dir(proc.join(pid.to_string()).join("fd"))?;
-    Ok(directory
-        .take(MAX_DESCRIPTORS)
-        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
-        .filter_map(|link| socket_inode(link.to_str()?))
-        .collect())
+    let mut found = Descriptors::default();
+    for entry in directory.take(MAX_DESCRIPTORS) {
+        let link = entry.ok().and_then(|entry| fs::read_link(entry.path()).ok());
+        let Some(link) = link.as_deref().and_then(Path::to_str) else {
+            continue;
+        };
+        found.io_uring |= link == "anon_inode:[io_uring]";
+        found.sockets.extend(socket_inode(link));
+    }
+    Ok(found)
 }
 
 impl MappedFile {

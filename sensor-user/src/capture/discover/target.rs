@@ -204,6 +204,15 @@ impl Target {
             })
     }
 
+    /// Functions that are left out because their returns cannot be seen in a safe way.
+    pub fn unprobed(&self) -> Vec<&'static str> {
+        let impossible = self
+            .points
+            .iter()
+            .filter(|point| point.sites.ret == ReturnSite::Impossible);
+        impossible.map(|point| point.symbol).collect()
+    }
+
     fn has_instruction(&self, point: &ProbePoint, site: &Site) -> bool {
         let mut found = vec![0; site.bytes().len()];
         let read = self.file.read_exact_at(&mut found, point.file_offset(site));

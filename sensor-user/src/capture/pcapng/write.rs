@@ -155,6 +155,8 @@ impl<W: Write> Writer<W> {
                 Ok(())
             }
             Record::Exit(event) => self.exit(&event.origin),
+            // It says why something is not in the recording, which the sensor's log says, too.
+            Record::Notice(..) => Ok(()),
         }
     }
 

@@ -7,7 +7,7 @@ use sensor_common::counter;
 
 use crate::detect::Finding;
 use crate::export::series::{DURATION_BOUNDS, Labels, Series};
-use crate::export::{Summary, field, wording};
+use crate::export::{Summary, field, processes, wording};
 use crate::telemetry::{Accounts, Metric};
 
 /// What is measured.
@@ -127,6 +127,7 @@ fn observe(meter: &Meter, accounts: &Accounts) {
             .with_callback(move |observer| observer.observe(counters.value(*metric), &[]))
             .build();
     }
+    observe_processes(meter, accounts);
     for kernel in counter::Counter::ALL {
         let counters = std::sync::Arc::clone(&accounts.kernel);
         let _registered = meter
@@ -135,4 +136,36 @@ fn observe(meter: &Meter, accounts: &Accounts) {
             .with_callback(move |observer| observer.observe(counters.value(*kernel), &[]))
             .build();
     }
+}
+
+fn observe_processes(meter: &Meter, accounts: &Accounts) {
+    let shared = accounts.clone();
+    let _registered = meter
+        .u64_observable_gauge("api_sensor.process.bytes")
+        .with_unit("By")
+        .with_description("Bytes of a process by what became of them.")
+        .with_callback(move |observer| {
+            for process in processes::figures(&shared) {
+                for (stage, value) in processes::STAGES.iter().zip(process.bytes) {
+                    let attributes = [
+                        KeyValue::new("process.pid", i64::from(process.pid)),
+                        KeyValue::new("api_sensor.process.comm", process.comm.clone()),
+                        KeyValue::new("api_sensor.stage", *stage),
+                    ];
+                    observer.observe(value, &attributes);
+                }
+            }
+        })
+        .build();
+    let shared = accounts.clone();
+    let _registered = meter
+        .u64_observable_gauge("api_sensor.coverage")
+        .with_unit("{process}")
+        .with_description("Processes by what is seen of them.")
+        .with_callback(move |observer| {
+            for (state, count) in shared.coverage.states() {
+                observer.observe(count, &[KeyValue::new("api_sensor.coverage.state", state)]);
+            }
+        })
+        .build();
 }

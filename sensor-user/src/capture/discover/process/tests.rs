@@ -168,10 +168,14 @@ fn sockets_are_told_from_other_descriptors() {
         (2, "socket:[41]"),
         (3, "pipe:[42]"),
         (4, "socket:[43]"),
+        (5, "anon_inode:[eventpoll]"),
     ] {
         symlink(link, proc.path().join(format!("5/fd/{fd}"))).unwrap();
     }
-    assert_eq!(sockets(proc.path(), 5).unwrap(), HashSet::from([41, 43]));
+    let found = descriptors(proc.path(), 5).unwrap();
+    assert_eq!((found.sockets, found.io_uring), (HashSet::from([41, 43]), false));
+    symlink("anon_inode:[io_uring]", proc.path().join("5/fd/6")).unwrap();
+    assert!(descriptors(proc.path(), 5).unwrap().io_uring);
 }
 
 #[test]
@@ -194,7 +198,7 @@ fn a_running_process_is_read_and_its_files_open() {
     assert!(!files.is_empty());
     assert!(files.iter().all(|file| file.open(proc, pid).is_ok()), "{files:?}");
     assert_eq!(
-        sockets(proc, u32::MAX).unwrap_err().kind(),
+        descriptors(proc, u32::MAX).unwrap_err().kind(),
         io::ErrorKind::NotFound
     );
 }

@@ -1,0 +1,275 @@
+//! Rows: what each is, how it is measured, and the line it prints.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use sensor_common::counter::Counter;
+use sensor_tests::clients::Call;
+use sensor_tests::held::Held;
+use sensor_tests::programs::{self, Program};
+use sensor_tests::servers::{Certificate, PythonApi, Transport};
+use sensor_tests::{Guard, PrivateTls, payload};
+use sensor_user::capture::kernel::Options;
+use sensor_user::exchange::Body;
+use sensor_user::pipeline::Observed;
+use tempfile::TempDir;
+
+use crate::watch::{Watch, bytes, options};
+use crate::{clients, servers};
+
+/// Both sides of a TLS record and of a page, and several records.
+const LENGTHS: [usize; 3] = [1, 16_385, 100_000];
+
+/// What every row has at hand.
+pub(crate) struct Bench {
+    pub(crate) tls: PrivateTls,
+    /// The echo API, over TLS for clients and plain behind proxies.
+    pub(crate) api: PythonApi,
+    pub(crate) backend: PythonApi,
+    pub(crate) certificate: Certificate,
+    pub(crate) directory: TempDir,
+}
+
+/// A program of the matrix.
+pub(crate) struct Row {
+    /// Program, as people call it.
+    pub(crate) runtime: &'static str,
+    /// Its TLS implementation.
+    pub(crate) stack: &'static str,
+    pub(crate) kind: Kind,
+}
+
+/// How a row is run.
+pub(crate) enum Kind {
+    /// Command line of one call; the sensor is told the file to probe.
+    Client(fn(&Bench, &Call, &str) -> Result<Launch>),
+    /// A running server that answers `/echo` as the API does.
+    Server(fn(&Bench) -> Result<Server>),
+}
+
+/// A client ready to start.
+pub(crate) struct Launch {
+    pub(crate) command: Command,
+    /// File to probe in advance.
+    pub(crate) library: PathBuf,
+}
+
+/// A server that runs.
+pub(crate) struct Server {
+    pub(crate) guard: Guard,
+    pub(crate) port: u16,
+    pub(crate) library: PathBuf,
+}
+
+/// What was found for a row.
+#[derive(Default)]
+struct Found {
+    bodies: usize,
+    peers: usize,
+    evidence: Vec<&'static str>,
+}
+
+#[test]
+#[ignore = "the matrix, run by cargo xtask coverage"]
+fn matrix() {
+    if !crate::watch::able("coverage", &[Program::Python, Program::Openssl, Program::Curl]) {
+        return;
+    }
+    let bench = Bench::new().unwrap();
+    let mut failed = Vec::new();
+    for row in clients::ROWS.iter().chain(servers::ROWS) {
+        let role = match row.kind {
+            Kind::Client(_) => "client",
+            Kind::Server(_) => "server",
+        };
+        let name = format!("{} {} {role}", row.runtime, row.stack);
+        match measure(row, &bench) {
+            Ok(found) => println!("COVERAGE {}", line(row, role, &found)),
+            Err(error) if error.downcast_ref::<programs::Absent>().is_some() => {
+                programs::skipped(&name, &error);
+            }
+            Err(error) => {
+                println!("COVERAGE FAILED {name}: {error:#}");
+                failed.push(name);
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+fn line(row: &Row, role: &str, found: &Found) -> serde_json::Value {
+    let mut evidence = found.evidence.clone();
+    evidence.sort_unstable();
+    evidence.dedup();
+    serde_json::json!({
+        "runtime": row.runtime,
+        "stack": row.stack,
+        "role": role,
+        "bytes": if found.bodies == LENGTHS.len() { "exact" } else { "missing" },
+        "peer": if found.peers == LENGTHS.len() { "right" } else { "unknown" },
+        "evidence": evidence.join(", "),
+    })
+}
+
+impl Bench {
+    fn new() -> Result<Self> {
+        let tls = PrivateTls::new()?;
+        let directory = TempDir::with_prefix("api-sensor-coverage-")?;
+        Ok(Self {
+            api: PythonApi::start(&tls, Transport::Tls)?,
+            backend: PythonApi::start(&tls, Transport::Plain)?,
+            certificate: Certificate::create(directory.path())?,
+            directory,
+            tls,
+        })
+    }
+
+    /// A private copy of a program, made once.
+    pub(crate) fn copy_of(&self, path: &str) -> Result<PathBuf> {
+        let copy = self
+            .directory
+            .path()
+            .join(path.trim_start_matches('/').replace('/', "-"));
+        if !copy.exists() {
+            std::fs::copy(path, &copy).with_context(|| format!("cannot copy {path}"))?;
+        }
+        Ok(copy)
+    }
+}
+
+fn measure(row: &Row, bench: &Bench) -> Result<Found> {
+    match row.kind {
+        Kind::Client(launch) => measure_client(launch, bench),
+        Kind::Server(start) => measure_server(start, bench),
+    }
+}
+
+fn measure_client(launch: fn(&Bench, &Call, &str) -> Result<Launch>, bench: &Bench) -> Result<Found> {
+    let mut found = Found::default();
+    for length in LENGTHS {
+        let sent = payload::body(11, length);
+        let path = format!("/echo?seed=5&length={length}");
+        let url = Transport::Tls.url(bench.api.port(), &path);
+        let call = Call::new("POST", &url, &sent)?;
+        let Launch { command, library } = launch(bench, &call, &url)?;
+        let held = Held::new(&command)?;
+        let pid = held.pid();
+        let mut watch = start(bench, vec![pid], library)?;
+        let output = watch.follow(held.release()?);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "the client failed: {errors}");
+        ensure!(
+            call.received()? == payload::body(5, length),
+            "the client received something else"
+        );
+        let port = bench.api.port();
+        judge(
+            &mut found,
+            watch,
+            &path,
+            &sent,
+            &payload::body(5, length),
+            |observed| {
+                observed
+                    .exchange
+                    .connection
+                    .remote
+                    .map(|(_, remote)| remote == port)
+            },
+        )?;
+    }
+    Ok(found)
+}
+
+fn measure_server(start_server: fn(&Bench) -> Result<Server>, bench: &Bench) -> Result<Found> {
+    let server = start_server(bench)?;
+    let mut found = Found::default();
+    for length in LENGTHS {
+        let mut pids = server.guard.children()?;
+        pids.push(server.guard.pid());
+        let watch = start(bench, pids, server.library.clone())?;
+        let sent = payload::body(11, length);
+        let path = format!("/echo?seed=5&length={length}");
+        let call = Call::new("POST", &Transport::Tls.url(server.port, &path), &sent)?;
+        let mut curl = call.curl(&bench.tls)?;
+        curl.args(["--write-out", "%{local_port}"]);
+        let mut watch = watch;
+        let output = watch.follow(Held::new(&curl)?.release()?);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "curl failed: {errors}");
+        ensure!(
+            call.received()? == payload::body(5, length),
+            "curl received something else"
+        );
+        let client: u16 = String::from_utf8_lossy(&output.stdout).trim().parse()?;
+        judge(
+            &mut found,
+            watch,
+            &path,
+            &sent,
+            &payload::body(5, length),
+            |observed| {
+                observed
+                    .exchange
+                    .connection
+                    .remote
+                    .map(|(_, remote)| remote == client)
+            },
+        )?;
+    }
+    Ok(found)
+}
+
+fn start(bench: &Bench, pids: Vec<u32>, library: PathBuf) -> Result<Watch> {
+    let chosen = Options {
+        libraries: vec![library],
+        pids,
+        ..options(&bench.tls, &[])
+    };
+    Watch::start("coverage", &chosen).context("the sensor does not start")
+}
+
+/// Takes one call into account. What was seen must be right; that something was not seen is a figure of the matrix.
+fn judge(
+    found: &mut Found,
+    mut watch: Watch,
+    path: &str,
+    request: &[u8],
+    response: &[u8],
+    is_peer: impl Fn(&Observed) -> Option<bool>,
+) -> Result<()> {
+    watch.settle();
+    let calls = watch.counter(Counter::TlsCalls);
+    let observed = watch.stop();
+    let mine = |one: &&Observed| {
+        one.exchange.connection.tls && one.exchange.request.target().expose() == path.as_bytes()
+    };
+    let seen: Vec<&Observed> = observed.iter().filter(mine).collect();
+    let [one] = seen.as_slice() else {
+        bail!("{} exchanges of {path} were seen; {calls} TLS calls", seen.len());
+    };
+    let same = |body: &Body, expected: &[u8]| body.is_whole() && bytes(body) == expected;
+    let answer = one.exchange.outcome.response().context("no answer was seen")?;
+    ensure!(
+        same(&one.exchange.request.body, request),
+        "the request differs: {:?}",
+        one.exchange.request.body
+    );
+    ensure!(
+        same(&answer.body, response),
+        "the answer differs: {:?}",
+        answer.body
+    );
+    found.bodies += 1;
+    let connection = &one.exchange.connection;
+    match is_peer(one) {
+        Some(true) => found.peers += 1,
+        Some(false) => bail!("a wrong peer: {connection:?}"),
+        None => {}
+    }
+    found
+        .evidence
+        .push(connection.evidence.map_or("unknown", |evidence| evidence.name()));
+    Ok(())
+}

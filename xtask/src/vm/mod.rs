@@ -1,0 +1,185 @@
+//! `cargo xtask vm`: the tests that matter on other kernels, on those kernels, under emulation.
+//!
+//! Takes kernels.toml and a test program. Gives a table of kernels and tests. Never uses a disk, a network or the
+//! running kernel. Bounded by a deadline per kernel.
+
+mod boot;
+mod guest;
+mod kernels;
+mod outcome;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::{setup, shell};
+use boot::Machine;
+use guest::Guest;
+use kernels::Kernel;
+use report::Run;
+
+/// The test program whose tests kernels.toml names.
+const LIVE: &str = "live_kernel";
+
+/// Arguments of `cargo xtask vm`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Boot this kernel only; may be given several times.
+    #[arg(long)]
+    kernel: Vec<String>,
+    /// Boot the kernels that are part of `.ci/run`.
+    #[arg(long, conflicts_with = "kernel")]
+    ci: bool,
+    /// Show the kernels and boot none.
+    #[arg(long)]
+    list: bool,
+    /// The test program.
+    #[arg(long, default_value = LIVE)]
+    test: String,
+    /// Seconds per kernel.
+    #[arg(long, default_value_t = 600)]
+    patience: u64,
+    /// Arguments of the test program, such as a part of a test's name.
+    #[arg(last = true)]
+    filter: Vec<String>,
+}
+
+/// Boots each kernel and shows what its tests said; fails when one failed.
+#[expect(clippy::disallowed_methods, reason = "how long each kernel took is told")]
+pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
+    let file = kernels::file()?;
+    let kernels = chosen(arguments, file.kernel)?;
+    if arguments.list {
+        for kernel in &kernels {
+            println!("{}{}", kernel.name, if kernel.ci { " (ci)" } else { "" });
+        }
+        return Ok(());
+    }
+    setup::emulator()?;
+    let work = shell::target_dir().join("vm");
+    let archive = build_guest(&work, arguments, &file.tests)?;
+    let mut runs = Vec::new();
+    for kernel in &kernels {
+        let started = std::time::Instant::now();
+        let image = match kernel.fetch() {
+            Ok(image) => image,
+            Err(error) => {
+                println!("SKIPPED kernel {}: {error:#}", kernel.name);
+                continue;
+            }
+        };
+        println!("\nbooting {} ({})", kernel.name, image.display());
+        let machine = Machine {
+            image: &image,
+            archive: &archive,
+            logs: &work.join(&kernel.name),
+            patience: Duration::from_secs(arguments.patience),
+        };
+        let (outcome, logs) = machine.run()?;
+        if !outcome.is_good() {
+            report::show(&logs.console)?;
+            report::show(&logs.results)?;
+        }
+        runs.push(Run {
+            kernel: kernel.name.clone(),
+            outcome,
+            seconds: started.elapsed().as_secs(),
+        });
+    }
+    report::table(&runs);
+    let bad = runs.iter().filter(|run| !run.outcome.is_good()).count();
+    if bad > 0 {
+        bail!("{bad} of {} kernels failed; logs: {}", runs.len(), work.display());
+    }
+    Ok(())
+}
+
+fn chosen(arguments: &Arguments, all: Vec<Kernel>) -> Result<Vec<Kernel>> {
+    if let Some(unknown) = arguments
+        .kernel
+        .iter()
+        .find(|name| !all.iter().any(|kernel| kernel.name == **name))
+    {
+        bail!("kernels.toml has no kernel {unknown}");
+    }
+    let wanted = |kernel: &Kernel| {
+        (arguments.kernel.is_empty() || arguments.kernel.contains(&kernel.name))
+            && (!arguments.ci || kernel.ci)
+    };
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+/// Where the test program stands in the guest.
+const TEST: &str = "/guest/deps/tests";
+/// Where the sensor stands: beside the directory of the test program, as in cargo's target directory.
+const SENSOR: &str = "/guest/api-sensor";
+
+/// Builds the programs and packs them.
+fn build_guest(work: &Path, arguments: &Arguments, tests: &[String]) -> Result<PathBuf> {
+    let test = test_program(&arguments.test)?;
+    shell::run(shell::cargo().args(["build", "--package", "sensor-user", "--bin", "api-sensor"]))?;
+    std::fs::create_dir_all(work)?;
+    let guest = Guest::create(&work.join("root"))?;
+    guest.stripped(&test, Path::new(TEST))?;
+    guest.stripped(&shell::target_dir().join("debug/api-sensor"), Path::new(SENSOR))?;
+    // Tests name their fixtures by the path they were built at.
+    guest.tree(&shell::root().join("tests/fixtures/programs"), &[])?;
+    let named = arguments.filter.is_empty() && arguments.test == LIVE;
+    let filter = if named { tests } else { &arguments.filter };
+    guest.script(Path::new("/init"), &init(filter))?;
+    let archive = work.join("guest.cpio");
+    guest.pack(&archive)?;
+    Ok(archive)
+}
+
+/// The guest's first program. Everything the tests say goes to the second serial line, so that nothing of the kernel's
+/// stands between.
+fn init(filter: &[String]) -> String {
+    let quoted: Vec<String> = filter
+        .iter()
+        .map(|word| format!("'{}'", word.replace('\'', "")))
+        .collect();
+    let filter = quoted.join(" ");
+    let end = outcome::END;
+    format!(
+        "#!/bin/sh\n\
+         /bin/busybox --install -s /bin\n\
+         export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root RUST_BACKTRACE=1 SENSOR_TEST_GUEST=1 \
+         SENSOR_TEST_PATIENCE=6\n\
+         mount -t proc proc /proc\n\
+         mount -t sysfs sys /sys\n\
+         mount -t devtmpfs dev /dev\n\
+         mount -t tracefs nodev /sys/kernel/tracing\n\
+         mkdir -p /dev/shm /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup\n\
+         ip link set lo up\n\
+         exec >/dev/ttyS1 2>&1\n\
+         echo GUEST-KERNEL $(uname -r)\n\
+         {TEST} --test-threads=1 --show-output {filter}\n\
+         echo {end}$?\n\
+         sync\n\
+         reboot -f\n"
+    )
+}
+
+/// Builds a test program of the tests' crate and gives its path.
+fn test_program(name: &str) -> Result<PathBuf> {
+    let mut cargo = shell::cargo();
+    cargo.args(["test", "--no-run", "--package", "sensor-tests", "--test", name]);
+    cargo
+        .args(["--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit());
+    let output = cargo.output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("{name} does not build");
+    }
+    let executable = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executable.with_context(|| format!("cargo did not say where {name} is"))
+}
