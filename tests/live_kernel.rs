@@ -7,6 +7,8 @@
     reason = "tests panic with context, their parts included"
 )]
 
+#[path = "live/bio.rs"]
+mod bio;
 #[path = "live/bodies.rs"]
 mod bodies;
 #[path = "live/c_peers.rs"]

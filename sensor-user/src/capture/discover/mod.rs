@@ -3,6 +3,7 @@
 //! Takes `/proc` and files; gives targets to attach to. Never reads a process's memory. Bounded by [`MAX_FILES`]
 //! remembered files; each is read once however many processes map it.
 
+mod bio;
 pub mod elf;
 pub mod process;
 pub mod recognise;

@@ -77,6 +77,8 @@ impl Stack {
     }
 }
 
+pub(super) use openssl::{BIO_F_SSL, BIO_READ, BIO_WRITE};
+
 /// Every stack the sensor knows.
 pub static STACKS: &[Stack] = &[
     Stack {

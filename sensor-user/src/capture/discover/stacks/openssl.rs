@@ -7,6 +7,13 @@ use sensor_common::call::CallKind;
 
 use super::{Function, bufferless, counted, counted_by_pointer, descriptor, plain};
 
+/// What leads to the two functions below, which have no symbols of their own.
+pub(in crate::capture::discover) const BIO_F_SSL: &str = "BIO_f_ssl";
+/// `int f(BIO *, buffer, length, size_t *read)`.
+pub(in crate::capture::discover) const BIO_READ: &str = "BIO_f_ssl's read";
+/// `int f(BIO *, buffer, length, size_t *written)`.
+pub(in crate::capture::discover) const BIO_WRITE: &str = "BIO_f_ssl's write";
+
 /// Ids 0 to 31.
 pub(super) const FUNCTIONS: &[Function] = &[
     counted("SSL_read", 0, CallKind::Read),
@@ -28,4 +35,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     counted_by_pointer("SSL_write_early_data", 22, CallKind::EarlyWrite, 3),
     // 3.0, only with TLS in the kernel: the file's bytes never pass through the process.
     bufferless("SSL_sendfile", 23, CallKind::Write),
+    // Of a chain of BIOs: the object is the BIO, whose end is that of the socket.
+    counted_by_pointer(BIO_READ, 24, CallKind::Read, 3),
+    counted_by_pointer(BIO_WRITE, 25, CallKind::Write, 3),
 ];
