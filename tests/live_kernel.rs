@@ -15,10 +15,10 @@ mod bodies;
 mod c_peers;
 #[path = "live/ciphertext.rs"]
 mod ciphertext;
-#[path = "live/early.rs"]
-mod early;
 #[path = "live/coverage.rs"]
 mod coverage;
+#[path = "live/early.rs"]
+mod early;
 #[path = "live/ends.rs"]
 mod ends;
 

@@ -79,6 +79,15 @@ fn judge_stack(name: &str, library: Result<PathBuf>, stack: &str, functions: &[&
         }
     }
     table(name, &cheapest);
+    let impossible = |point: &&ProbePoint| point.sites.ret == ReturnSite::Impossible;
+    let without = target(Returns::WithoutTrampoline);
+    let blind: Vec<&str> = without
+        .points
+        .iter()
+        .filter(impossible)
+        .map(|point| point.symbol)
+        .collect();
+    println!("  not seen where return probes are not used: {blind:?}");
     Some(cheapest)
 }
 

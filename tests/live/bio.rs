@@ -23,21 +23,33 @@ fn a_server_on_bio_f_ssl_is_seen() {
         PrivateTls::new().unwrap(),
     );
     let server = Serving::openssl(&copies, &["-www"]).unwrap();
-    let Some(mut watch) = Watch::start(what, &options_for(vec![copies.path("libssl.so.3")], &[server.pid()])) else {
+    let Some(mut watch) = Watch::start(
+        what,
+        &options_for(vec![copies.path("libssl.so.3")], &[server.pid()]),
+    ) else {
         return;
     };
     for round in 0..3 {
         let target = format!("/?{round}");
         let call = Call::new("GET", &Transport::Tls.url(server.port(), &target), b"").unwrap();
         watch.follow(Held::new(&call.curl(&tls).unwrap()).unwrap().release().unwrap());
-        watch.until(&target, |watch| !watch.exchanges(server.pid(), &target).is_empty());
+        watch.until(&target, |watch| {
+            !watch.exchanges(server.pid(), &target).is_empty()
+        });
         let seen = watch.exchanges(server.pid(), &target);
         assert_eq!(seen.len(), 1, "{what}");
         let received = call.received().unwrap();
         assert!(!received.is_empty(), "{what}: curl received nothing");
         let response = seen[0].exchange.outcome.response().unwrap();
         assert_same(what, &response.body, &received);
-        assert_peer(&watch, server.pid(), &target, Role::Server, server.port(), Evidence::NestedSyscall);
+        assert_peer(
+            &watch,
+            server.pid(),
+            &target,
+            Role::Server,
+            server.port(),
+            Evidence::NestedSyscall,
+        );
         assert_once(&watch, what, server.pid());
     }
     watch.stop();

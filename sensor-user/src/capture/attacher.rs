@@ -18,6 +18,7 @@ use super::attach::{AttachBackend, AttachError, Attachment, Hook, Point, trial};
 use super::coverage::Attachments;
 use super::discover::process::{self, Filter};
 use super::discover::{Cache, FileIdentity, Target, standard_libraries, target_of_file, targets_of};
+use super::imports::Imports;
 use super::kernel::{KernelError, Options, monotonic_ns};
 use super::load::Loaded;
 
@@ -72,6 +73,7 @@ impl Attacher {
         let shared = Arc::new(Shared::default());
         let mut worker = Worker::new(backend, returns, Arc::clone(&shared), filter_of(options));
         worker.everyone = options.everyone;
+        worker.imports = Some(Imports::open(loaded)?);
         for library in &options.libraries {
             worker.attach_library(library)?;
         }
@@ -208,6 +210,7 @@ struct Worker {
     shared: Arc<Shared>,
     filter: Filter,
     everyone: bool,
+    imports: Option<Imports>,
 }
 
 impl Worker {
@@ -221,6 +224,7 @@ impl Worker {
             shared,
             filter,
             everyone: false,
+            imports: None,
         }
     }
 
@@ -243,6 +247,9 @@ impl Worker {
             self.look_where_due(monotonic_ns());
             if self.shared.overflow.swap(false, Ordering::Relaxed) {
                 self.look_at_all();
+            }
+            if let Some(imports) = &mut self.imports {
+                imports.sweep(monotonic_ns());
             }
         }
     }

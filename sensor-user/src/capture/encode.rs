@@ -27,8 +27,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
         Record::Data(data) => {
             let len = u32::try_from(data.bytes.len()).ok().ok_or(Unrepresentable)?;
             let mut raw = Raw::<{ size_of::<StreamRecord>() }>::new(record::KIND_DATA, &data.origin);
-            let early = if data.early { record::FLAG_EARLY } else { 0 };
-            raw.detail(0, write_flag(data.direction) | early);
+            raw.detail(0, write_flag(data.direction) | early_flag(data.early));
             raw.stream(offset_of!(StreamRecord, stream), &data.stream);
             raw.moved(data.position, data.socket, len, len);
             out.extend_from_slice(&raw.0);
@@ -210,6 +209,10 @@ const fn write_flag(direction: Direction) -> u16 {
         Direction::Read => 0,
         Direction::Write => record::FLAG_WRITE,
     }
+}
+
+const fn early_flag(early: bool) -> u16 {
+    if early { record::FLAG_EARLY } else { 0 }
 }
 
 const fn gap_detail(reason: GapReason) -> Result<u16, Unrepresentable> {

@@ -16,6 +16,8 @@ pub mod decode;
 pub mod discover;
 pub mod encode;
 #[cfg(feature = "kernel")]
+mod imports;
+#[cfg(feature = "kernel")]
 pub mod kernel;
 #[cfg(feature = "kernel-log")]
 mod kernel_log;

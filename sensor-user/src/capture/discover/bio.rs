@@ -24,7 +24,11 @@ pub(super) fn functions(elf: &Elf<'_>, symbols: &[Symbol]) -> Result<Vec<Symbol>
     let found = [(BIO_WRITE, write), (BIO_READ, read)].map(|(name, address)| {
         let offset = elf.code_at(address)?;
         // Nothing says how long it is.
-        Some(Symbol { name, offset, size: 0 })
+        Some(Symbol {
+            name,
+            offset,
+            size: 0,
+        })
     });
     let [Some(write), Some(read)] = found else {
         return Ok(Vec::new());
@@ -80,7 +84,10 @@ mod tests {
         };
         let (of_ssl, of_c) = (names(ssl), names(c));
         let expected = cfg!(target_arch = "x86_64");
-        assert_eq!(of_ssl.contains(&BIO_READ) && of_ssl.contains(&BIO_WRITE), expected);
+        assert_eq!(
+            of_ssl.contains(&BIO_READ) && of_ssl.contains(&BIO_WRITE),
+            expected
+        );
         assert!(of_c.is_empty());
     }
 }

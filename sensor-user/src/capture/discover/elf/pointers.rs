@@ -58,14 +58,20 @@ impl Elf<'_> {
             Machine::X86_64 => elf::R_X86_64_RELATIVE,
             Machine::Aarch64 => elf::R_AARCH64_RELATIVE,
         };
-        for section in self.sections.iter().filter(|section| section.kind == elf::SHT_RELA) {
+        for section in self
+            .sections
+            .iter()
+            .filter(|section| section.kind == elf::SHT_RELA)
+        {
             let table = self.read(section.offset, section.size, "relocations")?;
             for entry in entries::<elf::Rela64<LittleEndian>>(&table) {
                 if entry.r_type(LittleEndian, false) != relative {
                     continue;
                 }
                 let into = entry.r_offset.get(LittleEndian).wrapping_sub(address);
-                let word = usize::try_from(into / 8).ok().and_then(|index| words.get_mut(index));
+                let word = usize::try_from(into / 8)
+                    .ok()
+                    .and_then(|index| words.get_mut(index));
                 if let Some(word) = word.filter(|_| into.is_multiple_of(8)) {
                     *word = entry.r_addend.get(LittleEndian).cast_unsigned();
                 }

@@ -20,25 +20,22 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 /// Ids 51 to 63: in NSPR's library.
 pub(super) const NSPR: &[Function] = &[
-    of_import(counted("PR_Read", 51, CallKind::Read)),
-    of_import(counted("PR_Write", 52, CallKind::Write)),
-    of_import(receive("PR_Recv", 53)),
-    of_import(counted("PR_Send", 54, CallKind::Write)),
-    of_import(vector("PR_Writev", 55)),
+    of_import(&counted("PR_Read", 51, CallKind::Read)),
+    of_import(&counted("PR_Write", 52, CallKind::Write)),
+    of_import(&receive("PR_Recv", 53)),
+    of_import(&counted("PR_Send", 54, CallKind::Write)),
+    of_import(&vector("PR_Writev", 55)),
     // A listening socket with a layer gives connections with that layer.
-    of_import(plain("PR_Accept", 56, CallKind::Import)),
-    of_import(plain("PR_Close", 57, CallKind::Free)),
+    of_import(&plain("PR_Accept", 56, CallKind::Import)),
+    of_import(&plain("PR_Close", 57, CallKind::Free)),
 ];
 
-const fn of_import(function: Function) -> Function {
-    let Function { symbol, spec, .. } = function;
-    row(
-        symbol,
-        CallSpec {
-            imported: true,
-            ..spec
-        },
-    )
+const fn of_import(function: &Function) -> Function {
+    let spec = CallSpec {
+        imported: true,
+        ..function.spec
+    };
+    row(function.symbol, spec)
 }
 
 /// `PRInt32 f(fd, buffer, length, flags, timeout)`.
