@@ -97,36 +97,45 @@ fn bodies_and_peers_are_exact_at_both_ends() {
                 ),
             ] {
                 let what = format!("{what}, {method}, {transport:?}, {length} bytes");
-                let call = Call::new(method, &transport.url(nginx.port(transport), &target), &sent).unwrap();
-                let mut curl = call.curl(&tls).unwrap();
-                curl.args(["--write-out", "%{local_port}"]);
-                let held = Held::new(&curl).unwrap();
-                let pid = held.pid();
-                watch.also(pid);
-                let output = watch.follow(held.release().unwrap());
-                assert!(
-                    output.status.success(),
-                    "{what}: {}",
-                    String::from_utf8_lossy(&output.stderr)
-                );
-                let port: u16 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
                 let expected = Expected {
                     transport,
                     target: &target,
                     sent: &sent,
                     answered: answered.as_deref(),
                 };
-                for (end, process) in [("client", pid), ("server", worker)] {
-                    check(&mut watch, &format!("{what}, {end}'s end"), process, &expected);
-                }
-                let (here, there) = (nginx.port(transport), port);
-                peers(&watch, &what, (worker, pid), &target, (here, there));
-                watch.observed.clear();
+                one_call(&mut watch, &what, (&tls, &nginx, worker), method, &expected);
             }
         }
     }
     surprises(&watch);
     watch.stop();
+}
+
+/// One call by curl, compared at both ends.
+fn one_call(
+    watch: &mut Watch,
+    what: &str,
+    (tls, nginx, worker): (&PrivateTls, &Nginx, u32),
+    method: &str,
+    expected: &Expected<'_>,
+) {
+    let port = nginx.port(expected.transport);
+    let url = expected.transport.url(port, expected.target);
+    let call = Call::new(method, &url, expected.sent).unwrap();
+    let mut curl = call.curl(tls).unwrap();
+    curl.args(["--write-out", "%{local_port}"]);
+    let held = Held::new(&curl).unwrap();
+    let pid = held.pid();
+    watch.also(pid);
+    let output = watch.follow(held.release().unwrap());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what}: {errors}");
+    let client_port: u16 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
+    for (end, process) in [("client", pid), ("server", worker)] {
+        check(watch, &format!("{what}, {end}'s end"), process, expected);
+    }
+    peers(watch, what, (worker, pid), expected.target, (port, client_port));
+    watch.observed.clear();
 }
 
 /// Both ends have the connection's two ports, each from its own side.

@@ -12,6 +12,7 @@ pub mod held;
 pub mod payload;
 pub mod peer;
 pub mod private;
+pub mod privileges;
 pub mod programs;
 pub mod receiver;
 pub mod servers;

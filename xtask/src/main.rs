@@ -13,6 +13,7 @@ mod demo;
 mod layers;
 mod lint_kernel;
 mod overhead;
+mod privileges;
 mod run;
 mod sensor;
 mod setup;
@@ -55,6 +56,8 @@ enum Task {
     BenchSites(bench_sites::Arguments),
     /// Run the tests that matter on other kernels there, under emulation.
     Vm(vm::Arguments),
+    /// Measure which capabilities the sensor needs on each kernel and write docs/PRIVILEGES.md.
+    Privileges,
     /// Measure what nginx loses under the sensor.
     BenchOverhead(overhead::Arguments),
 }
@@ -78,6 +81,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Layers => layers::layers(),
         Task::LintKernel => lint_kernel::lint_kernel(),
         Task::Vm(arguments) => vm::vm(&arguments),
+        Task::Privileges => privileges::privileges(),
         Task::BenchPipeline(arguments) => bench_pipeline::bench_pipeline(&arguments),
         Task::Coverage => coverage::coverage(),
         Task::BenchSites(arguments) => bench_sites::bench_sites(&arguments),

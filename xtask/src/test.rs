@@ -8,12 +8,12 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{setup, shell};
+use crate::{setup, shell, vm};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Also run the long suites: tests marked `#[ignore]`.
+    /// Also run the long suites: tests marked `#[ignore]`, and other kernels than those of `.ci/run`.
     #[arg(long)]
     long: bool,
 }
@@ -59,6 +59,9 @@ pub(crate) fn test(arguments: &Arguments) -> Result<()> {
             cargo.arg("--include-ignored");
         }
         tally.run(cargo)?;
+    }
+    if arguments.long {
+        tally.kernels()?;
     }
     println!("\ntests took {} s", started.elapsed().as_secs());
     tally.report();
@@ -141,6 +144,17 @@ impl Tally {
             };
             *self.skipped.entry(format!("{name}: {reason}")).or_insert(0) += 1;
         }
+    }
+
+    /// Boots the kernels that `.ci/run` leaves out.
+    fn kernels(&mut self) -> Result<()> {
+        let (passed, failed, skipped) = vm::long()?;
+        self.passed += passed;
+        self.failed += failed;
+        for what in skipped {
+            *self.skipped.entry(what).or_insert(0) += 1;
+        }
+        Ok(())
     }
 
     fn report(&self) {

@@ -4,6 +4,7 @@
 //! call then does, at its exit, and nothing has to be remembered in between.
 
 use aya_ebpf::EbpfContext;
+#[cfg(not(bpf_target_arch = "aarch64"))]
 use aya_ebpf::bindings::pt_regs;
 use aya_ebpf::helpers::bpf_get_current_task;
 use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};

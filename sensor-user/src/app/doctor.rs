@@ -15,6 +15,7 @@ use crate::capture::coverage::{self, Abilities, Ability, Live, Observer, Report}
 use crate::capture::discover::Cache;
 use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
 use crate::capture::load;
+use crate::capture::tracefs;
 use crate::config::{Config, Interval};
 use crate::exchange::secret::HashKey;
 use crate::pipeline::Shard;
@@ -116,25 +117,29 @@ fn tried() -> Vec<Ability> {
         control_ring_bytes: TRIAL_RING,
         ..Options::default()
     };
-    let loaded = match load::load(&trial) {
+    let mut found = vec![ability(
+        "tracepoint formats",
+        tracefs::is_readable(),
+        "mount tracefs; its directory is root's alone, so a user needs CAP_DAC_READ_SEARCH",
+    )];
+    let loaded = match load::load_for_trial(&trial) {
         Ok(loaded) => loaded,
         Err(error) => {
             tracing::warn!(error = %trial::chain(&error), "the kernel object cannot be loaded");
-            return vec![ability(
+            found.push(ability(
                 "kernel object",
                 false,
-                "run as root, or with CAP_BPF and CAP_PERFMON",
-            )];
+                "run as root, or with CAP_BPF, and before Linux 5.11 CAP_SYS_RESOURCE",
+            ));
+            return found;
         }
     };
-    let mut found = vec![
-        ability("kernel object", true, ""),
-        ability(
-            "bpf_loop",
-            load::has_bpf_loop(),
-            "without it (Linux 5.17) a call is captured up to 128 KiB",
-        ),
-    ];
+    found.push(ability("kernel object", true, ""));
+    found.push(ability(
+        "bpf_loop",
+        load::has_bpf_loop(),
+        "without it (Linux 5.17) a call is captured up to 128 KiB",
+    ));
     let tracepoints = loaded.attach_tracepoints();
     if let Err(error) = &tracepoints {
         tracing::warn!(error = %trial::chain(error), "system call tracepoints do not work");

@@ -122,14 +122,19 @@ impl Error {
             Self::State(error) => error.remedy(),
             #[cfg(feature = "kernel")]
             Self::Kernel(error) if error.is_privilege() => {
-                "run as root, or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH; `api-sensor \
-                 doctor` says what is missing"
-                    .to_owned()
+                // When every capability is there, something else forbids it.
+                error.advice().unwrap_or_else(|| {
+                    "`api-sensor doctor` says what is refused; a container's seccomp or AppArmor profile may forbid \
+                     bpf(2) and perf_event_open(2)"
+                        .to_owned()
+                })
             }
             #[cfg(feature = "kernel")]
             Self::Kernel(_) => "`api-sensor doctor` says what this kernel offers".to_owned(),
             Self::NoKernelSource => "build with the feature `kernel`, which is on by default".to_owned(),
-            Self::Recording(_) => "name a pcapng or pcap file that can be read, or written and does not exist".to_owned(),
+            Self::Recording(_) => {
+                "name a pcapng or pcap file that can be read, or written and does not exist".to_owned()
+            }
             Self::Otlp(_) => "correct the section [otlp], or leave out its endpoint".to_owned(),
             Self::Listen { .. } => "choose another address with --metrics-listen, or off".to_owned(),
             Self::Start { .. } => "raise the limits on threads and descriptors of this process".to_owned(),

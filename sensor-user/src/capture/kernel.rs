@@ -16,10 +16,11 @@ use super::Record;
 use super::accounts::AccountReader;
 use super::attach::{AttachError, Backend};
 use super::attacher::{Attacher, filter_of};
-use super::coverage::Attachments;
+use super::coverage::{Attachments, Privilege};
 use super::discover::process::{self, Filter, Process};
 use super::load::{self, LoadError, Loaded};
 use super::policy::Until;
+use super::privilege;
 use super::ring::RingReader;
 use super::{Notice, ProcessEvent};
 use crate::telemetry::Counters;
@@ -109,7 +110,9 @@ impl KernelError {
     pub fn is_privilege(&self) -> bool {
         // The verifier refuses with the same number, but what it says is about the program.
         if matches!(self, Self::Attach(AttachError::Load { .. })) {
-            return false;
+            let lacks = self.lacks();
+            // The last resort says nothing: it would help against no word of the verifier.
+            return !lacks.is_empty() && lacks != ["CAP_SYS_ADMIN"];
         }
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
         while let Some(error) = cause {
@@ -153,6 +156,10 @@ impl KernelSource {
     /// Loads, writes the policy and attaches to what runs already. When it returns, the system calls of watched
     /// processes and the libraries named in the options are being captured.
     pub fn start(options: &Options, counters: Arc<Counters>) -> Result<Self, KernelError> {
+        for lacking in privilege::lacking() {
+            let Privilege { name, needed_for, .. } = lacking;
+            tracing::warn!(capability = name, needed_for, "the sensor runs without it");
+        }
         let mut loaded = load::load(options)?;
         let reader = RingReader::new(loaded.take_data_ring()?, loaded.take_control_ring()?);
         let attacher = Attacher::start(&loaded, options)?;
@@ -184,7 +191,7 @@ impl KernelSource {
     }
 
     /// Helpers that older kernels lack, and whether this one has them; where not, a fall-back is in use.
-    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
+    pub const fn helpers(&self) -> load::Helpers {
         self.loaded.helpers()
     }
 

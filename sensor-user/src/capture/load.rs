@@ -41,7 +41,7 @@ pub enum LoadError {
     #[error(transparent)]
     Tracefs(#[from] TracefsError),
     /// Maps could not be made.
-    #[error("the kernel refused the sensor's maps; the sensor needs root, or CAP_BPF and CAP_PERFMON")]
+    #[error("the kernel refused the sensor's maps")]
     Object(#[source] Box<aya::EbpfError>),
     /// A map could not be used.
     #[error("cannot use map {0}")]
@@ -151,21 +151,17 @@ const OPTIONAL: [(&str, &str); 1] = [("io_uring_create", "io_uring_create")];
 
 /// The loaded object. Shared, because perf attachment needs it from the attaching thread.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each says whether the kernel has one helper"
-)]
 pub struct Loaded {
     ebpf: Arc<Mutex<Ebpf>>,
     pub(super) policy: HashMap<MapData, u32, u32>,
     counters: CounterReader,
     accounts: AccountReader,
-    has_loop: bool,
-    pub(super) has_cookie: bool,
-    has_task_registers: bool,
-    has_ancestor_cgroup: bool,
+    helpers: Helpers,
     tracepoints: Mutex<Vec<TracePointLink>>,
 }
+
+/// Helpers by name, and whether they are used.
+pub type Helpers = [(&'static str, bool); 4];
 
 /// Reads the kernel-side counters.
 #[derive(Clone)]
@@ -188,12 +184,25 @@ impl CounterReader {
 
 /// Makes maps and globals; nothing runs yet.
 pub fn load(options: &Options) -> Result<Loaded, LoadError> {
+    let tracefs = tracefs::find_or_mount()?;
+    let result = tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?;
+    load_knowing(options, result)
+}
+
+/// As [`load`] without a look at tracefs, for trying what else works. Its tracepoints are not to be relied on.
+pub fn load_for_trial(options: &Options) -> Result<Loaded, LoadError> {
+    load_knowing(options, USUAL_RESULT)
+}
+
+/// Offset of the result in the records of `sys_exit_*` on every kernel seen.
+const USUAL_RESULT: u32 = 16;
+
+fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
     if std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name != Path::new(INITIAL_PID_NAMESPACE)) {
         return Err(LoadError::PidNamespace);
     }
     let btf = std::fs::read(BTF_PATH).map_err(LoadError::NoBtf)?;
     let btf = Btf::parse(&btf)?;
-    let tracefs = tracefs::find_or_mount()?;
     let mut offsets: Vec<(&str, u32)> = OFFSETS
         .iter()
         .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
@@ -203,7 +212,6 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
             .iter()
             .filter_map(|(global, structure, member)| Some((*global, btf.offset(structure, member).ok()?))),
     );
-    let result = tracefs::field_offset(&tracefs, "syscalls/sys_exit_read", "ret")?;
     let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
     let has_cookie = has_attach_cookie();
     let cookies = u32::from(has_cookie);
@@ -236,11 +244,13 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     let mut loaded = Loaded {
         policy,
         counters: CounterReader(Arc::new(counters)),
-        has_cookie,
-        has_task_registers: has_regs != 0,
-        has_ancestor_cgroup: has_ancestor != 0,
         accounts,
-        has_loop: options.use_bpf_loop && has_bpf_loop(),
+        helpers: [
+            ("bpf_get_attach_cookie", has_cookie),
+            ("bpf_task_pt_regs", has_regs != 0),
+            ("bpf_loop", options.use_bpf_loop && has_bpf_loop()),
+            ("bpf_get_current_ancestor_cgroup_id", has_ancestor != 0),
+        ],
         tracepoints: Mutex::default(),
         ebpf: Arc::new(Mutex::new(ebpf)),
     };
@@ -333,19 +343,25 @@ impl Loaded {
         self.ebpf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What this kernel has of the helpers that older ones lack, by name; where one is absent, its fall-back is in use.
-    pub const fn helpers(&self) -> [(&'static str, bool); 4] {
-        [
-            ("bpf_get_attach_cookie", self.has_cookie),
-            ("bpf_task_pt_regs", self.has_task_registers),
-            ("bpf_loop", self.has_loop),
-            ("bpf_get_current_ancestor_cgroup_id", self.has_ancestor_cgroup),
-        ]
+    /// What this kernel has of the helpers that older ones lack; where one is absent, its fall-back is in use.
+    pub const fn helpers(&self) -> Helpers {
+        self.helpers
+    }
+
+    /// Whether a probe can ask which function it is at.
+    pub(super) const fn has_cookie(&self) -> bool {
+        let [(_, has), ..] = self.helpers;
+        has
+    }
+
+    const fn has_loop(&self) -> bool {
+        let [_, _, (_, has), _] = self.helpers;
+        has
     }
 
     /// Names of the TLS programs that fit this kernel, in the order of `Hook::ALL`.
     pub const fn tls_programs(&self) -> [&'static str; 3] {
-        if self.has_loop {
+        if self.has_loop() {
             ["tls_enter", "tls_return_loop", "tls_return_site_loop"]
         } else {
             ["tls_enter", "tls_return", "tls_return_site"]
@@ -357,7 +373,7 @@ impl Loaded {
         let mut object = self.object();
         let mut links = self.links();
         for (tracepoint, bounded, by_helper) in SOCKET_CALLS {
-            let program = if self.has_loop { by_helper } else { bounded };
+            let program = if self.has_loop() { by_helper } else { bounded };
             links.push(attach_call(&mut object, program, tracepoint)?);
         }
         for (tracepoint, program) in OTHER_CALLS {

@@ -27,6 +27,8 @@ pub mod pcapng;
 #[cfg(feature = "kernel")]
 pub mod policy;
 #[cfg(feature = "kernel")]
+pub mod privilege;
+#[cfg(feature = "kernel")]
 mod ring;
 pub mod source;
 #[cfg(feature = "kernel")]

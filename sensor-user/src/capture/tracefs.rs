@@ -16,6 +16,15 @@ pub enum TracefsError {
         "cannot read or mount tracefs, without which no call on a socket is seen; where it is missing: mount -t tracefs nodev /sys/kernel/tracing"
     )]
     NotMounted(#[source] std::io::Error),
+    /// It is there, and its directory is root's alone.
+    #[error("cannot enter tracefs at {place}")]
+    Closed {
+        /// Where it is.
+        place: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// It is mounted where nobody looks for it, and could not be mounted at its usual place.
     #[error(
         "tracefs is mounted at {} only; mount it where programs look for it: mount --bind {} /sys/kernel/tracing",
@@ -53,6 +62,9 @@ pub fn find_or_mount() -> Result<PathBuf, TracefsError> {
     if let Some(found) = find() {
         return Ok(found);
     }
+    if let Some(closed) = closed() {
+        return Err(closed);
+    }
     let target = PLACES.first().copied().unwrap_or_default();
     let mounted = rustix::mount::mount(
         "nodev",
@@ -71,6 +83,16 @@ pub fn find_or_mount() -> Result<PathBuf, TracefsError> {
     find().ok_or_else(|| TracefsError::NotMounted(std::io::ErrorKind::NotFound.into()))
 }
 
+/// Where it is mounted and may not be entered: mounting there once more would not help.
+fn closed() -> Option<TracefsError> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    let mounted = mount_of(&mounts, "tracefs")?;
+    let place = PLACES.into_iter().find(|place| mounted == *place)?;
+    let source = fs::metadata(Path::new(place).join("events")).err()?;
+    let denied = source.kind() == std::io::ErrorKind::PermissionDenied;
+    denied.then_some(TracefsError::Closed { place, source })
+}
+
 /// A mount elsewhere is of no use: the library that attaches tracepoints looks at the usual places, too.
 fn refused(elsewhere: Option<PathBuf>, source: std::io::Error) -> TracefsError {
     match elsewhere {
@@ -87,6 +109,11 @@ pub fn find() -> Option<PathBuf> {
         .iter()
         .map(PathBuf::from)
         .find(|place| place.join("events/syscalls").is_dir())
+}
+
+/// Whether the format of a tracepoint can be read: found, or mounted when it was not.
+pub fn is_readable() -> bool {
+    find_or_mount().is_ok_and(|place| field_offset(&place, "syscalls/sys_exit_read", "ret").is_ok())
 }
 
 /// Whether a tracepoint exists on this kernel.

@@ -20,10 +20,17 @@ use crate::{setup, shell};
 use boot::Machine;
 use guest::Guest;
 use kernels::Kernel;
+use outcome::Verdict;
 use report::Run;
 
 /// The test program whose tests kernels.toml names.
 const LIVE: &str = "live_kernel";
+
+/// How long one kernel's tests may take.
+const LONG_PATIENCE: Duration = Duration::from_mins(10);
+
+/// How long the measuring of one kernel's rows may take: every set of capabilities loads and attaches twice.
+const ROWS_PATIENCE: Duration = Duration::from_mins(20);
 
 /// Arguments of `cargo xtask vm`.
 #[derive(clap::Args)]
@@ -49,7 +56,6 @@ pub(crate) struct Arguments {
 }
 
 /// Boots each kernel and shows what its tests said; fails when one failed.
-#[expect(clippy::disallowed_methods, reason = "how long each kernel took is told")]
 pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
     let file = kernels::file()?;
     let kernels = chosen(arguments, file.kernel)?;
@@ -59,11 +65,75 @@ pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
         }
         return Ok(());
     }
+    let named = arguments.filter.is_empty() && arguments.test == LIVE;
+    let filter = if named { &file.tests } else { &arguments.filter };
+    let runs = boot(
+        &kernels,
+        &arguments.test,
+        filter,
+        Duration::from_secs(arguments.patience),
+    )?;
+    report::table(&runs);
+    let bad = runs.iter().filter(|run| !run.outcome.is_good()).count();
+    if bad > 0 {
+        bail!(
+            "{bad} of {} kernels failed; logs: {}",
+            runs.len(),
+            work().display()
+        );
+    }
+    Ok(())
+}
+
+/// The kernels that `.ci/run` leaves out: how many tests passed and failed there, and what was skipped.
+pub(crate) fn long() -> Result<(u32, u32, Vec<String>)> {
+    let file = kernels::file()?;
+    let kernels: Vec<Kernel> = file.kernel.into_iter().filter(|kernel| !kernel.ci).collect();
+    let runs = boot(&kernels, LIVE, &file.tests, LONG_PATIENCE)?;
+    report::table(&runs);
+    let count = |wanted| {
+        let verdicts = runs.iter().flat_map(|run| run.outcome.tests.values());
+        u32::try_from(verdicts.filter(|verdict| **verdict == wanted).count()).unwrap_or(u32::MAX)
+    };
+    let mut failed = count(Verdict::Fail);
+    if failed == 0 {
+        // A guest that did not come to its end failed without a test that did.
+        failed = u32::try_from(runs.iter().filter(|run| !run.outcome.is_good()).count()).unwrap_or(u32::MAX);
+    }
+    let mut skipped: Vec<String> = kernels
+        .iter()
+        .filter(|kernel| !runs.iter().any(|run| run.kernel == kernel.name))
+        .map(|kernel| format!("kernel {}: it cannot be had", kernel.name))
+        .collect();
+    for run in &runs {
+        skipped.extend(
+            run.outcome
+                .skipped
+                .iter()
+                .map(|line| format!("on {}: {line}", run.kernel)),
+        );
+    }
+    Ok((count(Verdict::Pass), failed, skipped))
+}
+
+/// Rows that a test program prints, of every kernel.
+pub(crate) fn rows(test: &str) -> Result<Vec<String>> {
+    let kernels = kernels::file()?.kernel;
+    let runs = boot(&kernels, test, &[], ROWS_PATIENCE)?;
+    report::table(&runs);
+    Ok(runs.into_iter().flat_map(|run| run.outcome.rows).collect())
+}
+
+fn work() -> PathBuf {
+    shell::target_dir().join("vm")
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long each kernel took is told")]
+fn boot(kernels: &[Kernel], test: &str, filter: &[String], patience: Duration) -> Result<Vec<Run>> {
     setup::emulator()?;
-    let work = shell::target_dir().join("vm");
-    let archive = build_guest(&work, arguments, &file.tests)?;
+    let archive = build_guest(&work(), test, filter)?;
     let mut runs = Vec::new();
-    for kernel in &kernels {
+    for kernel in kernels {
         let started = std::time::Instant::now();
         let image = match kernel.fetch() {
             Ok(image) => image,
@@ -76,8 +146,8 @@ pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
         let machine = Machine {
             image: &image,
             archive: &archive,
-            logs: &work.join(&kernel.name),
-            patience: Duration::from_secs(arguments.patience),
+            logs: &work().join(&kernel.name),
+            patience,
         };
         let (outcome, logs) = machine.run()?;
         if !outcome.is_good() {
@@ -90,12 +160,7 @@ pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
             seconds: started.elapsed().as_secs(),
         });
     }
-    report::table(&runs);
-    let bad = runs.iter().filter(|run| !run.outcome.is_good()).count();
-    if bad > 0 {
-        bail!("{bad} of {} kernels failed; logs: {}", runs.len(), work.display());
-    }
-    Ok(())
+    Ok(runs)
 }
 
 fn chosen(arguments: &Arguments, all: Vec<Kernel>) -> Result<Vec<Kernel>> {
@@ -119,8 +184,8 @@ const TEST: &str = "/guest/deps/tests";
 const SENSOR: &str = "/guest/api-sensor";
 
 /// Builds the programs and packs them.
-fn build_guest(work: &Path, arguments: &Arguments, tests: &[String]) -> Result<PathBuf> {
-    let test = test_program(&arguments.test)?;
+fn build_guest(work: &Path, test: &str, filter: &[String]) -> Result<PathBuf> {
+    let test = test_program(test)?;
     shell::run(shell::cargo().args(["build", "--package", "sensor-user", "--bin", "api-sensor"]))?;
     std::fs::create_dir_all(work)?;
     let guest = Guest::create(&work.join("root"))?;
@@ -128,8 +193,6 @@ fn build_guest(work: &Path, arguments: &Arguments, tests: &[String]) -> Result<P
     guest.stripped(&shell::target_dir().join("debug/api-sensor"), Path::new(SENSOR))?;
     // Tests name their fixtures by the path they were built at.
     guest.tree(&shell::root().join("tests/fixtures/programs"), &[])?;
-    let named = arguments.filter.is_empty() && arguments.test == LIVE;
-    let filter = if named { tests } else { &arguments.filter };
     guest.script(Path::new("/init"), &init(filter))?;
     let archive = work.join("guest.cpio");
     guest.pack(&archive)?;

@@ -40,7 +40,7 @@ pub fn survey(loaded: &Loaded) -> Vec<(&'static str, Result<Verdict, AttachError
 }
 
 fn multi(loaded: &Loaded) -> Result<Box<dyn AttachBackend>, AttachError> {
-    if !loaded.has_cookie {
+    if !loaded.has_cookie() {
         return Err(AttachError::NoCookie);
     }
     let object = loaded.shared();
@@ -49,7 +49,7 @@ fn multi(loaded: &Loaded) -> Result<Box<dyn AttachBackend>, AttachError> {
 }
 
 fn perf(loaded: &Loaded) -> Result<Box<dyn AttachBackend>, AttachError> {
-    if !loaded.has_cookie {
+    if !loaded.has_cookie() {
         return copies(loaded);
     }
     tried(Box::new(Perf::load(loaded.shared(), loaded.tls_programs())?))
