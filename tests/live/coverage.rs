@@ -9,9 +9,9 @@ use sensor_tests::held::Held;
 use sensor_tests::programs::{self, Program};
 use sensor_tests::servers::{Certificate, Nginx, PythonApi, Site, Transport, fixture};
 use sensor_tests::{Guard, PrivateTls, testbed};
+use sensor_user::capture::Notice;
 use sensor_user::capture::coverage::{Live, Observer, ProcessCoverage, State};
 use sensor_user::capture::kernel::monotonic_ns;
-use sensor_user::capture::{Notice, Record};
 
 use crate::watch::{Watch, able, options};
 
@@ -161,7 +161,7 @@ fn ordinary_datagrams_are_not_taken_for_quic() {
 fn relay(tls: &PrivateTls, port: u16, imports: &str) -> (Guard, u16) {
     let code = format!(
         "{imports}\nimport sys\nsys.argv[0] = {path:?}\nexec(open(sys.argv[0]).read())",
-        path = fixture("relay.py")
+        path = fixture("relay.py").to_string_lossy()
     );
     let mut command = Command::new(Program::Python.find().unwrap());
     command.args(["-c", &code, &port.to_string()]);
@@ -229,12 +229,4 @@ fn tls_on_sockets_without_a_call_of_the_library_is_never_fired_or_opaque() {
     assert_eq!((ended.comm.as_str(), ended.ended), ("curl", true), "{ended:#?}");
     assert_eq!(live.processes[0].pid, idle_library.pid(), "the loudest is first");
     watch.stop();
-}
-
-/// For [`Watch`]: what a record says that is no data.
-pub(crate) fn notice_of(record: &Record) -> Option<(u32, Notice)> {
-    match record {
-        Record::Notice(event, notice) => Some((event.origin.process.pid, *notice)),
-        _ => None,
-    }
 }

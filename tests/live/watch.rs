@@ -20,7 +20,6 @@ use sensor_user::telemetry::ledger::{Account, Imbalance, Ledger};
 use sensor_user::telemetry::{Counters, Metric};
 use sensor_user::{classify, exchange, flow, inventory};
 
-use crate::coverage::notice_of;
 use crate::tally::Tally;
 
 /// One sensor at a time: tests that run side by side would slow each other past their deadlines.
@@ -312,5 +311,13 @@ fn settings() -> Settings {
         inventory: inventory::Limits::default(),
         key: HashKey::new([7; 32]),
         counters: Arc::new(Counters::default()),
+    }
+}
+
+/// What a record says that is no data.
+fn notice_of(record: &Record) -> Option<(u32, Notice)> {
+    match record {
+        Record::Notice(event, notice) => Some((event.origin.process.pid, *notice)),
+        _ => None,
     }
 }
