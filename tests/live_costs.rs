@@ -19,6 +19,7 @@ use sensor_tests::{Guard, PrivateTls};
 use sensor_user::capture::attach::site::{self, ReturnSite, Returns};
 use sensor_user::capture::attach::{Backend, Hook, Point, trial};
 use sensor_user::capture::discover::elf::Machine;
+use sensor_user::capture::discover::process::Filter;
 use sensor_user::capture::discover::{Cache, ProbePoint, target_of_file};
 use sensor_user::capture::kernel::Options;
 use sensor_user::capture::load;
@@ -168,7 +169,7 @@ struct Probed {
 impl Probed {
     fn start(pid: u32, library: &Path, strategy: Strategy) -> Self {
         let mut loaded = load::load(&Options::default()).unwrap();
-        loaded.watch_process(pid).unwrap();
+        loaded.watch_process(pid, &Filter::default()).unwrap();
         let mut data = loaded.take_data_ring().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);

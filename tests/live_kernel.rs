@@ -7,6 +7,8 @@
     reason = "tests panic with context, their parts included"
 )]
 
+#[path = "live/arrivals.rs"]
+mod arrivals;
 #[path = "live/bio.rs"]
 mod bio;
 #[path = "live/bodies.rs"]
@@ -22,6 +24,10 @@ mod early;
 #[path = "live/ends.rs"]
 mod ends;
 
+#[path = "live/evidence.rs"]
+mod evidence;
+#[path = "live/excluded.rs"]
+mod excluded;
 #[path = "live/gnutls.rs"]
 mod gnutls;
 #[path = "live/left_behind.rs"]
@@ -30,14 +36,24 @@ mod left_behind;
 mod loss;
 #[path = "live/many.rs"]
 mod many;
+#[path = "live/memory.rs"]
+mod memory;
+#[path = "live/namespaces.rs"]
+mod namespaces;
 #[path = "live/nss.rs"]
 mod nss;
 #[path = "live/other_kernels.rs"]
 mod other_kernels;
+#[path = "live/process_storm.rs"]
+mod process_storm;
+#[path = "live/reuse.rs"]
+mod reuse;
 #[path = "live/storm.rs"]
 mod storm;
 #[path = "live/tally.rs"]
 mod tally;
+#[path = "live/upgrades.rs"]
+mod upgrades;
 #[path = "live/watch.rs"]
 mod watch;
 #[path = "live/ways.rs"]

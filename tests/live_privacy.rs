@@ -10,6 +10,8 @@
 
 #[path = "privacy/calls.rs"]
 mod calls;
+#[path = "privacy/containers.rs"]
+mod containers;
 #[path = "privacy/doctor.rs"]
 mod doctor;
 #[path = "privacy/exit_codes.rs"]

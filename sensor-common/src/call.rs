@@ -19,6 +19,10 @@ pub enum CallKind {
     Shutdown = 5,
     /// Ends the connection object, or empties it for another connection.
     Free = 6,
+    /// Gives a connection the BIO it reads from or writes to.
+    SetBio = 7,
+    /// Makes a BIO of a descriptor.
+    NewSocketBio = 8,
     /// Hands over what the program's own transport functions get: often the descriptor.
     SetTransport = 9,
     /// Returns an object that speaks TLS from here on, where the read and write functions also serve others.

@@ -71,4 +71,16 @@ counters! {
     AmbiguousSockets = "ambiguous_sockets",
     /// Objects imported into TLS (NSS) that found no room in the map of such; their connections are not seen.
     NoImportSlot = "no_import_slot",
+    /// Processes whose socket carried TLS before any TLS call of theirs was seen.
+    UnhookedProcesses = "unhooked_processes",
+    /// Programs started that an exclusion keeps from being watched.
+    ExcludedExecs = "excluded_execs",
+    /// Programs started that wait for a verdict on their container.
+    UndecidedExecs = "undecided_execs",
+    /// BIOs made of a descriptor that found no room until a connection was given them.
+    NoBioSlot = "no_bio_slot",
+    /// Socket calls whose TLS record headers were told, because no TLS stream was known to drive the socket.
+    AdjacentCalls = "adjacent_calls",
+    /// Of these, those that were not told because the data ring was full.
+    AdjacentLost = "adjacent_lost",
 }

@@ -27,9 +27,16 @@ pub const KIND_EXEC: u8 = 6;
 pub const KIND_EXIT: u8 = 7;
 /// A watched process mapped a file as executable, so a library may have arrived.
 pub const KIND_MAP: u8 = 8;
+/// A socket call carried TLS records that no TLS stream is known to drive; the layout is [`IoRecord`].
+pub const KIND_IO: u8 = 9;
 /// Something was noticed of a watched process that the sensor cannot see through; `detail` is one of
 /// [`notice`](crate::account::notice). Once per process and thing.
 pub const KIND_NOTICE: u8 = 11;
+
+/// A socket of a watched process turned out to carry TLS, and no TLS call of that process was ever seen.
+pub const KIND_UNHOOKED: u8 = 12;
+/// A process runs in a place that user space has to judge; it is left alone until then.
+pub const KIND_UNDECIDED: u8 = 13;
 
 /// The application wrote the bytes; otherwise it read them.
 pub const FLAG_WRITE: u16 = 1;
@@ -58,6 +65,10 @@ pub mod evidence {
     pub const NESTED_SYSCALL: u16 = 2;
     /// The program gave its transport functions a number, and it is the descriptor of a socket.
     pub const TRANSPORT: u16 = 6;
+    /// `SSL_set_bio` or a sibling gave the stream a BIO that `BIO_new_socket` had made of a descriptor.
+    pub const SET_BIO: u16 = 3;
+    /// Lengths of TLS records at the socket are those of the calls next to them. User space concludes it.
+    pub const ADJACENT: u16 = 4;
 }
 
 /// How a stream ended (`detail` of [`KIND_CLOSE`]).
@@ -195,7 +206,7 @@ pub struct SocketRecord {
     pub socket: Socket,
 }
 
-/// Layout of [`KIND_EXEC`], [`KIND_EXIT`], [`KIND_MAP`] and [`KIND_NOTICE`].
+/// Layout of [`KIND_EXEC`], [`KIND_EXIT`], [`KIND_MAP`], [`KIND_NOTICE`], [`KIND_UNHOOKED`] and [`KIND_UNDECIDED`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ProcessRecord {
@@ -205,7 +216,29 @@ pub struct ProcessRecord {
     pub comm: [u8; 16],
 }
 
+/// Headers of TLS records that one [`IoRecord`] lists: a read of 64 KiB, which event loops do, holds four full ones.
+pub const IO_RECORDS: usize = 8;
+
+/// Layout of [`KIND_IO`]. What the ciphertext of one socket call tells without being copied: the headers (RFC 8446,
+/// 5.1) of the records that begin in it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct IoRecord {
+    /// Common front.
+    pub header: Header,
+    /// The socket.
+    pub stream: StreamRef,
+    /// Bytes the call moved.
+    pub moved: u32,
+    /// Entries of `records` that are set.
+    pub count: u32,
+    /// Content type << 16 | length, in the order of the call.
+    pub records: [u32; IO_RECORDS],
+}
+
 const _: () = {
+    assert!(size_of::<IoRecord>() == 96);
+    assert!(offset_of!(IoRecord, records) == 64);
     assert!(size_of::<Header>() == 40);
     assert!(size_of::<StreamRef>() == 16);
     assert!(size_of::<StreamRecord>() == 80);

@@ -8,6 +8,7 @@ use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEU
 use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_ktime_get_ns, bpf_probe_read_user,
 };
+use aya_ebpf::maps::ring_buf::RingBufEntry;
 use sensor_common::CHUNK_BYTES;
 use sensor_common::counter::Counter;
 use sensor_common::record::*;
@@ -259,6 +260,30 @@ pub fn missing(subject: &Subject, position: u64, missing: u64, reason: u16, outc
         (*record).call_len = missing as u32;
         (*record).captured = 0;
     }
+    slot.submit(wake());
+}
+
+/// Reserves the record of a socket call that carried TLS, for [`io_done`] once its records are listed. In the data
+/// ring: only there is its place among the calls of its thread kept.
+#[inline(always)]
+pub fn io(subject: &Subject, moved: u64) -> Option<RingBufEntry<IoRecord>> {
+    count(Counter::AdjacentCalls, 1);
+    let Some(mut slot) = DATA.reserve::<IoRecord>(0) else {
+        count(Counter::AdjacentLost, 1);
+        return None;
+    };
+    let record = slot.as_mut_ptr();
+    unsafe {
+        head(&raw mut (*record).header, subject, KIND_IO, 0);
+        stream(&raw mut (*record).stream, subject);
+        (*record).moved = moved as u32;
+    }
+    Some(slot)
+}
+
+/// Sends a record that [`io`] reserved.
+#[inline(always)]
+pub fn io_done(slot: RingBufEntry<IoRecord>) {
     slot.submit(wake());
 }
 

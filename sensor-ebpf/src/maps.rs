@@ -5,8 +5,10 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use sensor_common::account::{AccountKey, ENTRIES, MAX_ACCOUNTS};
 use sensor_common::counter::Counter;
-use sensor_common::policy::{CgroupFilter, ExeKey, MAX_CGROUP_FILTERS};
+use sensor_common::policy::{CGROUP_SLOTS, CgroupFilter, ExeKey, Place};
 
+use crate::hooks::adjacent::Settled;
+use crate::hooks::bio::{BioKey, BioSocket};
 use crate::hooks::tls_call::TlsCall;
 use crate::stream::{StreamKey, StreamState};
 
@@ -19,15 +21,21 @@ pub static CONTROL: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 /// Process id to policy.
 #[map]
 pub static POLICY: HashMap<u32, u32> = HashMap::with_max_entries(32_768, 0);
-/// Task names to watch at exec.
+/// Rules for task names at exec.
 #[map]
 pub static WATCH_COMM: HashMap<[u8; 16], u32> = HashMap::with_max_entries(256, 0);
-/// Executables to watch at exec.
+/// Rules for executables at exec.
 #[map]
 pub static WATCH_EXE: HashMap<ExeKey, u32> = HashMap::with_max_entries(256, 0);
-/// Cgroups to watch at exec.
+/// Rules for cgroups at exec.
 #[map]
-pub static WATCH_CGROUP: Array<CgroupFilter> = Array::with_max_entries(MAX_CGROUP_FILTERS, 0);
+pub static WATCH_CGROUP: Array<CgroupFilter> = Array::with_max_entries(CGROUP_SLOTS, 0);
+/// Places that user space has judged. One that is evicted is asked about again.
+#[map]
+pub static PLACES: LruHashMap<Place, u32> = LruHashMap::with_max_entries(8192, 0);
+/// What is known of the TLS of a process; see `tls_process`.
+#[map]
+pub static TLS_PROCESSES: LruHashMap<u32, u32> = LruHashMap::with_max_entries(16_384, 0);
 /// One slot per [`Counter`].
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::ALL.len() as u32, 0);
@@ -47,6 +55,18 @@ pub static STREAMS: LruHashMap<StreamKey, StreamState> = LruHashMap::with_max_en
 /// Objects that an import call returned, by process: NSS serves TLS and files by the same functions.
 #[map]
 pub static IMPORTED: HashMap<StreamKey, u32> = HashMap::with_max_entries(16_384, 0);
+/// BIOs made of a descriptor and not yet given to a connection.
+#[map]
+pub static BIOS: LruHashMap<BioKey, BioSocket> = LruHashMap::with_max_entries(4096, 0);
+/// Descriptor that a thread is making a BIO of.
+#[map]
+pub static NEW_BIOS: LruHashMap<u64, i32> = LruHashMap::with_max_entries(1024, 0);
+/// Processes with a TLS stream that no socket is known of.
+#[map]
+pub static UNBOUND: LruHashMap<u32, u32> = LruHashMap::with_max_entries(4096, 0);
+/// Sockets whose TLS stream user space found out, until the kernel object takes note.
+#[map]
+pub static SETTLED: LruHashMap<StreamKey, Settled> = LruHashMap::with_max_entries(8192, 0);
 
 macro_rules! globals {
     ($($(#[$doc:meta])+ $name:ident: $type:ty = $value:expr;)+) => {$(
@@ -141,6 +161,20 @@ globals! {
     MESSAGE_LIMIT: u64 = 65_536;
     /// Whether user space writes an entry for everyone.
     HAS_EVERYONE: u32 = 0;
+    /// Whether a rule excludes anything.
+    HAS_EXCLUSIONS: u32 = 0;
+    /// Whether a rule speaks of containers.
+    HAS_PLACES: u32 = 0;
+    /// Whether a rule asks for containers: then every place matters, not only those of processes asked for otherwise.
+    HAS_WANTED_PLACES: u32 = 0;
+    /// task_struct.nsproxy
+    TASK_NSPROXY: u32 = 0;
+    /// nsproxy.mnt_ns
+    NSPROXY_MOUNTS: u32 = 0;
+    /// mnt_namespace.ns
+    MOUNTS_COMMON: u32 = 0;
+    /// ns_common.inum
+    COMMON_INUM: u32 = 0;
     /// Payload bytes per call.
     CALL_LIMIT: u64 = 1 << 20;
     /// Bytes waiting in the data ring from which the reader is woken.

@@ -100,6 +100,19 @@ fn descriptors() -> Option<(u32, u64)> {
     Some((read(table, FDTABLE_MAX.load())?, read(table, FDTABLE_FD.load())?))
 }
 
+/// Inode number of the running task's mount namespace, 0 where the kernel's layout is unknown.
+#[inline(always)]
+pub fn current_mounts() -> u64 {
+    if COMMON_INUM.load() == u32::MAX {
+        return 0;
+    }
+    let task = unsafe { bpf_get_current_task() };
+    read::<u64>(task, TASK_NSPROXY.load())
+        .and_then(|nsproxy| read::<u64>(nsproxy, NSPROXY_MOUNTS.load()))
+        .and_then(|mounts| read::<u32>(mounts + MOUNTS_COMMON.load() as u64, COMMON_INUM.load()))
+        .unwrap_or(0) as u64
+}
+
 /// Inode and device of the running program's file.
 #[inline(always)]
 pub fn current_exe() -> Option<(u64, u64)> {

@@ -4,6 +4,7 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use sensor_common::record::{StreamRef, role, source};
 
 use crate::emit;
+use crate::hooks::tls_process;
 use crate::maps::STREAMS;
 use crate::sock;
 use sensor_common::counter::Counter;
@@ -46,6 +47,11 @@ pub struct StreamState {
     pub role: u16,
     /// Whether user space was told of the socket.
     pub opened: u32,
+    /// Socket with TLS: bytes of the record under way that are still to come: read, written.
+    pub left: [u32; 2],
+    /// Socket with TLS: calls that were told as [`KIND_IO`](sensor_common::record::KIND_IO).
+    pub told: u32,
+    pub reserved: u32,
 }
 
 impl StreamKey {
@@ -72,6 +78,9 @@ pub fn state<'a>(key: &StreamKey) -> Option<&'a mut StreamState> {
     if let Some(state) = STREAMS.get_ptr_mut(key) {
         return Some(unsafe { &mut *state });
     }
+    if key.source == source::TLS {
+        tls_process::seen(key.tgid);
+    }
     let fresh = StreamState {
         position: [0; 2],
         run: [0; 2],
@@ -83,6 +92,9 @@ pub fn state<'a>(key: &StreamKey) -> Option<&'a mut StreamState> {
         direction: 2,
         role: role::UNKNOWN,
         opened: 0,
+        left: [0; 2],
+        told: 0,
+        reserved: 0,
     };
     // BPF_NOEXIST: another thread may have been first.
     let _ = STREAMS.insert(key, fresh, 1);

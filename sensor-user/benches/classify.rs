@@ -96,6 +96,7 @@ fn exchange(document: &str) -> Exchange {
         },
         process,
         comm: Comm::default(),
+        container: None,
         role: Role::Server,
         local: address,
         remote: address,

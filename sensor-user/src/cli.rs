@@ -241,6 +241,17 @@ impl Flags {
         self.texts("watch.comm", "--comm", whom.comm);
         self.texts("watch.exe", "--exe", whom.exe);
         self.texts("watch.cgroup", "--cgroup", whom.cgroup);
+        self.texts("watch.container", "--container", whom.container);
+        self.texts("watch.label", "--label", whom.label);
+        self.texts("watch.exclude_label", "--exclude-label", whom.exclude_label);
+        self.texts("watch.exclude_comm", "--exclude-comm", whom.exclude_comm);
+        self.texts("watch.exclude_exe", "--exclude-exe", whom.exclude_exe);
+        self.texts("watch.exclude_cgroup", "--exclude-cgroup", whom.exclude_cgroup);
+        self.texts(
+            "watch.exclude_container",
+            "--exclude-container",
+            whom.exclude_container,
+        );
         self
     }
 

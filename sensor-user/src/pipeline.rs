@@ -9,9 +9,9 @@ use crate::capture::{Comm, ProcessKey, Record};
 use crate::classify::{Classifier, Labels};
 use crate::detect::{Engine, Finding, Observation};
 use crate::exchange::secret::HashKey;
-use crate::exchange::{Caller, Conversations, Exchange};
+use crate::exchange::{Caller, Conversations, Ends, Exchange, Patience};
 use crate::export::{Event, Summary};
-use crate::flow::FlowTable;
+use crate::flow::{FlowEvent, FlowTable};
 use crate::inventory::Inventory;
 use crate::telemetry::{Counters, Metric};
 use crate::{classify, detect, exchange, flow, inventory};
@@ -42,13 +42,46 @@ pub struct Observed {
     pub labels: Labels,
 }
 
+impl AsRef<Exchange> for Observed {
+    fn as_ref(&self) -> &Exchange {
+        &self.exchange
+    }
+}
+
 /// Flow, protocol, exchange and classification of a share of the connections.
 #[derive(Debug)]
 pub struct Shard {
     flow: FlowTable,
-    conversations: Conversations,
+    talk: Talk,
     classifier: Classifier,
-    exchanges: Vec<Exchange>,
+}
+
+/// Exchange stage of a shard.
+#[derive(Debug)]
+struct Talk {
+    conversations: Conversations,
+    patience: Patience,
+    /// Exchanges of the event under way.
+    fresh: Vec<Exchange>,
+    /// Exchanges to hand on.
+    done: Vec<Exchange>,
+}
+
+impl Talk {
+    fn push(&mut self, event: FlowEvent, now_ns: u64) {
+        let bound = match &event {
+            FlowEvent::Bound { stream, .. } if !self.patience.is_empty() => Some(*stream),
+            _ => None,
+        };
+        self.conversations.push(event, &mut self.fresh);
+        if let Some(connection) = bound.and_then(|stream| self.conversations.connection(&stream)) {
+            self.patience.bound(connection, &mut self.done);
+        }
+        if !self.fresh.is_empty() {
+            self.patience.hold(&mut self.fresh, now_ns);
+            self.done.append(&mut self.fresh);
+        }
+    }
 }
 
 impl Shard {
@@ -57,43 +90,52 @@ impl Shard {
         let counters = &settings.counters;
         Self {
             flow: FlowTable::new(settings.flow, Arc::clone(counters)),
-            conversations: Conversations::new(settings.exchange, settings.key.clone(), Arc::clone(counters)),
+            talk: Talk {
+                conversations: Conversations::new(
+                    settings.exchange,
+                    settings.key.clone(),
+                    Arc::clone(counters),
+                ),
+                patience: Patience::default(),
+                fresh: Vec::new(),
+                done: Vec::new(),
+            },
             classifier: Classifier::new(settings.classify),
-            exchanges: Vec::new(),
         }
     }
 
     /// Takes one record; completed exchanges are appended to `out`.
     pub fn push(&mut self, record: Record, out: &mut Vec<Observed>) {
-        let (conversations, exchanges) = (&mut self.conversations, &mut self.exchanges);
-        self.flow
-            .push(record, &mut |event| conversations.push(event, exchanges));
+        let now_ns = record.origin().time_ns;
+        let talk = &mut self.talk;
+        self.flow.push(record, &mut |event| talk.push(event, now_ns));
+        talk.patience.tick(now_ns, &mut talk.done);
         self.flush(out);
     }
 
     /// Lets time pass: declares lost what was held too long. `now_ns` is on the clock of the records.
     pub fn tick(&mut self, now_ns: u64, out: &mut Vec<Observed>) {
-        let (conversations, exchanges) = (&mut self.conversations, &mut self.exchanges);
-        self.flow
-            .tick(now_ns, &mut |event| conversations.push(event, exchanges));
+        let talk = &mut self.talk;
+        self.flow.tick(now_ns, &mut |event| talk.push(event, now_ns));
+        talk.patience.tick(now_ns, &mut talk.done);
         self.flush(out);
     }
 
     /// Names a process that ran before the capture began.
     pub fn set_comm(&mut self, process: ProcessKey, comm: Comm) {
-        self.conversations.set_comm(process, comm);
+        self.talk.conversations.set_comm(process, comm);
     }
 
     /// Ends every connection: the capture is over.
     pub fn finish(&mut self, out: &mut Vec<Observed>) {
-        let (conversations, exchanges) = (&mut self.conversations, &mut self.exchanges);
-        self.flow
-            .finish(&mut |event| conversations.push(event, exchanges));
+        let talk = &mut self.talk;
+        self.flow.finish(&mut |event| talk.push(event, u64::MAX));
+        talk.patience.finish(&mut talk.done);
         self.flush(out);
     }
 
     fn flush(&mut self, out: &mut Vec<Observed>) {
-        for exchange in self.exchanges.drain(..) {
+        for exchange in self.talk.done.drain(..) {
             let labels = self.classifier.classify(&exchange);
             out.push(Observed { exchange, labels });
         }
@@ -105,6 +147,7 @@ impl Shard {
 pub struct Judge {
     inventory: Inventory,
     engine: Engine,
+    ends: Ends<Observed>,
     findings: Vec<Finding>,
     counters: Arc<Counters>,
 }
@@ -115,9 +158,37 @@ impl Judge {
         Self {
             inventory: Inventory::new(settings.inventory, Arc::clone(&settings.counters)),
             engine: Engine::new(detect::Limits::default(), Arc::clone(&settings.counters)),
+            ends: Ends::default(),
             findings: Vec::new(),
             counters: Arc::clone(&settings.counters),
         }
+    }
+
+    /// Takes what a shard observed and judges it, unless the other end of the connection gave it already. A client's
+    /// view waits for its server's. `now_ns` is on the clock of the records.
+    pub fn take(&mut self, observed: Observed, now_ns: u64, sink: &mut dyn FnMut(Event)) {
+        self.through(sink, |ends, judged| ends.push(observed, now_ns, judged));
+    }
+
+    /// Lets time pass: judges what waited long enough for its other end.
+    pub fn tick(&mut self, now_ns: u64, sink: &mut dyn FnMut(Event)) {
+        self.through(sink, |ends, judged| ends.tick(now_ns, judged));
+    }
+
+    /// Judges what still waits.
+    pub fn finish(&mut self, sink: &mut dyn FnMut(Event)) {
+        self.through(sink, |ends, judged| ends.finish(judged));
+    }
+
+    fn through(
+        &mut self,
+        sink: &mut dyn FnMut(Event),
+        step: impl FnOnce(&mut Ends<Observed>, &mut dyn FnMut(Observed)),
+    ) {
+        let mut ends = std::mem::take(&mut self.ends);
+        step(&mut ends, &mut |observed| self.judge(&observed, sink));
+        self.counters.add(Metric::ExchangesTwice, ends.take_suppressed());
+        self.ends = ends;
     }
 
     /// Names the endpoint, runs the rules and tells the outside: the exchange first, then its findings.
@@ -147,6 +218,7 @@ pub struct Pipeline {
     shard: Shard,
     judge: Judge,
     observed: Vec<Observed>,
+    now_ns: u64,
 }
 
 impl Pipeline {
@@ -156,11 +228,13 @@ impl Pipeline {
             shard: Shard::new(settings),
             judge: Judge::new(settings),
             observed: Vec::new(),
+            now_ns: 0,
         }
     }
 
     /// Takes one record.
     pub fn push(&mut self, record: Record, sink: &mut dyn FnMut(Event)) {
+        self.now_ns = self.now_ns.max(record.origin().time_ns);
         self.shard.push(record, &mut self.observed);
         self.settle(sink);
     }
@@ -169,12 +243,14 @@ impl Pipeline {
     pub fn finish(&mut self, sink: &mut dyn FnMut(Event)) {
         self.shard.finish(&mut self.observed);
         self.settle(sink);
+        self.judge.finish(sink);
     }
 
     fn settle(&mut self, sink: &mut dyn FnMut(Event)) {
         for observed in self.observed.drain(..) {
-            self.judge.judge(&observed, sink);
+            self.judge.take(observed, self.now_ns, sink);
         }
+        self.judge.tick(self.now_ns, sink);
     }
 }
 

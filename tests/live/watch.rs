@@ -1,5 +1,6 @@
 //! The sensor in this process: kernel source and one shard, driven until something was seen.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use sensor_tests::programs::{self, Program};
 use sensor_tests::wait::{DEADLINE, Deadline};
 use sensor_user::capture::accounts::AccountReader;
 use sensor_user::capture::coverage::Observer;
-use sensor_user::capture::kernel::{KernelSource, Options, monotonic_ns};
+use sensor_user::capture::kernel::{Effort, KernelSource, Options, monotonic_ns};
 use sensor_user::capture::{Notice, Record};
 use sensor_user::exchange::secret::HashKey;
 use sensor_user::exchange::{Body, Exchange};
@@ -41,6 +42,10 @@ pub(crate) struct Watch {
     pub(crate) observed: Vec<Observed>,
     /// What the records account for.
     pub(crate) tally: Tally,
+    /// Processes whose TLS no probe saw, as often as that was said.
+    pub(crate) unhooked: Vec<u32>,
+    /// Processes of any record.
+    pub(crate) mentioned: HashSet<u32>,
     /// Processes and what was noticed of them.
     pub(crate) notices: Vec<(u32, Notice)>,
     counters: Arc<Counters>,
@@ -109,7 +114,8 @@ impl Watch {
             batch: Vec::new(),
             observed: Vec::new(),
             tally: Tally::default(),
-
+            unhooked: Vec::new(),
+            mentioned: HashSet::new(),
             _alone: alone,
         })
     }
@@ -125,6 +131,10 @@ impl Watch {
         let count = self.batch.len();
         for record in self.batch.drain(..) {
             self.tally.add(&record);
+            if let Record::Unhooked(event) = &record {
+                self.unhooked.push(event.origin.process.pid);
+            }
+            self.mentioned.insert(record.origin().process.pid);
             self.notices.extend(notice_of(&record));
             self.shard.push(record, &mut self.observed);
         }
@@ -147,17 +157,22 @@ impl Watch {
                 .collect::<Vec<_>>();
             assert!(
                 !deadline.is_over(),
-                "waited in vain for {what}; {} exchanges, the last: {closest:#?}; bytes: {:#?}",
+                "waited in vain for {what}; {} exchanges, the last: {closest:#?}; bytes: {:#?}; not probed: {:?}",
                 self.observed.len(),
-                self.tally
+                self.tally,
+                self.source.take_failures()
             );
             self.look();
         }
     }
 
     /// Looks until a program ended, then until nothing more comes.
-    pub(crate) fn follow(&mut self, mut running: Running) -> std::process::Output {
-        let deadline = soon();
+    pub(crate) fn follow(&mut self, running: Running) -> std::process::Output {
+        self.follow_until(running, soon())
+    }
+
+    /// As [`Watch::follow`], for a program that takes longer.
+    pub(crate) fn follow_until(&mut self, mut running: Running, deadline: Deadline) -> std::process::Output {
         while !running.has_ended().unwrap() {
             assert!(!deadline.is_over(), "the client does not end");
             self.look();
@@ -186,6 +201,11 @@ impl Watch {
             exchange.connection.process.pid == pid && exchange.request.target().expose() == target.as_bytes()
         };
         self.observed.iter().filter(wanted).collect()
+    }
+
+    /// What attaching has cost.
+    pub(crate) fn effort(&self) -> Effort {
+        self.source.effort()
     }
 
     /// A counter of the kernel object.
@@ -300,7 +320,7 @@ pub(crate) fn assert_same(what: &str, body: &Body, expected: &[u8]) {
     );
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         flow: flow::Limits::default(),
         exchange: exchange::Limits {

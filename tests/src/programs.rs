@@ -52,6 +52,10 @@ programs! {
     Tshark "tshark" of "tshark";
     /// objdump, the second opinion on probe sites.
     Objdump "objdump" of "binutils";
+    /// runc, for a real container.
+    Runc "runc" of "runc";
+    /// unshare, for namespaces.
+    Unshare "unshare" of "util-linux";
     /// Apache httpd with its modules.
     Apache "apache2" of "apache2-bin";
     /// The proxy `HAProxy`.

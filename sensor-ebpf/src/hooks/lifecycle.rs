@@ -3,9 +3,11 @@
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::programs::RawTracePointContext;
-use sensor_common::record::{KIND_EXEC, KIND_EXIT, KIND_MAP};
+use sensor_common::record::{KIND_EXEC, KIND_EXIT, KIND_MAP, KIND_UNDECIDED};
 
+use super::adjacent;
 use super::syscall::argument;
+use super::tls_process;
 use crate::maps::{TASK_PID, TASK_TGID, TLS_CALLS};
 use crate::{emit, policy, sock};
 
@@ -15,7 +17,12 @@ const PROT_EXEC: u64 = 4;
 #[inline(always)]
 pub fn exec() -> bool {
     let pid_tgid = bpf_get_current_pid_tgid();
-    policy::on_exec((pid_tgid >> 32) as u32);
+    let tgid = (pid_tgid >> 32) as u32;
+    tls_process::forget(tgid);
+    if policy::on_exec(tgid) && policy::watched().is_none() {
+        emit::process(pid_tgid, KIND_UNDECIDED);
+        return false;
+    }
     let watched = policy::watched().is_some();
     if watched {
         emit::process(pid_tgid, KIND_EXEC);
@@ -48,6 +55,8 @@ pub fn exit() {
         emit::process(pid_tgid, KIND_EXIT);
     }
     policy::forget((pid_tgid >> 32) as u32);
+    tls_process::forget((pid_tgid >> 32) as u32);
+    adjacent::forget((pid_tgid >> 32) as u32);
 }
 
 /// A file was mapped as code.

@@ -1,5 +1,7 @@
 //! What each hook does once its entry point was reached.
 
+pub mod adjacent;
+pub mod bio;
 pub mod cookie;
 pub mod imported;
 pub mod lifecycle;
@@ -8,3 +10,4 @@ pub mod notice;
 pub mod sniff;
 pub mod syscall;
 pub mod tls_call;
+pub mod tls_process;

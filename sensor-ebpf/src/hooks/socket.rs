@@ -6,10 +6,11 @@ use aya_ebpf::programs::TracePointContext;
 use sensor_common::counter::Counter;
 use sensor_common::record::{KIND_OPEN, close, gap, role, source};
 
-use super::notice;
+use super::{adjacent, notice};
 use super::sniff::{self, Front};
 use super::syscall::{argument, result};
 use super::tls_call;
+use super::tls_process;
 use crate::account;
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
@@ -66,11 +67,14 @@ pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shap
     let Some(memory) = memory_of(shape, moved) else {
         return account::left_alone(&key, Counter::FaultBytes, moved);
     };
-    let starts = match judge(state, direction, memory, moved) {
+    let starts = match judge(watched, state, direction, memory, moved) {
         Ok(starts) => starts,
         Err(why) => {
             if state.verdict == VERDICT_TLS {
                 notice::cipher(&key, state, found);
+                if state.tls == 0 {
+                    adjacent::note(watched, &key, state, found, fd, direction, memory, moved);
+                }
             }
             return account::left_alone(&key, why, moved);
         }
@@ -119,10 +123,16 @@ fn memory_of(shape: Shape, moved: u64) -> Option<Memory> {
 }
 
 /// Whether the bytes are of a plaintext API, and if so whether a message begins with them. Learns the socket's verdict
-/// on the way; bytes that are left alone are counted as the error says. An API's connection turns into TLS (CONNECT, STARTTLS) only where a direction begins to speak, and only
-/// by a hello: three bytes in the middle of a body must not blind the sensor.
+/// on the way; bytes that are left alone are counted as the error says. An API's connection turns into TLS (CONNECT,
+/// STARTTLS) only where a direction begins to speak, and only by a hello: three bytes in the middle of a body must not blind the sensor.
 #[inline(always)]
-fn judge(state: &mut StreamState, direction: usize, memory: Memory, moved: u64) -> Result<bool, Counter> {
+fn judge(
+    watched: Watched,
+    state: &mut StreamState,
+    direction: usize,
+    memory: Memory,
+    moved: u64,
+) -> Result<bool, Counter> {
     if state.verdict == VERDICT_TLS {
         return Err(Counter::SocketTlsBytes);
     }
@@ -133,6 +143,7 @@ fn judge(state: &mut StreamState, direction: usize, memory: Memory, moved: u64) 
                 || (state.direction != direction as u8 && sniff::is_hello(first)) =>
         {
             state.verdict = VERDICT_TLS;
+            tls_process::socket_is_tls(watched);
             Err(Counter::SocketTlsBytes)
         }
         Front::Api => {

@@ -13,7 +13,8 @@ use sensor_common::record::{FLAG_AMBIGUOUS, FLAG_EARLY, KIND_BIND, close, eviden
 
 use super::cookie;
 use super::sniff::{self, Front};
-use super::{imported, syscall};
+use super::tls_process;
+use super::{adjacent, bio, imported, syscall};
 use crate::account;
 use crate::copy::{self, Looping, Memory, NARROW};
 use crate::emit::{self, Subject};
@@ -114,6 +115,10 @@ pub fn enter(ctx: &ProbeContext) {
     }
     if kind == CallKind::SetFd as u8 || kind == CallKind::SetTransport as u8 {
         named(watched, handle, registers.argument(cookie.fd()), kind);
+    } else if kind == CallKind::SetBio as u8 {
+        bio::given(watched, handle, registers.argument(cookie.fd()));
+    } else if kind == CallKind::NewSocketBio as u8 {
+        bio::begin(watched, registers.argument(cookie.fd()) as i32);
     } else if kind == CallKind::Shutdown as u8 {
         end(watched, handle, close::SHUTDOWN);
     } else if kind == CallKind::Free as u8 {
@@ -122,6 +127,10 @@ pub fn enter(ctx: &ProbeContext) {
         }
         end(watched, handle, close::FREE);
     } else {
+        // Its hello leaves before it moves bytes.
+        if kind == CallKind::Handshake as u8 {
+            tls_process::seen(watched.tgid());
+        }
         stash(&registers, watched, cookie, handle);
     }
 }
@@ -207,6 +216,9 @@ fn stash(registers: &Registers, watched: Watched, cookie: Cookie, handle: u64) {
 pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     let Some(watched) = policy::watched() else { return };
     let cookie = cookie::of(ctx);
+    if cookie.kind() == CallKind::NewSocketBio as u8 {
+        return bio::made(watched, unsafe { result(&*ctx.as_ptr().cast::<pt_regs>()) } as u64);
+    }
     let Some(slot) = TLS_CALLS.get_ptr_mut(watched.pid_tgid) else { return };
     let call = unsafe { &mut *slot };
     if Cookie(call.cookie).function() != cookie.function() {
@@ -222,12 +234,21 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     if cookie.kind() == CallKind::Import as u8 {
         return imported::add(watched, returned as u64);
     }
-    let Some(moved) = moved(cookie, &call, returned) else { return };
+    let Some(moved) = moved(cookie, &call, returned) else {
+        // A handshake through memory: no socket call ran inside.
+        if call.socket == 0 {
+            adjacent::without_socket(watched, call.handle);
+        }
+        return;
+    };
     let Some((direction, early)) = direction(cookie) else { return };
     let key = StreamKey::tls(watched.tgid(), call.handle);
     emit::count(Counter::TlsCalls, 1);
     emit::count(Counter::TlsBytes, moved);
     let Some(state) = stream::state(&key) else { return account::unplaced(&key, moved) };
+    if state.socket == 0 {
+        adjacent::mark(watched);
+    }
     let mut subject = Subject::new(watched, &key, state);
     subject.flags = early;
     if cookie.buffer() == NO_ARG {
@@ -310,6 +331,7 @@ fn end(watched: Watched, handle: u64, reason: u16) {
     let subject = Subject::new(watched, &key, state);
     emit::close(&subject, state, reason);
     if reason == close::FREE {
+        adjacent::release(&key, state);
         stream::forget(&key);
     }
 }
@@ -367,7 +389,7 @@ fn ambiguous(watched: Watched, key: &StreamKey, state: &mut StreamState, found: 
 
 /// Joins a TLS stream and its socket, once.
 #[inline(always)]
-fn bind(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32, why: u16) {
+pub fn bind(watched: Watched, key: &StreamKey, state: &mut StreamState, found: Found, fd: i32, why: u16) {
     if state.socket == found.inode {
         state.fd = fd;
         return;

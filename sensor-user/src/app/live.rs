@@ -1,6 +1,5 @@
 //! The live sensor: one thread drains the ring, shards parse, one judges, outputs follow.
 
-use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,13 +8,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, SyncSender, sync_ch
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::announce::announce;
 use super::books::Books;
+use super::names::Names;
 use super::shard::Guarded;
 use super::{Error, installation_key, outputs, settings};
 use crate::capture::attach::Backend;
-use crate::capture::discover::process;
-use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
-use crate::capture::{ProcessEvent, ProcessKey, Record, pcapng};
+use crate::capture::kernel::{Exclude, KernelSource, Options, monotonic_ns};
+use crate::capture::{Record, pcapng};
 use crate::cli::Exit;
 use crate::config::{AttachBackend, Config, Interval, ReturnProbes};
 use crate::export::{ClockOffset, Event, Snapshot};
@@ -37,8 +37,6 @@ const TICK: Duration = Duration::from_millis(50);
 const REFRESH: Duration = Duration::from_secs(1);
 /// Parsing threads at most when the number is left to the sensor: it is a guest on its host.
 const MAX_SHARDS: usize = 4;
-/// Processes whose names were looked up; beyond it the memory starts anew, at the price of another look each.
-const MAX_NAMED: usize = 65_536;
 
 /// Watches until it is asked to stop, `duration` is over or the output is closed.
 pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
@@ -62,19 +60,22 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
         }
         match threads.observed.recv_timeout(TICK) {
             Ok(batch) => {
-                for observed in &batch {
-                    judge.judge(observed, &mut |event| outputs.sink.send(event));
+                let now = monotonic_ns();
+                for observed in batch {
+                    judge.take(observed, now, &mut |event| outputs.sink.send(event));
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
         let now = monotonic_ns();
+        judge.tick(now, &mut |event| outputs.sink.send(event));
         if now >= next_refresh {
             next_refresh = now.saturating_add(nanoseconds(REFRESH));
             books.refresh(now);
         }
     }
+    judge.finish(&mut |event| outputs.sink.send(event));
     let whole = threads.join();
     books.close(monotonic_ns());
     outputs.sink.send(Event::Accounts(Box::new(Snapshot::take(
@@ -106,8 +107,8 @@ pub fn record(config: &Config, path: &Path, duration: Option<Interval>) -> Resul
     let mut names = Names::default();
     let mut write = |records: &mut Vec<Record>| -> Result<(), Error> {
         for record in records.drain(..) {
-            if let Some(named) = names.first_sight(&record) {
-                writer.write(&named)?;
+            for told in names.of(&record).into_iter().flatten() {
+                writer.write(&told)?;
             }
             writer.write(&record)?;
         }
@@ -128,14 +129,27 @@ pub fn record(config: &Config, path: &Path, duration: Option<Interval>) -> Resul
 /// What the kernel source is told.
 pub(super) fn options(config: &Config) -> Options {
     let watch = &config.watch;
-    let everyone =
-        watch.pid.is_empty() && watch.comm.is_empty() && watch.exe.is_empty() && watch.cgroup.is_empty();
+    let everyone = watch.pid.is_empty()
+        && watch.comm.is_empty()
+        && watch.exe.is_empty()
+        && watch.cgroup.is_empty()
+        && watch.container.is_empty()
+        && watch.label.is_empty();
     let bytes = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
     Options {
         pids: watch.pid.clone(),
         comms: watch.comm.clone(),
         exes: watch.exe.clone(),
         cgroups: watch.cgroup.clone(),
+        containers: watch.container.clone(),
+        labels: watch.label.clone(),
+        exclude: Exclude {
+            comms: watch.exclude_comm.clone(),
+            exes: watch.exclude_exe.clone(),
+            cgroups: watch.exclude_cgroup.clone(),
+            containers: watch.exclude_container.clone(),
+            labels: watch.exclude_label.clone(),
+        },
         everyone,
         libraries: config.capture.libraries.clone(),
         ring_bytes: bytes(config.capture.ring_bytes.0),
@@ -150,52 +164,7 @@ pub(super) fn options(config: &Config) -> Options {
         },
         return_probes: config.capture.return_probes == ReturnProbes::Auto,
         use_bpf_loop: true,
-    }
-}
-
-/// The first line: whom the sensor watches. On standard error, so that standard output stays what was asked for.
-#[expect(clippy::print_stderr, reason = "a command line tool's first words, not a log")]
-fn announce(config: &Config, source: &KernelSource) {
-    let watch = &config.watch;
-    let mut whom: Vec<String> = Vec::new();
-    whom.extend(
-        watch
-            .pid
-            .iter()
-            .map(|pid| format!("pid {pid} and its descendants")),
-    );
-    whom.extend(
-        watch
-            .comm
-            .iter()
-            .map(|comm| format!("command {}", comm.escape_debug())),
-    );
-    whom.extend(
-        watch
-            .exe
-            .iter()
-            .map(|exe| format!("executable {}", process::printable(exe))),
-    );
-    whom.extend(
-        watch
-            .cgroup
-            .iter()
-            .map(|cgroup| format!("cgroup {}", process::printable(cgroup))),
-    );
-    let whom = if whom.is_empty() {
-        "every process on this host but itself (one allow-all policy entry; choose with --pid, --comm, --exe or \
-         --cgroup)"
-            .to_owned()
-    } else {
-        whom.join(", ")
-    };
-    eprintln!(
-        "api-sensor: watching {whom}; {} probes by {}; Ctrl-C stops",
-        source.probes(),
-        source.backend()
-    );
-    for failure in source.take_failures() {
-        eprintln!("api-sensor: cannot probe {failure}");
+        ..Options::default()
     }
 }
 
@@ -293,9 +262,9 @@ impl<'a> Router<'a> {
     /// An error means that the shards are gone.
     fn route(&mut self, records: &mut Vec<Record>) -> Result<(), SendError<Vec<Record>>> {
         for record in records.drain(..) {
-            if let Some(named) = self.names.first_sight(&record) {
+            for told in self.names.of(&record).into_iter().flatten() {
                 for batch in &mut self.batches {
-                    batch.push(named.clone());
+                    batch.push(told.clone());
                 }
             }
             let many = self.batches.len().max(1) as u64;
@@ -364,42 +333,4 @@ fn clock_offset() -> ClockOffset {
     let now = std::time::SystemTime::now();
     let unix = now.duration_since(std::time::UNIX_EPOCH).map_or(0, nanoseconds);
     ClockOffset::between(monotonic_ns(), unix)
-}
-
-/// Names of processes that were running before the sensor: their exec was not seen.
-#[derive(Default)]
-struct Names(HashSet<ProcessKey>);
-
-impl Names {
-    /// For the first record of a process, a record that tells its name.
-    fn first_sight(&mut self, record: &Record) -> Option<Record> {
-        let origin = *record.origin();
-        match record {
-            Record::Exec(_) => {
-                self.0.insert(origin.process);
-                return None;
-            }
-            Record::Exit(_) => {
-                self.0.remove(&origin.process);
-                return None;
-            }
-            _ => {}
-        }
-        if self.0.len() >= MAX_NAMED {
-            self.0.clear();
-        }
-        if !self.0.insert(origin.process) {
-            return None;
-        }
-        let found = process::read(Path::new("/proc"), origin.process.pid).ok()?;
-        // Another process by now: no name is better than its name.
-        let started = origin.process.start_ns / (1_000_000_000 / process::TICKS_PER_SECOND);
-        if started.abs_diff(found.start_ticks) > 1 {
-            return None;
-        }
-        Some(Record::Exec(ProcessEvent {
-            origin,
-            comm: found.comm,
-        }))
-    }
 }

@@ -8,11 +8,15 @@
 //! what it cannot place, byte by byte. Only the outputs drop, counted as `export_dropped`.
 
 #[cfg(feature = "kernel")]
+mod announce;
+#[cfg(feature = "kernel")]
 mod books;
 #[cfg(feature = "kernel")]
 mod doctor;
 #[cfg(feature = "kernel")]
 mod live;
+#[cfg(feature = "kernel")]
+mod names;
 mod outputs;
 mod replay;
 #[cfg(feature = "kernel")]

@@ -1,58 +1,77 @@
 //! The attaching thread: looks at processes as they start and map files, and probes the TLS libraries it finds.
 //!
 //! Takes process ids. Gives probes in place. Never touches a file twice, and keeps the ring thread free of ELF files.
-//! Bounded by [`QUEUE`] requests; when they overflow, every watched process is looked at again.
+//! What failed is tried again, ever more rarely and without end; what no process maps any more is released. Bounded by
+//! [`QUEUE`] requests; when they overflow, every watched process is looked at again.
 
-use std::collections::HashMap;
-use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+mod files;
+mod schedule;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::attach::seccomp::{self, Verdict};
-use super::attach::site::{ReturnSite, Returns};
-use super::attach::{AttachBackend, AttachError, Attachment, Hook, Point, trial};
+use super::attach::site::Returns;
+use super::attach::{AttachBackend, AttachError, trial};
 use super::coverage::Attachments;
-use super::discover::process::{self, Filter};
-use super::discover::{Cache, FileIdentity, Target, standard_libraries, target_of_file, targets_of};
+use super::discover::process::Filter;
+use super::discover::standard_libraries;
 use super::imports::Imports;
-use super::kernel::{KernelError, Options, monotonic_ns};
+use super::kernel::{KernelError, Options};
 use super::load::Loaded;
+use worker::Worker;
 
 /// Requests waiting: an exec maps some thirty files, so this is a hundred programs starting at once.
 const QUEUE: usize = 4096;
-/// When a process is looked at after an event, in nanoseconds: the mapping announced is there a moment later, and
-/// libraries keep arriving while a program starts.
-const LOOKS_NS: [u64; 5] = [300_000, 20_000_000, 100_000_000, 1_000_000_000, 10_000_000_000];
-/// Attempts at a file that the kernel refuses; the next look at any process that maps it is the next attempt.
-const MAX_FAILURES: u32 = 5;
 /// A host with thousands of processes takes longer to look at; the sensor then starts before it is done.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Wait when nothing is due; a request ends it.
-const IDLE: Duration = Duration::from_mins(1);
-/// Between two looks at one process.
-const AGAIN_NS: u64 = 5_000_000;
-/// Files attached at most: each costs the kernel a few kilobytes and every process that maps it a trap.
-const MAX_FILES: usize = 1024;
 
 enum Request {
     LookAt(u32),
+    /// The process ended.
+    Gone(u32),
     /// Have every pending look now, then answer.
     Settle(SyncSender<()>),
     Stop,
+}
+
+/// What the attaching thread has done so far.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Effort {
+    /// Files probed now.
+    pub files: usize,
+    /// Files released because nobody mapped them any more.
+    pub released: u64,
+    /// Looks at processes.
+    pub looks: u64,
+    /// Looks at every process of the host.
+    pub scans: u64,
+    /// Processor time of the thread in nanoseconds.
+    pub cpu_ns: u64,
 }
 
 /// Shared with the thread.
 #[derive(Debug, Default)]
 struct Shared {
     probes: AtomicUsize,
+    files: AtomicUsize,
+    released: AtomicU64,
+    looks: AtomicU64,
+    scans: AtomicU64,
+    cpu_ns: AtomicU64,
     overflow: AtomicBool,
     stopping: AtomicBool,
     blind: Mutex<Vec<String>>,
-    files: Attachments,
+    attachments: Attachments,
+    /// What fails now, by what it is.
+    failing: Mutex<std::collections::BTreeMap<String, String>>,
 }
 
 /// Handle of the thread. Dropping it takes every probe out.
@@ -74,6 +93,7 @@ impl Attacher {
         let mut worker = Worker::new(backend, returns, Arc::clone(&shared), filter_of(options));
         worker.everyone = options.everyone;
         worker.imports = Some(Imports::open(loaded)?);
+        worker.release_after = options.release_after;
         for library in &options.libraries {
             worker.attach_library(library)?;
         }
@@ -105,6 +125,34 @@ impl Attacher {
         }
     }
 
+    /// A process ended: what only it used may go.
+    pub(super) fn gone(&self, pid: u32) {
+        if self.requests.try_send(Request::Gone(pid)).is_err() {
+            self.shared.overflow.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What cannot be probed at present and why; it is tried again.
+    pub(super) fn failing(&self) -> Vec<String> {
+        let failing = self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        failing
+            .iter()
+            .map(|(what, why)| format!("{what}: {why}"))
+            .collect()
+    }
+
+    /// What the thread has done so far.
+    pub(super) fn effort(&self) -> Effort {
+        let shared = &self.shared;
+        Effort {
+            files: shared.files.load(Ordering::Relaxed),
+            released: shared.released.load(Ordering::Relaxed),
+            looks: shared.looks.load(Ordering::Relaxed),
+            scans: shared.scans.load(Ordering::Relaxed),
+            cpu_ns: shared.cpu_ns.load(Ordering::Relaxed),
+        }
+    }
+
     /// Waits until every process asked about so far was looked at once, at most [`SETTLE`].
     pub(super) fn settle(&self) {
         let (done, wait) = sync_channel(1);
@@ -120,7 +168,7 @@ impl Attacher {
 
     /// Files that were attached to, or could not be.
     pub(super) fn attachments(&self) -> Attachments {
-        self.shared.files.clone()
+        self.shared.attachments.clone()
     }
 
     /// Probes in place.
@@ -163,17 +211,33 @@ fn returns(backend: &mut dyn AttachBackend, options: &Options) -> Result<Returns
 
 /// The process filter that options make.
 pub(crate) fn filter_of(options: &Options) -> Filter {
+    let exclude = &options.exclude;
     Filter {
         pids: options.pids.clone(),
         comms: options.comms.clone(),
         exes: options.exes.clone(),
-        cgroups: options
-            .cgroups
-            .iter()
-            // One that cannot be named still is a filter, which selects nothing.
-            .map(|path| cgroup_name(path).unwrap_or_else(|| path.display().to_string()))
-            .collect(),
+        cgroups: cgroup_names(&options.cgroups),
+        containers: options.containers.clone(),
+        labels: options.labels.clone(),
+        exclude: (!exclude.is_empty()).then(|| {
+            Box::new(Filter {
+                comms: exclude.comms.clone(),
+                exes: exclude.exes.clone(),
+                cgroups: cgroup_names(&exclude.cgroups),
+                containers: exclude.containers.clone(),
+                labels: exclude.labels.clone(),
+                ..Filter::default()
+            })
+        }),
     }
+}
+
+fn cgroup_names(paths: &[std::path::PathBuf]) -> Vec<String> {
+    paths
+        .iter()
+        // One that cannot be named still is a filter, which selects nothing.
+        .map(|path| cgroup_name(path).unwrap_or_else(|| path.display().to_string()))
+        .collect()
 }
 
 /// `/sys/fs/cgroup/unified/a/b` to `/a/b`: the name of a cgroup below the root of its hierarchy.
@@ -186,262 +250,4 @@ fn cgroup_name(path: &Path) -> Option<String> {
         .filter_map(|line| line.split(' ').nth(4))
         .find(|root| path.starts_with(root))?;
     Some(format!("/{}", path.strip_prefix(root).ok()?.display()))
-}
-
-/// A file that was looked at for probing.
-struct Probed {
-    /// Its content then. A file overwritten in place keeps its inode, and its probes would sit inside instructions.
-    identity: FileIdentity,
-    /// Its probes; `None` after a failure.
-    links: Option<Box<dyn Attachment>>,
-    /// Failures so far.
-    failures: u32,
-}
-
-struct Worker {
-    backend: Box<dyn AttachBackend>,
-    /// Which return probes do no harm on this kernel.
-    returns: Returns,
-    cache: Cache,
-    /// Device and inode to what was probed there.
-    attached: HashMap<(u64, u64), Probed>,
-    /// Process to when it is looked at next and how many looks were had.
-    pending: HashMap<u32, (u64, usize)>,
-    shared: Arc<Shared>,
-    filter: Filter,
-    everyone: bool,
-    imports: Option<Imports>,
-}
-
-impl Worker {
-    fn new(backend: Box<dyn AttachBackend>, returns: Returns, shared: Arc<Shared>, filter: Filter) -> Self {
-        Self {
-            backend,
-            returns,
-            cache: Cache::default(),
-            attached: HashMap::new(),
-            pending: HashMap::new(),
-            shared,
-            filter,
-            everyone: false,
-            imports: None,
-        }
-    }
-
-    fn run(mut self, inbox: &Receiver<Request>) {
-        loop {
-            let wait = self.next_due().map_or(IDLE, |due| {
-                Duration::from_nanos(due.saturating_sub(monotonic_ns()))
-            });
-            match inbox.recv_timeout(wait) {
-                Ok(Request::LookAt(pid)) => self.schedule(pid),
-                Ok(Request::Settle(done)) => {
-                    self.look_where_due(u64::MAX);
-                    // Nobody waits any more when it took too long.
-                    done.send(()).ok();
-                }
-                Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            // Also after a request: a flood of them must not put off the looking.
-            self.look_where_due(monotonic_ns());
-            if self.shared.overflow.swap(false, Ordering::Relaxed) {
-                self.look_at_all();
-            }
-            if let Some(imports) = &mut self.imports {
-                imports.sweep(monotonic_ns());
-            }
-        }
-    }
-
-    fn next_due(&self) -> Option<u64> {
-        self.pending.values().map(|(due, _)| *due).min()
-    }
-
-    fn schedule(&mut self, pid: u32) {
-        let [first, ..] = LOOKS_NS;
-        let now = monotonic_ns();
-        let (due, looks) = self.pending.entry(pid).or_insert((now.saturating_add(first), 0));
-        // One that was looked at already maps files all the time, perhaps: a JIT compiler does.
-        let soon = if *looks == 0 { first } else { AGAIN_NS };
-        *due = (*due).min(now.saturating_add(soon));
-        *looks = 0;
-    }
-
-    fn look_at_all(&mut self) {
-        if self.filter.is_empty() && !self.everyone {
-            return;
-        }
-        for found in process::scan(Path::new("/proc"), &self.filter).unwrap_or_default() {
-            self.schedule(found.pid);
-        }
-    }
-
-    fn look_where_due(&mut self, until_ns: u64) {
-        let now = monotonic_ns();
-        let due: Vec<(u32, usize)> = self
-            .pending
-            .iter()
-            .filter(|(_, (due, _))| *due <= until_ns)
-            .map(|(pid, (_, looks))| (*pid, *looks))
-            .collect();
-        for (pid, looks) in due {
-            if self.shared.stopping.load(Ordering::Relaxed) {
-                return;
-            }
-            for target in targets_of(Path::new("/proc"), pid, self.returns, &mut self.cache) {
-                self.attach(&target);
-            }
-            match LOOKS_NS.get(looks + 1) {
-                Some(later) if Path::new("/proc").join(pid.to_string()).exists() => {
-                    self.pending.insert(pid, (now.saturating_add(*later), looks + 1));
-                }
-                _ => {
-                    self.pending.remove(&pid);
-                }
-            }
-        }
-    }
-
-    fn attach_library(&mut self, path: &Path) -> Result<(), KernelError> {
-        match target_of_file(path, self.returns, &mut self.cache) {
-            Ok(Some(target)) => self.attach(&target),
-            Ok(None) => self.report(path, "it holds no TLS library that can be probed"),
-            Err(error) => return Err(KernelError::Library(error)),
-        }
-        Ok(())
-    }
-
-    fn attach(&mut self, target: &Target) {
-        let key = (target.identity.device, target.identity.inode);
-        let mut failures = 0;
-        if let Some(known) = self.attached.get(&key) {
-            if known.identity == target.identity {
-                if known.links.is_some() || known.failures >= MAX_FAILURES {
-                    return;
-                }
-                failures = known.failures;
-            }
-            // Out with the old probes before the new go in.
-            self.forget(key);
-        }
-        if self.attached.len() >= MAX_FILES {
-            self.report(&target.path, "the limit of probed files is reached");
-            return;
-        }
-        let left_out = target.unprobed();
-        if !left_out.is_empty() {
-            let problem = format!(
-                "{} cannot be probed without return probes, which this kernel or the configuration rules out",
-                left_out.join(", ")
-            );
-            self.report(&target.path, &problem);
-        }
-        let links = match self.try_attach(target) {
-            Ok(links) => {
-                self.shared.files.note(key, Ok(links.points()));
-                Some(self.attached_well(target, links))
-            }
-            Err(error) => {
-                failures += 1;
-                let problem = trial::chain(&error);
-                self.report(&target.path, &problem);
-                self.shared.files.note(key, Err(problem));
-                None
-            }
-        };
-        let identity = target.identity;
-        self.attached.insert(
-            key,
-            Probed {
-                identity,
-                links,
-                failures,
-            },
-        );
-    }
-
-    fn forget(&mut self, key: (u64, u64)) {
-        self.shared.files.forget(key);
-        if let Some(Probed {
-            links: Some(links), ..
-        }) = self.attached.remove(&key)
-        {
-            self.shared.probes.fetch_sub(links.points(), Ordering::Relaxed);
-        }
-    }
-
-    fn attached_well(&self, target: &Target, links: Box<dyn Attachment>) -> Box<dyn Attachment> {
-        self.shared.probes.fetch_add(links.points(), Ordering::Relaxed);
-        tracing::info!(
-            file = %process::printable(&target.path),
-            stack = target.stack.name,
-            probes = links.points(),
-            backend = self.backend.name(),
-            "attached"
-        );
-        links
-    }
-
-    fn try_attach(&mut self, target: &Target) -> Result<Box<dyn Attachment>, AttachError> {
-        if !target.is_unchanged() {
-            return Err(AttachError::Changed);
-        }
-        let path = PathBuf::from(format!("/proc/self/fd/{}", target.file.as_raw_fd()));
-        self.backend.attach(&path, &points(target))
-    }
-
-    fn report(&self, path: &Path, problem: &str) {
-        let path = process::printable(path);
-        tracing::warn!(file = %path, problem, "cannot probe");
-        let mut blind = self.shared.blind.lock().unwrap_or_else(PoisonError::into_inner);
-        if blind.len() < MAX_FILES {
-            blind.push(format!("{path}: {problem}"));
-        }
-    }
-}
-
-impl Drop for Worker {
-    /// Takes every probe out. Closing a link waits for a grace period (36 ms where this was measured), which threads
-    /// wait for together.
-    fn drop(&mut self) {
-        let links: Vec<_> = self
-            .attached
-            .drain()
-            .filter_map(|(_, probed)| probed.links)
-            .collect();
-        std::thread::scope(|scope| {
-            for link in links {
-                scope.spawn(move || drop(link));
-            }
-        });
-    }
-}
-
-/// A target's sites as the kernel wants them.
-fn points(target: &Target) -> Vec<Point> {
-    let mut points = Vec::new();
-    for point in &target.points {
-        let cookie = point.spec.to_cookie();
-        let mut add = |hook, site| {
-            points.push(Point {
-                hook,
-                offset: point.file_offset(site),
-                cookie,
-            });
-        };
-        match &point.sites.ret {
-            // Without its return an entry tells nothing, and would leave its slot behind.
-            ReturnSite::Impossible => continue,
-            ReturnSite::None => {}
-            ReturnSite::Trampoline(site) => add(Hook::Return, site),
-            ReturnSite::Instructions(sites) => {
-                for site in sites {
-                    add(Hook::ReturnSite, site);
-                }
-            }
-        }
-        add(Hook::Enter, &point.sites.entry);
-    }
-    points
 }

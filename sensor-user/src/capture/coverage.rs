@@ -194,7 +194,7 @@ fn examine_file(
     let shown = printable(&mapped.path);
     match mapped.open(proc, pid).and_then(|file| cache.inspect(&file)) {
         Ok((identity, inspected)) => {
-            for found in &inspected.stacks {
+            for found in inspected.stacks.iter().filter(|found| found.stack.is_whole()) {
                 let mut stack = stack_coverage(found, &shown);
                 if let Some(attached) = attached.filter(|_| found.stack.is_covered()) {
                     attached.describe(identity, &mut stack);

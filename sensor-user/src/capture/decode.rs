@@ -10,11 +10,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bytes::Bytes;
 use sensor_common::CHUNK_BYTES;
 use sensor_common::record::{
-    self, CloseRecord, Header, ProcessRecord, Socket, SocketRecord, StreamRecord, StreamRef,
+    self, CloseRecord, Header, IO_RECORDS, IoRecord, ProcessRecord, Socket, SocketRecord, StreamRecord,
+    StreamRef,
 };
 
 use super::{
-    CloseReason, Comm, Data, Direction, Endpoint, Evidence, Gap, GapReason, Notice, Origin, ProcessEvent,
+    CloseReason, Comm, Data, Direction, Endpoint, Evidence, Gap, GapReason, Io, Notice, Origin, ProcessEvent,
     ProcessKey, Record, Role, SocketAddress, Source, StreamKey,
 };
 
@@ -66,13 +67,17 @@ pub fn decode(bytes: &[u8], payload: impl FnOnce(&[u8]) -> Bytes) -> Result<Reco
         record::KIND_CLOSE => close(bytes),
         record::KIND_EXEC => process(bytes).map(Record::Exec),
         record::KIND_EXIT => process(bytes).map(Record::Exit),
+        record::KIND_IO => io(bytes),
         record::KIND_MAP => process(bytes).map(Record::Map),
+        record::KIND_UNHOOKED => process(bytes).map(Record::Unhooked),
+        record::KIND_UNDECIDED => process(bytes).map(Record::Undecided),
         record::KIND_NOTICE => notice(bytes),
         kind => Err(DecodeError::Kind(kind)),
     }
 }
 
 const STREAM: usize = size_of::<StreamRecord>();
+const IO: usize = size_of::<IoRecord>();
 const SOCKET: usize = size_of::<SocketRecord>();
 const CLOSE: usize = size_of::<CloseRecord>();
 const PROCESS: usize = size_of::<ProcessRecord>();
@@ -120,6 +125,25 @@ fn gap(bytes: &[u8]) -> Result<Record, DecodeError> {
     }))
 }
 
+fn io(bytes: &[u8]) -> Result<Record, DecodeError> {
+    let raw: &[u8; IO] = bytes.first_chunk().ok_or(DecodeError::Short)?;
+    let count = u32_at::<{ offset_of!(IoRecord, count) }>(raw) as usize;
+    if count > IO_RECORDS {
+        return Err(DecodeError::Length);
+    }
+    let mut records = [(0, 0); IO_RECORDS];
+    for (index, record) in records.iter_mut().enumerate().take(count) {
+        let [low, high, kind, _] = array_at(raw, offset_of!(IoRecord, records) + index * 4);
+        *record = (kind, u16::from_le_bytes([low, high]));
+    }
+    Ok(Record::Io(Io {
+        origin: origin(raw),
+        stream: stream(raw, offset_of!(IoRecord, stream))?,
+        direction: direction(raw),
+        records,
+    }))
+}
+
 fn close(bytes: &[u8]) -> Result<Record, DecodeError> {
     let raw: &[u8; CLOSE] = bytes.first_chunk().ok_or(DecodeError::Short)?;
     Ok(Record::Close {
@@ -148,6 +172,7 @@ fn bind(bytes: &[u8]) -> Result<Record, DecodeError> {
             record::evidence::SET_FD => Evidence::SetFd,
             record::evidence::NESTED_SYSCALL => Evidence::NestedSyscall,
             record::evidence::TRANSPORT => Evidence::Transport,
+            record::evidence::SET_BIO => Evidence::SetBio,
             other => return Err(DecodeError::Detail(other)),
         },
         ambiguous: flags(raw) & record::FLAG_AMBIGUOUS != 0,

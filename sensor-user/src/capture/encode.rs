@@ -7,13 +7,14 @@ use std::mem::offset_of;
 use std::net::IpAddr;
 
 use sensor_common::record::{
-    self, CloseRecord, Header, ProcessRecord, Socket, SocketRecord, StreamRecord, StreamRef,
+    self, CloseRecord, Header, IO_RECORDS, IoRecord, ProcessRecord, Socket, SocketRecord, StreamRecord,
+    StreamRef,
 };
 
 use super::decode::{FAMILY_INET, FAMILY_INET6, FAMILY_UNIX};
 use super::{
-    CloseReason, Direction, Endpoint, Evidence, GapReason, Origin, ProcessEvent, Record, Role, SocketAddress,
-    Source, StreamKey,
+    CloseReason, Direction, Endpoint, Evidence, GapReason, Io, Origin, ProcessEvent, Record, Role,
+    SocketAddress, Source, StreamKey,
 };
 
 /// The record says something that the kernel object never does.
@@ -41,6 +42,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
             raw.moved(gap.position, 0, len, 0);
             out.extend_from_slice(&raw.0);
         }
+        Record::Io(io) => out.extend_from_slice(&io_record(io)),
         Record::Bind {
             origin,
             stream,
@@ -49,14 +51,8 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
             ambiguous,
         } => {
             let flags = if *ambiguous { record::FLAG_AMBIGUOUS } else { 0 };
-            let detail = bind_detail(*evidence)?;
-            out.extend_from_slice(&socket_record(
-                record::KIND_BIND,
-                origin,
-                stream,
-                socket,
-                (detail, flags),
-            ));
+            let words = (bind_detail(*evidence)?, flags);
+            out.extend_from_slice(&socket_record(record::KIND_BIND, origin, stream, socket, words));
         }
         Record::Open {
             origin,
@@ -73,16 +69,30 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
         } => {
             out.extend_from_slice(&close_record(origin, stream, *reason, ends.unwrap_or_default()));
         }
-        Record::Exec(event) => out.extend_from_slice(&process_record(record::KIND_EXEC, event)),
-        Record::Exit(event) => out.extend_from_slice(&process_record(record::KIND_EXIT, event)),
-        Record::Map(event) => out.extend_from_slice(&process_record(record::KIND_MAP, event)),
-        Record::Notice(event, notice) => {
-            let mut raw = Raw(process_record(record::KIND_NOTICE, event));
-            raw.detail(notice.bit(), 0);
-            out.extend_from_slice(&raw.0);
-        }
+        Record::Exec(event) => of_process(record::KIND_EXEC, event, 0, out),
+        Record::Exit(event) => of_process(record::KIND_EXIT, event, 0, out),
+        Record::Map(event) => of_process(record::KIND_MAP, event, 0, out),
+        Record::Unhooked(event) => of_process(record::KIND_UNHOOKED, event, 0, out),
+        Record::Undecided(event) => of_process(record::KIND_UNDECIDED, event, 0, out),
+        Record::Notice(event, notice) => of_process(record::KIND_NOTICE, event, notice.bit(), out),
+        // Not of the kernel's: nothing to write.
+        Record::Place { .. } => {}
     }
     Ok(())
+}
+
+fn of_process(kind: u8, event: &ProcessEvent, detail: u16, out: &mut Vec<u8>) {
+    let mut raw = Raw(process_record(kind, event));
+    raw.detail(detail, 0);
+    out.extend_from_slice(&raw.0);
+}
+
+fn io_record(io: &Io) -> [u8; size_of::<IoRecord>()] {
+    let mut raw = Raw::<{ size_of::<IoRecord>() }>::new(record::KIND_IO, &io.origin);
+    raw.detail(0, write_flag(io.direction));
+    raw.stream(offset_of!(IoRecord, stream), &io.stream);
+    raw.io(&io.records);
+    raw.0
 }
 
 /// Ends of zero say nothing: a stream never ends before what was seen of it.
@@ -143,6 +153,17 @@ impl<const N: usize> Raw<N> {
         self.put(offset_of!(StreamRecord, socket), socket.to_le_bytes());
         self.put(offset_of!(StreamRecord, call_len), call_len.to_le_bytes());
         self.put(offset_of!(StreamRecord, captured), captured.to_le_bytes());
+    }
+
+    fn io(&mut self, records: &[(u8, u16); IO_RECORDS]) {
+        let listed = records.iter().take_while(|(kind, _)| *kind != 0);
+        let mut count: u32 = 0;
+        for (index, (kind, length)) in listed.enumerate() {
+            let word = u32::from(*kind) << 16 | u32::from(*length);
+            self.put(offset_of!(IoRecord, records) + index * 4, word.to_le_bytes());
+            count += 1;
+        }
+        self.put(offset_of!(IoRecord, count), count.to_le_bytes());
     }
 
     fn put<const M: usize>(&mut self, at: usize, field: [u8; M]) {
@@ -230,7 +251,8 @@ const fn bind_detail(evidence: Evidence) -> Result<u16, Unrepresentable> {
         Evidence::SetFd => Ok(record::evidence::SET_FD),
         Evidence::NestedSyscall => Ok(record::evidence::NESTED_SYSCALL),
         Evidence::Transport => Ok(record::evidence::TRANSPORT),
-        Evidence::Direct | Evidence::Recorded => Err(Unrepresentable),
+        Evidence::SetBio => Ok(record::evidence::SET_BIO),
+        Evidence::Adjacent | Evidence::Direct | Evidence::Recorded => Err(Unrepresentable),
     }
 }
 

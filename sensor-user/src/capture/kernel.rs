@@ -5,26 +5,28 @@
 //! Bounded by the sizes in the options. Dropping it detaches everything; nothing is pinned, so a killed sensor leaves
 //! nothing behind either.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sensor_common::counter::Counter;
+use sensor_common::policy::{Place, RULE_EXCLUDE, RULE_INCLUDE, RULE_NONE};
 
-use super::Record;
 use super::accounts::AccountReader;
+use super::adjacent::Adjacency;
 use super::attach::{AttachError, Backend};
+pub use super::attacher::Effort;
 use super::attacher::{Attacher, filter_of};
 use super::coverage::{Attachments, Privilege};
+use super::discover::container;
 use super::discover::process::{self, Filter, Process};
 use super::load::{self, LoadError, Loaded};
-use super::policy::Until;
 use super::privilege;
 use super::ring::RingReader;
-use super::{Notice, ProcessEvent};
-use crate::telemetry::Counters;
+use super::scan::{exclude_what_runs, watch_what_runs};
+use super::{Notice, ProcessEvent, Record};
 use crate::telemetry::log::Repeat;
+use crate::telemetry::{Counters, Metric};
 
 /// What to capture and with what resources.
 #[derive(Clone, Debug)]
@@ -37,6 +39,12 @@ pub struct Options {
     pub exes: Vec<PathBuf>,
     /// Directories of cgroups to watch, with what is below them.
     pub cgroups: Vec<PathBuf>,
+    /// Beginnings of ids of containers to watch.
+    pub containers: Vec<String>,
+    /// Labels of containers to watch, as `key=value` or `key`.
+    pub labels: Vec<String>,
+    /// Whom to leave alone whatever else is asked for.
+    pub exclude: Exclude,
     /// Watch every process but the sensor.
     pub everyone: bool,
     /// Files to probe before any process is seen using them.
@@ -57,6 +65,35 @@ pub struct Options {
     pub return_probes: bool,
     /// Use `bpf_loop` where the kernel has it; without it a call is captured up to 128 KiB.
     pub use_bpf_loop: bool,
+    /// How long a probed file stays probed after the last process that maps it ended.
+    pub release_after: Duration,
+}
+
+/// Whom to leave alone.
+#[derive(Clone, Default, Debug)]
+pub struct Exclude {
+    /// Task names.
+    pub comms: Vec<String>,
+    /// Executables.
+    pub exes: Vec<PathBuf>,
+    /// Directories of cgroups, with what is below them.
+    pub cgroups: Vec<PathBuf>,
+    /// Beginnings of ids of containers.
+    pub containers: Vec<String>,
+    /// Labels of containers, as `key=value` or `key`.
+    pub labels: Vec<String>,
+}
+
+impl Exclude {
+    /// Whether it excludes nobody.
+    pub fn is_empty(&self) -> bool {
+        self.comms.is_empty() && self.exes.is_empty() && self.cgroups.is_empty() && !self.has_places()
+    }
+
+    /// Whether it speaks of containers.
+    pub const fn has_places(&self) -> bool {
+        !self.containers.is_empty() || !self.labels.is_empty()
+    }
 }
 
 impl Default for Options {
@@ -66,6 +103,9 @@ impl Default for Options {
             comms: Vec::new(),
             exes: Vec::new(),
             cgroups: Vec::new(),
+            containers: Vec::new(),
+            labels: Vec::new(),
+            exclude: Exclude::default(),
             everyone: false,
             libraries: Vec::new(),
             ring_bytes: 16 << 20,
@@ -76,6 +116,8 @@ impl Default for Options {
             backend: Backend::Auto,
             return_probes: true,
             use_bpf_loop: true,
+            // Long enough for a program that is started every minute.
+            release_after: Duration::from_mins(2),
         }
     }
 }
@@ -126,15 +168,14 @@ impl KernelError {
     }
 }
 
-/// Scans at start until nothing new is found, at most: each finds only what was forked during the one before.
-const MAX_SCANS: usize = 5;
-
 /// The running capture.
 #[derive(Debug)]
 pub struct KernelSource {
     attacher: Option<Attacher>,
     reader: RingReader,
+    adjacency: Adjacency,
     loaded: Loaded,
+    filter: Filter,
     counters: Arc<Counters>,
     /// Processes that had an `io_uring` at the start.
     rings: Vec<Process>,
@@ -163,24 +204,31 @@ impl KernelSource {
         let mut loaded = load::load(options)?;
         let reader = RingReader::new(loaded.take_data_ring()?, loaded.take_control_ring()?);
         let attacher = Attacher::start(&loaded, options)?;
+        let filter = filter_of(options);
+        // Subscribed before scanned, and excluded before anybody is let in: a program that starts in between is judged
+        // by the kernel object, one that ran before by the scan, and nobody falls between them.
+        loaded.write_rules(options)?;
         loaded.attach_tracepoints()?;
-        loaded.watch(options)?;
-        let rings = watch_what_runs(&mut loaded, &attacher, options)?;
+        exclude_what_runs(&mut loaded, &filter)?;
+        loaded.watch(options, &filter)?;
+        let rings = watch_what_runs(&mut loaded, &attacher, &filter, options.everyone)?;
         attacher.settle();
         Ok(Self {
             rings,
             attacher: Some(attacher),
             reader,
+            adjacency: Adjacency::default(),
             #[cfg(feature = "kernel-log")]
             log: Logger(loaded.kernel_log()),
             loaded,
+            filter,
             counters,
         })
     }
 
     /// Watches one more process, with its descendants.
     pub fn watch(&mut self, pid: u32) -> Result<(), KernelError> {
-        self.loaded.watch_process(pid)?;
+        self.loaded.watch_process(pid, &self.filter)?;
         self.look_at(pid);
         Ok(())
     }
@@ -229,21 +277,23 @@ impl KernelSource {
         if let Some(log) = &mut self.log.0 {
             log.flush();
         }
-        self.reader.drain(monotonic_ns(), &self.counters, out);
-        for record in out.iter().skip(before) {
-            if let Record::Exec(event) | Record::Exit(event) | Record::Notice(event, _) = record {
-                self.counters
-                    .ledger()
-                    .name(event.origin.process.into(), event.comm.0);
-            }
-            if let Record::Exec(event) | Record::Map(event) = record {
-                self.look_at(event.origin.process.pid);
-            }
-            if let Record::Notice(event, notice) = record {
-                tell(event, *notice);
-            }
-        }
+        self.drain(monotonic_ns(), out);
+        self.notice(out, before);
         out.len() - before
+    }
+
+    /// Takes what is in the rings, and concludes from it which sockets carry the streams that never call theirs.
+    fn drain(&mut self, now_ns: u64, out: &mut Vec<Record>) {
+        let before = out.len();
+        self.reader.drain(now_ns, &self.counters, out);
+        self.adjacency.push(out, before);
+        for found in self.adjacency.take_found() {
+            self.loaded.settle(&found);
+        }
+        let concluded = self.adjacency.take_conclusions();
+        self.counters.add(Metric::SocketsInferred, concluded.inferred);
+        self.counters
+            .add(Metric::SocketsContradicted, concluded.contradicted);
     }
 
     /// A kernel-side counter, summed over CPUs.
@@ -259,6 +309,86 @@ impl KernelSource {
     /// A reader of the kernel-side counters for another thread.
     pub fn counter_reader(&self) -> load::CounterReader {
         self.loaded.counter_reader()
+    }
+
+    /// Does what records about processes ask for.
+    fn notice(&mut self, out: &mut Vec<Record>, from: usize) {
+        let mut undecided = Vec::new();
+        for record in out.iter().skip(from) {
+            if let Record::Exec(event) | Record::Exit(event) | Record::Notice(event, _) = record {
+                let ledger = self.counters.ledger();
+                ledger.name(event.origin.process.into(), event.comm.0);
+            }
+            match record {
+                Record::Notice(event, notice) => tell(event, *notice),
+                Record::Exec(event) | Record::Map(event) | Record::Unhooked(event) => {
+                    self.look_at(event.origin.process.pid);
+                }
+                Record::Exit(event) => {
+                    if let Some(attacher) = &self.attacher {
+                        attacher.gone(event.origin.process.pid);
+                    }
+                }
+                Record::Undecided(event) => undecided.push(*event),
+                _ => {}
+            }
+        }
+        if undecided.is_empty() {
+            return;
+        }
+        out.retain(|record| !matches!(record, Record::Undecided(_)));
+        for event in undecided {
+            self.decide(&event);
+        }
+    }
+
+    /// Judges the container of a process that waits for it.
+    fn decide(&mut self, event: &ProcessEvent) {
+        let proc = Path::new("/proc");
+        let pid = event.origin.process.pid;
+        // Ended meanwhile: the next process there asks again.
+        let Ok(container) = container::read(proc, pid) else {
+            return;
+        };
+        let mounts = if self.loaded.has_mounts {
+            let Some(mounts) = process::mount_namespace(proc, pid) else {
+                return;
+            };
+            mounts
+        } else {
+            0
+        };
+        let named = |filter: &Filter| {
+            container
+                .as_deref()
+                .is_some_and(|container| filter.has_container(proc, container))
+        };
+        let rule = if self.filter.exclude.as_deref().is_some_and(named) {
+            RULE_EXCLUDE
+        } else if named(&self.filter) {
+            RULE_INCLUDE
+        } else {
+            RULE_NONE
+        };
+        let place = Place {
+            cgroup: event.origin.cgroup,
+            mounts,
+        };
+        if let Err(error) = self.loaded.judge_place(place, rule) {
+            tracing::warn!(%error, "a container's processes stay unwatched");
+        } else if rule != RULE_EXCLUDE {
+            self.look_at(pid);
+        }
+    }
+
+    /// What cannot be probed at present and why; it is tried again.
+    pub fn failing(&self) -> Vec<String> {
+        self.attacher.as_ref().map(Attacher::failing).unwrap_or_default()
+    }
+
+    /// What attaching has cost so far.
+    pub fn effort(&self) -> Effort {
+        self.attacher.as_ref().map(Attacher::effort).unwrap_or_default()
     }
 
     fn look_at(&self, pid: u32) {
@@ -280,7 +410,7 @@ impl KernelSource {
     /// Appends what is left in the rings after [`detach`](Self::detach). Gives how many; 0 when there is no more.
     pub fn drain_rest(&mut self, out: &mut Vec<Record>) -> usize {
         let before = out.len();
-        self.reader.drain(u64::MAX, &self.counters, out);
+        self.drain(u64::MAX, out);
         out.len() - before
     }
 
@@ -308,56 +438,6 @@ fn tell(event: &ProcessEvent, notice: Notice) {
             "not all of this process is seen; api-sensor doctor says what to do"
         );
     }
-}
-
-/// Scans until nothing new is found: a process found late may have forked before its entry was in place.
-/// Gives those that have an `io_uring` already.
-fn watch_what_runs(
-    loaded: &mut Loaded,
-    attacher: &Attacher,
-    options: &Options,
-) -> Result<Vec<Process>, KernelError> {
-    let proc = Path::new("/proc");
-    let chosen = filter_of(options);
-    let by_id = Filter {
-        pids: chosen.pids.clone(),
-        ..Filter::default()
-    };
-    let by_what = Filter {
-        pids: Vec::new(),
-        ..chosen
-    };
-    let (mut known, mut rings) = (HashSet::new(), Vec::new());
-    let has_ring = |found: &Process| process::descriptors(proc, found.pid).is_ok_and(|found| found.io_uring);
-    for _ in 0..MAX_SCANS {
-        let before = known.len();
-        for (filter, until) in [(&by_id, Until::Exit), (&by_what, Until::Exec)] {
-            if filter.is_empty() {
-                continue;
-            }
-            for found in process::scan(proc, filter).unwrap_or_default() {
-                if known.insert((found.pid, found.start_ticks)) {
-                    loaded.watch_running(&found, until)?;
-                    attacher.look_at(found.pid);
-                    if has_ring(&found) {
-                        rings.push(found);
-                    }
-                }
-            }
-        }
-        if known.len() == before {
-            break;
-        }
-    }
-    if options.everyone {
-        for found in process::scan(proc, &Filter::default()).unwrap_or_default() {
-            attacher.look_at(found.pid);
-            if has_ring(&found) {
-                rings.push(found);
-            }
-        }
-    }
-    Ok(rings)
 }
 
 /// The monotonic clock, the clock of the kernel object's records.

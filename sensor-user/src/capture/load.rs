@@ -109,6 +109,14 @@ const OFFSETS: [(&str, &str, &str); 30] = [
     ("SK_V6_RCV_SADDR", "sock_common", "skc_v6_rcv_saddr"),
 ];
 
+/// What the mount namespace of a task is read by. Without it containers are told apart by their cgroup alone.
+const MOUNTS: [(&str, &str, &str); 4] = [
+    ("TASK_NSPROXY", "task_struct", "nsproxy"),
+    ("NSPROXY_MOUNTS", "nsproxy", "mnt_ns"),
+    ("MOUNTS_COMMON", "mnt_namespace", "ns"),
+    ("COMMON_INUM", "ns_common", "inum"),
+];
+
 /// Offsets that some kernels lack, and then have a helper instead.
 const OLD_OFFSETS: [(&str, &str, &str); 4] = [
     ("TASK_CGROUPS", "task_struct", "cgroups"),
@@ -154,9 +162,12 @@ const OPTIONAL: [(&str, &str); 1] = [("io_uring_create", "io_uring_create")];
 pub struct Loaded {
     ebpf: Arc<Mutex<Ebpf>>,
     pub(super) policy: HashMap<MapData, u32, u32>,
+    pub(super) settled: HashMap<MapData, [u64; 3], [u64; 2]>,
     counters: CounterReader,
     accounts: AccountReader,
     helpers: Helpers,
+    /// Whether the kernel object tells mount namespaces apart.
+    pub(super) has_mounts: bool,
     tracepoints: Mutex<Vec<TracePointLink>>,
 }
 
@@ -182,6 +193,37 @@ impl CounterReader {
     }
 }
 
+/// Globals by name.
+type Globals = Vec<(&'static str, u32)>;
+
+/// Globals that hold offsets, and whether mount namespaces can be told apart.
+fn offsets(btf: &Btf<'_>) -> Result<(Vec<(&'static str, u32)>, bool), BtfError> {
+    let optional = |(global, structure, member): &(&'static str, &'static str, &'static str)| {
+        Some((*global, btf.offset(structure, member).ok()?))
+    };
+    let mut globals: Globals = OFFSETS
+        .iter()
+        .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
+        .collect::<Result<_, BtfError>>()?;
+    globals.extend(OLD_OFFSETS.iter().filter_map(optional));
+    let mounts: Option<Globals> = MOUNTS.iter().map(optional).collect();
+    let has_mounts = mounts.is_some();
+    globals.extend(mounts.unwrap_or_else(|| vec![("COMMON_INUM", u32::MAX)]));
+    Ok((globals, has_mounts))
+}
+
+/// Globals that say which kinds of rules there are, so that the verifier drops the code for the others.
+fn rules(options: &Options) -> [(&'static str, u32); 4] {
+    let wants_places = !options.containers.is_empty() || !options.labels.is_empty();
+    let has_places = wants_places || options.exclude.has_places();
+    [
+        ("HAS_EVERYONE", u32::from(options.everyone)),
+        ("HAS_EXCLUSIONS", u32::from(!options.exclude.is_empty())),
+        ("HAS_PLACES", u32::from(has_places)),
+        ("HAS_WANTED_PLACES", u32::from(wants_places)),
+    ]
+}
+
 /// Makes maps and globals; nothing runs yet.
 pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     let tracefs = tracefs::find_or_mount()?;
@@ -203,25 +245,17 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
     }
     let btf = std::fs::read(BTF_PATH).map_err(LoadError::NoBtf)?;
     let btf = Btf::parse(&btf)?;
-    let mut offsets: Vec<(&str, u32)> = OFFSETS
-        .iter()
-        .map(|(global, structure, member)| Ok((*global, btf.offset(structure, member)?)))
-        .collect::<Result<_, BtfError>>()?;
-    offsets.extend(
-        OLD_OFFSETS
-            .iter()
-            .filter_map(|(global, structure, member)| Some((*global, btf.offset(structure, member).ok()?))),
-    );
+    let (mut globals, has_mounts) = offsets(&btf)?;
+    globals.extend(rules(options));
     let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
     let has_cookie = has_attach_cookie();
     let cookies = u32::from(has_cookie);
     let has_ancestor = u32::from(has_ancestor_cgroup());
-    let everyone = u32::from(options.everyone);
     // A wake-up interrupts the observed program's processor; below a quarter the reader's own timer is in time.
     let wake = u64::from(options.ring_bytes / 4);
     let mut loader = EbpfLoader::new();
-    for (name, offset) in &offsets {
-        loader.override_global(name, offset, true);
+    for (name, value) in &globals {
+        loader.override_global(name, value, true);
     }
     loader
         .override_global("SYS_EXIT_RET", &result, true)
@@ -229,7 +263,6 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
         .override_global("HAS_ANCESTOR_CGROUP", &has_ancestor, true)
         .override_global("HAS_COOKIE", &cookies, true)
         .override_global("MESSAGE_LIMIT", &options.message_limit, true)
-        .override_global("HAS_EVERYONE", &everyone, true)
         .override_global("CALL_LIMIT", &options.call_limit, true)
         .override_global("WAKE_BYTES", &wake, true)
         .map_max_entries("DATA", options.ring_bytes)
@@ -240,9 +273,11 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
         .map_err(|error| LoadError::Object(Box::new(error)))?;
     let policy = take(&mut ebpf, "POLICY")?;
     let counters: PerCpuArray<MapData, u64> = take(&mut ebpf, "COUNTERS")?;
+    let settled = take(&mut ebpf, "SETTLED")?;
     let accounts = AccountReader::new(take(&mut ebpf, "ACCOUNTS")?)?;
     let mut loaded = Loaded {
         policy,
+        settled,
         counters: CounterReader(Arc::new(counters)),
         accounts,
         helpers: [
@@ -251,6 +286,7 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
             ("bpf_loop", options.use_bpf_loop && has_bpf_loop()),
             ("bpf_get_current_ancestor_cgroup_id", has_ancestor != 0),
         ],
+        has_mounts,
         tracepoints: Mutex::default(),
         ebpf: Arc::new(Mutex::new(ebpf)),
     };
@@ -312,6 +348,7 @@ fn duplicate(map: &Map) -> Result<Option<Map>, aya::maps::MapError> {
         Map::Array(data) => Map::Array(copy(data)?),
         Map::PerCpuArray(data) => Map::PerCpuArray(copy(data)?),
         Map::HashMap(data) => Map::HashMap(copy(data)?),
+        Map::LruHashMap(data) => Map::LruHashMap(copy(data)?),
         Map::RingBuf(data) => Map::RingBuf(copy(data)?),
         _ => return Ok(None),
     }))

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "kernel")]
 pub mod accounts;
+pub mod adjacent;
 #[cfg(feature = "kernel")]
 pub mod attach;
 #[cfg(feature = "kernel")]
@@ -30,17 +31,23 @@ pub mod policy;
 pub mod privilege;
 #[cfg(feature = "kernel")]
 mod ring;
+#[cfg(feature = "kernel")]
+mod scan;
 pub mod source;
 #[cfg(feature = "kernel")]
 pub mod tracefs;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sensor_common::account::notice;
+use sensor_common::record::IO_RECORDS;
 
 use crate::telemetry::ledger;
+
+pub use discover::container::{Container, Runtime};
 
 /// A process, safe against reuse of its id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -113,11 +120,15 @@ pub enum GapReason {
 pub enum Evidence {
     /// `SSL_set_fd` or a sibling.
     SetFd,
+    /// `SSL_set_bio` or a sibling, with a BIO that was made of a descriptor.
+    SetBio,
     /// A socket call inside a TLS call of the same thread.
     NestedSyscall,
     /// The program gave the library's transport functions a number that is a socket's descriptor. As good as
     /// [`Self::SetFd`] unless those functions are the program's own and take it for something else.
     Transport,
+    /// Lengths of the TLS records at the socket are those of the calls next to them ([`adjacent`]).
+    Adjacent,
     /// The stream is the socket.
     Direct,
     /// Read from a recording.
@@ -129,7 +140,9 @@ impl Evidence {
     pub const fn name(self) -> &'static str {
         match self {
             Self::SetFd | Self::Transport => "set_fd",
+            Self::SetBio => "set_bio",
             Self::NestedSyscall => "nested_syscall",
+            Self::Adjacent => "inferred",
             Self::Direct => "socket",
             Self::Recorded => "recorded",
         }
@@ -208,6 +221,8 @@ pub enum Record {
         /// A second socket appeared in one TLS call.
         ambiguous: bool,
     },
+    /// A socket carried TLS of a stream that is not known. [`adjacent`] uses it up: no stage sees one.
+    Io(Io),
     /// A socket was accepted or connected.
     Open {
         /// Front.
@@ -234,6 +249,17 @@ pub enum Record {
     Exit(ProcessEvent),
     /// The process mapped a file as executable.
     Map(ProcessEvent),
+    /// A socket of the process carries TLS, and no TLS call of that process was ever seen.
+    Unhooked(ProcessEvent),
+    /// The process waits for a verdict on its container; consumed by the source.
+    Undecided(ProcessEvent),
+    /// Where the process runs. Made in user space, at first sight of a process and at `exec`.
+    Place {
+        /// Front.
+        origin: Origin,
+        /// The container; `None` when it runs in none.
+        container: Option<Arc<Container>>,
+    },
     /// The process does something that the sensor cannot see through.
     Notice(ProcessEvent, Notice),
 }
@@ -295,6 +321,19 @@ pub struct Data {
     pub early: bool,
     /// The payload.
     pub bytes: Bytes,
+}
+
+/// What the ciphertext of one socket call tells by the headers that stand in the clear.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Io {
+    /// Front.
+    pub origin: Origin,
+    /// The socket.
+    pub stream: StreamKey,
+    /// Direction.
+    pub direction: Direction,
+    /// Content type and length of the TLS records that begin in the call; zero where there are fewer.
+    pub records: [(u8, u16); IO_RECORDS],
 }
 
 /// Bytes that are known to be missing.
@@ -363,10 +402,17 @@ impl Record {
         match self {
             Self::Data(Data { stream, .. })
             | Self::Gap(Gap { stream, .. })
+            | Self::Io(Io { stream, .. })
             | Self::Bind { stream, .. }
             | Self::Open { stream, .. }
             | Self::Close { stream, .. } => Some(stream),
-            Self::Exec(_) | Self::Exit(_) | Self::Map(_) | Self::Notice(..) => None,
+            Self::Exec(_)
+            | Self::Exit(_)
+            | Self::Map(_)
+            | Self::Notice(..)
+            | Self::Unhooked(_)
+            | Self::Undecided(_)
+            | Self::Place { .. } => None,
         }
     }
 
@@ -375,13 +421,17 @@ impl Record {
         match self {
             Self::Data(Data { origin, .. })
             | Self::Gap(Gap { origin, .. })
+            | Self::Io(Io { origin, .. })
             | Self::Bind { origin, .. }
             | Self::Open { origin, .. }
             | Self::Close { origin, .. }
             | Self::Exec(ProcessEvent { origin, .. })
             | Self::Exit(ProcessEvent { origin, .. })
             | Self::Map(ProcessEvent { origin, .. })
-            | Self::Notice(ProcessEvent { origin, .. }, _) => origin,
+            | Self::Unhooked(ProcessEvent { origin, .. })
+            | Self::Undecided(ProcessEvent { origin, .. })
+            | Self::Notice(ProcessEvent { origin, .. }, _)
+            | Self::Place { origin, .. } => origin,
         }
     }
 }
@@ -402,6 +452,7 @@ impl fmt::Debug for Record {
         match self {
             Self::Data(data) => data.fmt(f),
             Self::Gap(gap) => gap.fmt(f),
+            Self::Io(io) => io.fmt(f),
             Self::Bind {
                 stream,
                 socket,
@@ -415,6 +466,9 @@ impl fmt::Debug for Record {
             Self::Exec(event) => write!(f, "Exec({event:?})"),
             Self::Exit(event) => write!(f, "Exit({event:?})"),
             Self::Map(event) => write!(f, "Map({event:?})"),
+            Self::Unhooked(event) => write!(f, "Unhooked({event:?})"),
+            Self::Undecided(event) => write!(f, "Undecided({event:?})"),
+            Self::Place { origin, container } => write!(f, "Place({:?} {container:?})", origin.process),
             Self::Notice(event, notice) => write!(f, "Notice({event:?} {})", notice.name()),
         }
     }

@@ -61,6 +61,27 @@ pub(super) struct Whom {
     /// Control group with its descendants, from the root of the hierarchy
     #[arg(long, value_name = "PATH")]
     pub(super) cgroup: Vec<String>,
+    /// Container, by the beginning of its id
+    #[arg(long, value_name = "ID", hide = true)]
+    pub(super) container: Vec<String>,
+    /// Container, by a label
+    #[arg(long, value_name = "KEY=VALUE", hide = true)]
+    pub(super) label: Vec<String>,
+    /// Container to leave alone, by a label
+    #[arg(long, value_name = "KEY=VALUE", hide = true)]
+    pub(super) exclude_label: Vec<String>,
+    /// Leave alone, also -exe, -cgroup, -container, -label; --container and --label choose
+    #[arg(long, value_name = "NAME")]
+    pub(super) exclude_comm: Vec<String>,
+    /// Executable to leave alone
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub(super) exclude_exe: Vec<String>,
+    /// Control group to leave alone
+    #[arg(long, value_name = "PATH", hide = true)]
+    pub(super) exclude_cgroup: Vec<String>,
+    /// Container to leave alone, by the beginning of its id
+    #[arg(long, value_name = "ID", hide = true)]
+    pub(super) exclude_container: Vec<String>,
 }
 
 /// Output filters.

@@ -154,31 +154,39 @@ impl Checker<'_> {
             "no process has id 0",
             "remove it; without a filter everybody is watched",
         );
-        for comm in &watch.comm {
-            // TASK_COMM_LEN is 16 with the final zero (include/linux/sched.h).
-            let right = (1..16).contains(&comm.len());
-            let remedy = "use the name in /proc/PID/comm, at most 15 bytes";
-            self.require(
-                right,
-                "watch.comm",
-                format!("`{comm}` is no command name"),
-                remedy,
-            );
+        for (key, comms) in [
+            ("watch.comm", &watch.comm),
+            ("watch.exclude_comm", &watch.exclude_comm),
+        ] {
+            self.comms(key, comms);
         }
         for exe in &watch.exe {
             self.absolute("watch.exe", exe);
         }
-        for cgroup in &watch.cgroup {
-            self.absolute("watch.cgroup", cgroup);
+        for exe in &watch.exclude_exe {
+            self.absolute("watch.exclude_exe", exe);
         }
-        let most = sensor_common::policy::MAX_CGROUP_FILTERS as usize;
-        let right = watch.cgroup.len() <= most;
-        self.require(
-            right,
-            "watch.cgroup",
-            format!("more than {most}"),
-            "name a common ancestor instead",
-        );
+        for (key, cgroups) in [
+            ("watch.cgroup", &watch.cgroup),
+            ("watch.exclude_cgroup", &watch.exclude_cgroup),
+        ] {
+            self.cgroups(key, cgroups);
+        }
+        for (key, containers) in [
+            ("watch.container", &watch.container),
+            ("watch.exclude_container", &watch.exclude_container),
+        ] {
+            self.containers(key, containers);
+        }
+        for (key, labels) in [
+            ("watch.label", &watch.label),
+            ("watch.exclude_label", &watch.exclude_label),
+        ] {
+            let right = labels
+                .iter()
+                .all(|label| !label.is_empty() && !label.starts_with('='));
+            self.require(right, key, "a label has no key", "write it like tier=db, or tier");
+        }
         self.require(
             !watch.port.contains(&0),
             "watch.port",
@@ -192,6 +200,40 @@ impl Checker<'_> {
             "a path begins with /",
             "write it like /users",
         );
+    }
+
+    fn comms(&mut self, key: &str, comms: &[String]) {
+        for comm in comms {
+            // TASK_COMM_LEN is 16 with the final zero (include/linux/sched.h).
+            let right = (1..16).contains(&comm.len());
+            let remedy = "use the name in /proc/PID/comm, at most 15 bytes";
+            self.require(right, key, format!("`{comm}` is no command name"), remedy);
+        }
+    }
+
+    fn cgroups(&mut self, key: &str, cgroups: &[PathBuf]) {
+        for cgroup in cgroups {
+            self.absolute(key, cgroup);
+        }
+        let most = sensor_common::policy::MAX_CGROUP_FILTERS as usize;
+        let right = cgroups.len() <= most;
+        self.require(
+            right,
+            key,
+            format!("more than {most}"),
+            "name a common ancestor instead",
+        );
+    }
+
+    fn containers(&mut self, key: &str, containers: &[String]) {
+        for container in containers {
+            // Six digits tell a container from every other of a host; fewer would choose by chance.
+            let right =
+                (6..=64).contains(&container.len()) && container.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let remedy =
+                "give the id, or at least its first six digits, as `docker ps` or `crictl ps` shows it";
+            self.require(right, key, format!("`{container}` is no container id"), remedy);
+        }
     }
 
     fn otlp(&mut self, config: &Config) {

@@ -121,6 +121,20 @@ section! {
         exe: Vec<PathBuf> = Vec::new(), Texts, "--exe";
         /// Control groups, by path from the root of the unified hierarchy; descendants included, at most 8.
         cgroup: Vec<PathBuf> = Vec::new(), Texts, "--cgroup";
+        /// Containers, by id or the beginning of it.
+        container: Vec<String> = Vec::new(), Texts, "--container";
+        /// Containers by label: `key=value`, or `key` for any value.
+        label: Vec<String> = Vec::new(), Texts, "--label";
+        /// Command names to leave alone. What is excluded wins over what is chosen.
+        exclude_comm: Vec<String> = Vec::new(), Texts, "--exclude-comm";
+        /// Executables to leave alone.
+        exclude_exe: Vec<PathBuf> = Vec::new(), Texts, "--exclude-exe";
+        /// Control groups to leave alone, descendants included, at most 8.
+        exclude_cgroup: Vec<PathBuf> = Vec::new(), Texts, "--exclude-cgroup";
+        /// Containers to leave alone, by id or the beginning of it.
+        exclude_container: Vec<String> = Vec::new(), Texts, "--exclude-container";
+        /// Containers to leave alone, by label.
+        exclude_label: Vec<String> = Vec::new(), Texts, "--exclude-label";
         /// Show only connections with one of these ports at either end.
         port: Vec<u16> = Vec::new(), Numbers, "--port";
         /// Show only endpoints whose path template begins with one of these segments, such as `/users`.

@@ -126,6 +126,7 @@ fn finding(rule: &'static RuleMeta, seen: &Observation<'_>, verdict: &Verdict<'_
             Caller::Anonymous | Caller::Unseen => None,
         },
         process: exchange.connection.process,
+        container: exchange.connection.container.as_ref().map(Arc::clone),
         time_ns: exchange.request.time_ns.0,
         evidence: verdict.claim.to_evidence(),
         partial: is_partial(exchange) || !seen.labels.blind.is_empty(),

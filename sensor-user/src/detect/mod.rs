@@ -10,9 +10,11 @@ pub mod registry;
 mod repeats;
 mod rules;
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
-use crate::capture::ProcessKey;
+use crate::capture::{Container, ProcessKey};
 use crate::classify::{Confidence, DataKind, Label, Labels, Masked, Place};
 use crate::exchange::{CallerHash, Exchange};
 use crate::inventory::{EndpointRef, History};
@@ -174,6 +176,8 @@ pub struct Finding {
     pub caller: Option<CallerHash>,
     /// The process it was seen in.
     pub process: ProcessKey,
+    /// Its container, if any.
+    pub container: Option<Arc<Container>>,
     /// When: the clock of the exchange.
     pub time_ns: u64,
     /// What was seen.

@@ -12,7 +12,8 @@ use super::http1::{Context, Http1};
 use super::secret::HashKey;
 use super::{Connection, Exchange, Limits};
 use crate::capture::{
-    CloseReason, Comm, Direction, Evidence, GapReason, ProcessKey, Role, SocketAddress, Source, StreamKey,
+    CloseReason, Comm, Container, Direction, Evidence, GapReason, ProcessKey, Role, SocketAddress, Source,
+    StreamKey,
 };
 use crate::flow::FlowEvent;
 use crate::protocol::detect::{Verdict, detect};
@@ -31,6 +32,8 @@ pub struct Conversations {
     counters: Arc<Counters>,
     table: FxHashMap<StreamKey, Box<Conversation>>,
     names: FxHashMap<ProcessKey, Comm>,
+    /// Bounded as the names are.
+    containers: FxHashMap<ProcessKey, Arc<Container>>,
 }
 
 #[derive(Debug)]
@@ -79,6 +82,7 @@ impl Conversations {
             counters,
             table: FxHashMap::default(),
             names: FxHashMap::default(),
+            containers: FxHashMap::default(),
         }
     }
 
@@ -126,10 +130,19 @@ impl Conversations {
                 self.closed(&stream, time_ns, out);
             }
             FlowEvent::ProcessStarted(event) => self.set_comm(event.origin.process, event.comm),
+            FlowEvent::ProcessPlaced { process, container } => self.set_container(process, container),
             FlowEvent::ProcessEnded(event) => {
                 self.names.remove(&event.origin.process);
+                self.containers.remove(&event.origin.process);
             }
         }
+    }
+
+    /// What is known of a connection.
+    pub fn connection(&self, stream: &StreamKey) -> Option<&Arc<Connection>> {
+        self.table
+            .get(stream)
+            .map(|conversation| &conversation.connection)
     }
 
     /// Names a process: from an exec record, or from `/proc` for one that ran before.
@@ -140,6 +153,19 @@ impl Conversations {
             first.and_then(|first| self.names.remove(&first));
         }
         self.names.insert(process, comm);
+    }
+
+    /// Says which container a process runs in.
+    fn set_container(&mut self, process: ProcessKey, container: Option<Arc<Container>>) {
+        let Some(container) = container else {
+            self.containers.remove(&process);
+            return;
+        };
+        if self.containers.len() >= NAMES && !self.containers.contains_key(&process) {
+            let first = self.containers.keys().next().copied();
+            first.and_then(|first| self.containers.remove(&first));
+        }
+        self.containers.insert(process, container);
     }
 
     fn conversation(&mut self, stream: StreamKey) -> &mut Conversation {
@@ -301,6 +327,10 @@ impl Conversations {
         {
             Arc::make_mut(connection).comm = *comm;
         }
+        let container = self.containers.get(&stream.process);
+        if connection.container.as_ref() != container {
+            Arc::make_mut(connection).container = container.map(Arc::clone);
+        }
         for exchange in done {
             if !Arc::ptr_eq(&exchange.connection, connection) {
                 exchange.connection = Arc::clone(connection);
@@ -326,6 +356,7 @@ impl Conversation {
             stream,
             process: stream.process,
             comm: Comm::default(),
+            container: None,
             role: Role::Unknown,
             local: None,
             remote: None,

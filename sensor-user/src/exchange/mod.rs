@@ -6,8 +6,10 @@
 mod body;
 mod caller;
 mod conversations;
+mod ends;
 mod half;
 mod http1;
+mod patience;
 pub mod secret;
 #[cfg(test)]
 pub(crate) mod test_support;
@@ -18,10 +20,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::capture::{Comm, Endpoint, Evidence, GapReason, ProcessKey, Role, StreamKey};
+use crate::capture::{Comm, Container, Endpoint, Evidence, GapReason, ProcessKey, Role, StreamKey};
 use crate::protocol::{Anomaly, Span};
 
 pub use conversations::Conversations;
+pub use ends::Ends;
+pub use patience::Patience;
 pub use secret::{CallerHash, Secret};
 
 /// Bounds of pairing.
@@ -54,6 +58,8 @@ pub struct Connection {
     pub process: ProcessKey,
     /// Its name; empty while unknown.
     pub comm: Comm,
+    /// The container it runs in; `None` when in none, or while unknown.
+    pub container: Option<Arc<Container>>,
     /// Which end the process is: from accept or connect, else from the direction requests take.
     pub role: Role,
     /// The process's own end.

@@ -182,6 +182,7 @@ fn connection(tls: bool, remote: IpAddr) -> Arc<Connection> {
         },
         process,
         comm: Comm::default(),
+        container: None,
         role: Role::Server,
         local: Some((local, 443)),
         remote: Some((remote, 50_000)),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::wording::{Wording, clean, half_name};
 use super::{Event, Snapshot, Summary};
-use crate::capture::Role;
+use crate::capture::{Container, Role};
 use crate::detect::Finding;
 use crate::exchange::Connection;
 
@@ -69,6 +69,7 @@ pub fn of_exchange(call: &Summary) -> Fields<'_> {
         "api_sensor.process.comm",
         Value::Text(connection.comm.to_string().into()),
     ));
+    of_container(connection.container.as_deref(), &mut fields);
     fields.push(("api_sensor.role", Value::Text(role_name(connection.role).into())));
     let evidence = connection
         .evidence
@@ -92,6 +93,20 @@ pub fn of_exchange(call: &Summary) -> Fields<'_> {
     fields
 }
 
+/// The container and pod of the process, by OpenTelemetry's names.
+fn of_container<'a>(container: Option<&'a Container>, fields: &mut Fields<'a>) {
+    let Some(container) = container else {
+        return;
+    };
+    fields.push(("container.id", Value::Text((&*container.id).into())));
+    if let Some(runtime) = container.runtime {
+        fields.push(("container.runtime.name", Value::Text(runtime.name().into())));
+    }
+    if let Some(pod) = &container.pod {
+        fields.push(("k8s.pod.uid", Value::Text((&**pod).into())));
+    }
+}
+
 /// Fields of a finding.
 pub fn of_finding(finding: &Finding) -> Fields<'_> {
     let words = Wording::of(finding);
@@ -109,6 +124,7 @@ pub fn of_finding(finding: &Finding) -> Fields<'_> {
         fields.push(("http.response.status_code", Value::Count(finding.status.into())));
     }
     fields.push(("process.pid", Value::Count(finding.process.pid.into())));
+    of_container(finding.container.as_deref(), &mut fields);
     let optional = [
         ("api_sensor.caller.hash", words.caller.map(Cow::from)),
         ("api_sensor.data.kind", words.kind.map(Cow::from)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Event, Snapshot, Summary};
-use crate::capture::{Comm, Evidence as Binding, ProcessKey, Role, Source, StreamKey};
+use crate::capture::{Comm, Container, Evidence as Binding, ProcessKey, Role, Runtime, Source, StreamKey};
 use crate::classify::{Confidence, DataKind, Half, Label, Masked, Part, Place};
 use crate::detect::{Evidence, Finding, Input, RuleId, RuleMeta, Severity};
 use crate::exchange::{AuthScheme, CallerHash, Connection, Method};
@@ -28,6 +28,14 @@ fn comm(name: &[u8]) -> Comm {
     Comm(bytes)
 }
 
+fn container() -> Arc<Container> {
+    Arc::new(Container {
+        id: "5c2bf1f0a9d04e0c8f8c1d3f4f5c6a7b8c9d0e1f2a3b4c5d6e7f8091a2b3c4d5".into(),
+        pod: Some("1f0c9f6e-2a8b-4c5d-9e7f-0123456789ab".into()),
+        runtime: Some(Runtime::Containerd),
+    })
+}
+
 pub(super) fn connection(role: Role) -> Connection {
     let process = ProcessKey {
         pid: 4242,
@@ -42,6 +50,7 @@ pub(super) fn connection(role: Role) -> Connection {
         },
         process,
         comm: comm(b"curl"),
+        container: Some(container()),
         role,
         local: Some(([127, 0, 0, 1].into(), 50_000)),
         remote: Some(([203, 0, 113, 7].into(), 443)),
@@ -88,6 +97,7 @@ fn finding(evidence: Evidence, severity: Severity) -> Finding {
             pid: 4242,
             start_ns: 1,
         },
+        container: Some(container()),
         time_ns: 1_795_000_000_135_000_000,
         evidence,
         partial: false,

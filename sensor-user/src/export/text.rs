@@ -152,7 +152,11 @@ impl View {
     fn call(&self, call: &Summary) -> String {
         let (style, connection) = (self.style, &*call.connection);
         let layout = Columns::of(style);
-        let data = data(call);
+        let mut data = data(call);
+        if let Some(container) = connection.container.as_deref().filter(|_| !layout.narrow) {
+            let space = if data.is_empty() { "" } else { " " };
+            data.insert_str(0, &format!("@{}{space}", container.short()));
+        }
         let host = if layout.narrow {
             "".into()
         } else {

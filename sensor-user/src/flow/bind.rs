@@ -67,12 +67,14 @@ const fn stronger(a: Evidence, b: Evidence) -> Evidence {
 
 const fn strength(evidence: Evidence) -> u8 {
     match evidence {
+        Evidence::Adjacent => 0,
         // It may mean something else to the program; a system call cannot.
-        Evidence::Transport => 0,
-        Evidence::NestedSyscall => 1,
-        Evidence::SetFd => 2,
-        Evidence::Recorded => 3,
-        Evidence::Direct => 4,
+        Evidence::Transport => 1,
+        Evidence::NestedSyscall => 2,
+        Evidence::SetBio => 3,
+        Evidence::SetFd => 4,
+        Evidence::Recorded => 5,
+        Evidence::Direct => 6,
     }
 }
 

@@ -7,9 +7,14 @@ mod bind;
 mod stream;
 mod table;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use crate::capture::{CloseReason, Direction, Evidence, GapReason, ProcessEvent, SocketAddress, StreamKey};
+use crate::capture::{
+    CloseReason, Container, Direction, Evidence, GapReason, ProcessEvent, ProcessKey, SocketAddress,
+    StreamKey,
+};
 
 pub use table::FlowTable;
 
@@ -71,6 +76,13 @@ pub enum FlowEvent {
     },
     /// The process replaced its program.
     ProcessStarted(ProcessEvent),
+    /// Where the process runs.
+    ProcessPlaced {
+        /// The process.
+        process: ProcessKey,
+        /// Its container, if any.
+        container: Option<Arc<Container>>,
+    },
     /// The process ended: all of its streams are closed already.
     ProcessEnded(ProcessEvent),
 }

@@ -145,7 +145,15 @@ impl FlowTable {
             } => self.close(stream, reason, ends, sink),
             Record::Exec(event) => sink(FlowEvent::ProcessStarted(event)),
             Record::Exit(event) => self.later(now_ns, Due::Exit(event), sink),
-            Record::Map(_) | Record::Notice(..) => {}
+            Record::Place { origin, container } => sink(FlowEvent::ProcessPlaced {
+                process: origin.process,
+                container,
+            }),
+            Record::Map(_)
+            | Record::Notice(..)
+            | Record::Unhooked(_)
+            | Record::Undecided(_)
+            | Record::Io(_) => {}
         }
     }
 

@@ -118,6 +118,7 @@ fn text(event: &FlowEvent) -> String {
         FlowEvent::Closed { stream, reason, .. } => format!("closed {} {reason:?}", stream.id),
         FlowEvent::Forgotten { stream, .. } => format!("forgotten {}", stream.id),
         FlowEvent::ProcessStarted(event) => format!("started {}", event.comm),
+        FlowEvent::ProcessPlaced { process, container } => format!("placed {} {container:?}", process.pid),
         FlowEvent::ProcessEnded(event) => format!("ended {}", event.comm),
     }
 }

@@ -50,10 +50,16 @@ metrics! {
     BytesMissing = "bytes_missing",
     /// Bytes that arrived after their place was declared missing, or twice.
     BytesLate = "bytes_late",
+    /// TLS streams whose socket was found by the lengths of records next to their calls.
+    SocketsInferred = "sockets_inferred",
+    /// TLS streams whose socket stays unknown, because such evidence contradicted itself.
+    SocketsContradicted = "sockets_contradicted",
     /// Streams forgotten to make room.
     StreamsEvicted = "streams_evicted",
     /// Exchanges completed.
     Exchanges = "exchanges",
+    /// Exchanges seen from the client as well as from the server, of which only the server's view is told.
+    ExchangesTwice = "exchanges_twice",
     /// Exchanges of which bytes were missing or no response was seen.
     ExchangesPartial = "exchanges_partial",
     /// Responses whose request was not seen or could not be told.

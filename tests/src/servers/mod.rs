@@ -1,6 +1,7 @@
 //! Servers on loopback: nginx, `openssl s_server`, and Python's `ssl`, over TLS and plain.
 
 mod nginx;
+mod node;
 mod openssl;
 mod python;
 
@@ -14,6 +15,7 @@ use crate::programs::Program;
 use crate::wait::{DEADLINE, Deadline};
 
 pub use nginx::{Nginx, Site};
+pub use node::{NodeApi, PrivateNode, uvicorn};
 pub use openssl::OneShot;
 pub use python::{PythonApi, fixture};
 

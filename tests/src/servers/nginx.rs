@@ -23,6 +23,8 @@ pub struct Site<'a> {
     pub files: &'a [(&'a str, &'a [u8])],
     /// Words put before the command, such as `taskset -c 0`.
     pub launcher: &'a [&'a str],
+    /// Port of a plain server on loopback that `/via/` passes on to.
+    pub upstream: Option<u16>,
 }
 
 impl Default for Site<'_> {
@@ -31,6 +33,7 @@ impl Default for Site<'_> {
             workers: 1,
             files: &[],
             launcher: &[],
+            upstream: None,
         }
     }
 }
@@ -67,7 +70,7 @@ impl Nginx {
         let config = directory.path().join("nginx.conf");
         fs::write(
             &config,
-            configuration(directory.path(), &certificate, site.workers, tls_port, plain_port),
+            configuration(directory.path(), &certificate, site, tls_port, plain_port),
         )?;
         let mut command = launched(site.launcher, &Program::Nginx.find()?);
         command.arg("-p").arg(directory.path()).arg("-c").arg(&config);
@@ -130,7 +133,14 @@ fn launched(launcher: &[&str], program: &Path) -> Command {
     }
 }
 
-fn configuration(directory: &Path, certificate: &Certificate, workers: u32, tls: u16, plain: u16) -> String {
+fn configuration(
+    directory: &Path,
+    certificate: &Certificate,
+    site: &Site<'_>,
+    tls: u16,
+    plain: u16,
+) -> String {
+    let workers = site.workers;
     let root = directory.display();
     let mut text = format!(
         "daemon off; master_process on; worker_processes {workers}; pid {root}/nginx.pid;\n\
@@ -153,6 +163,12 @@ fn configuration(directory: &Path, certificate: &Certificate, workers: u32, tls:
             push(
                 &mut text,
                 &format!("ssl_certificate {certificate}; ssl_certificate_key {key};"),
+            );
+        }
+        if let Some(upstream) = site.upstream {
+            push(
+                &mut text,
+                &format!("location /via/ {{ proxy_pass http://127.0.0.1:{upstream}; }}"),
             );
         }
         text.push_str(

@@ -95,6 +95,7 @@ fn prepare(arguments: &Arguments) -> Result<Bench> {
         workers: 1,
         files: &[("file", &body)],
         launcher: &OBSERVED,
+        upstream: None,
     };
     let nginx = Nginx::start(&tls, &site)?;
     let worker = nginx.workers()?.first().copied().context("nginx has no worker")?;

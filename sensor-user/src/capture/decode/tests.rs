@@ -38,6 +38,19 @@ fn socket_fixture(v6: bool) -> SocketAddress {
     }
 }
 
+fn io_fixture(origin: Origin) -> Record {
+    let mut records = [(0, 0); IO_RECORDS];
+    for (place, listed) in records.iter_mut().zip([(22, 122), (20, 1), (23, 16_401)]) {
+        *place = listed;
+    }
+    Record::Io(Io {
+        origin,
+        stream: stream_fixture(Source::Socket),
+        direction: Direction::Write,
+        records,
+    })
+}
+
 fn every_record() -> Vec<Record> {
     let origin = origin_fixture();
     let stream = stream_fixture(Source::Tls);
@@ -70,6 +83,14 @@ fn every_record() -> Vec<Record> {
             evidence: Evidence::NestedSyscall,
             ambiguous: true,
         },
+        Record::Bind {
+            origin,
+            stream,
+            socket: socket_fixture(false),
+            evidence: Evidence::SetBio,
+            ambiguous: false,
+        },
+        io_fixture(origin),
         Record::Open {
             origin,
             stream: stream_fixture(Source::Socket),
@@ -84,6 +105,8 @@ fn every_record() -> Vec<Record> {
         Record::Exec(event),
         Record::Exit(event),
         Record::Map(event),
+        Record::Unhooked(event),
+        Record::Undecided(event),
     ]
 }
 

@@ -4,9 +4,15 @@
 //! remembered files; each is read once however many processes map it.
 
 mod bio;
+pub mod container;
 pub mod elf;
+pub mod labels;
+#[cfg(feature = "kernel")]
+pub mod look;
 pub mod process;
 pub mod recognise;
+#[cfg(feature = "kernel")]
+pub mod same;
 pub mod stacks;
 #[cfg(feature = "kernel")]
 pub mod target;

@@ -10,8 +10,10 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::capture::Comm;
+use super::{container, labels};
+use crate::capture::{Comm, Container};
 
 /// Text of `/proc/PID/maps` read at most: `vm.max_map_count` of 65,530 lines of some 100 bytes.
 pub const MAX_MAPS_BYTES: u64 = 8 << 20;
@@ -31,6 +33,12 @@ pub struct Filter {
     pub exes: Vec<PathBuf>,
     /// Paths below the root of the unified hierarchy, such as `/system.slice`; their descendants too.
     pub cgroups: Vec<String>,
+    /// Beginnings of ids of containers.
+    pub containers: Vec<String>,
+    /// Labels of containers, as `key=value` or `key`.
+    pub labels: Vec<String>,
+    /// Whom it does not let pass, whatever the other conditions say.
+    pub exclude: Option<Box<Filter>>,
 }
 
 /// One process.
@@ -48,6 +56,8 @@ pub struct Process {
     pub exe: Option<PathBuf>,
     /// Cgroup in the unified hierarchy.
     pub cgroup: Option<String>,
+    /// Container, by the names of its cgroups.
+    pub container: Option<Arc<Container>>,
 }
 
 /// A file of which a process has executable pages.
@@ -65,9 +75,37 @@ pub struct MappedFile {
 }
 
 impl Filter {
-    /// Whether it lets every process pass.
+    /// Whether it lets every process pass that is not excluded.
     pub fn is_empty(&self) -> bool {
-        self.pids.is_empty() && self.comms.is_empty() && self.exes.is_empty() && self.cgroups.is_empty()
+        self.pids.is_empty()
+            && self.comms.is_empty()
+            && self.exes.is_empty()
+            && self.cgroups.is_empty()
+            && self.containers.is_empty()
+            && self.labels.is_empty()
+    }
+
+    /// Whether it excludes a process.
+    pub fn excludes(&self, proc: &Path, process: &Process) -> bool {
+        self.exclude
+            .as_deref()
+            .is_some_and(|exclude| exclude.names(proc, process))
+    }
+
+    /// Whether a container is named, by its id or by a label. The host's files are those that process 1 sees, for
+    /// the sensor may run in a container itself; its own where those are not to be read.
+    pub fn has_container(&self, proc: &Path, container: &Container) -> bool {
+        let begins = |wanted: &String| {
+            container
+                .id
+                .get(..wanted.len())
+                .is_some_and(|front| front.eq_ignore_ascii_case(wanted))
+        };
+        self.containers.iter().any(begins)
+            || (!self.labels.is_empty()
+                && [proc.join("1/root"), PathBuf::from("/")]
+                    .iter()
+                    .any(|host| labels::read(host, container).satisfy(&self.labels)))
     }
 
     fn names(&self, proc: &Path, process: &Process) -> bool {
@@ -79,13 +117,38 @@ impl Filter {
                 .cgroup
                 .as_deref()
                 .is_some_and(|cgroup| self.cgroups.iter().any(|wanted| is_within(cgroup, wanted)))
+            || process
+                .container
+                .as_deref()
+                .is_some_and(|container| self.has_container(proc, container))
     }
+}
+
+/// Inode number of a process's mount namespace.
+pub fn mount_namespace(proc: &Path, pid: u32) -> Option<u64> {
+    let link = fs::read_link(proc.join(pid.to_string()).join("ns/mnt")).ok()?;
+    link.to_str()?
+        .strip_prefix("mnt:[")?
+        .strip_suffix(']')?
+        .parse()
+        .ok()
+}
+
+/// Ids of all processes.
+pub fn all(proc: &Path) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir(proc) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 /// Every process that the filter lets pass, in the order of their ids.
 pub fn scan(proc: &Path, filter: &Filter) -> io::Result<Vec<Process>> {
-    let mut processes: Vec<Process> = fs::read_dir(proc)?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+    fs::read_dir(proc)?;
+    let mut processes: Vec<Process> = all(proc)
+        .into_iter()
         .filter_map(|pid| read(proc, pid).ok())
         .collect();
     processes.sort_unstable_by_key(|process| process.pid);
@@ -93,6 +156,7 @@ pub fn scan(proc: &Path, filter: &Filter) -> io::Result<Vec<Process>> {
         let chosen = with_descendants(&processes, &filter.pids);
         processes.retain(|process| chosen.contains(&process.pid) || filter.names(proc, process));
     }
+    processes.retain(|process| !filter.excludes(proc, process));
     Ok(processes)
 }
 
@@ -126,6 +190,7 @@ pub fn read(proc: &Path, pid: u32) -> io::Result<Process> {
         comm: Comm(comm),
         exe: fs::read_link(directory.join("exe")).ok(),
         cgroup: cgroup.as_deref().and_then(unified_cgroup).map(str::to_owned),
+        container: cgroup.as_deref().and_then(container::parse).map(Arc::new),
     })
 }
 
@@ -246,8 +311,8 @@ fn read_text(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// One page: `stat`, `comm` and `cgroup` are shorter.
-const MAX_SMALL_BYTES: u64 = 4096;
+/// `stat` and `comm` are shorter; `cgroup` has thirteen hierarchies at most, each with a path of some 250 bytes.
+const MAX_SMALL_BYTES: u64 = 16 << 10;
 
 /// Fields 4 (parent) and 22 (start) of `/proc/PID/stat` (proc(5)). Field 2, the name in parentheses, may hold anything,
 /// a closing parenthesis too, so counting starts behind the last one.

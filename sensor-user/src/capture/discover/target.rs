@@ -93,7 +93,7 @@ pub fn target_of_file(
     target_of(file, path.to_owned(), returns, cache)
 }
 
-fn target_of(
+pub(super) fn target_of(
     file: File,
     path: PathBuf,
     returns: Returns,
@@ -108,7 +108,8 @@ fn target_of(
         .iter()
         .filter(|recognised| recognised.stack.is_covered())
         .collect();
-    let Some(stack) = covered.first().map(|recognised| recognised.stack) else {
+    let whole = covered.iter().find(|recognised| recognised.stack.is_whole());
+    let Some(stack) = whole.or(covered.first()).map(|recognised| recognised.stack) else {
         return Ok(None);
     };
     if inspected.machine != Some(Machine::native()) {
@@ -182,9 +183,13 @@ fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Re
     })
 }
 
-/// Bytes are known on return, and a handshake's window of nested socket calls closes there; the rest is done at entry.
+/// Bytes and a new BIO are known on return, and a handshake's window of nested socket calls closes there; the rest is done at entry.
 const fn needs_return(kind: CallKind) -> bool {
-    kind.moves_bytes() || matches!(kind, CallKind::Handshake | CallKind::Import)
+    kind.moves_bytes()
+        || matches!(
+            kind,
+            CallKind::Handshake | CallKind::Import | CallKind::NewSocketBio
+        )
 }
 
 impl Target {

@@ -297,6 +297,8 @@ const EVIDENCE: &[(&str, Evidence)] = &[
     (Evidence::NestedSyscall.name(), Evidence::NestedSyscall),
     // Not by its name in outputs, which is that of `SetFd`.
     ("transport", Evidence::Transport),
+    (Evidence::SetBio.name(), Evidence::SetBio),
+    (Evidence::Adjacent.name(), Evidence::Adjacent),
     (Evidence::Direct.name(), Evidence::Direct),
     (Evidence::Recorded.name(), Evidence::Recorded),
 ];

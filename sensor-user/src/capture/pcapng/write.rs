@@ -150,13 +150,14 @@ impl<W: Write> Writer<W> {
                     ends: *ends,
                 },
             ),
-            Record::Exec(event) | Record::Map(event) => {
+            Record::Exec(event) | Record::Map(event) | Record::Unhooked(event) | Record::Undecided(event) => {
                 self.name(event.origin.process, event.comm);
                 Ok(())
             }
             Record::Exit(event) => self.exit(&event.origin),
-            // It says why something is not in the recording, which the sensor's log says, too.
-            Record::Notice(..) => Ok(()),
+            // A recording says who, not where; what a socket told was used up by the source; why something is not in
+            // it the sensor's log says.
+            Record::Place { .. } | Record::Io(_) | Record::Notice(..) => Ok(()),
         }
     }
 

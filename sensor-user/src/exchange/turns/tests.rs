@@ -16,6 +16,7 @@ fn request(number: u64) -> Exchange {
         },
         process,
         comm: Comm::default(),
+        container: None,
         role: Role::Unknown,
         local: None,
         remote: None,

@@ -3,9 +3,9 @@
 //! `SSL_peek` is left alone: what it shows is read again. Where one function is built on another (`SSL_read_ex` on
 //! `SSL_read` in LibreSSL and AWS-LC), the outermost call of a thread counts.
 
-use sensor_common::call::CallKind;
+use sensor_common::call::{CallKind, CallSpec, NO_ARG};
 
-use super::{Function, bufferless, counted, counted_by_pointer, descriptor, plain};
+use super::{Function, bare, bufferless, counted, counted_by_pointer, descriptor, plain, row};
 
 /// What leads to the two functions below, which have no symbols of their own.
 pub(in crate::capture::discover) const BIO_F_SSL: &str = "BIO_f_ssl";
@@ -36,6 +36,28 @@ pub(super) const FUNCTIONS: &[Function] = &[
     // 3.0, only with TLS in the kernel: the file's bytes never pass through the process.
     bufferless("SSL_sendfile", 23, CallKind::Write),
     // Of a chain of BIOs: the object is the BIO, whose end is that of the socket.
-    counted_by_pointer(BIO_READ, 24, CallKind::Read, 3),
-    counted_by_pointer(BIO_WRITE, 25, CallKind::Write, 3),
+    counted_by_pointer(BIO_READ, 28, CallKind::Read, 3),
+    counted_by_pointer(BIO_WRITE, 29, CallKind::Write, 3),
+    bio("SSL_set_bio", 24),
+    bio("SSL_set0_rbio", 25),
+    bio("SSL_set0_wbio", 26),
 ];
+
+/// `BIO *f(descriptor, close_flag)`.
+pub(super) const BIO: &[Function] = &[row(
+    "BIO_new_socket",
+    CallSpec {
+        handle: NO_ARG,
+        fd: 0,
+        ..bare(27, CallKind::NewSocketBio)
+    },
+)];
+
+/// `void f(handle, bio, ...)`. Of two BIOs the one to read from is taken: they differ when the socket is not theirs.
+const fn bio(symbol: &'static str, function: u16) -> Function {
+    let spec = CallSpec {
+        fd: 1,
+        ..bare(function, CallKind::SetBio)
+    };
+    row(symbol, spec)
+}
