@@ -53,7 +53,7 @@ counters! {
     FaultBytes = "fault_bytes",
     /// Bytes in `iovec` elements beyond those walked, marked as a gap.
     IovecBytes = "iovec_bytes",
-    /// Bytes moved inside the kernel by `sendfile`, marked as a gap.
+    /// Bytes that no buffer of the process held (`sendfile`) or that were handed over in another way, marked as a gap.
     UnseenBytes = "unseen_bytes",
     /// Calls without a slot to remember their arguments in.
     NoCallSlot = "no_call_slot",
@@ -73,6 +73,8 @@ counters! {
     UnsentBytes = "unsent_bytes",
     /// TLS calls inside which a second socket appeared.
     AmbiguousSockets = "ambiguous_sockets",
+    /// Objects imported into TLS (NSS) that found no room in the map of such; their connections are not seen.
+    NoImportSlot = "no_import_slot",
     /// Processes whose socket carried TLS before any TLS call of theirs was seen.
     UnhookedProcesses = "unhooked_processes",
     /// Programs started that an exclusion keeps from being watched.

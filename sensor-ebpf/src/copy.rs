@@ -1,7 +1,7 @@
 //! Bounded copying: the bytes of one call, from a buffer or an `iovec` array, as data records and exact gaps.
 
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel, bpf_probe_read_user};
-use sensor_common::record::{FLAG_WRITE, gap};
+use sensor_common::record::{FLAG_EARLY, FLAG_WRITE, gap};
 use sensor_common::{CHUNK_BYTES, CHUNKS_PER_CALL_BOUNDED, CHUNKS_PER_CALL_LOOP, IOVECS_PER_CALL_LOOP};
 
 use crate::account::{self, Fate, Outcome};
@@ -23,11 +23,14 @@ pub struct Memory {
     pub base: u64,
     /// Bytes left at `base`.
     pub left: u64,
-    /// The next `iovec` element.
+    /// The next `iovec` element, with [`NARROW`] where the lengths are of type `int`.
     pub iov: u64,
     /// Elements left.
     pub iov_left: u64,
 }
+
+/// In [`Memory::iov`]: the upper half of each length is padding. No user address has this bit.
+pub const NARROW: u64 = 1 << 63;
 
 /// The walk over one call. Lives on the stack of the caller and is handed to `bpf_loop`.
 struct Walk {
@@ -81,7 +84,7 @@ pub fn transfer(
         budget = CALL_LIMIT.load();
     }
     subject.call_len = moved as u32;
-    subject.flags = if slot == 1 { FLAG_WRITE } else { 0 };
+    subject.flags = (subject.flags & FLAG_EARLY) | if slot == 1 { FLAG_WRITE } else { 0 };
 
     if budget == moved && let Some(fate) = whole(subject, position, memory, moved) {
         let mut outcome = Outcome::default();
@@ -121,14 +124,15 @@ pub fn transfer(
     account::captured(subject, moved, outcome, absent, reason);
 }
 
-/// Advances a stream by bytes that were written out of sight, and says so.
+/// Advances a stream by bytes that moved out of sight in `direction` (0 read, 1 write), and says so.
 #[inline(always)]
-pub fn unseen(subject: &mut Subject, state: &mut StreamState, moved: u64, reason: u16) {
-    let position = state.position[1];
-    state.position[1] = position + moved;
-    state.run[1] = state.run[1].saturating_add(moved);
-    state.direction = 1;
-    subject.flags = FLAG_WRITE;
+pub fn unseen(subject: &mut Subject, state: &mut StreamState, direction: usize, moved: u64, reason: u16) {
+    let slot = direction & 1;
+    let position = state.position[slot];
+    state.position[slot] = position + moved;
+    state.run[slot] = state.run[slot].saturating_add(moved);
+    state.direction = direction as u8;
+    subject.flags = (subject.flags & FLAG_EARLY) | if slot == 1 { FLAG_WRITE } else { 0 };
     let mut outcome = Outcome::default();
     emit::missing(subject, position, moved, reason, &mut outcome);
     account::captured(subject, moved, &outcome, moved, reason);
@@ -144,7 +148,7 @@ fn whole(subject: &Subject, position: u64, memory: Memory, moved: u64) -> Option
         }
         return Some(emit::data(subject, position, memory.base, moved as u32));
     }
-    if memory.iov_left < 2 {
+    if memory.iov_left < 2 || memory.iov & NARROW != 0 {
         return None;
     }
     let [head, head_len, body, body_len] = user::<[u64; 4]>(memory.iov)?;
@@ -191,9 +195,10 @@ fn next_element(memory: &mut Memory) -> bool {
     if memory.iov_left == 0 {
         return false;
     }
-    let Some([base, length]) = user::<[u64; 2]>(memory.iov) else {
+    let Some([base, length]) = user::<[u64; 2]>(memory.iov & !NARROW) else {
         return false;
     };
+    let length = if memory.iov & NARROW != 0 { length & u32::MAX as u64 } else { length };
     memory.iov += 16;
     memory.iov_left -= 1;
     memory.base = base;

@@ -64,6 +64,9 @@ pub static RUSTLS_STATES: LruHashMap<u64, u64> = LruHashMap::with_max_entries(16
 #[map]
 pub static STREAMS: LruHashMap<StreamKey, StreamState> = LruHashMap::with_max_entries(32_768, 0);
 
+/// Objects that an import call returned, by process: NSS serves TLS and files by the same functions.
+#[map]
+pub static IMPORTED: HashMap<StreamKey, u32> = HashMap::with_max_entries(16_384, 0);
 /// BIOs made of a descriptor and not yet given to a connection.
 #[map]
 pub static BIOS: LruHashMap<BioKey, BioSocket> = LruHashMap::with_max_entries(4096, 0);

@@ -4,6 +4,7 @@ pub mod adjacent;
 pub mod bio;
 pub mod cookie;
 pub mod go;
+pub mod imported;
 pub mod lifecycle;
 pub mod rustls;
 pub mod socket;

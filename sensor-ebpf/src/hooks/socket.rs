@@ -107,7 +107,7 @@ pub fn sent_unseen(ctx: &TracePointContext) {
     if state.verdict == VERDICT_API {
         let mut subject = Subject::new(watched, &key, state);
         subject.socket = found.inode;
-        copy::unseen(&mut subject, state, moved as u64, gap::UNSEEN);
+        copy::unseen(&mut subject, state, 1, moved as u64, gap::UNSEEN);
     }
 }
 

@@ -96,9 +96,10 @@ impl Conversations {
                 stream,
                 direction,
                 time_ns,
+                early,
                 bytes,
             } => {
-                self.chunk(stream, direction, time_ns, bytes.0, out);
+                self.chunk(stream, (direction, early), time_ns, bytes.0, out);
                 self.sign(&stream, out, from);
             }
             FlowEvent::Gap {
@@ -178,7 +179,7 @@ impl Conversations {
     fn chunk(
         &mut self,
         stream: StreamKey,
-        direction: Direction,
+        (direction, early): (Direction, bool),
         time_ns: u64,
         bytes: Bytes,
         out: &mut Vec<Exchange>,
@@ -209,11 +210,7 @@ impl Conversations {
                     holes = std::mem::take(&mut prefixes.holes);
                     let kept = prefixes.forget(direction.opposite());
                     conversation.unread(Post::UnrecognisedBytes, kept, &self.counters);
-                    conversation.waits(
-                        conversation
-                            .waiting
-                            .saturating_sub(usize::try_from(kept).unwrap_or(0)),
-                    );
+                    conversation.waits_less(kept);
                     conversation.start(requests_travel, direction, &self.limits);
                     (bytes, true)
                 }
@@ -236,6 +233,7 @@ impl Conversations {
         for (direction, missing, reason) in holes {
             http1.gap(direction, missing, reason, &mut context);
         }
+        http1.mark_early(direction, early);
         let parsed = http1.chunk(direction, bytes, time_ns, &mut context);
         let metric = if parsed {
             Metric::BytesParsed
@@ -392,6 +390,12 @@ impl Conversation {
         };
         self.waits(waiting);
         self.under_way = 0;
+    }
+
+    /// So many bytes wait no more.
+    fn waits_less(&mut self, bytes: u64) {
+        let bytes = usize::try_from(bytes).unwrap_or(0);
+        self.waits(self.waiting.saturating_sub(bytes));
     }
 
     fn waits(&mut self, waiting: usize) {

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 
 use super::bind::Binding;
 use super::{FlowEvent, Payload};
@@ -24,14 +24,15 @@ pub(super) struct Piece {
 
 #[derive(Debug)]
 pub(super) enum Content {
-    Bytes(Payload),
+    /// Bytes, and whether they are TLS early data.
+    Bytes(Payload, bool),
     Missing(u64, GapReason),
 }
 
 impl Piece {
     fn len(&self) -> u64 {
         match &self.content {
-            Content::Bytes(Payload(bytes)) => bytes.len() as u64,
+            Content::Bytes(Payload(bytes), _) => bytes.len() as u64,
             Content::Missing(missing, _) => *missing,
         }
     }
@@ -39,7 +40,7 @@ impl Piece {
     /// Bytes this piece keeps in memory.
     pub(super) fn weight(&self) -> usize {
         match &self.content {
-            Content::Bytes(Payload(bytes)) => bytes.len(),
+            Content::Bytes(Payload(bytes), _) => bytes.len(),
             Content::Missing(..) => 0,
         }
     }
@@ -47,7 +48,7 @@ impl Piece {
     fn drop_front(&mut self, count: u64) {
         self.position += count;
         match &mut self.content {
-            Content::Bytes(Payload(bytes)) => {
+            Content::Bytes(Payload(bytes), _) => {
                 let count = usize::try_from(count).unwrap_or(usize::MAX);
                 bytes.advance(count.min(bytes.len()));
             }
@@ -99,7 +100,7 @@ impl Stream {
 
     /// Takes the next piece in the order of the ring.
     pub(super) fn push(&mut self, piece: Piece, sink: Sink<'_>, tally: &mut Tally) {
-        if let Content::Bytes(Payload(bytes)) = &piece.content {
+        if let Content::Bytes(Payload(bytes), _) = &piece.content {
             self.books.add(Post::ReceivedRecords, 1);
             self.books.add(Post::ReceivedBytes, bytes.len() as u64);
         }
@@ -212,12 +213,13 @@ impl Stream {
             ..
         } = piece;
         match content {
-            Content::Bytes(bytes) => {
+            Content::Bytes(bytes, early) => {
                 self.books.add(Post::OrderedBytes, bytes.0.len() as u64);
                 FlowEvent::Chunk {
                     stream: self.key,
                     direction,
                     time_ns,
+                    early,
                     bytes,
                 }
             }
@@ -257,11 +259,5 @@ impl Drop for Stream {
             let known = read.saturating_add(write).saturating_add(held as u64);
             self.books.add(Post::ForgottenBytes, known);
         }
-    }
-}
-
-impl From<Bytes> for Content {
-    fn from(bytes: Bytes) -> Self {
-        Self::Bytes(Payload(bytes))
     }
 }

@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 
 use super::bind::Binding;
 use super::stream::{Content, Piece, Stream, Tally};
-use super::{FlowEvent, Limits};
+use super::{FlowEvent, Limits, Payload};
 use crate::capture::{
     CloseReason, Direction, Evidence, GapReason, ProcessEvent, ProcessKey, Record, Source, StreamKey,
 };
@@ -101,7 +101,7 @@ impl FlowTable {
                     direction: data.direction,
                     position: data.position,
                     time_ns: now_ns,
-                    content: data.bytes.into(),
+                    content: Content::Bytes(Payload(data.bytes), data.early),
                 };
                 self.piece(data.stream, piece, sink);
             }
