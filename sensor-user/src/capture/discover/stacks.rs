@@ -427,7 +427,7 @@ mod tests {
     fn every_covered_stack_reads_writes_and_forgets() {
         for stack in STACKS
             .iter()
-            .filter(|stack| stack.is_covered() && !["nss", "openssl-bio"].contains(&stack.name))
+            .filter(|stack| stack.is_covered() && !["nss", "openssl-bio", "rustls"].contains(&stack.name))
         {
             for kind in [CallKind::Read, CallKind::Write, CallKind::Free] {
                 let has = stack.functions().iter().any(|row| row.spec.kind == kind);
