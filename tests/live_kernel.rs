@@ -9,12 +9,18 @@
 
 #[path = "live/arrivals.rs"]
 mod arrivals;
+#[path = "live/bio.rs"]
+mod bio;
 #[path = "live/bodies.rs"]
 mod bodies;
+#[path = "live/c_peers.rs"]
+mod c_peers;
 #[path = "live/ciphertext.rs"]
 mod ciphertext;
 #[path = "live/coverage.rs"]
 mod coverage;
+#[path = "live/early.rs"]
+mod early;
 #[path = "live/ends.rs"]
 mod ends;
 #[path = "live/letting_go.rs"]
@@ -24,6 +30,8 @@ mod letting_go;
 mod evidence;
 #[path = "live/excluded.rs"]
 mod excluded;
+#[path = "live/gnutls.rs"]
+mod gnutls;
 #[path = "live/left_behind.rs"]
 mod left_behind;
 #[path = "live/loss.rs"]
@@ -36,6 +44,8 @@ mod memory;
 mod middle;
 #[path = "live/namespaces.rs"]
 mod namespaces;
+#[path = "live/nss.rs"]
+mod nss;
 #[path = "live/opaque.rs"]
 mod opaque;
 #[path = "live/other_kernels.rs"]
@@ -66,3 +76,5 @@ mod vectors;
 mod watch;
 #[path = "live/ways.rs"]
 mod ways;
+#[path = "live/wheels.rs"]
+mod wheels;

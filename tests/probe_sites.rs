@@ -15,7 +15,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use sensor_tests::corpus::{self, Archive};
 use sensor_tests::programs::skipped;
-use sensor_user::capture::attach::site::{ReturnSite, Returns, Site};
+use sensor_user::capture::attach::site::{ReturnSite, Returns, Site, Sites};
 use sensor_user::capture::discover::elf::Machine;
 use sensor_user::capture::discover::stacks::STACKS;
 use sensor_user::capture::discover::{Cache, ProbePoint, Target, target_of_file};
@@ -40,8 +40,13 @@ fn cache() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// Judges a build; a build that cannot be had is skipped aloud.
+/// Judges a build of OpenSSL; a build that cannot be had is skipped aloud.
 fn judge(name: &str, library: Result<PathBuf>) -> Option<Target> {
+    judge_stack(name, library, "openssl", &FUNCTIONS)
+}
+
+/// Judges a build of a stack with functions that it must have.
+fn judge_stack(name: &str, library: Result<PathBuf>, stack: &str, functions: &[&str]) -> Option<Target> {
     if Machine::native() != Machine::X86_64 {
         skipped(
             &format!("probe sites of {name}"),
@@ -62,10 +67,10 @@ fn judge(name: &str, library: Result<PathBuf>) -> Option<Target> {
             .expect("no TLS stack recognised")
     };
     let cheapest = target(Returns::Cheapest);
-    assert_eq!(cheapest.stack.name, "openssl");
+    assert_eq!(cheapest.stack.name, stack);
     let symbols: Vec<&str> = cheapest.points.iter().map(|point| point.symbol).collect();
-    for function in FUNCTIONS {
-        assert!(symbols.contains(&function), "{name} has no point for {function}");
+    for function in functions {
+        assert!(symbols.contains(function), "{name} has no point for {function}");
     }
     for target in [&cheapest, &target(Returns::WithoutTrampoline)] {
         assert!(target.is_unchanged());
@@ -74,6 +79,15 @@ fn judge(name: &str, library: Result<PathBuf>) -> Option<Target> {
         }
     }
     table(name, &cheapest);
+    let impossible = |point: &&ProbePoint| point.sites.ret == ReturnSite::Impossible;
+    let without = target(Returns::WithoutTrampoline);
+    let blind: Vec<&str> = without
+        .points
+        .iter()
+        .filter(impossible)
+        .map(|point| point.symbol)
+        .collect();
+    println!("  not seen where return probes are not used: {blind:?}");
     Some(cheapest)
 }
 
@@ -141,7 +155,7 @@ fn disassemble(target: &Target, point: &ProbePoint) -> Result<Vec<Line>> {
     use std::os::unix::fs::FileExt;
     let file = tempfile::NamedTempFile::new()?;
     // Longer than any of the functions; what follows a function is not looked at.
-    let mut code = vec![0; 2048];
+    let mut code = vec![0; 16 << 10];
     let length = target.file.read_at(&mut code, point.offset)?;
     fs::write(file.path(), &code[..length])?;
     let output = Command::new("objdump")
@@ -188,6 +202,7 @@ fn check(name: &str, target: &Target, point: &ProbePoint) {
             .unwrap_or_else(|| panic!("{label}: +{} is not the start of an instruction", site.offset))
     };
     let entry = position(&point.sites.entry);
+    assert_is_probed(&label, &point.sites);
     check_entry(&label, point, &lines[..entry]);
     if point.sites.entry.emulated {
         assert!(
@@ -226,6 +241,23 @@ fn check(name: &str, target: &Target, point: &ProbePoint) {
     }
 }
 
+/// The kernel takes no probe behind these prefixes, and says so to nobody.
+fn assert_is_probed(label: &str, sites: &Sites) {
+    let returns = match &sites.ret {
+        ReturnSite::Instructions(returns) => returns.as_slice(),
+        ReturnSite::Trampoline(site) => std::slice::from_ref(site),
+        ReturnSite::None | ReturnSite::Impossible => &[],
+    };
+    for site in returns.iter().chain([&sites.entry]) {
+        let first = site.bytes()[0];
+        assert!(
+            ![0x26, 0x2e, 0x36, 0x3e, 0xf0].contains(&first),
+            "{label}: +{}",
+            site.offset
+        );
+    }
+}
+
 fn check_entry(label: &str, point: &ProbePoint, before: &[Line]) {
     assert!(
         !before.iter().any(Line::branches),
@@ -236,6 +268,8 @@ fn check_entry(label: &str, point: &ProbePoint, before: &[Line]) {
         ["%rsi", "%esi", "%si", "%sil"],
         ["%rdx", "%edx", "%dx", "%dl"],
         ["%rcx", "%ecx", "%cx", "%cl"],
+        ["%r8", "%r8d", "%r8w", "%r8b"],
+        ["%r9", "%r9d", "%r9w", "%r9b"],
     ];
     let spec = point.spec;
     for argument in [spec.handle, spec.buffer, spec.fd, spec.out] {
@@ -306,14 +340,14 @@ fn assert_cheap_reads_and_writes(target: &Target) {
     }
 }
 
-fn debian(archive: Archive, suite: &str, package: &str) -> Result<PathBuf> {
+fn debian(archive: Archive, suite: &str, package: &str, library: &str) -> Result<PathBuf> {
     let directory = corpus::debian_package(cache(), archive, suite, package)?;
-    corpus::find(&directory, &|name| name.starts_with("libssl.so")).context("the package holds no libssl")
+    corpus::find(&directory, &|name| name.starts_with(library)).context("the package holds no such library")
 }
 
 #[test]
 fn debian_1_1_1() {
-    let library = debian(Archive::Security, "bullseye-security", "libssl1.1");
+    let library = debian(Archive::Security, "bullseye-security", "libssl1.1", "libssl.so");
     if let Some(target) = judge("Debian libssl 1.1.1 (bullseye)", library) {
         assert_cheap_reads_and_writes(&target);
     }
@@ -321,7 +355,7 @@ fn debian_1_1_1() {
 
 #[test]
 fn debian_3_0() {
-    let library = debian(Archive::Main, "bookworm", "libssl3");
+    let library = debian(Archive::Main, "bookworm", "libssl3", "libssl.so");
     if let Some(target) = judge("Debian libssl 3.0 (bookworm)", library) {
         assert_cheap_reads_and_writes(&target);
     }
@@ -329,7 +363,7 @@ fn debian_3_0() {
 
 #[test]
 fn debian_3_5() {
-    let library = debian(Archive::Main, "trixie", "libssl3t64");
+    let library = debian(Archive::Main, "trixie", "libssl3t64", "libssl.so");
     if let Some(target) = judge("Debian libssl 3.5 (trixie)", library) {
         assert_cheap_reads_and_writes(&target);
     }
@@ -361,6 +395,126 @@ fn node() {
             );
         }
     }
+}
+
+/// Functions of a target that only the kernel's return probe can see the return of.
+fn return_probes(target: &Target) -> Vec<&'static str> {
+    let is_trampoline = |point: &&ProbePoint| matches!(point.sites.ret, ReturnSite::Trampoline(_));
+    target
+        .points
+        .iter()
+        .filter(is_trampoline)
+        .map(|point| point.symbol)
+        .collect()
+}
+
+#[test]
+fn gnutls() {
+    let library = debian(Archive::Main, "bookworm", "libgnutls30", "libgnutls.so");
+    let functions = [
+        "gnutls_record_send2",
+        "gnutls_record_recv",
+        "gnutls_record_recv_seq",
+        "gnutls_record_send_range",
+        "gnutls_record_send_early_data",
+        "gnutls_record_recv_early_data",
+        "gnutls_record_uncork",
+        "gnutls_transport_set_ptr",
+        "gnutls_transport_set_ptr2",
+        "gnutls_transport_set_int2",
+        "gnutls_handshake",
+        "gnutls_bye",
+        "gnutls_deinit",
+    ];
+    if let Some(target) = judge_stack("GnuTLS 3.7 (bookworm)", library, "gnutls", &functions) {
+        let jumps = target
+            .points
+            .iter()
+            .any(|point| point.symbol == "gnutls_record_send");
+        assert!(!jumps, "gnutls_record_send only jumps to gnutls_record_send2");
+        // They end in jumps to a function that nothing names.
+        for symbol in ["gnutls_record_recv", "gnutls_record_recv_seq"] {
+            assert!(return_probes(&target).contains(&symbol), "{symbol}");
+        }
+    }
+}
+
+#[test]
+fn nss_and_nspr() {
+    let library = debian(Archive::Main, "bookworm", "libnss3", "libssl3.so");
+    judge_stack(
+        "NSS 3.87 (bookworm)",
+        library,
+        "nss",
+        &["SSL_ImportFD", "SSL_ForceHandshake"],
+    );
+    let library = debian(Archive::Main, "bookworm", "libnspr4", "libnspr4.so");
+    let functions = [
+        "PR_Read",
+        "PR_Write",
+        "PR_Recv",
+        "PR_Send",
+        "PR_Writev",
+        "PR_Accept",
+        "PR_Close",
+    ];
+    if let Some(target) = judge_stack("NSPR 4.35 (bookworm)", library, "nspr", &functions) {
+        // Each is a jump through the table of methods.
+        assert_eq!(return_probes(&target).len(), functions.len() - 1);
+    }
+}
+
+#[test]
+fn wolfssl() {
+    let library = debian(Archive::Main, "bookworm", "libwolfssl35", "libwolfssl.so");
+    let functions = [
+        "wolfSSL_read",
+        "wolfSSL_write",
+        "wolfSSL_set_fd",
+        "wolfSSL_connect",
+        "wolfSSL_free",
+    ];
+    judge_stack("wolfSSL 5.5 (bookworm)", library, "wolfssl", &functions);
+}
+
+#[test]
+fn mbedtls() {
+    let functions = [
+        "mbedtls_ssl_read",
+        "mbedtls_ssl_write",
+        "mbedtls_ssl_handshake",
+        "mbedtls_ssl_close_notify",
+        "mbedtls_ssl_session_reset",
+        "mbedtls_ssl_free",
+    ];
+    let library = debian(Archive::Main, "bookworm", "libmbedtls14", "libmbedtls.so");
+    judge_stack("Mbed TLS 2.28 (bookworm)", library, "mbedtls", &functions);
+    let library = debian(Archive::Main, "trixie", "libmbedtls21", "libmbedtls.so");
+    judge_stack("Mbed TLS 3.6 (trixie)", library, "mbedtls", &functions);
+}
+
+#[test]
+fn s2n_of_a_python_wheel() {
+    let library = corpus::python_wheel(cache(), "awscrt").and_then(|directory| {
+        corpus::find(&directory, &|name| name.starts_with("_awscrt")).context("the wheel holds no library")
+    });
+    let functions = [
+        "s2n_recv",
+        "s2n_send",
+        "s2n_negotiate",
+        "s2n_shutdown",
+        "s2n_connection_free",
+    ];
+    judge_stack("s2n-tls of a Python wheel", library, "s2n", &functions);
+}
+
+#[test]
+fn boringssl_of_a_python_wheel() {
+    let library = corpus::python_wheel(cache(), "curl_cffi").and_then(|directory| {
+        corpus::find(&directory, &|name| name.starts_with("_wrapper")).context("the wheel holds no library")
+    });
+    let functions = ["SSL_read", "SSL_write", "SSL_do_handshake", "SSL_free"];
+    judge_stack("BoringSSL of a Python wheel", library, "openssl", &functions);
 }
 
 #[test]

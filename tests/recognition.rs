@@ -75,9 +75,28 @@ fn openssl_is_covered() {
 }
 
 #[test]
-fn gnutls_and_nss_are_named_and_blind() {
-    expect("GnuTLS", library("libgnutls.so.30"), &[("gnutls", false)]);
-    expect("NSS", library("libssl3.so"), &[("nss", false)]);
+fn other_c_libraries_are_covered() {
+    expect("GnuTLS", library("libgnutls.so.30"), &[("gnutls", true)]);
+    expect("NSS", library("libssl3.so"), &[("nss", true)]);
+    expect("NSPR", library("libnspr4.so"), &[("nspr", true)]);
+    expect("NSS's cryptography", library("libnss3.so"), &[]);
+    expect("wolfSSL", library("libwolfssl.so"), &[("wolfssl", true)]);
+    expect("Mbed TLS", library("libmbedtls.so"), &[("mbedtls", true)]);
+}
+
+#[test]
+fn libraries_inside_wheels_are_told_by_their_symbols() {
+    for (package, file, stack) in [
+        ("awscrt", "_awscrt", "s2n"),
+        // Only its static symbol table has them.
+        ("curl_cffi", "_wrapper", "openssl"),
+    ] {
+        let wheel = corpus::python_wheel(Path::new(env!("CARGO_TARGET_TMPDIR")), package);
+        let module = wheel.and_then(|directory| {
+            corpus::find(&directory, &|name| name.starts_with(file)).context("the wheel holds no such file")
+        });
+        expect(package, module, &[(stack, true)]);
+    }
 }
 
 #[test]

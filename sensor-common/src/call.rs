@@ -17,12 +17,20 @@ pub enum CallKind {
     Handshake = 4,
     /// This side sends no more.
     Shutdown = 5,
-    /// Ends the connection object.
+    /// Ends the connection object, or empties it for another connection.
     Free = 6,
     /// Gives a connection the BIO it reads from or writes to.
     SetBio = 7,
     /// Makes a BIO of a descriptor.
     NewSocketBio = 8,
+    /// Hands over what the program's own transport functions get: often the descriptor.
+    SetTransport = 9,
+    /// Returns an object that speaks TLS from here on, where the read and write functions also serve others.
+    Import = 10,
+    /// As [`Self::Read`], of bytes that came before the handshake ended and may be a replay (RFC 8446, 8).
+    EarlyRead = 12,
+    /// As [`Self::Write`], of bytes sent before the handshake ended.
+    EarlyWrite = 13,
     /// Entry of Go's `(*tls.Conn).Read`.
     GoRead = 20,
     /// Entry of Go's `(*tls.Conn).Write`.
@@ -66,6 +74,8 @@ impl CallKind {
         match self {
             Self::Read
             | Self::Write
+            | Self::EarlyRead
+            | Self::EarlyWrite
             | Self::RustlsWrite
             | Self::RustlsWriteChunks
             | Self::RustlsReceived
@@ -78,6 +88,8 @@ impl CallKind {
             | Self::Free
             | Self::SetBio
             | Self::NewSocketBio
+            | Self::SetTransport
+            | Self::Import
             | Self::GoClose
             | Self::GoReturn
             | Self::RustlsFlush
@@ -91,7 +103,7 @@ impl CallKind {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum CountRule {
-    /// The return value, when greater than zero.
+    /// The return value, an `int`, when greater than zero.
     Return = 0,
     /// `*out` (a `size_t`), when the return value is 1.
     OutWhenOne = 1,
@@ -101,6 +113,29 @@ pub enum CountRule {
     SecondWhenOk = 8,
     /// Known at entry, behind the buffer's argument.
     AtEntry = 9,
+    /// The return value, an `ssize_t`, when greater than zero.
+    ReturnWide = 3,
+    /// `*out` (an `ssize_t`), whatever the return value is.
+    Out = 4,
+    /// The argument `out` itself, which is the length, when the return value (an `int`) is not negative.
+    LengthUnlessNegative = 5,
+    /// As [`Self::Return`], unless the argument `out` has [`PEEK_FLAG`]: those bytes come again.
+    ReturnUnlessPeek = 6,
+}
+
+/// `PR_MSG_PEEK` of NSPR (`prio.h`) and `MSG_PEEK` of Linux (`linux/socket.h`).
+pub const PEEK_FLAG: u64 = 2;
+
+/// What the argument `buffer` points to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Shape {
+    /// The bytes.
+    Bytes = 0,
+    /// An array of `struct iovec` whose length is the argument `out`.
+    Vector = 1,
+    /// The same, with a length of type `int` in each element (`PRIOVec` of NSPR).
+    NarrowVector = 2,
 }
 
 /// The argument number that means "no such argument".
@@ -118,11 +153,15 @@ pub struct CallSpec {
     /// Argument that is the descriptor, or [`NO_ARG`]. For rustls: where in the connection's state, in words, the
     /// buffer of what was received stands.
     pub fd: u8,
-    /// Argument that points to the count, or [`NO_ARG`]. For rustls: where in the connection's state, in words, the
-    /// pointer stands that names the connection.
+    /// Argument that the count or the shape needs besides, or [`NO_ARG`]. For rustls: where in the connection's state,
+    /// in words, the pointer stands that names the connection.
     pub out: u8,
     /// How the count is found.
     pub count: CountRule,
+    /// What the buffer is.
+    pub shape: Shape,
+    /// Only objects that an [`CallKind::Import`] returned count.
+    pub imported: bool,
     /// Row and function of the TLS stack table: joins entry and return.
     pub function: u16,
 }
@@ -136,6 +175,8 @@ impl CallSpec {
             | (self.fd as u64 & 0xf) << 16
             | (self.out as u64 & 0xf) << 20
             | (self.count as u64 & 0xf) << 24
+            | (self.shape as u64 & 0x3) << 28
+            | (self.imported as u64) << 30
             | (self.function as u64) << 32
     }
 }
@@ -170,7 +211,7 @@ impl Cookie {
     pub const fn fd(self) -> u8 {
         (self.0 >> 16) as u8 & 0xf
     }
-    /// Argument number of the count pointer.
+    /// Argument number of what count or shape need besides.
     #[inline(always)]
     pub const fn out(self) -> u8 {
         (self.0 >> 20) as u8 & 0xf
@@ -179,6 +220,16 @@ impl Cookie {
     #[inline(always)]
     pub const fn count(self) -> u8 {
         (self.0 >> 24) as u8 & 0xf
+    }
+    /// [`Shape`] as a number.
+    #[inline(always)]
+    pub const fn shape(self) -> u8 {
+        (self.0 >> 28) as u8 & 0x3
+    }
+    /// Whether only imported objects count.
+    #[inline(always)]
+    pub const fn imported(self) -> bool {
+        self.0 >> 30 & 1 != 0
     }
     /// Joins entry and return of one function.
     #[inline(always)]
@@ -200,6 +251,8 @@ mod tests {
             fd: NO_ARG,
             out: 5,
             count: CountRule::OutWhenOne,
+            shape: Shape::NarrowVector,
+            imported: true,
             function: 0xabcd,
         };
         let cookie = Cookie(spec.to_cookie());
@@ -209,6 +262,8 @@ mod tests {
             (1, 2, NO_ARG, 5)
         );
         assert_eq!(cookie.count(), CountRule::OutWhenOne as u8);
+        assert_eq!(cookie.shape(), Shape::NarrowVector as u8);
+        assert!(cookie.imported());
         assert_eq!(cookie.function(), 0xabcd);
     }
 }

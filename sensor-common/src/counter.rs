@@ -53,7 +53,8 @@ counters! {
     FaultBytes = "fault_bytes",
     /// Bytes in `iovec` elements beyond those walked, marked as a gap.
     IovecBytes = "iovec_bytes",
-    /// Bytes moved out of sight by `sendfile`, `splice` or `io_uring` in a stream that is read, marked as a gap.
+    /// Bytes that no buffer of the process held (`sendfile`, `splice`), that `io_uring` moved out of sight or that were
+    /// handed over in another way, in a stream that is read, marked as a gap.
     UnseenBytes = "unseen_bytes",
     /// Bytes that `io_uring` and other calls past the hooks moved on TCP sockets and that a hook inside the kernel saw.
     BypassSeenBytes = "bypass_seen_bytes",
@@ -77,6 +78,8 @@ counters! {
     UnsentBytes = "unsent_bytes",
     /// TLS calls inside which a second socket appeared.
     AmbiguousSockets = "ambiguous_sockets",
+    /// Objects imported into TLS (NSS) that found no room in the map of such; their connections are not seen.
+    NoImportSlot = "no_import_slot",
     /// Processes whose socket carried TLS before any TLS call of theirs was seen.
     UnhookedProcesses = "unhooked_processes",
     /// Programs started that an exclusion keeps from being watched.

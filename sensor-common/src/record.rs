@@ -47,6 +47,8 @@ pub const KIND_UNSEEN: u8 = 10;
 pub const FLAG_WRITE: u16 = 1;
 /// A second socket was seen inside one TLS call: the binding cannot be trusted.
 pub const FLAG_AMBIGUOUS: u16 = 1 << 1;
+/// TLS early data: sent before the handshake ended, and perhaps a replay (RFC 8446, 8).
+pub const FLAG_EARLY: u16 = 1 << 2;
 
 /// Why bytes became a gap (`detail` of [`KIND_GAP`]).
 pub mod gap {
@@ -56,7 +58,7 @@ pub mod gap {
     pub const FAULT: u16 = 2;
     /// More `iovec` elements than one call may walk, or an element that could not be read.
     pub const IOVECS: u16 = 3;
-    /// Moved inside the kernel (`sendfile`, `splice`): no buffer of the process held them.
+    /// Moved inside the kernel (`sendfile`, `splice`), or handed over in another way than a buffer.
     pub const UNSEEN: u16 = 4;
     /// Moved by a call that no system call hook sees (`io_uring`), on a kernel without a source that does.
     pub const BYPASS: u16 = 5;
@@ -68,6 +70,8 @@ pub mod evidence {
     pub const SET_FD: u16 = 1;
     /// A socket system call ran inside a TLS call of the same thread.
     pub const NESTED_SYSCALL: u16 = 2;
+    /// The program gave its transport functions a number, and it is the descriptor of a socket.
+    pub const TRANSPORT: u16 = 6;
     /// `SSL_set_bio` or a sibling gave the stream a BIO that `BIO_new_socket` had made of a descriptor.
     pub const SET_BIO: u16 = 3;
     /// Lengths of TLS records at the socket are those of the calls next to them. User space concludes it.

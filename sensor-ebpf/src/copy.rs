@@ -1,7 +1,7 @@
 //! Bounded copying: the bytes of one call, from a buffer or an `iovec` array, as data records and exact gaps.
 
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel, bpf_probe_read_user};
-use sensor_common::record::{FLAG_WRITE, gap};
+use sensor_common::record::{FLAG_EARLY, FLAG_WRITE, gap};
 use sensor_common::{CHUNK_BYTES, CHUNKS_PER_CALL_BOUNDED, CHUNKS_PER_CALL_LOOP, IOVECS_PER_CALL_LOOP};
 
 use crate::account::{self, Fate, Outcome};
@@ -24,11 +24,18 @@ pub struct Memory {
     pub base: u64,
     /// Bytes left at `base`.
     pub left: u64,
-    /// The next `iovec` element.
+    /// The next `iovec` element, with [`NARROW`] where the lengths are of type `int`.
     pub iov: u64,
     /// Elements left.
     pub iov_left: u64,
 }
+
+/// In [`Memory::iov`]: the upper half of each length is padding. No user address has this bit; a kernel address has the
+/// next one, too.
+pub const NARROW: u64 = 1 << 63;
+
+/// Bits that every address of the kernel has, and no address of a process with or without [`NARROW`].
+const KERNEL_HALF: u64 = 3 << 62;
 
 /// The walk over one call. Lives on the stack of the caller and is handed to `bpf_loop`.
 struct Walk {
@@ -136,11 +143,11 @@ pub fn advance(
         budget = CALL_LIMIT.load();
     }
     subject.call_len = moved as u32;
-    subject.flags = if slot == 1 { FLAG_WRITE } else { 0 };
+    subject.flags = (subject.flags & FLAG_EARLY) | if slot == 1 { FLAG_WRITE } else { 0 };
     (position, budget)
 }
 
-/// Advances a stream by bytes that moved out of sight in `direction`, and says so.
+/// Advances a stream by bytes that moved out of sight in `direction` (0 read, 1 write), and says so.
 #[inline(always)]
 pub fn unseen(subject: &mut Subject, state: &mut StreamState, direction: usize, moved: u64, reason: u16) {
     let slot = direction & 1;
@@ -148,7 +155,7 @@ pub fn unseen(subject: &mut Subject, state: &mut StreamState, direction: usize, 
     state.position[slot] = position + moved;
     state.run[slot] = state.run[slot].saturating_add(moved);
     state.direction = slot as u8;
-    subject.flags = if slot == 1 { FLAG_WRITE } else { 0 };
+    subject.flags = (subject.flags & FLAG_EARLY) | if slot == 1 { FLAG_WRITE } else { 0 };
     let mut outcome = Outcome::default();
     emit::missing(subject, position, moved, reason, &mut outcome);
     account::captured(subject, moved, &outcome, moved, reason);
@@ -164,7 +171,7 @@ fn whole(subject: &Subject, position: u64, memory: Memory, moved: u64) -> Option
         }
         return Some(emit::data(subject, position, memory.base, moved as u32));
     }
-    if memory.iov_left < 2 {
+    if memory.iov_left < 2 || memory.iov & NARROW != 0 {
         return None;
     }
     let [head, head_len, body, body_len] = user::<[u64; 4]>(memory.iov)?;
@@ -226,7 +233,11 @@ fn next_element(memory: &mut Memory) -> bool {
 /// finds; its half of the addresses is the upper one.
 #[inline(always)]
 pub fn element(address: u64) -> Option<[u64; 2]> {
-    if (address as i64) < 0 { sock::read(address, 0) } else { user(address) }
+    if address & KERNEL_HALF == KERNEL_HALF {
+        return sock::read(address, 0);
+    }
+    let [base, length] = user(address & !NARROW)?;
+    Some([base, if address & NARROW != 0 { length & u32::MAX as u64 } else { length }])
 }
 
 /// Reads a value from user memory.

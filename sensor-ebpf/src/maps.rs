@@ -73,6 +73,9 @@ pub static KERNEL_CALLS: HashMap<u64, KernelCall> = HashMap::with_max_entries(40
 #[map]
 pub static PROCESS_BYTES: LruHashMap<u32, ProcessBytes> = LruHashMap::with_max_entries(8192, 0);
 
+/// Objects that an import call returned, by process: NSS serves TLS and files by the same functions.
+#[map]
+pub static IMPORTED: HashMap<StreamKey, u32> = HashMap::with_max_entries(16_384, 0);
 /// BIOs made of a descriptor and not yet given to a connection.
 #[map]
 pub static BIOS: LruHashMap<BioKey, BioSocket> = LruHashMap::with_max_entries(4096, 0);

@@ -119,6 +119,7 @@ fn exchange(document: &str) -> Exchange {
             version: 11,
             body: Body::default(),
             time_ns: (0, 1),
+            early_data: false,
         },
         outcome: Outcome::Answered(Box::new(Response {
             head: head(RESPONSE),

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use sensor_tests::clients::{self, Call};
+use sensor_tests::copies::Copies;
 use sensor_tests::golang::{Release, Symbols};
 use sensor_tests::programs::Program;
 use sensor_tests::servers::fixture;
+use sensor_tests::testbed;
 
 use crate::matrix::{Bench, Kind, Launch, Row};
 use crate::servers::GO;
@@ -67,6 +69,54 @@ pub(crate) const ROWS: &[Row] = &[
         },
     ),
 ];
+
+/// Clients of the other C libraries.
+pub(crate) const OTHER_ROWS: &[Row] = &[
+    row("wget", "GnuTLS (shared)", |bench, call, url| {
+        let library = shared(bench, "libgnutls.so.30")?;
+        let mut wget = Command::new(Program::Wget.find()?);
+        wget.args(["--quiet", "--no-proxy", "--no-config", "--no-check-certificate"]);
+        wget.arg("--header=Content-Type: text/plain");
+        wget.arg("--post-file").arg(call.sent());
+        wget.arg("--output-document").arg(call.answer()).arg(url);
+        if let Some(directory) = library.parent() {
+            wget.env("LD_LIBRARY_PATH", directory);
+        }
+        Ok(Launch {
+            command: wget,
+            library,
+        })
+    }),
+    row(
+        "Python curl_cffi",
+        "BoringSSL (static, symbols)",
+        |bench, call, _| wheel(bench, call, "cffi_client.py", "curl_cffi/_wrapper.abi3.so"),
+    ),
+    row("Python awscrt", "s2n-tls (static, exported)", |bench, call, _| {
+        wheel(bench, call, "crt_client.py", "_awscrt.abi3.so")
+    }),
+];
+
+/// A script on a wheel below `target/testbed`, whose file is nobody else's.
+fn wheel(bench: &Bench, call: &Call, script: &str, file: &str) -> Result<Launch> {
+    let library = testbed::python().join(file);
+    ensure!(library.is_file(), "its wheel is not installed");
+    Ok(Launch {
+        command: call.script(script, &bench.tls)?,
+        library,
+    })
+}
+
+/// A copy of a library of the machine under the name that programs load it by.
+fn shared(bench: &Bench, file: &str) -> Result<PathBuf> {
+    let directory = bench.directory.path().join("libraries");
+    std::fs::create_dir_all(&directory)?;
+    let copy = directory.join(file);
+    if !copy.exists() {
+        std::fs::copy(Copies::of(&[file])?.path(file), &copy)?;
+    }
+    Ok(copy)
+}
 
 const fn row(
     runtime: &'static str,

@@ -78,7 +78,8 @@ fn matrix() {
     }
     let bench = Bench::new().unwrap();
     let mut failed = Vec::new();
-    for row in clients::ROWS.iter().chain(servers::ROWS) {
+    let rows = clients::ROWS.iter().chain(clients::OTHER_ROWS);
+    for row in rows.chain(servers::ROWS) {
         let role = match row.kind {
             Kind::Client(_) => "client",
             Kind::Server(_) => "server",

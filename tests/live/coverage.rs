@@ -159,8 +159,10 @@ fn ordinary_datagrams_are_not_taken_for_quic() {
 
 /// A relay passes TLS on; `imports` are modules it loads and never uses.
 fn relay(tls: &PrivateTls, port: u16, imports: &str) -> (Guard, u16) {
-    let script = fixture("relay.py").display().to_string();
-    let code = format!("{imports}\nexec(open({script:?}).read())");
+    let code = format!(
+        "{imports}\nimport sys\nsys.argv[0] = {path:?}\nexec(open(sys.argv[0]).read())",
+        path = fixture("relay.py").to_string_lossy()
+    );
     let mut command = Command::new(Program::Python.find().unwrap());
     command.args(["-c", &code, &port.to_string()]);
     tls.apply(&mut command);

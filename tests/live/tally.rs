@@ -17,6 +17,8 @@ pub(crate) struct Account {
     pub(crate) end: u64,
     /// Bytes that came twice.
     pub(crate) repeated: u64,
+    /// Captured bytes that were TLS early data.
+    pub(crate) early: u64,
 }
 
 /// All of them.
@@ -29,8 +31,9 @@ impl Tally {
         match record {
             Record::Data(data) => {
                 let len = data.bytes.len() as u64;
-                self.step((data.stream, data.direction), data.position, len)
-                    .captured += len;
+                let account = self.step((data.stream, data.direction), data.position, len);
+                account.captured += len;
+                account.early += if data.early { len } else { 0 };
             }
             Record::Gap(gap) => {
                 self.step((gap.stream, gap.direction), gap.position, gap.missing)
@@ -57,6 +60,7 @@ impl Tally {
             sum.jumps += account.jumps;
             sum.end += account.end;
             sum.repeated += account.repeated;
+            sum.early += account.early;
             sum
         })
     }

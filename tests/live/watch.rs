@@ -1,6 +1,7 @@
 //! The sensor in this process: kernel source and one shard, driven until something was seen.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -56,9 +57,14 @@ pub(crate) struct Watch {
 
 /// Options of the tests: no limit, and a ring in which the largest test fits twice.
 pub(crate) fn options(tls: &sensor_tests::PrivateTls, pids: &[u32]) -> Options {
+    options_for(vec![tls.libssl()], pids)
+}
+
+/// The same with other libraries.
+pub(crate) fn options_for(libraries: Vec<PathBuf>, pids: &[u32]) -> Options {
     Options {
         pids: pids.to_vec(),
-        libraries: vec![tls.libssl()],
+        libraries,
         ring_bytes: 32 * 1024 * 1024,
         message_limit: u64::MAX,
         ..Options::default()

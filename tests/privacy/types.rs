@@ -45,6 +45,7 @@ fn record(direction: Direction, position: u64, bytes: &[u8]) -> Record {
         direction,
         position,
         socket: 0,
+        early: false,
         bytes: Bytes::copy_from_slice(bytes),
     })
 }

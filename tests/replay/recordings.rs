@@ -323,6 +323,7 @@ impl Talk {
             direction,
             position,
             socket: 0,
+            early: false,
             bytes,
         }));
     }

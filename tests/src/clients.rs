@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::private::PrivateTls;
 use crate::programs::{self, Program};
 use crate::servers::fixture;
+use crate::testbed;
 
 /// One call: a body to send, and the place where the answer's body goes.
 #[derive(Debug)]
@@ -86,6 +87,18 @@ impl Call {
             );
         }
         let mut python = python("requests_client.py", tls)?;
+        python
+            .arg(&self.method)
+            .arg(&self.url)
+            .arg(self.sent())
+            .arg(self.answer());
+        Ok(python)
+    }
+
+    /// The same with a script of those conventions, whose modules are below `target/testbed`.
+    pub fn script(&self, script: &str, tls: &PrivateTls) -> Result<Command> {
+        let mut python = python(script, tls)?;
+        python.env("PYTHONPATH", testbed::python());
         python
             .arg(&self.method)
             .arg(&self.url)

@@ -4,18 +4,21 @@
 //! Never waits without a deadline, kills what it did not start, or leaves loopback. Bounded by [`wait::DEADLINE`].
 
 pub mod clients;
+pub mod copies;
 pub mod corpus;
 pub mod debian;
 pub mod golang;
 pub mod guard;
 pub mod held;
 pub mod payload;
+pub mod peer;
 pub mod private;
 pub mod privileges;
 pub mod programs;
 pub mod receiver;
 pub mod servers;
 pub mod testbed;
+pub mod tools;
 pub mod wait;
 
 pub use guard::Guard;

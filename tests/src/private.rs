@@ -116,7 +116,7 @@ fn executable(line: &str) -> Option<(u64, u64, u64)> {
 }
 
 /// Where the loader finds a library: Debian's directories, then those of other distributions.
-fn system(file: &str) -> Option<PathBuf> {
+pub(crate) fn system(file: &str) -> Option<PathBuf> {
     let arch = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
     [arch.as_str(), "/usr/lib64", "/usr/lib"]
         .iter()

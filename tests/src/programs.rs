@@ -72,6 +72,20 @@ programs! {
     Setpriv "setpriv" of "util-linux";
     /// The C compiler, for small observed programs.
     Cc "cc" of "gcc";
+    /// wget, on GnuTLS.
+    Wget "wget" of "wget";
+    /// GnuTLS's client.
+    GnutlsCli "gnutls-cli" of "gnutls-bin";
+    /// GnuTLS's server.
+    GnutlsServ "gnutls-serv" of "gnutls-bin";
+    /// NSS's client.
+    Tstclnt "tstclnt" of "libnss3-tools";
+    /// NSS's server.
+    Selfserv "selfserv" of "libnss3-tools";
+    /// NSS's tool for certificate databases.
+    Certutil "certutil" of "libnss3-tools";
+    /// NSS's tool that puts a key into one.
+    Pk12util "pk12util" of "libnss3-tools";
 }
 
 impl Program {
@@ -107,9 +121,12 @@ const PACKAGES: &[(&str, &str)] = &[
     (REQUESTS_PACKAGE, "lib/python3/dist-packages/requests"),
     ("python3-pip", "lib/python3/dist-packages/pip"),
     ("npm", "bin/npm"),
-    // For the fixture on native-tls.
+    // What small observed programs are compiled against.
     ("libssl-dev", "include/openssl/ssl.h"),
     ("pkg-config", "bin/pkg-config"),
+    ("libgnutls28-dev", "include/gnutls/gnutls.h"),
+    ("libwolfssl-dev", "include/wolfssl/ssl.h"),
+    ("libmbedtls-dev", "include/mbedtls/ssl.h"),
 ];
 
 /// Those of [`PACKAGES`] that are not here.

@@ -12,7 +12,16 @@ use crate::debian::Suite;
 use crate::programs::Program;
 
 /// Packages for Debian's Python, pinned.
-pub const PYTHON: &[&str] = &["uvicorn==0.54.0", "aioquic==1.7.2", "grpcio==1.85.1"];
+pub const PYTHON: &[&str] = &[
+    "uvicorn==0.54.0",
+    "aioquic==1.7.2",
+    // BoringSSL linked in, stripped.
+    "grpcio==1.85.1",
+    // BoringSSL linked in, with symbols.
+    "curl_cffi==0.16.3",
+    // s2n-tls linked in, with symbols.
+    "awscrt==0.38.1",
+];
 
 /// Packages from npm, pinned. Install scripts do not run, so a program is named by the package that holds its binary.
 pub const NODE: &[&str] = &["ws@8.23.0"];

@@ -8,6 +8,7 @@ pub mod kernel_socket;
 pub mod lengths;
 pub mod cookie;
 pub mod go;
+pub mod imported;
 pub mod lifecycle;
 pub mod many;
 mod proxy;

@@ -54,7 +54,7 @@ enum Buffer {
 /// Whether the kind of call is one of rustls's.
 #[inline(always)]
 pub fn owns(kind: u8) -> bool {
-    (CallKind::RUSTLS..=CallKind::RUSTLS_LAST).contains(&kind)
+    matches!(kind, CallKind::RUSTLS..=CallKind::RUSTLS_LAST)
 }
 
 /// Whether the call gives plaintext to the application.

@@ -7,17 +7,17 @@
 use aya_ebpf::bindings::pt_regs;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::programs::ProbeContext;
-use sensor_common::call::{CallKind, Cookie, CountRule};
+use sensor_common::call::{CallKind, Cookie, CountRule, NO_ARG, PEEK_FLAG, Shape};
 use sensor_common::counter::Counter;
-use sensor_common::record::{FLAG_AMBIGUOUS, KIND_BIND, close, evidence};
+use sensor_common::record::{FLAG_AMBIGUOUS, FLAG_EARLY, KIND_BIND, close, evidence, gap};
 
 use super::cookie;
 use super::rustls;
 use super::sniff::{self, Front};
 use super::tls_process;
-use super::{adjacent, bio, syscall};
+use super::{adjacent, bio, imported, syscall};
 use crate::account;
-use crate::copy::{self, Looping, Memory};
+use crate::copy::{self, Looping, Memory, NARROW};
 use crate::emit::{self, Subject};
 use crate::maps::TLS_CALLS;
 use crate::policy::{self, Watched};
@@ -109,12 +109,14 @@ pub fn enter(ctx: &ProbeContext) {
     let registers = Registers::of(ctx);
     let handle = registers.argument(cookie.handle());
     let kind = cookie.kind();
-    if kind == CallKind::SetFd as u8 {
-        let fd = registers.argument(cookie.fd()) as i32;
-        let key = StreamKey::tls(watched.tgid(), handle);
-        if let (Some(found), Some(state)) = (sock::find(fd), stream::state(&key)) {
-            bind(watched, &key, state, found, fd, evidence::SET_FD);
-        }
+    if cookie.imported()
+        && !imported::contains(watched, handle)
+        && !(kind == CallKind::Import as u8 && imported::is_layered(handle))
+    {
+        return pass_by(&registers, watched, cookie);
+    }
+    if kind == CallKind::SetFd as u8 || kind == CallKind::SetTransport as u8 {
+        named(watched, handle, registers.argument(cookie.fd()), kind);
     } else if kind == CallKind::SetBio as u8 {
         bio::given(watched, handle, registers.argument(cookie.fd()));
     } else if kind == CallKind::NewSocketBio as u8 {
@@ -122,6 +124,9 @@ pub fn enter(ctx: &ProbeContext) {
     } else if kind == CallKind::Shutdown as u8 {
         end(watched, handle, close::SHUTDOWN);
     } else if kind == CallKind::Free as u8 {
+        if cookie.imported() {
+            imported::remove(watched, handle);
+        }
         end(watched, handle, close::FREE);
     } else if rustls::owns(kind) {
         rustls::enter(&registers, watched, cookie);
@@ -142,14 +147,57 @@ pub struct Noted {
     pub out: u64,
 }
 
+/// The program named the descriptor. What it hands to transport functions of its own may be a pointer instead: none
+/// is that small, because the first megabytes of the address space are not given out (`vm.mmap_min_addr`, and the
+/// executable at 4 MiB or far above).
+#[inline(always)]
+fn named(watched: Watched, handle: u64, value: u64, kind: u8) {
+    /// Descriptors are below `fs.nr_open`, 2^20 unless raised.
+    const LARGEST: u64 = 1 << 20;
+    let (fd, why) = if kind == CallKind::SetFd as u8 {
+        (value as i32, evidence::SET_FD)
+    } else if value < LARGEST {
+        (value as i32, evidence::TRANSPORT)
+    } else {
+        return;
+    };
+    let key = StreamKey::tls(watched.tgid(), handle);
+    if let (Some(found), Some(state)) = (sock::find(fd), stream::state(&key)) {
+        bind(watched, &key, state, found, fd, why);
+    }
+}
+
+/// A call of a covered function that is none of TLS: its return must not pass for that of the call it is nested in,
+/// nor for that of one whose return was missed.
+#[inline(always)]
+fn pass_by(registers: &Registers, watched: Watched, cookie: Cookie) {
+    let Some(call) = TLS_CALLS.get_ptr_mut(watched.pid_tgid) else { return };
+    let call = unsafe { &mut *call };
+    if Cookie(call.cookie).function() != cookie.function() {
+        return;
+    }
+    if is_below(call, registers.stack) {
+        call.nested += 1;
+    } else {
+        emit::count(Counter::MissedReturns, 1);
+        let _ = TLS_CALLS.remove(watched.pid_tgid);
+    }
+}
+
+/// Whether what runs at this stack pointer is nested in the call.
+#[inline(always)]
+fn is_below(call: &TlsCall, stack: u64) -> bool {
+    let below = call.stack.wrapping_sub(stack);
+    below != 0 && below < STACK_BYTES
+}
+
 #[inline(always)]
 pub fn stash(registers: &Registers, watched: Watched, cookie: Cookie, noted: Noted) {
     let stack = registers.stack;
     let handle = noted.handle;
     if let Some(call) = TLS_CALLS.get_ptr_mut(watched.pid_tgid) {
         let call = unsafe { &mut *call };
-        let below = call.stack.wrapping_sub(stack);
-        if below != 0 && below < STACK_BYTES {
+        if is_below(call, stack) {
             emit::count(Counter::NestedCalls, 1);
             if Cookie(call.cookie).function() == cookie.function() {
                 call.nested += 1;
@@ -196,6 +244,9 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     let call = *call;
     let _ = TLS_CALLS.remove(watched.pid_tgid);
     let returned = unsafe { results(ctx.as_ptr().cast::<pt_regs>()) };
+    if cookie.kind() == CallKind::Import as u8 {
+        return imported::add(watched, returned[0] as u64);
+    }
     let Some(moved) = moved(cookie, &call, returned) else {
         // A handshake through memory: no socket call ran inside.
         if call.socket == 0 {
@@ -203,7 +254,7 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
         }
         return;
     };
-    let Some(direction) = direction(cookie.kind()) else { return };
+    let Some((direction, early)) = direction(cookie) else { return };
     let key = StreamKey::tls(watched.tgid(), call.handle);
     emit::count(Counter::TlsCalls, 1);
     emit::count(Counter::TlsBytes, moved);
@@ -211,26 +262,46 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     if state.socket == 0 {
         adjacent::mark(watched);
     }
-    let memory = if cookie.kind() == CallKind::RustlsWriteChunks as u8 {
-        rustls::memory(&call, moved)
-    } else {
-        Memory { base: call.buffer, left: moved, iov: 0, iov_left: 0 }
-    };
     let mut subject = Subject::new(watched, &key, state);
-    let starts = starts_message(first_buffer(memory), moved);
+    subject.flags = early;
+    if cookie.buffer() == NO_ARG {
+        return copy::unseen(&mut subject, state, direction, moved, gap::UNSEEN);
+    }
+    let (memory, first) = memory_of(cookie, &call, moved);
+    let starts = starts_message(first, moved);
     copy::transfer(&mut subject, state, direction, memory, moved, starts, looping);
 }
 
-/// 0 read, 1 write; nothing for calls that only open a window.
+/// Read (0) or write (1), and the flag of early data; nothing for calls that only open a window.
 #[inline(always)]
-fn direction(kind: u8) -> Option<usize> {
+fn direction(cookie: Cookie) -> Option<(usize, u16)> {
+    let kind = cookie.kind();
     if kind == CallKind::Read as u8 || rustls::reads(kind) {
-        Some(0)
+        Some((0, 0))
     } else if kind == CallKind::Write as u8 || rustls::writes(kind) {
-        Some(1)
+        Some((1, 0))
+    } else if kind == CallKind::EarlyRead as u8 {
+        Some((0, FLAG_EARLY))
+    } else if kind == CallKind::EarlyWrite as u8 {
+        Some((1, FLAG_EARLY))
     } else {
         None
     }
+}
+
+/// Where the bytes of a call are, and where the first of them is.
+#[inline(always)]
+fn memory_of(cookie: Cookie, call: &TlsCall, moved: u64) -> (Memory, u64) {
+    if cookie.kind() == CallKind::RustlsWriteChunks as u8 {
+        let memory = rustls::memory(call, moved);
+        return (memory, first_buffer(memory));
+    }
+    if cookie.shape() == Shape::Bytes as u8 {
+        return (Memory { base: call.buffer, left: moved, iov: 0, iov_left: 0 }, call.buffer);
+    }
+    let narrow = if cookie.shape() == Shape::NarrowVector as u8 { NARROW } else { 0 };
+    let memory = Memory { base: 0, left: 0, iov: call.buffer | narrow, iov_left: call.out };
+    (memory, copy::user::<u64>(call.buffer).unwrap_or(0))
 }
 
 /// Where the bytes begin.
@@ -251,14 +322,20 @@ unsafe fn results(regs: *const pt_regs) -> [i64; 2] {
 /// Bytes that the call moved: none on error, and never more than a call can move (MAX_RW_COUNT, below 2^31).
 #[inline(always)]
 fn moved(cookie: Cookie, call: &TlsCall, [returned, second]: [i64; 2]) -> Option<u64> {
-    let count = if cookie.count() == CountRule::Return as u8 {
-        // The functions return `int`: the upper half of the register is not defined.
-        returned as i32 as i64
-    } else if cookie.count() == CountRule::OutWhenOne as u8 && returned as i32 == 1 {
+    let rule = cookie.count();
+    // What returns `int` leaves the upper half of the register undefined.
+    let narrow = returned as i32 as i64;
+    let count = if rule == CountRule::Return as u8
+        || (rule == CountRule::ReturnUnlessPeek as u8 && call.out & PEEK_FLAG == 0)
+    {
+        narrow
+    } else if rule == CountRule::ReturnWide as u8 {
+        returned
+    } else if rule == CountRule::Out as u8 || (rule == CountRule::OutWhenOne as u8 && narrow == 1) {
         copy::user::<i64>(call.out)?
-    } else if cookie.count() == CountRule::SecondWhenOk as u8 && returned == 0 {
+    } else if rule == CountRule::SecondWhenOk as u8 && returned == 0 {
         second
-    } else if cookie.count() == CountRule::AtEntry as u8 {
+    } else if (rule == CountRule::LengthUnlessNegative as u8 && narrow >= 0) || rule == CountRule::AtEntry as u8 {
         call.out as i64
     } else {
         return None;
@@ -290,6 +367,10 @@ pub fn end(watched: Watched, handle: u64, reason: u16) {
 pub fn nested_socket_call(watched: Watched, fd: i32) -> bool {
     let Some(call) = TLS_CALLS.get_ptr_mut(watched.pid_tgid) else { return false };
     let call = unsafe { &mut *call };
+    // The object is not there yet, so nothing is nested in its call.
+    if Cookie(call.cookie).kind() == CallKind::Import as u8 {
+        return false;
+    }
     // A call whose return was missed must not silence its thread: what runs above it is not nested in it.
     if let Some(stack) = syscall::stack_pointer()
         && call.stack.wrapping_sub(stack) >= STACK_BYTES

@@ -101,6 +101,7 @@ impl Workload {
             direction,
             position,
             socket: 0,
+            early: false,
             bytes: Bytes::copy_from_slice(piece),
         });
         let mut raw = Vec::new();

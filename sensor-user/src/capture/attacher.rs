@@ -23,6 +23,7 @@ use super::attach::{AttachBackend, AttachError, trial};
 use super::coverage::Attachments;
 use super::discover::process::Filter;
 use super::discover::standard_libraries;
+use super::imports::Imports;
 use super::kernel::{KernelError, Options};
 use super::load::Loaded;
 use worker::Worker;
@@ -91,6 +92,7 @@ impl Attacher {
         let shared = Arc::new(Shared::default());
         let mut worker = Worker::new(backend, returns, Arc::clone(&shared), filter_of(options));
         worker.everyone = options.everyone;
+        worker.imports = Some(Imports::open(loaded)?);
         worker.release_after = options.release_after;
         for library in &options.libraries {
             worker.attach_library(library)?;

@@ -104,6 +104,7 @@ fn data(bytes: &[u8], payload: impl FnOnce(&[u8]) -> Bytes) -> Result<Record, De
         direction: direction(raw),
         position,
         socket: u64_at::<{ offset_of!(StreamRecord, socket) }>(raw),
+        early: flags(raw) & record::FLAG_EARLY != 0,
         bytes: payload(body),
     }))
 }
@@ -174,6 +175,7 @@ fn bind(bytes: &[u8]) -> Result<Record, DecodeError> {
         evidence: match detail(raw) {
             record::evidence::SET_FD => Evidence::SetFd,
             record::evidence::NESTED_SYSCALL => Evidence::NestedSyscall,
+            record::evidence::TRANSPORT => Evidence::Transport,
             record::evidence::SET_BIO => Evidence::SetBio,
             record::evidence::RUNTIME_CONN => Evidence::RuntimeConn,
             other => return Err(DecodeError::Detail(other)),

@@ -28,7 +28,7 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
         Record::Data(data) => {
             let len = u32::try_from(data.bytes.len()).ok().ok_or(Unrepresentable)?;
             let mut raw = Raw::<{ size_of::<StreamRecord>() }>::new(record::KIND_DATA, &data.origin);
-            raw.detail(0, write_flag(data.direction));
+            raw.detail(0, write_flag(data.direction) | early_flag(data.early));
             raw.stream(offset_of!(StreamRecord, stream), &data.stream);
             raw.moved(data.position, data.socket, len, len);
             out.extend_from_slice(&raw.0);
@@ -260,6 +260,10 @@ const fn write_flag(direction: Direction) -> u16 {
     }
 }
 
+const fn early_flag(early: bool) -> u16 {
+    if early { record::FLAG_EARLY } else { 0 }
+}
+
 const fn gap_detail(reason: GapReason) -> Result<u16, Unrepresentable> {
     match reason {
         GapReason::Limit => Ok(record::gap::LIMIT),
@@ -276,6 +280,7 @@ const fn bind_detail(evidence: Evidence) -> Result<u16, Unrepresentable> {
         Evidence::SetFd => Ok(record::evidence::SET_FD),
         Evidence::NestedSyscall => Ok(record::evidence::NESTED_SYSCALL),
         Evidence::RuntimeConn => Ok(record::evidence::RUNTIME_CONN),
+        Evidence::Transport => Ok(record::evidence::TRANSPORT),
         Evidence::SetBio => Ok(record::evidence::SET_BIO),
         Evidence::Adjacent | Evidence::Direct | Evidence::Recorded => Err(Unrepresentable),
     }

@@ -21,6 +21,8 @@ mod descriptors;
 pub mod discover;
 pub mod encode;
 #[cfg(feature = "kernel")]
+mod imports;
+#[cfg(feature = "kernel")]
 pub mod kernel;
 #[cfg(feature = "kernel-log")]
 mod kernel_log;
@@ -111,7 +113,7 @@ pub enum GapReason {
     Fault,
     /// More `iovec` elements than one call may walk.
     Iovecs,
-    /// Moved inside the kernel by `sendfile` or `splice`: no buffer of the process held them.
+    /// Moved inside the kernel by `sendfile` or `splice`, or handed over in another way than a buffer.
     Unseen,
     /// Moved by a call that no hook of this kernel sees (`io_uring`).
     Bypass,
@@ -130,6 +132,9 @@ pub enum Evidence {
     NestedSyscall,
     /// The connection object of Go's runtime names the descriptor.
     RuntimeConn,
+    /// The program gave the library's transport functions a number that is a socket's descriptor. As good as
+    /// [`Self::SetFd`] unless those functions are the program's own and take it for something else.
+    Transport,
     /// Lengths of the TLS records at the socket are those of the calls next to them ([`adjacent`]).
     Adjacent,
     /// The stream is the socket.
@@ -142,7 +147,7 @@ impl Evidence {
     /// Name in outputs.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::SetFd => "set_fd",
+            Self::SetFd | Self::Transport => "set_fd",
             Self::SetBio => "set_bio",
             Self::NestedSyscall => "nested_syscall",
             Self::RuntimeConn => "runtime_conn",
@@ -348,6 +353,8 @@ pub struct Data {
     pub position: u64,
     /// Inode of the bound socket, 0 while none is known.
     pub socket: u64,
+    /// TLS early data: sent before the handshake ended, and perhaps a replay.
+    pub early: bool,
     /// The payload.
     pub bytes: Bytes,
 }

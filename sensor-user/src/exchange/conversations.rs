@@ -110,9 +110,10 @@ impl Conversations {
                 stream,
                 direction,
                 time_ns,
+                early,
                 bytes,
             } => {
-                self.chunk(stream, direction, time_ns, bytes.0, out);
+                self.chunk(stream, (direction, early), time_ns, bytes.0, out);
                 self.sign(&stream, out, from);
             }
             FlowEvent::Gap {
@@ -192,7 +193,7 @@ impl Conversations {
     fn chunk(
         &mut self,
         stream: StreamKey,
-        direction: Direction,
+        (direction, early): (Direction, bool),
         time_ns: u64,
         bytes: Bytes,
         out: &mut Vec<Exchange>,
@@ -232,6 +233,7 @@ impl Conversations {
         for (direction, missing, reason) in holes {
             http1.gap(direction, missing, reason, &mut context);
         }
+        http1.mark_early(direction, early);
         let parsed = http1.chunk(direction, bytes, time_ns, &mut context);
         let metric = if parsed {
             Metric::BytesParsed

@@ -33,6 +33,8 @@ pub(super) struct Http1 {
     memo: Memo,
     /// When a byte of either direction was last seen.
     last_ns: u64,
+    /// The request bytes not consumed yet are, or began as, TLS early data.
+    early: bool,
     /// What is for the accounts.
     pub(super) anomalies: u64,
     /// The first hole since the message under way lost its place says why it is not whole.
@@ -66,6 +68,7 @@ impl Http1 {
             turns: Turns::new(limits.pending),
             memo: Memo::default(),
             last_ns: 0,
+            early: false,
             anomalies: 0,
             reason: GapReason::Lost,
         }
@@ -90,6 +93,13 @@ impl Http1 {
         };
         self.last_ns = time_ns;
         is_http
+    }
+
+    /// The next chunk of requests is TLS early data, or is not.
+    pub(super) fn mark_early(&mut self, direction: Direction, early: bool) {
+        if direction == self.requests_travel {
+            self.early = early || (self.early && self.requests.waiting_bytes() > 0);
+        }
     }
 
     /// The next bytes of a direction are missing.
@@ -246,6 +256,7 @@ impl Http1 {
             version: head.version,
             body: Body::default(),
             time_ns,
+            early_data: self.early,
         };
         let caller = caller::identify(
             &request.head,

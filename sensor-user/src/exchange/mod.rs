@@ -173,6 +173,9 @@ pub struct Request {
     pub body: Body,
     /// Nanoseconds: first byte, last byte.
     pub time_ns: (u64, u64),
+    /// Its head came as TLS early data: whoever recorded the connection's beginning can send it again
+    /// (RFC 8446, 8; RFC 8470).
+    pub early_data: bool,
 }
 
 impl Request {

@@ -145,6 +145,7 @@ impl Builder {
             version: 11,
             body: self.request_body,
             time_ns: (1_000, 1_100),
+            early_data: false,
         };
         let outcome = self.status.map_or(Outcome::Unanswered, |status| {
             Outcome::Answered(Box::new(Response {

@@ -129,10 +129,15 @@ fn advice(name: &str) -> &'static str {
             "nothing, where it is rare: the process moved bytes it had not touched"
         }
         "iovec_bytes" | "missing_iovecs" => "nothing; a kernel with `bpf_loop` (5.17) walks more elements",
-        "unseen_bytes" | "missing_unseen" => "nothing: `sendfile` serves files, not answers of an API",
+        "unseen_bytes" | "missing_unseen" => {
+            "nothing for `sendfile` and `splice`, which serve files; for `io_uring` see `bypass_unseen_bytes`"
+        }
+        "bypass_unseen_bytes" => {
+            "a kernel with kprobes or BPF trampolines lets them be seen; else switch `io_uring` off in the program"
+        }
         "no_stream_slot" | "no_stream_bytes" => "raise `capture.stream_entries`",
         "no_account_slot" => "nothing is lost: only whose bytes they were is not known",
-        "no_policy_slot" | "no_call_slot" => "watch fewer processes",
+        "no_policy_slot" | "no_call_slot" | "no_bio_slot" | "no_import_slot" => "watch fewer processes",
         "streams_evicted" => "raise `limits.streams`",
         "cipher_bytes" | "cipher_calls" | "socket_tls_bytes" => {
             "see the coverage report: right where the TLS library is probed or TLS is passed on"
@@ -142,7 +147,7 @@ fn advice(name: &str) -> &'static str {
         }
         "export_dropped" => "look at the receiver; raise `limits.queue`",
         "endpoints_overflow" => "see which host has so many endpoints",
-        "ledger_unbalanced" | "records_malformed" => "report it: a fault of the sensor",
+        "ledger_unbalanced" | "records_malformed" | "shard_panics" => "report it: a fault of the sensor",
         "missed_returns" => "nothing, where it is rare: threads that are killed inside a call",
         "ambiguous_sockets" => "nothing: the exchanges say that their addresses are not to be trusted",
         _ => "",

@@ -86,6 +86,9 @@ pub fn of_exchange(call: &Summary) -> Fields<'_> {
             .map(|(half, kind, count)| format!("{}.{}:{count}", half_name(*half), kind.name()));
         fields.push(("api_sensor.data", Value::Texts(data.collect())));
     }
+    if call.early_data {
+        fields.push(("api_sensor.tls.early_data", Value::Flag(true)));
+    }
     fields.push(("api_sensor.partial", Value::Flag(call.partial)));
     fields
 }

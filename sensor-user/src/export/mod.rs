@@ -77,6 +77,8 @@ pub struct Summary {
     pub caller: Option<(AuthScheme, CallerHash)>,
     /// Kinds of sensitive data and how many, by half.
     pub data: Vec<(Half, DataKind, u32)>,
+    /// The request came as TLS early data and may be a replay.
+    pub early_data: bool,
     /// Holes, limits or a missing response.
     pub partial: bool,
 }

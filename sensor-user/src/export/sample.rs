@@ -82,6 +82,7 @@ pub(super) fn summary(role: Role) -> Summary {
             (Half::Response, DataKind::Email, 2),
             (Half::Response, DataKind::PaymentCard, 1),
         ],
+        early_data: false,
         partial: false,
     }
 }
@@ -136,6 +137,7 @@ pub(super) fn events() -> Vec<Event> {
         unanswered.caller,
         unanswered.partial,
     ) = (0, None, None, true);
+    unanswered.early_data = true;
     unanswered.data.clear();
     let accounts = Accounts::default();
     accounts.sensor.add(Metric::Exchanges, 3);

@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal as _, Write};
 use super::wording::{self, Wording};
 use super::{ClockOffset, Event, Exporter, Snapshot, Summary};
 use crate::capture::Role;
-use crate::classify::{DataKind, Half};
+use crate::classify::Half;
 use crate::detect::{Finding, Severity};
 
 /// How the view looks.
@@ -152,7 +152,7 @@ impl View {
     fn call(&self, call: &Summary) -> String {
         let (style, connection) = (self.style, &*call.connection);
         let layout = Columns::of(style);
-        let mut data = data(&call.data, call.partial);
+        let mut data = data(call);
         if let Some(container) = connection.container.as_deref().filter(|_| !layout.narrow) {
             let space = if data.is_empty() { "" } else { " " };
             data.insert_str(0, &format!("@{}{space}", container.short()));
@@ -299,9 +299,9 @@ impl View {
     }
 }
 
-fn data(found: &[(Half, DataKind, u32)], partial: bool) -> String {
+fn data(call: &Summary) -> String {
     let mut text: Vec<String> = Vec::new();
-    for (half, kind, count) in found {
+    for (half, kind, count) in &call.data {
         let half = if *half == Half::Request { ">" } else { "" };
         let times = if *count == 1 {
             String::new()
@@ -310,7 +310,10 @@ fn data(found: &[(Half, DataKind, u32)], partial: bool) -> String {
         };
         text.push(format!("{half}{}{times}", kind.name()));
     }
-    if partial {
+    if call.early_data {
+        text.push("(early data)".to_owned());
+    }
+    if call.partial {
         text.push("(partial)".to_owned());
     }
     text.join(" ")

@@ -68,11 +68,13 @@ const fn stronger(a: Evidence, b: Evidence) -> Evidence {
 const fn strength(evidence: Evidence) -> u8 {
     match evidence {
         Evidence::Adjacent => 0,
-        Evidence::NestedSyscall => 1,
-        Evidence::SetBio => 2,
-        Evidence::SetFd | Evidence::RuntimeConn => 3,
-        Evidence::Recorded => 4,
-        Evidence::Direct => 5,
+        // It may mean something else to the program; a system call cannot.
+        Evidence::Transport => 1,
+        Evidence::NestedSyscall => 2,
+        Evidence::SetBio => 3,
+        Evidence::SetFd | Evidence::RuntimeConn => 4,
+        Evidence::Recorded => 5,
+        Evidence::Direct => 6,
     }
 }
 

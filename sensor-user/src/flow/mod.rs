@@ -29,6 +29,8 @@ pub enum FlowEvent {
         direction: Direction,
         /// When the call that carried them returned.
         time_ns: u64,
+        /// They are TLS early data.
+        early: bool,
         /// The bytes. Wrapped so that they never print.
         bytes: Payload,
     },

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 
 use super::bind::Binding;
 use super::{FlowEvent, Payload};
@@ -28,7 +28,7 @@ impl Piece {
             direction: data.direction,
             position: data.position,
             time_ns: data.origin.time_ns,
-            content: data.bytes.into(),
+            content: Content::Bytes(Payload(data.bytes), data.early),
         }
     }
 
@@ -44,14 +44,15 @@ impl Piece {
 
 #[derive(Debug)]
 pub(super) enum Content {
-    Bytes(Payload),
+    /// Bytes, and whether they are TLS early data.
+    Bytes(Payload, bool),
     Missing(u64, GapReason),
 }
 
 impl Piece {
     fn len(&self) -> u64 {
         match &self.content {
-            Content::Bytes(Payload(bytes)) => bytes.len() as u64,
+            Content::Bytes(Payload(bytes), _) => bytes.len() as u64,
             Content::Missing(missing, _) => *missing,
         }
     }
@@ -59,7 +60,7 @@ impl Piece {
     /// Bytes this piece keeps in memory.
     pub(super) fn weight(&self) -> usize {
         match &self.content {
-            Content::Bytes(Payload(bytes)) => bytes.len(),
+            Content::Bytes(Payload(bytes), _) => bytes.len(),
             Content::Missing(..) => 0,
         }
     }
@@ -67,7 +68,7 @@ impl Piece {
     fn drop_front(&mut self, count: u64) {
         self.position += count;
         match &mut self.content {
-            Content::Bytes(Payload(bytes)) => {
+            Content::Bytes(Payload(bytes), _) => {
                 let count = usize::try_from(count).unwrap_or(usize::MAX);
                 bytes.advance(count.min(bytes.len()));
             }
@@ -119,7 +120,7 @@ impl Stream {
 
     /// Takes the next piece in the order of the ring.
     pub(super) fn push(&mut self, piece: Piece, sink: Sink<'_>, tally: &mut Tally) {
-        if let Content::Bytes(Payload(bytes)) = &piece.content {
+        if let Content::Bytes(Payload(bytes), _) = &piece.content {
             self.books.add(Post::ReceivedRecords, 1);
             self.books.add(Post::ReceivedBytes, bytes.len() as u64);
         }
@@ -232,12 +233,13 @@ impl Stream {
             ..
         } = piece;
         match content {
-            Content::Bytes(bytes) => {
+            Content::Bytes(bytes, early) => {
                 self.books.add(Post::OrderedBytes, bytes.0.len() as u64);
                 FlowEvent::Chunk {
                     stream: self.key,
                     direction,
                     time_ns,
+                    early,
                     bytes,
                 }
             }
@@ -277,11 +279,5 @@ impl Drop for Stream {
             let known = read.saturating_add(write).saturating_add(held as u64);
             self.books.add(Post::ForgottenBytes, known);
         }
-    }
-}
-
-impl From<Bytes> for Content {
-    fn from(bytes: Bytes) -> Self {
-        Self::Bytes(Payload(bytes))
     }
 }

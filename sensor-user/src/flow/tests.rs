@@ -34,6 +34,7 @@ fn data(id: u64, direction: Direction, position: u64, bytes: &[u8], time_ns: u64
         direction,
         position,
         socket: 0,
+        early: false,
         bytes: Bytes::copy_from_slice(bytes),
     })
 }

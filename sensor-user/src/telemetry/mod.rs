@@ -111,8 +111,15 @@ impl Counters {
 }
 
 /// The kernel object's counters as last read, shared by reference. `app` refreshes them from the map.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct KernelCounters([AtomicU64; Counter::ALL.len()]);
+
+impl Default for KernelCounters {
+    /// Written out: the library has this for arrays of up to 32.
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; Counter::ALL.len()])
+    }
+}
 
 impl KernelCounters {
     /// Takes over a value, summed over processors.

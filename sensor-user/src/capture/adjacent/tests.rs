@@ -89,6 +89,7 @@ impl Bench {
             direction,
             position: 0,
             socket: 0,
+            early: false,
             bytes: Bytes::from(vec![b'x'; length]),
         }));
     }
@@ -178,6 +179,7 @@ fn a_binding_comes_before_the_data_of_its_batch() {
             direction: Direction::Write,
             position: 0,
             socket: 0,
+            early: false,
             bytes: Bytes::from_static(b"0123456789"),
         }));
         let mut list = [(0, 0); IO_RECORDS];

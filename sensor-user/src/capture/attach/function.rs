@@ -164,6 +164,19 @@ pub(super) fn is_emulated(bytes: &[u8]) -> bool {
         )
 }
 
+/// Whether the kernel lets the instruction be probed: not behind a prefix that names a segment other than FS and GS, or
+/// `lock` (`is_prefix_bad` of `arch/x86/kernel/uprobes.c`). Compilers pad with such prefixes to keep branches off cache
+/// lines. The kernel looks at the instruction when a process maps the file, so that attaching succeeds all the same and
+/// the probe never fires.
+pub(super) fn is_probeable(bytes: &[u8]) -> bool {
+    let prefixes = bytes
+        .iter()
+        .take_while(|byte| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3));
+    prefixes
+        .into_iter()
+        .all(|byte| !matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0xf0))
+}
+
 /// The forms of [`is_emulated`] that stand in prologues: they run once per call whatever the flow.
 pub(super) fn is_emulated_push_or_nop(bytes: &[u8]) -> bool {
     matches!(bytes, [0x90 | 0x50..=0x57] | [0x41, 0x50..=0x57])

@@ -17,8 +17,8 @@ use iced_x86::{InstructionInfoFactory, Mnemonic, OpKind, Register};
 use sensor_common::call::{CallSpec, NO_ARG};
 
 use super::function::{
-    self, Flow, Function, Stack, first_instruction, is_emulated, is_emulated_push_or_nop, stack_effect,
-    writes,
+    self, Flow, Function, Stack, first_instruction, is_emulated, is_emulated_push_or_nop, is_probeable,
+    stack_effect, writes,
 };
 use crate::capture::discover::elf::Machine;
 
@@ -148,16 +148,39 @@ pub fn choose(machine: Machine, code: &[u8], needs: ArgumentSet, returns: Return
     }
 }
 
+/// Whether the function does nothing but set up arguments and jump to another one, which then is as good a place.
+pub fn is_jump_away(machine: Machine, code: &[u8]) -> bool {
+    let Some(function) = (machine == Machine::X86_64)
+        .then(|| Function::decode(code))
+        .flatten()
+    else {
+        return false;
+    };
+    let mut flows = (0..function.len()).map_while(|index| function.flow(index));
+    flows.find(|flow| *flow != Flow::Next) == Some(Flow::Leave)
+}
+
 /// For functions of which the length is unknown; `code` is as much as there is.
 pub fn at_first_byte(machine: Machine, code: &[u8], returns: Returns) -> Sites {
     match machine {
-        Machine::X86_64 => both_at(Site::first(code), returns),
+        Machine::X86_64 => both_at_first(Site::first(code), returns),
         Machine::Aarch64 => {
             // Every A64 instruction has four bytes; which of them the kernel simulates is not used.
             let mut first = Site::new(0, 0, code.get(..4).unwrap_or(code));
             first.emulated = false;
             both_at(first, returns)
         }
+    }
+}
+
+/// As [`both_at`], where the kernel takes a probe there at all.
+fn both_at_first(site: Site, returns: Returns) -> Sites {
+    if is_probeable(site.bytes()) {
+        return both_at(site, returns);
+    }
+    Sites {
+        entry: site,
+        ret: ReturnSite::Impossible,
     }
 }
 
@@ -191,9 +214,14 @@ impl<'f, 'c> Choice<'f, 'c> {
     }
 
     fn sites(&mut self, code: &[u8], needs: ArgumentSet, returns: Returns) -> Sites {
-        let (entry, is_stack_untouched) = match self.entry(needs) {
+        let first = Site::first(code);
+        let (entry, is_stack_untouched) = match self.entry(needs, is_emulated) {
             Some(found) => (found.site, found.is_stack_untouched),
-            None => (Site::first(code), true),
+            None if is_probeable(first.bytes()) => (first, true),
+            None => match self.entry(needs, is_probeable) {
+                Some(found) => (found.site, found.is_stack_untouched),
+                None => return both_at_first(first, returns),
+            },
         };
         match returns {
             Returns::Unwanted => both_at(entry, returns),
@@ -204,7 +232,13 @@ impl<'f, 'c> Choice<'f, 'c> {
                     entry,
                     ret: ReturnSite::Instructions(sites),
                 },
-                None => both_at(Site::first(code), returns),
+                None if is_probeable(first.bytes()) => both_at(first, returns),
+                None => Sites {
+                    entry,
+                    ret: self
+                        .return_instructions()
+                        .map_or(ReturnSite::Impossible, ReturnSite::Instructions),
+                },
             },
             Returns::WithoutTrampoline => Sites {
                 entry,
@@ -216,14 +250,14 @@ impl<'f, 'c> Choice<'f, 'c> {
         }
     }
 
-    /// The first emulated instruction that every call reaches straight from the first byte, once, with the needed
-    /// arguments intact.
-    fn entry(&mut self, needs: ArgumentSet) -> Option<Entry> {
+    /// The first instruction that will do and that every call reaches straight from the first byte, once, with the
+    /// needed arguments intact.
+    fn entry(&mut self, needs: ArgumentSet, will_do: fn(&[u8]) -> bool) -> Option<Entry> {
         let mut adjust = 0_i64;
         let mut is_stack_untouched = true;
         for index in 0..self.function.len() {
             let (offset, bytes) = self.function.bytes(index)?;
-            if is_emulated(bytes) {
+            if will_do(bytes) {
                 let site = Self::site(offset, adjust, bytes)?;
                 return self.runs_once(index, bytes).then_some(Entry {
                     site,
@@ -287,7 +321,9 @@ impl<'f, 'c> Choice<'f, 'c> {
             .into_iter()
             .map(|index| {
                 let (offset, bytes) = self.function.bytes(index)?;
-                Self::site(offset, 0, bytes)
+                is_probeable(bytes)
+                    .then(|| Self::site(offset, 0, bytes))
+                    .flatten()
             })
             .collect()
     }
@@ -304,7 +340,9 @@ impl<'f, 'c> Choice<'f, 'c> {
             index = index.checked_sub(1)?;
             if is_guard(self.function, index) {
                 let (offset, bytes) = self.function.bytes(index)?;
-                return Self::site(offset, adjust, bytes);
+                return is_probeable(bytes)
+                    .then(|| Self::site(offset, adjust, bytes))
+                    .flatten();
             }
             let instruction = self.function.instruction(index)?;
             if self.function.flow(index)? != Flow::Next

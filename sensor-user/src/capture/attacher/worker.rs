@@ -18,6 +18,7 @@ use crate::capture::attach::{AttachBackend, AttachError, Attachment, Hook, Point
 use crate::capture::discover::look::{self, MapName, Memory};
 use crate::capture::discover::process::{self, Filter};
 use crate::capture::discover::{Cache, FileIdentity, Target, target_of_file};
+use crate::capture::imports::Imports;
 use crate::capture::kernel::{KernelError, monotonic_ns};
 
 /// Wait when nothing is due; a request ends it.
@@ -43,6 +44,7 @@ pub(super) struct Worker {
     filter: Filter,
     pub(super) everyone: bool,
     pub(super) release_after: Duration,
+    pub(super) imports: Option<Imports>,
 }
 
 impl Worker {
@@ -66,6 +68,7 @@ impl Worker {
             filter,
             everyone: false,
             release_after: Duration::from_mins(2),
+            imports: None,
         }
     }
 
@@ -90,6 +93,9 @@ impl Worker {
             }
             if now >= self.next_sweep_ns {
                 self.sweep(now);
+            }
+            if let Some(imports) = &mut self.imports {
+                imports.sweep(now);
             }
             self.shared.cpu_ns.store(thread_cpu_ns(), Ordering::Relaxed);
         }

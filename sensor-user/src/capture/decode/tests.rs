@@ -78,6 +78,7 @@ fn every_record() -> Vec<Record> {
             direction: Direction::Write,
             position: 1 << 40,
             socket: 991,
+            early: true,
             bytes: Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n"),
         }),
         Record::Gap(Gap {

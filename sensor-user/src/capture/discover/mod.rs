@@ -3,6 +3,7 @@
 //! Takes `/proc` and files; gives targets to attach to. Never reads a process's memory. Bounded by [`MAX_FILES`]
 //! remembered files; each is read once however many processes map it.
 
+mod bio;
 pub mod container;
 pub mod elf;
 pub mod go;
@@ -149,7 +150,17 @@ fn inspect(file: &File) -> Inspected {
     })
 }
 
-/// Libraries of the host that look like OpenSSL by name, for attaching before any process maps them. Their content
+/// How the files of the covered libraries are named; `libssl` is NSS's name, too.
+const LIKELY: [&str; 6] = [
+    "libssl",
+    "libgnutls",
+    "libnspr4",
+    "libwolfssl",
+    "libmbedtls",
+    "libs2n",
+];
+
+/// Libraries of the host that look by name like those covered, for attaching before any process maps them. Their content
 /// still decides.
 pub fn standard_libraries() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = library_directories(Path::new("/etc/ld.so.conf"))
@@ -160,7 +171,8 @@ pub fn standard_libraries() -> Vec<PathBuf> {
             let entry = entry.ok()?;
             let name = entry.file_name();
             let name = name.to_str()?;
-            (name.starts_with("libssl") && name.contains(".so")).then(|| entry.path())
+            let is_likely = LIKELY.iter().any(|likely| name.starts_with(likely));
+            (is_likely && name.contains(".so")).then(|| entry.path())
         })
         // Names of one library are links to one file.
         .filter_map(|path| fs::canonicalize(path).ok())

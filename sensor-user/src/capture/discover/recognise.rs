@@ -5,8 +5,9 @@
 
 use std::sync::LazyLock;
 
+use super::bio;
 use super::elf::{Elf, ElfError, Symbol, Table, Wanted};
-use super::stacks::{STACKS, Sign, Stack};
+use super::stacks::{BIO_F_SSL, STACKS, Sign, Stack};
 use super::{go, rustls};
 
 /// A stack found in a file.
@@ -41,6 +42,7 @@ impl Recognised {
 /// Every stack in the file, in the table's order.
 pub fn recognise(elf: &Elf<'_>) -> Result<Vec<Recognised>, ElfError> {
     let mut symbols = elf.functions_named(Table::Dynamic, &known)?;
+    symbols.extend(bio::functions(elf, &symbols)?);
     let mut found = matching(elf, &symbols)?;
     // The static table may be large, so it is read only where the dynamic one did not lead to plaintext.
     if !found.iter().any(Recognised::is_covered) {
@@ -79,6 +81,7 @@ static WANTED: LazyLock<Wanted> = LazyLock::new(|| {
     });
     functions
         .chain(signs)
+        .chain([BIO_F_SSL])
         .map(|symbol| (symbol.as_bytes(), symbol))
         .collect()
 });

@@ -10,10 +10,10 @@
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use sensor_common::call::{CallKind, CallSpec, CountRule, NO_ARG};
+use sensor_common::call::{CallKind, CallSpec, CountRule};
 
 use super::elf::{Elf, ElfError, Symbol};
-use super::stacks::{Function, Sign};
+use super::stacks::{Function, Sign, bare};
 
 /// Longest symbol demangled. Those of the functions wanted have under 128 bytes; generic ones of others have thousands.
 const MAX_SYMBOL_BYTES: usize = 512;
@@ -61,28 +61,27 @@ pub const FUNCTIONS: &[Function] = &[
 
 const fn moving(symbol: &'static str, function: u16, kind: CallKind, count: CountRule) -> Function {
     let spec = CallSpec {
-        kind,
-        handle: 0,
         buffer: 1,
-        fd: NO_ARG,
-        out: NO_ARG,
         count,
-        function,
+        ..bare(function, kind)
     };
-    Function { symbol, spec }
+    Function {
+        symbol,
+        spec,
+        jumps_to: None,
+    }
 }
 
 const fn other(symbol: &'static str, function: u16, kind: CallKind, handle: u8) -> Function {
     let spec = CallSpec {
-        kind,
         handle,
-        buffer: NO_ARG,
-        fd: NO_ARG,
-        out: NO_ARG,
-        count: CountRule::None,
-        function,
+        ..bare(function, kind)
     };
-    Function { symbol, spec }
+    Function {
+        symbol,
+        spec,
+        jumps_to: None,
+    }
 }
 
 /// The name under which this module knows the function of a mangled symbol.

@@ -4,7 +4,14 @@
 //! which looks at a file's content and never at its name. Rows that are recognised and not covered say why and what
 //! an operator can do, so that no process is blind without a word.
 
-use sensor_common::call::{CallKind, CallSpec, CountRule, NO_ARG};
+mod gnutls;
+mod mbedtls;
+mod nss;
+mod openssl;
+mod s2n;
+mod wolfssl;
+
+use sensor_common::call::{CallKind, CallSpec, CountRule, NO_ARG, Shape};
 
 use super::rustls;
 
@@ -57,6 +64,8 @@ pub struct Function {
     pub symbol: &'static str,
     /// What its arguments are.
     pub spec: CallSpec,
+    /// The function it does nothing but jump to, in versions where it does: one probe is enough then.
+    pub jumps_to: Option<&'static str>,
 }
 
 impl Stack {
@@ -89,6 +98,8 @@ impl Stack {
     }
 }
 
+pub(super) use openssl::{BIO_F_SSL, BIO_READ, BIO_WRITE};
+
 /// Every stack that symbols and strings tell; [`GO`] is told by `go`.
 pub static STACKS: &[Stack] = &[
     Stack {
@@ -100,14 +111,14 @@ pub static STACKS: &[Stack] = &[
             Sign::Function("SSL_free"),
         ],
         unless: &[],
-        coverage: Coverage::Covered(OPENSSL),
+        coverage: Coverage::Covered(openssl::FUNCTIONS),
     },
     Stack {
         // Where OpenSSL makes a BIO of a descriptor: in libcrypto, or in a static build beside the rest.
         name: "openssl-bio",
         signs: &[Sign::Function("BIO_new_socket"), Sign::Function("BIO_free")],
         unless: &[],
-        coverage: Coverage::Covered(OPENSSL_BIO),
+        coverage: Coverage::Covered(openssl::BIO),
     },
     Stack {
         name: "openssl-stripped",
@@ -126,7 +137,7 @@ pub static STACKS: &[Stack] = &[
             Sign::Function("gnutls_record_recv"),
         ],
         unless: &[],
-        coverage: NOT_YET,
+        coverage: Coverage::Covered(gnutls::FUNCTIONS),
     },
     Stack {
         name: "nss",
@@ -135,13 +146,24 @@ pub static STACKS: &[Stack] = &[
             Sign::Function("SSL_OptionSetDefault"),
         ],
         unless: &[],
-        coverage: NOT_YET,
+        coverage: Coverage::Covered(nss::FUNCTIONS),
+    },
+    Stack {
+        // What NSS's connections are read and written by; probed where a process has both.
+        name: "nspr",
+        signs: &[
+            Sign::Function("PR_Read"),
+            Sign::Function("PR_Write"),
+            Sign::Function("PR_Close"),
+        ],
+        unless: &[],
+        coverage: Coverage::Covered(nss::NSPR),
     },
     Stack {
         name: "wolfssl",
         signs: &[Sign::Function("wolfSSL_read"), Sign::Function("wolfSSL_write")],
         unless: &[],
-        coverage: NOT_YET,
+        coverage: Coverage::Covered(wolfssl::FUNCTIONS),
     },
     Stack {
         name: "mbedtls",
@@ -150,13 +172,13 @@ pub static STACKS: &[Stack] = &[
             Sign::Function("mbedtls_ssl_write"),
         ],
         unless: &[],
-        coverage: NOT_YET,
+        coverage: Coverage::Covered(mbedtls::FUNCTIONS),
     },
     Stack {
         name: "s2n",
         signs: &[Sign::Function("s2n_send"), Sign::Function("s2n_recv")],
         unless: &[],
-        coverage: NOT_YET,
+        coverage: Coverage::Covered(s2n::FUNCTIONS),
     },
     Stack {
         name: "rustls",
@@ -226,71 +248,47 @@ const fn go(symbol: &'static str, function: u16, kind: CallKind) -> Function {
     Function {
         symbol,
         spec: bare(function, kind),
+        jumps_to: None,
     }
-}
-
-const NOT_YET: Coverage = Coverage::Blind {
-    reason: "this TLS library is recognised and not captured by this version",
-    remedy: "observe the other end of the connection, or the plain side of a proxy",
-};
-
-/// The `SSL *` is always the first argument.
-const OPENSSL: &[Function] = &[
-    counted("SSL_read", 0, CallKind::Read),
-    counted("SSL_write", 1, CallKind::Write),
-    counted_by_pointer("SSL_read_ex", 2, CallKind::Read),
-    counted_by_pointer("SSL_write_ex", 3, CallKind::Write),
-    descriptor("SSL_set_fd", 4),
-    descriptor("SSL_set_rfd", 5),
-    descriptor("SSL_set_wfd", 6),
-    plain("SSL_do_handshake", 7, CallKind::Handshake),
-    plain("SSL_connect", 8, CallKind::Handshake),
-    plain("SSL_accept", 9, CallKind::Handshake),
-    plain("SSL_shutdown", 10, CallKind::Shutdown),
-    plain("SSL_free", 11, CallKind::Free),
-    bio("SSL_set_bio", 24),
-    bio("SSL_set0_rbio", 25),
-    bio("SSL_set0_wbio", 26),
-];
-
-/// `BIO *f(descriptor, close_flag)`.
-const OPENSSL_BIO: &[Function] = &[Function {
-    symbol: "BIO_new_socket",
-    spec: CallSpec {
-        handle: NO_ARG,
-        fd: 0,
-        ..bare(27, CallKind::NewSocketBio)
-    },
-}];
-
-/// `void f(handle, bio, ...)`. Of two BIOs the one to read from is taken: they differ when the socket is not theirs.
-const fn bio(symbol: &'static str, function: u16) -> Function {
-    let spec = CallSpec {
-        fd: 1,
-        ..bare(function, CallKind::SetBio)
-    };
-    Function { symbol, spec }
 }
 
 /// `int f(handle, buffer, length)`, returning the count.
 const fn counted(symbol: &'static str, function: u16, kind: CallKind) -> Function {
-    let spec = CallSpec {
-        buffer: 1,
-        count: CountRule::Return,
-        ..bare(function, kind)
-    };
-    Function { symbol, spec }
+    returning(symbol, function, kind, CountRule::Return)
 }
 
-/// `int f(handle, buffer, length, size_t *count)`, returning 1 when the count was stored.
-const fn counted_by_pointer(symbol: &'static str, function: u16, kind: CallKind) -> Function {
+/// `ssize_t f(handle, buffer, length)`, returning the count.
+const fn counted_wide(symbol: &'static str, function: u16, kind: CallKind) -> Function {
+    returning(symbol, function, kind, CountRule::ReturnWide)
+}
+
+const fn returning(symbol: &'static str, function: u16, kind: CallKind, count: CountRule) -> Function {
     let spec = CallSpec {
         buffer: 1,
-        out: 3,
+        count,
+        ..bare(function, kind)
+    };
+    row(symbol, spec)
+}
+
+/// `int f(handle, buffer, length, .., size_t *count)`, returning 1 when the count was stored in argument `out`.
+const fn counted_by_pointer(symbol: &'static str, function: u16, kind: CallKind, out: u8) -> Function {
+    let spec = CallSpec {
+        buffer: 1,
+        out,
         count: CountRule::OutWhenOne,
         ..bare(function, kind)
     };
-    Function { symbol, spec }
+    row(symbol, spec)
+}
+
+/// `ssize_t f(handle, ..)`, returning the count of bytes that are in no buffer.
+const fn bufferless(symbol: &'static str, function: u16, kind: CallKind) -> Function {
+    let spec = CallSpec {
+        count: CountRule::ReturnWide,
+        ..bare(function, kind)
+    };
+    row(symbol, spec)
 }
 
 /// `int f(handle, descriptor)`.
@@ -299,18 +297,24 @@ const fn descriptor(symbol: &'static str, function: u16) -> Function {
         fd: 1,
         ..bare(function, CallKind::SetFd)
     };
-    Function { symbol, spec }
+    row(symbol, spec)
 }
 
 /// `int f(handle)`.
 const fn plain(symbol: &'static str, function: u16, kind: CallKind) -> Function {
+    row(symbol, bare(function, kind))
+}
+
+const fn row(symbol: &'static str, spec: CallSpec) -> Function {
     Function {
         symbol,
-        spec: bare(function, kind),
+        spec,
+        jumps_to: None,
     }
 }
 
-const fn bare(function: u16, kind: CallKind) -> CallSpec {
+/// The object is the first argument everywhere so far.
+pub(super) const fn bare(function: u16, kind: CallKind) -> CallSpec {
     CallSpec {
         kind,
         handle: 0,
@@ -318,6 +322,8 @@ const fn bare(function: u16, kind: CallKind) -> CallSpec {
         fd: NO_ARG,
         out: NO_ARG,
         count: CountRule::None,
+        shape: Shape::Bytes,
+        imported: false,
         function,
     }
 }
@@ -354,21 +360,79 @@ mod tests {
     }
 
     #[test]
-    fn a_counted_call_has_a_buffer_and_a_pointer_where_its_rule_needs_one() {
-        for Function { symbol, spec } in STACKS.iter().flat_map(Stack::functions) {
-            let moves_bytes = spec.kind.moves_bytes();
-            assert_eq!(spec.buffer != NO_ARG, moves_bytes, "{symbol}");
-            assert_eq!(spec.count != CountRule::None, moves_bytes, "{symbol}");
-            assert_eq!(
-                spec.out != NO_ARG,
-                spec.count == CountRule::OutWhenOne,
-                "{symbol}"
-            );
-            let names_socket = matches!(
+    fn a_call_has_the_arguments_that_its_kind_and_rules_need() {
+        for Function { symbol, spec, .. } in STACKS.iter().flat_map(Stack::functions) {
+            let moves = spec.kind.moves_bytes();
+            assert!(moves || spec.buffer == NO_ARG, "{symbol}");
+            assert_eq!(spec.count != CountRule::None, moves, "{symbol}");
+            let names = matches!(
                 spec.kind,
-                CallKind::SetFd | CallKind::SetBio | CallKind::NewSocketBio
+                CallKind::SetFd | CallKind::SetTransport | CallKind::SetBio | CallKind::NewSocketBio
             );
-            assert_eq!(spec.fd != NO_ARG, names_socket, "{symbol}");
+            assert_eq!(spec.fd != NO_ARG, names, "{symbol}");
+            let by_rule = matches!(
+                spec.count,
+                CountRule::OutWhenOne
+                    | CountRule::Out
+                    | CountRule::LengthUnlessNegative
+                    | CountRule::ReturnUnlessPeek
+            );
+            let by_shape = spec.shape != Shape::Bytes;
+            assert!(!(by_rule && by_shape), "{symbol}: one argument cannot serve both");
+            assert_eq!(spec.out != NO_ARG, by_rule || by_shape, "{symbol}");
+            let used: Vec<u8> = [spec.handle, spec.buffer, spec.fd, spec.out]
+                .into_iter()
+                .filter(|argument| *argument != NO_ARG)
+                .collect();
+            assert_eq!(used.iter().collect::<HashSet<_>>().len(), used.len(), "{symbol}");
+            // System V and AAPCS64 pass at least six arguments in registers.
+            assert!(used.iter().all(|argument| *argument < 6), "{symbol}");
+        }
+    }
+
+    #[test]
+    fn functions_of_a_row_have_ids_of_its_range() {
+        let ranges = [
+            ("openssl", 0..32),
+            ("openssl-bio", 0..32),
+            ("gnutls", 32..48),
+            ("nss", 48..64),
+            ("nspr", 48..64),
+            ("wolfssl", 64..80),
+            ("mbedtls", 80..96),
+            ("s2n", 96..112),
+        ];
+        for (name, range) in ranges {
+            let stack = STACKS.iter().find(|stack| stack.name == name).unwrap();
+            for row in stack.functions() {
+                assert!(range.contains(&row.spec.function), "{name} {}", row.symbol);
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_needs_an_import_asks_for_one_and_jumps_lead_to_rows() {
+        for stack in STACKS {
+            for row in stack.functions() {
+                assert_eq!(row.spec.imported, stack.name == "nspr", "{}", row.symbol);
+                let target = row
+                    .jumps_to
+                    .is_none_or(|to| stack.functions().iter().any(|other| other.symbol == to));
+                assert!(target, "{}", row.symbol);
+            }
+        }
+    }
+
+    #[test]
+    fn every_covered_stack_reads_writes_and_forgets() {
+        for stack in STACKS
+            .iter()
+            .filter(|stack| stack.is_covered() && !["nss", "openssl-bio", "rustls"].contains(&stack.name))
+        {
+            for kind in [CallKind::Read, CallKind::Write, CallKind::Free] {
+                let has = stack.functions().iter().any(|row| row.spec.kind == kind);
+                assert!(has, "{} has no {kind:?}", stack.name);
+            }
         }
     }
 }

@@ -130,6 +130,9 @@ pub(super) fn target_of(
     }
 }
 
+/// Longest function that only jumps elsewhere: a few arguments set and the jump.
+const MAX_JUMP_BYTES: u64 = 64;
+
 fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<ProbePoint>, ElfError> {
     let elf = Elf::parse(file)?;
     let mut points: Vec<ProbePoint> = Vec::new();
@@ -144,6 +147,13 @@ fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<
             else {
                 continue;
             };
+            if let Some(to) = row.jumps_to
+                && symbol.size <= MAX_JUMP_BYTES
+                && recognised.functions.iter().any(|other| other.name == to)
+                && site::is_jump_away(elf.machine(), &elf.code(symbol, MAX_JUMP_BYTES)?)
+            {
+                continue;
+            }
             // Two names of one function would report each call twice.
             let is_alias =
                 |point: &ProbePoint| point.offset == symbol.offset && point.spec.kind == row.spec.kind;
@@ -205,7 +215,7 @@ const fn needs_return(kind: CallKind) -> bool {
     kind.moves_bytes()
         || matches!(
             kind,
-            CallKind::Handshake | CallKind::NewSocketBio | CallKind::RustlsFlush
+            CallKind::Handshake | CallKind::Import | CallKind::NewSocketBio | CallKind::RustlsFlush
         )
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Note {
     pub(super) socket: Option<SocketNote>,
     /// Exact position of the packet's first byte, where 32 bits of sequence number cannot tell.
     pub(super) position: Option<u64>,
+    /// The packet's bytes are TLS early data.
+    pub(super) early: bool,
     /// Bytes that are missing from here.
     pub(super) gap: Option<(u64, GapReason)>,
     /// The stream ends here.
@@ -80,6 +82,9 @@ impl fmt::Display for Note {
         if let Some(position) = self.position {
             write!(f, " position={position}")?;
         }
+        if self.early {
+            f.write_str(" early=true")?;
+        }
         if let Some((missing, reason)) = self.gap {
             write!(f, " missing={missing} reason={}", name_of(GAPS, reason))?;
         }
@@ -129,7 +134,7 @@ impl fmt::Display for SocketNote {
             f,
             " socket={inode} role={} evidence={}",
             name_of(ROLES, role),
-            self.evidence.name()
+            name_of(EVIDENCE, self.evidence)
         )?;
         for (key, end) in [("local", local), ("remote", remote)] {
             if let Some((address, port)) = end {
@@ -151,6 +156,7 @@ impl Note {
             stream: StreamNote::parse(&pairs),
             socket: SocketNote::parse(&pairs),
             position: pairs.position("position"),
+            early: pairs.value("early") == Some("true"),
             gap: pairs.position("missing").zip(pairs.named("reason", GAPS)),
             close: pairs.named("close", CLOSES).map(|reason| CloseNote {
                 reason,
@@ -290,6 +296,8 @@ const EVIDENCE: &[(&str, Evidence)] = &[
     (Evidence::SetFd.name(), Evidence::SetFd),
     (Evidence::NestedSyscall.name(), Evidence::NestedSyscall),
     (Evidence::RuntimeConn.name(), Evidence::RuntimeConn),
+    // Not by its name in outputs, which is that of `SetFd`.
+    ("transport", Evidence::Transport),
     (Evidence::SetBio.name(), Evidence::SetBio),
     (Evidence::Adjacent.name(), Evidence::Adjacent),
     (Evidence::Direct.name(), Evidence::Direct),

@@ -315,6 +315,7 @@ impl Connection {
                 direction,
                 position,
                 socket,
+                early: note.early,
                 bytes: Bytes::copy_from_slice(bytes),
             }));
         }

@@ -182,6 +182,7 @@ impl<W: Write> Writer<W> {
             let far = position.abs_diff(wire.lane(data.direction).end) >= FAR;
             let note = Note {
                 position: far.then_some(position),
+                early: data.early,
                 ..Note::default()
             };
             let segment = Segment {

@@ -19,8 +19,34 @@ fn chunk(id: u64, direction: Direction, text: &str) -> FlowEvent {
         stream: stream(id),
         direction,
         time_ns: 5,
+        early: false,
         bytes,
     }
+}
+
+fn early(mut event: FlowEvent) -> FlowEvent {
+    if let FlowEvent::Chunk { early, .. } = &mut event {
+        *early = true;
+    }
+    event
+}
+
+#[test]
+fn a_request_whose_head_began_in_early_data_is_marked() {
+    let [first, rest] = ["GET /a HTTP/1.1\r\n", "\r\n"];
+    let events = [
+        early(chunk(1, Direction::Read, first)),
+        chunk(1, Direction::Read, rest),
+        chunk(1, Direction::Write, RESPONSE),
+        chunk(1, Direction::Read, REQUEST),
+        // What a server says early is not the client's to repeat.
+        early(chunk(1, Direction::Write, RESPONSE)),
+    ];
+    let marks: Vec<bool> = exchanges(events)
+        .iter()
+        .map(|exchange| exchange.request.early_data)
+        .collect();
+    assert_eq!(marks, [true, false]);
 }
 
 fn named(comm: &[u8; 16]) -> FlowEvent {

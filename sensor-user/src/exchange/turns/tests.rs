@@ -34,6 +34,7 @@ fn request(number: u64) -> Exchange {
             version: 11,
             body: Body::default(),
             time_ns: (number, number),
+            early_data: false,
         },
         outcome: Outcome::Unanswered,
         caller: Caller::Anonymous,

@@ -52,6 +52,32 @@ fn entry_and_return_share_one_trap_at_a_push_in_front() {
     assert_eq!(sites.entry.bytes(), [0x41, 0x54]);
 }
 
+/// The front and the end of `s2n_recv` as Amazon builds it, padded with prefixes that the kernel does not probe behind.
+const PADDED: &str = "00 2e2e2e2e4154 push r12\n06 2e2e2e2e2e53 push rbx\n0c 4883ec08 sub rsp, 8\n10 4885ff test\n\
+    13 7409 je 1e\n15 4883c408 add rsp, 8\n19 5b pop rbx\n1a 415c pop r12\n1c c3 ret\n1d 90 nop\n\
+    1e 31c0 xor eax, eax\n20 ebf3 jmp 15";
+
+#[test]
+fn what_the_kernel_would_never_trap_at_is_not_chosen() {
+    let sites = chosen(PADDED, SSL_READ, Returns::Cheapest);
+    assert_eq!(place(&sites.entry), (0x13, 0x18, true));
+    assert_eq!(instructions(&sites.ret), [(0x1c, 0, false)]);
+    let sites = chosen(PADDED, SSL_READ, Returns::Unwanted);
+    assert_eq!(place(&sites.entry), (0x13, 0x18, true));
+    // Nothing emulated, and the first instruction is out of the question: the second is stepped.
+    let stepped = "00 2e4889d1 mov rcx, rdx\n04 31c0 xor eax, eax\n06 c3 ret";
+    let sites = chosen(stepped, SSL_READ, Returns::Cheapest);
+    assert_eq!(place(&sites.entry), (4, 0, false));
+    assert_eq!(instructions(&sites.ret), [(6, 0, false)]);
+    let first = chosen("00 2ec3 ret", SSL_READ, Returns::Cheapest);
+    assert_eq!(first.ret, ReturnSite::Impossible);
+    let unknown = at_first_byte(Machine::X86_64, &[0x2e], Returns::Cheapest);
+    assert_eq!(unknown.ret, ReturnSite::Impossible);
+    // The same byte begins another instruction elsewhere.
+    let arm = at_first_byte(Machine::Aarch64, &[0x2e, 0, 0, 0x91], Returns::Cheapest);
+    assert!(matches!(arm.ret, ReturnSite::Trampoline(_)));
+}
+
 #[test]
 fn endbr64_is_stepped_over() {
     let sites = chosen(

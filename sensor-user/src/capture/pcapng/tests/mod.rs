@@ -95,6 +95,7 @@ fn data(stream: StreamKey, direction: Direction, position: u64, bytes: &[u8]) ->
         direction,
         position,
         socket: 0,
+        early: false,
         bytes,
     })
 }

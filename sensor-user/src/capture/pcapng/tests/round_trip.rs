@@ -91,10 +91,10 @@ fn process_socket_and_end_are_restored() {
             origin: origin(key),
             stream: key,
             socket: socket(Role::Server, "10.0.0.1:443", "10.0.0.2:50000"),
-            evidence: Evidence::NestedSyscall,
+            evidence: Evidence::Transport,
             ambiguous: true,
         },
-        data(key, Direction::Read, 0, b"GET / HTTP/1.1\r\n\r\n"),
+        early(data(key, Direction::Read, 0, b"GET / HTTP/1.1\r\n\r\n")),
         Record::Close {
             origin: origin(key),
             stream: key,
@@ -115,6 +115,13 @@ fn process_socket_and_end_are_restored() {
         }
     }
     assert_eq!(back, records);
+}
+
+fn early(mut record: Record) -> Record {
+    if let Record::Data(data) = &mut record {
+        data.early = true;
+    }
+    record
 }
 
 #[test]

@@ -1,0 +1,58 @@
+//! A program that reads and writes TLS through a chain of BIOs, by functions that the library does not export.
+
+use sensor_tests::PrivateTls;
+use sensor_tests::clients::Call;
+use sensor_tests::copies::Copies;
+use sensor_tests::held::Held;
+use sensor_tests::programs::Program;
+use sensor_tests::servers::Transport;
+use sensor_tests::tools::Serving;
+use sensor_user::capture::{Evidence, Role};
+
+use crate::gnutls::assert_once;
+use crate::watch::{Watch, able, assert_same, options_for};
+
+#[test]
+fn a_server_on_bio_f_ssl_is_seen() {
+    let what = "openssl s_server -www";
+    if !able(what, &[Program::Openssl, Program::Curl]) {
+        return;
+    }
+    let (copies, tls) = (
+        Copies::of(&["libssl.so.3", "libcrypto.so.3"]).unwrap(),
+        PrivateTls::new().unwrap(),
+    );
+    let server = Serving::openssl(&copies, &["-www"]).unwrap();
+    let Some(mut watch) = Watch::start(
+        what,
+        &options_for(vec![copies.path("libssl.so.3")], &[server.pid()]),
+    ) else {
+        return;
+    };
+    for round in 0..3 {
+        let target = format!("/?{round}");
+        let call = Call::new("GET", &Transport::Tls.url(server.port(), &target), b"").unwrap();
+        watch.follow(Held::new(&call.curl(&tls).unwrap()).unwrap().release().unwrap());
+        watch.until(&target, |watch| {
+            !watch.exchanges(server.pid(), &target).is_empty()
+        });
+        let seen = watch.exchanges(server.pid(), &target);
+        assert_eq!(seen.len(), 1, "{what}");
+        let received = call.received().unwrap();
+        assert!(!received.is_empty(), "{what}: curl received nothing");
+        let response = seen[0].exchange.outcome.response().unwrap();
+        assert_same(what, &response.body, &received);
+        // The socket is the connection object's, too, which did the handshake: that is told as ambiguous, the peer
+        // being the same.
+        let connection = &seen[0].exchange.connection;
+        assert_eq!(connection.role, Role::Server, "{what}");
+        assert_eq!(connection.evidence, Some(Evidence::NestedSyscall), "{what}");
+        assert_eq!(
+            connection.local.map(|(_, port)| port),
+            Some(server.port()),
+            "{what}"
+        );
+        assert_once(&watch, what, server.pid());
+    }
+    watch.stop();
+}
