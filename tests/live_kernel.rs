@@ -23,6 +23,8 @@ mod coverage;
 mod early;
 #[path = "live/ends.rs"]
 mod ends;
+#[path = "live/letting_go.rs"]
+mod letting_go;
 
 #[path = "live/evidence.rs"]
 mod evidence;
@@ -38,6 +40,8 @@ mod loss;
 mod many;
 #[path = "live/memory.rs"]
 mod memory;
+#[path = "live/middle.rs"]
+mod middle;
 #[path = "live/namespaces.rs"]
 mod namespaces;
 #[path = "live/nss.rs"]
@@ -48,6 +52,8 @@ mod opaque;
 mod other_kernels;
 #[path = "live/process_storm.rs"]
 mod process_storm;
+#[path = "live/proxied.rs"]
+mod proxied;
 #[path = "live/reuse.rs"]
 mod reuse;
 #[path = "live/rustls.rs"]
@@ -56,8 +62,16 @@ mod rustls;
 mod storm;
 #[path = "live/tally.rs"]
 mod tally;
+#[path = "live/turned.rs"]
+mod turned;
+#[path = "live/unix.rs"]
+mod unix;
 #[path = "live/upgrades.rs"]
 mod upgrades;
+#[path = "live/uring.rs"]
+mod uring;
+#[path = "live/vectors.rs"]
+mod vectors;
 #[path = "live/watch.rs"]
 mod watch;
 #[path = "live/ways.rs"]

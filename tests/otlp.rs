@@ -86,6 +86,7 @@ fn exchange(role: Role, duration_ns: Option<u64>) -> Event {
         remote: Some(([127, 0, 0, 1].into(), 443)),
         evidence: None,
         ambiguous: false,
+        proxied_for: None,
         tls: true,
     };
     Event::Exchange(Summary {

@@ -53,8 +53,13 @@ counters! {
     FaultBytes = "fault_bytes",
     /// Bytes in `iovec` elements beyond those walked, marked as a gap.
     IovecBytes = "iovec_bytes",
-    /// Bytes that no buffer of the process held (`sendfile`) or that were handed over in another way, marked as a gap.
+    /// Bytes moved out of sight by `sendfile`, `splice` or `io_uring` in a stream that is read, or handed over in another
+    /// way than a buffer, marked as a gap.
     UnseenBytes = "unseen_bytes",
+    /// Bytes that `io_uring` and other calls past the hooks moved on TCP sockets and that a hook inside the kernel saw.
+    BypassSeenBytes = "bypass_seen_bytes",
+    /// Bytes that `io_uring` and other calls past the hooks moved on TCP sockets and that nobody saw.
+    BypassUnseenBytes = "bypass_unseen_bytes",
     /// Calls without a slot to remember their arguments in.
     NoCallSlot = "no_call_slot",
     /// Processes that should be watched and found no room in the policy map.

@@ -22,5 +22,11 @@ pub const CHUNKS_PER_CALL_LOOP: u32 = 64;
 /// With 16 the verifier walks twenty times as many instructions, with 32 it gives up.
 pub const CHUNKS_PER_CALL_BOUNDED: u32 = 8;
 
-/// Elements of an `iovec` array looked at per system call where the kernel has `bpf_loop`; `UIO_MAXIOV` is 1024.
-pub const IOVECS_PER_CALL_LOOP: u32 = 256;
+/// Elements of an `iovec` array looked at per system call where the kernel has `bpf_loop`: all that a call may have
+/// (`UIO_MAXIOV` of `linux/uio.h`). Elsewhere elements and chunks share [`CHUNKS_PER_CALL_BOUNDED`].
+pub const IOVECS_PER_CALL_LOOP: u32 = 1024;
+
+/// Messages of `sendmmsg` and `recvmmsg` looked at per system call where the kernel has `bpf_loop`: all that a call
+/// may have (the kernel cuts `vlen` to `UIO_MAXIOV`). Elsewhere messages, elements and chunks share
+/// [`CHUNKS_PER_CALL_BOUNDED`].
+pub const MESSAGES_PER_CALL_LOOP: u32 = 1024;

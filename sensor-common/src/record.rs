@@ -37,6 +37,11 @@ pub const KIND_NOTICE: u8 = 11;
 pub const KIND_UNHOOKED: u8 = 12;
 /// A process runs in a place that user space has to judge; it is left alone until then.
 pub const KIND_UNDECIDED: u8 = 13;
+/// A watched process closed many descriptors at once (`close_range`): user space looks at what is left.
+pub const KIND_CLOSED_MANY: u8 = 14;
+/// A watched process moved bytes on TCP sockets past every hook: for the first time, or in all by its end; `detail`
+/// is one of [`unseen`].
+pub const KIND_UNSEEN: u8 = 10;
 
 /// The application wrote the bytes; otherwise it read them.
 pub const FLAG_WRITE: u16 = 1;
@@ -53,8 +58,10 @@ pub mod gap {
     pub const FAULT: u16 = 2;
     /// More `iovec` elements than one call may walk, or an element that could not be read.
     pub const IOVECS: u16 = 3;
-    /// Moved inside the kernel (`sendfile`), or handed over in another way than a buffer.
+    /// Moved inside the kernel (`sendfile`, `splice`), or handed over in another way than a buffer.
     pub const UNSEEN: u16 = 4;
+    /// Moved by a call that no system call hook sees (`io_uring`), on a kernel without a source that does.
+    pub const BYPASS: u16 = 5;
 }
 
 /// What a binding rests on (`detail` of [`KIND_BIND`]).
@@ -71,6 +78,14 @@ pub mod evidence {
     pub const ADJACENT: u16 = 4;
     /// The connection object of Go's runtime names the descriptor.
     pub const RUNTIME_CONN: u16 = 5;
+}
+
+/// Past the hooks by what (`detail` of [`KIND_UNSEEN`]).
+pub mod unseen {
+    /// `io_uring`: inside `io_uring_enter`, or in one of its worker threads.
+    pub const IO_URING: u16 = 1;
+    /// Another call, such as `preadv2`, or work that `io_uring` left to the end of some other system call.
+    pub const OTHER: u16 = 2;
 }
 
 /// How a stream ended (`detail` of [`KIND_CLOSE`]).
@@ -208,7 +223,8 @@ pub struct SocketRecord {
     pub socket: Socket,
 }
 
-/// Layout of [`KIND_EXEC`], [`KIND_EXIT`], [`KIND_MAP`], [`KIND_NOTICE`], [`KIND_UNHOOKED`] and [`KIND_UNDECIDED`].
+/// Layout of [`KIND_EXEC`], [`KIND_EXIT`], [`KIND_MAP`], [`KIND_NOTICE`], [`KIND_UNHOOKED`], [`KIND_UNDECIDED`] and
+/// [`KIND_CLOSED_MANY`].
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ProcessRecord {
@@ -216,6 +232,33 @@ pub struct ProcessRecord {
     pub header: Header,
     /// `comm` of the task, padded with zero bytes.
     pub comm: [u8; 16],
+}
+
+/// Layout of [`KIND_UNSEEN`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct UnseenRecord {
+    /// Common front.
+    pub header: Header,
+    /// `comm` of the task, padded with zero bytes.
+    pub comm: [u8; 16],
+    /// The process's bytes so far.
+    pub bytes: ProcessBytes,
+}
+
+/// Bytes of a process on TCP sockets: value of the map `PROCESS_BYTES`, whose key is the process id. Filled where the
+/// kernel has `sock:sock_send_length` (Linux 6.3) and user space asked for it; ciphertext counts like plaintext.
+#[repr(C)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct ProcessBytes {
+    /// Sent by any call.
+    pub sent_all: u64,
+    /// Received by any call but `splice`.
+    pub received_all: u64,
+    /// Of these, sent past every hook.
+    pub sent_unseen: u64,
+    /// Of these, received past every hook.
+    pub received_unseen: u64,
 }
 
 /// Headers of TLS records that one [`IoRecord`] lists: a read of 64 KiB, which event loops do, holds four full ones.
@@ -241,6 +284,8 @@ pub struct IoRecord {
 const _: () = {
     assert!(size_of::<IoRecord>() == 96);
     assert!(offset_of!(IoRecord, records) == 64);
+    assert!(size_of::<ProcessBytes>() == 32);
+    assert!(size_of::<UnseenRecord>() == 88);
     assert!(size_of::<Header>() == 40);
     assert!(size_of::<StreamRef>() == 16);
     assert!(size_of::<StreamRecord>() == 80);

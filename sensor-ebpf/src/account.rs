@@ -109,7 +109,7 @@ pub fn captured(subject: &Subject, moved: u64, outcome: &Outcome, absent: u64, r
     if absent != 0 {
         let entry = match reason {
             gap::IOVECS => Entry::IovecBytes,
-            gap::UNSEEN => Entry::UnseenBytes,
+            gap::UNSEEN | gap::BYPASS => Entry::UnseenBytes,
             gap::FAULT => Entry::FaultBytes,
             _ => Entry::LimitBytes,
         };

@@ -7,6 +7,7 @@ use sensor_common::{CHUNK_BYTES, CHUNKS_PER_CALL_BOUNDED, CHUNKS_PER_CALL_LOOP, 
 use crate::account::{self, Fate, Outcome};
 use crate::emit::{self, Subject};
 use crate::maps::{CALL_LIMIT, MESSAGE_LIMIT};
+use crate::sock;
 use crate::stream::StreamState;
 
 /// How a program repeats: by a loop that the verifier walks, or by `bpf_loop`.
@@ -29,8 +30,14 @@ pub struct Memory {
     pub iov_left: u64,
 }
 
-/// In [`Memory::iov`]: the upper half of each length is padding. No user address has this bit.
-pub const NARROW: u64 = 1 << 63;
+/// In [`Memory::iov`]: the upper half of each length is padding. No address of a process has this bit, and those of the
+/// kernel have the one above it, too.
+pub const NARROW: u64 = 1 << 62;
+
+#[inline(always)]
+fn is_narrow(iov: u64) -> bool {
+    iov >> 62 == 1
+}
 
 /// The walk over one call. Lives on the stack of the caller and is handed to `bpf_loop`.
 struct Walk {
@@ -53,8 +60,14 @@ struct Cursor {
 /// stack does that; it reads the same bytes.
 #[inline(always)]
 fn forget(cursor: &mut Cursor) {
-    let place = &raw mut *cursor;
-    unsafe { bpf_probe_read_kernel(place.cast(), size_of::<Cursor>() as u32, place.cast()) };
+    forget_value(cursor);
+}
+
+/// The same for a number, or a structure of numbers.
+#[inline(always)]
+pub fn forget_value<T>(value: &mut T) {
+    let place = &raw mut *value;
+    unsafe { bpf_probe_read_kernel(place.cast(), size_of::<T>() as u32, place.cast()) };
 }
 
 /// Emits the `moved` bytes of a call in `direction` (0 read, 1 write) and advances the stream's position first, so
@@ -69,23 +82,7 @@ pub fn transfer(
     starts_message: bool,
     looping: Looping,
 ) {
-    let slot = direction & 1;
-    let position = state.position[slot];
-    state.position[slot] = position + moved;
-    if state.direction != direction as u8 || starts_message {
-        state.run[slot] = 0;
-        state.direction = direction as u8;
-    }
-    let run = state.run[slot];
-    state.run[slot] = run.saturating_add(moved);
-    let allowed = MESSAGE_LIMIT.load().saturating_sub(run);
-    let mut budget = if moved < allowed { moved } else { allowed };
-    if budget > CALL_LIMIT.load() {
-        budget = CALL_LIMIT.load();
-    }
-    subject.call_len = moved as u32;
-    subject.flags = (subject.flags & FLAG_EARLY) | if slot == 1 { FLAG_WRITE } else { 0 };
-
+    let (position, budget) = advance(subject, state, direction, moved, starts_message);
     if budget == moved && let Some(fate) = whole(subject, position, memory, moved) {
         let mut outcome = Outcome::default();
         outcome.add(fate, moved);
@@ -124,14 +121,42 @@ pub fn transfer(
     account::captured(subject, moved, outcome, absent, reason);
 }
 
-/// Advances a stream by bytes that moved out of sight in `direction` (0 read, 1 write), and says so.
+/// Advances a stream by `moved` bytes. Gives the position of the first and how many may be captured.
+#[inline(always)]
+pub fn advance(
+    subject: &mut Subject,
+    state: &mut StreamState,
+    direction: usize,
+    moved: u64,
+    starts_message: bool,
+) -> (u64, u64) {
+    let slot = direction & 1;
+    let position = state.position[slot];
+    state.position[slot] = position + moved;
+    if state.direction != direction as u8 || starts_message {
+        state.run[slot] = 0;
+        state.direction = direction as u8;
+    }
+    let run = state.run[slot];
+    state.run[slot] = run.saturating_add(moved);
+    let allowed = MESSAGE_LIMIT.load().saturating_sub(run);
+    let mut budget = if moved < allowed { moved } else { allowed };
+    if budget > CALL_LIMIT.load() {
+        budget = CALL_LIMIT.load();
+    }
+    subject.call_len = moved as u32;
+    subject.flags = (subject.flags & FLAG_EARLY) | if slot == 1 { FLAG_WRITE } else { 0 };
+    (position, budget)
+}
+
+/// Advances a stream by bytes that moved out of sight in `direction`, and says so.
 #[inline(always)]
 pub fn unseen(subject: &mut Subject, state: &mut StreamState, direction: usize, moved: u64, reason: u16) {
     let slot = direction & 1;
     let position = state.position[slot];
     state.position[slot] = position + moved;
     state.run[slot] = state.run[slot].saturating_add(moved);
-    state.direction = direction as u8;
+    state.direction = slot as u8;
     subject.flags = (subject.flags & FLAG_EARLY) | if slot == 1 { FLAG_WRITE } else { 0 };
     let mut outcome = Outcome::default();
     emit::missing(subject, position, moved, reason, &mut outcome);
@@ -148,7 +173,7 @@ fn whole(subject: &Subject, position: u64, memory: Memory, moved: u64) -> Option
         }
         return Some(emit::data(subject, position, memory.base, moved as u32));
     }
-    if memory.iov_left < 2 || memory.iov & NARROW != 0 {
+    if memory.iov_left < 2 || is_narrow(memory.iov) {
         return None;
     }
     let [head, head_len, body, body_len] = user::<[u64; 4]>(memory.iov)?;
@@ -163,7 +188,7 @@ extern "C" fn step_callback(_index: u64, walk: *mut Walk) -> i64 {
     i64::from(!step(unsafe { &mut *walk }))
 }
 
-/// Emits one chunk or moves to the next `iovec` element. False when nothing is left to do.
+/// Emits one chunk, of the next `iovec` element if that is its turn. False when nothing is left to do.
 #[inline(always)]
 fn step(walk: &mut Walk) -> bool {
     let cursor = &mut walk.cursor;
@@ -171,8 +196,11 @@ fn step(walk: &mut Walk) -> bool {
     if cursor.budget == 0 {
         return false;
     }
+    if cursor.memory.left == 0 && !next_element(&mut cursor.memory) {
+        return false;
+    }
     if cursor.memory.left == 0 {
-        return next_element(&mut cursor.memory);
+        return true;
     }
     let mut length = cursor.memory.left;
     if length > cursor.budget {
@@ -195,15 +223,22 @@ fn next_element(memory: &mut Memory) -> bool {
     if memory.iov_left == 0 {
         return false;
     }
-    let Some([base, length]) = user::<[u64; 2]>(memory.iov & !NARROW) else {
-        return false;
-    };
-    let length = if memory.iov & NARROW != 0 { length & u32::MAX as u64 } else { length };
+    let narrow = is_narrow(memory.iov);
+    let address = if narrow { memory.iov & !NARROW } else { memory.iov };
+    let Some([base, length]) = element(address) else { return false };
+    let length = if narrow { length & u32::MAX as u64 } else { length };
     memory.iov += 16;
     memory.iov_left -= 1;
     memory.base = base;
     memory.left = length;
     true
+}
+
+/// Base and length of an `iovec` element. The kernel keeps a copy of a call's array, which is what a hook inside it
+/// finds; its half of the addresses is the upper one.
+#[inline(always)]
+pub fn element(address: u64) -> Option<[u64; 2]> {
+    if (address as i64) < 0 { sock::read(address, 0) } else { user(address) }
 }
 
 /// Reads a value from user memory.

@@ -25,8 +25,14 @@ pub fn count(counter: Counter, amount: u64) {
     if let Some(slot) = COUNTERS.get_ptr_mut(counter as u32) {
         // Atomic, because a preempted program may be adding to the same slot. The target has no `AtomicU64::fetch_add`
         // (its oldest instruction set lacks the fetching form); this is BPF_XADD, which every kernel has.
-        unsafe { asm!("lock *(u64 *)({slot} + 0) += {amount}", slot = in(reg) slot, amount = in(reg) amount) };
+        add(slot, amount);
     }
+}
+
+/// Adds to a number in a map.
+#[inline(always)]
+pub fn add(slot: *mut u64, amount: u64) {
+    unsafe { asm!("lock *(u64 *)({slot} + 0) += {amount}", slot = in(reg) slot, amount = in(reg) amount) };
 }
 
 /// The clock of the records.
@@ -241,7 +247,8 @@ pub fn head_and_body(subject: &Subject, position: u64, head: (u64, u32), body: (
 pub fn missing(subject: &Subject, position: u64, missing: u64, reason: u16, outcome: &mut Outcome) {
     let counter = match reason {
         gap::IOVECS => Counter::IovecBytes,
-        gap::UNSEEN => Counter::UnseenBytes,
+        gap::UNSEEN | gap::BYPASS => Counter::UnseenBytes,
+        gap::FAULT => Counter::FaultBytes,
         _ => Counter::LimitBytes,
     };
     count(counter, missing);
@@ -320,6 +327,22 @@ pub fn close(subject: &Subject, state: &StreamState, reason: u16) {
     slot.submit(BPF_RB_NO_WAKEUP as u64);
 }
 
+/// The running process as the subject of a record.
+#[inline(always)]
+fn of_process(pid_tgid: u64) -> Subject {
+    Subject {
+        time_ns: unsafe { bpf_ktime_get_ns() },
+        process_start: sock::process_start(),
+        pid_tgid,
+        cgroup: unsafe { bpf_get_current_cgroup_id() },
+        stream: StreamRef { id: 0, generation: 0, source: 0 },
+        socket: 0,
+        call_len: 0,
+        flags: 0,
+        reserved: 0,
+    }
+}
+
 /// Says that something happened to the running process. Wakes the reader: a library may have to be probed now.
 #[inline(always)]
 pub fn process(pid_tgid: u64, kind: u8) {
@@ -340,20 +363,29 @@ fn about_process(pid_tgid: u64, kind: u8, detail: u16) {
     };
     let record = slot.as_mut_ptr();
     unsafe {
-        let subject = Subject {
-            time_ns: bpf_ktime_get_ns(),
-            process_start: sock::process_start(),
-            pid_tgid,
-            cgroup: bpf_get_current_cgroup_id(),
-            stream: StreamRef { id: 0, generation: 0, source: 0 },
-            socket: 0,
-            call_len: 0,
-            flags: 0,
-            reserved: 0,
-        };
-        head(&raw mut (*record).header, &subject, kind, detail);
+        head(&raw mut (*record).header, &of_process(pid_tgid), kind, detail);
         (&raw mut (*record).comm).cast::<[u64; 2]>().write([0; 2]);
         bpf_get_current_comm((&raw mut (*record).comm).cast(), 16);
     }
     slot.submit(BPF_RB_FORCE_WAKEUP as u64);
+}
+
+/// Says how much of the running process's traffic went past every hook.
+#[inline(always)]
+pub fn unseen(pid_tgid: u64, reason: u16, bytes: &ProcessBytes) {
+    let Some(mut slot) = CONTROL.reserve::<UnseenRecord>(0) else {
+        count(Counter::ControlRingFull, 1);
+        return;
+    };
+    let record = slot.as_mut_ptr();
+    unsafe {
+        head(&raw mut (*record).header, &of_process(pid_tgid), KIND_UNSEEN, reason);
+        (&raw mut (*record).comm).cast::<[u64; 2]>().write([0; 2]);
+        bpf_get_current_comm((&raw mut (*record).comm).cast(), 16);
+        (*record).bytes.sent_all = bytes.sent_all;
+        (*record).bytes.received_all = bytes.received_all;
+        (*record).bytes.sent_unseen = bytes.sent_unseen;
+        (*record).bytes.received_unseen = bytes.received_unseen;
+    }
+    slot.submit(BPF_RB_NO_WAKEUP as u64);
 }

@@ -22,15 +22,16 @@ mod policy;
 mod sock;
 mod stream;
 
-use aya_ebpf::macros::{raw_tracepoint, tracepoint, uprobe, uretprobe};
-use aya_ebpf::programs::{ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext};
+use aya_ebpf::macros::{fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, uprobe, uretprobe};
+use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext};
 
 #[cfg(feature = "log")]
 use aya_ebpf::EbpfContext as _;
 
 use copy::Looping;
 use hooks::socket::Shape;
-use hooks::{go, lifecycle, notice, socket, tls_call};
+use hooks::{closing, go, kernel_socket, lengths, lifecycle, many, notice, socket, tls_call, unseen};
+use maps::RECEIVE_ARGS;
 
 /// bpf_probe_read_user and the ring buffer helpers are GPL-only.
 #[unsafe(link_section = "license")]
@@ -111,10 +112,115 @@ socket_exits! {
     sendmsg_exit, sendmsg_exit_loop => 1, Shape::Message, 2;
 }
 
+macro_rules! many_exits {
+    ($($name:ident, $name_loop:ident => $direction:literal;)+) => {$(
+        #[tracepoint]
+        pub fn $name(ctx: TracePointContext) -> u32 {
+            many::moved(&ctx, $direction, Looping::Bounded);
+            0
+        }
+
+        #[tracepoint]
+        pub fn $name_loop(ctx: TracePointContext) -> u32 {
+            many::moved(&ctx, $direction, Looping::Helper);
+            0
+        }
+    )+};
+}
+
+// kernel: tracepoint/syscalls/sys_exit_{recvmmsg,sendmmsg}
+many_exits! {
+    recvmmsg_exit, recvmmsg_exit_loop => 0;
+    sendmmsg_exit, sendmmsg_exit_loop => 1;
+}
+
 // kernel: tracepoint/syscalls/sys_exit_sendfile64
 #[tracepoint]
 pub fn sendfile_exit(ctx: TracePointContext) -> u32 {
-    socket::sent_unseen(&ctx);
+    unseen::sendfile(&ctx);
+    0
+}
+
+// kernel: tracepoint/syscalls/sys_exit_splice
+#[tracepoint]
+pub fn splice_exit(ctx: TracePointContext) -> u32 {
+    unseen::splice(&ctx);
+    0
+}
+
+// kernel: sock_send_length(struct sock *sk, int ret, int flags)
+#[raw_tracepoint]
+pub fn send_length(ctx: RawTracePointContext) -> i32 {
+    lengths::moved(&ctx, 1);
+    0
+}
+
+// kernel: sock_recv_length(struct sock *sk, int ret, int flags)
+#[raw_tracepoint]
+pub fn receive_length(ctx: RawTracePointContext) -> i32 {
+    lengths::moved(&ctx, 0);
+    0
+}
+
+// kernel: int tcp_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
+#[fentry(function = "tcp_sendmsg")]
+pub fn tcp_send_fentry(ctx: FEntryContext) -> i32 {
+    kernel_socket::enter(ctx.arg(0), ctx.arg(1), 0, 1);
+    0
+}
+
+// kernel: int tcp_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags, int *addr_len), and before
+// Linux 5.19 with `int nonblock` before the flags
+#[fentry(function = "tcp_recvmsg")]
+pub fn tcp_receive_fentry(ctx: FEntryContext) -> i32 {
+    let flags: u64 = if RECEIVE_ARGS.load() == 6 { ctx.arg(4) } else { ctx.arg(3) };
+    kernel_socket::enter(ctx.arg(0), ctx.arg(1), flags, 0);
+    0
+}
+
+macro_rules! tcp_exits {
+    ($($send:ident, $receive:ident, $probe:ident => $looping:expr;)+) => {$(
+        #[fexit(function = "tcp_sendmsg")]
+        pub fn $send(ctx: FExitContext) -> i32 {
+            kernel_socket::leave(ctx.arg::<u64>(3) as i32, $looping);
+            0
+        }
+
+        #[fexit(function = "tcp_recvmsg")]
+        pub fn $receive(ctx: FExitContext) -> i32 {
+            let returned: u64 = if RECEIVE_ARGS.load() == 6 { ctx.arg(6) } else { ctx.arg(5) };
+            kernel_socket::leave(returned as i32, $looping);
+            0
+        }
+
+        // kernel: kretprobe of either
+        #[kretprobe]
+        pub fn $probe(ctx: RetProbeContext) -> u32 {
+            kernel_socket::leave(ctx.ret::<u64>() as i32, $looping);
+            0
+        }
+    )+};
+}
+
+tcp_exits! {
+    tcp_send_fexit, tcp_receive_fexit, tcp_kretprobe => Looping::Bounded;
+    tcp_send_fexit_loop, tcp_receive_fexit_loop, tcp_kretprobe_loop => Looping::Helper;
+}
+
+#[kprobe]
+pub fn tcp_send_kprobe(ctx: ProbeContext) -> u32 {
+    if let (Some(sk), Some(msg)) = (ctx.arg(0), ctx.arg(1)) {
+        kernel_socket::enter(sk, msg, 0, 1);
+    }
+    0
+}
+
+#[kprobe]
+pub fn tcp_receive_kprobe(ctx: ProbeContext) -> u32 {
+    let flags: Option<u64> = if RECEIVE_ARGS.load() == 6 { ctx.arg(4) } else { ctx.arg(3) };
+    if let (Some(sk), Some(msg)) = (ctx.arg(0), ctx.arg(1)) {
+        kernel_socket::enter(sk, msg, flags.unwrap_or(0), 0);
+    }
     0
 }
 
@@ -135,7 +241,14 @@ pub fn connect_exit(ctx: TracePointContext) -> u32 {
 // kernel: tracepoint/syscalls/sys_enter_close: at the exit the descriptor is gone
 #[tracepoint]
 pub fn close_enter(_ctx: TracePointContext) -> u32 {
-    socket::closing();
+    closing::closing();
+    0
+}
+
+// kernel: tracepoint/syscalls/sys_exit_close_range (Linux 5.9)
+#[tracepoint]
+pub fn close_range_exit(_ctx: TracePointContext) -> u32 {
+    closing::closed_many();
     0
 }
 

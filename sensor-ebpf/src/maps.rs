@@ -6,9 +6,11 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use sensor_common::account::{AccountKey, ENTRIES, MAX_ACCOUNTS};
 use sensor_common::counter::Counter;
 use sensor_common::policy::{CGROUP_SLOTS, CgroupFilter, ExeKey, Place};
+use sensor_common::record::ProcessBytes;
 
 use crate::hooks::adjacent::Settled;
 use crate::hooks::bio::{BioKey, BioSocket};
+use crate::hooks::kernel_socket::KernelCall;
 use crate::hooks::go::{GoCall, GoKey};
 use crate::hooks::rustls::Places;
 use crate::hooks::tls_call::TlsCall;
@@ -63,6 +65,13 @@ pub static RUSTLS_STATES: LruHashMap<u64, u64> = LruHashMap::with_max_entries(16
 /// Positions and verdicts of streams.
 #[map]
 pub static STREAMS: LruHashMap<StreamKey, StreamState> = LruHashMap::with_max_entries(32_768, 0);
+/// Calls inside the kernel's TCP that came past the system call hooks and have not returned, by thread. A thread is in
+/// one at a time, and few threads use `io_uring`.
+#[map]
+pub static KERNEL_CALLS: HashMap<u64, KernelCall> = HashMap::with_max_entries(4096, 0);
+/// Bytes of each process on TCP sockets, by process id; see [`ProcessBytes`].
+#[map]
+pub static PROCESS_BYTES: LruHashMap<u32, ProcessBytes> = LruHashMap::with_max_entries(8192, 0);
 
 /// Objects that an import call returned, by process: NSS serves TLS and files by the same functions.
 #[map]
@@ -147,6 +156,38 @@ globals! {
     INODE_SB: u32 = 0;
     /// super_block.s_dev
     SB_DEV: u32 = 0;
+    /// task_struct.flags
+    TASK_FLAGS: u32 = 0;
+    /// file.f_ref (Linux 6.13) or file.f_count
+    FILE_COUNT: u32 = 0;
+    /// What it holds while there is one reference: `f_ref` counts from 0, `f_count` from 1.
+    FILE_COUNT_ONE: u64 = 1;
+    /// sock.sk_socket
+    SK_SOCKET: u32 = 0;
+    /// sock.sk_protocol
+    SK_PROTOCOL: u32 = 0;
+    /// socket.file
+    SOCKET_FILE: u32 = 0;
+    /// msghdr.msg_iter
+    MSG_ITER: u32 = 0;
+    /// iov_iter.iter_type (Linux 5.14), or iov_iter.type, which holds the direction in its lowest bit
+    ITER_TYPE: u32 = 0;
+    /// Bits of it that are the type.
+    ITER_TYPE_MASK: u32 = 0;
+    /// iov_iter.iov_offset
+    ITER_OFFSET: u32 = 0;
+    /// iov_iter.__iov (Linux 6.4) or iov_iter.iov
+    ITER_IOV: u32 = 0;
+    /// iov_iter.nr_segs
+    ITER_SEGMENTS: u32 = 0;
+    /// iov_iter.ubuf (Linux 6.0)
+    ITER_BUFFER: u32 = 0;
+    /// Enumerator ITER_IOVEC.
+    ITER_IS_IOVEC: u32 = 0;
+    /// Enumerator ITER_UBUF (Linux 6.0); `u32::MAX` where there is none.
+    ITER_IS_BUFFER: u32 = 0xffff_ffff;
+    /// Arguments of tcp_recvmsg: 5, or (before Linux 5.19, with `nonblock`) 6.
+    RECEIVE_ARGS: u32 = 5;
     /// socket.type
     SOCKET_TYPE: u32 = 0;
     /// socket.sk

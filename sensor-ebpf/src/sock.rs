@@ -4,6 +4,7 @@ use aya_ebpf::helpers::bpf_get_current_task;
 use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_probe_read_kernel};
 use sensor_common::record::Socket;
 
+use crate::copy;
 use crate::maps::*;
 
 const S_IFMT: u16 = 0o170_000;
@@ -14,6 +15,8 @@ const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
+const IPPROTO_TCP: u16 = 6;
+
 /// A stream socket.
 #[derive(Clone, Copy)]
 pub struct Found {
@@ -23,9 +26,9 @@ pub struct Found {
 }
 
 impl Found {
-    /// The plain data path reads only sockets that have a network peer.
+    /// Whether it has addresses.
     #[inline(always)]
-    pub fn is_inet(self) -> bool {
+    fn is_inet(self) -> bool {
         self.family == AF_INET || self.family == AF_INET6
     }
 
@@ -126,14 +129,89 @@ pub fn current_exe() -> Option<(u64, u64)> {
     Some((number, device as u64))
 }
 
-/// The socket behind a descriptor: inode number and `struct socket`.
+/// The file behind a descriptor.
 #[inline(always)]
-fn socket_of(fd: i32) -> Option<(u64, u64)> {
+fn file(fd: i32) -> Option<u64> {
     let (max, array) = descriptors()?;
     if fd < 0 || fd as u32 >= max {
         return None;
     }
-    let file: u64 = read(array, (fd as u32).wrapping_mul(8))?;
+    read(array, (fd as u32).wrapping_mul(8))
+}
+
+/// Rounds of eight descriptors looked at for a duplicate: the 1024 that a process may usually have.
+const DUPLICATE_ROUNDS: u32 = 128;
+
+/// Whether another descriptor of the process leads to the same open file. References that other processes hold count
+/// as none: the stream is this process's view of the socket. Where the table is longer than what is looked at, one is
+/// assumed, because a stream ended late harms less than one ended in the middle.
+#[inline(always)]
+pub fn has_duplicate(fd: i32) -> bool {
+    let Some(file) = file(fd) else { return false };
+    if read::<u64>(file, FILE_COUNT.load()) == Some(FILE_COUNT_ONE.load()) {
+        return false;
+    }
+    let Some((max, array)) = descriptors() else { return false };
+    let (mut round, mut same) = (0, 0_u64);
+    while round < DUPLICATE_ROUNDS {
+        let first = round * 8;
+        if first >= max {
+            break;
+        }
+        // Tables hold a multiple of 64 descriptors (`alloc_fdtable`).
+        for other in read::<[u64; 8]>(array, first * 8).unwrap_or([file; 8]) {
+            same += 1 - differs(other, file);
+        }
+        round += 1;
+    }
+    // The verifier would walk what follows once for each round ("BPF program is too large").
+    copy::forget_value(&mut same);
+    // One of them is the descriptor itself.
+    same > 1 || max > DUPLICATE_ROUNDS * 8
+}
+
+/// 1 when they differ and 0 when not, without a branch: eight of them in a round are more than the verifier keeps track
+/// of ("The sequence of 8193 jumps is too complex").
+#[inline(always)]
+fn differs(a: u64, b: u64) -> u64 {
+    let difference = a ^ b;
+    (difference | difference.wrapping_neg()) >> 63
+}
+
+/// The `struct sock` behind a descriptor that is known to be a socket.
+#[inline(always)]
+pub fn sk_of(fd: i32) -> Option<u64> {
+    let socket: u64 = read(file(fd)?, FILE_PRIVATE.load())?;
+    read(socket, SOCKET_SK.load())
+}
+
+/// Whether a `struct sock` is one of TCP.
+#[inline(always)]
+pub fn is_tcp(sk: u64) -> bool {
+    matches!(read::<u16>(sk, SK_FAMILY.load()), Some(AF_INET | AF_INET6))
+        && read::<u16>(sk, SK_PROTOCOL.load()) == Some(IPPROTO_TCP)
+}
+
+/// The TCP socket of a `struct sock`.
+#[inline(always)]
+pub fn of_sk(sk: u64) -> Option<Found> {
+    let family: u16 = read(sk, SK_FAMILY.load())?;
+    let socket: u64 = read(sk, SK_SOCKET.load())?;
+    let file: u64 = read(socket, SOCKET_FILE.load())?;
+    let inode: u64 = read(file, FILE_INODE.load())?;
+    Some(Found { inode: read(inode, INODE_NUMBER.load())?, family, sk })
+}
+
+/// Flags of the running task.
+#[inline(always)]
+pub fn task_flags() -> u32 {
+    read(unsafe { bpf_get_current_task() }, TASK_FLAGS.load()).unwrap_or(0)
+}
+
+/// The socket behind a descriptor: inode number and `struct socket`.
+#[inline(always)]
+fn socket_of(fd: i32) -> Option<(u64, u64)> {
+    let file = file(fd)?;
     let inode: u64 = read(file, FILE_INODE.load())?;
     let mode: u16 = read(inode, INODE_MODE.load())?;
     if mode & S_IFMT != S_IFSOCK {

@@ -25,6 +25,8 @@ pub const VERDICT_UNKNOWN: u8 = 0;
 pub const VERDICT_API: u8 = 1;
 /// TLS records: never copied.
 pub const VERDICT_TLS: u8 = 2;
+/// A PROXY protocol header came: what follows is judged as if it came first.
+pub const VERDICT_PROXY: u8 = 3;
 
 /// State of a stream.
 #[repr(C)]
@@ -46,7 +48,9 @@ pub struct StreamState {
     pub direction: u8,
     pub role: u16,
     /// Whether user space was told of the socket.
-    pub opened: u32,
+    pub opened: u16,
+    /// Calls that began like a TLS record, of a socket whose beginning was not seen.
+    pub suspicions: u16,
     /// Socket with TLS: bytes of the record under way that are still to come: read, written.
     pub left: [u32; 2],
     /// Socket with TLS: calls that were told as [`KIND_IO`](sensor_common::record::KIND_IO).
@@ -92,6 +96,7 @@ pub fn state<'a>(key: &StreamKey) -> Option<&'a mut StreamState> {
         direction: 2,
         role: role::UNKNOWN,
         opened: 0,
+        suspicions: 0,
         left: [0; 2],
         told: 0,
         reserved: 0,

@@ -102,6 +102,7 @@ fn exchange(document: &str) -> Exchange {
         remote: address,
         evidence: Some(Evidence::Recorded),
         ambiguous: false,
+        proxied_for: None,
         tls: true,
     };
     let body = Body {

@@ -42,6 +42,8 @@ pub(crate) struct Watch {
     pub(crate) observed: Vec<Observed>,
     /// What the records account for.
     pub(crate) tally: Tally,
+    /// What was told of bytes that nobody saw.
+    pub(crate) unseen: Vec<Record>,
     /// Processes whose TLS no probe saw, as often as that was said.
     pub(crate) unhooked: Vec<u32>,
     /// Processes of any record.
@@ -114,6 +116,7 @@ impl Watch {
             batch: Vec::new(),
             observed: Vec::new(),
             tally: Tally::default(),
+            unseen: Vec::new(),
             unhooked: Vec::new(),
             mentioned: HashSet::new(),
             _alone: alone,
@@ -131,6 +134,9 @@ impl Watch {
         let count = self.batch.len();
         for record in self.batch.drain(..) {
             self.tally.add(&record);
+            if matches!(record, Record::Unseen { .. }) {
+                self.unseen.push(record.clone());
+            }
             if let Record::Unhooked(event) = &record {
                 self.unhooked.push(event.origin.process.pid);
             }
@@ -201,6 +207,11 @@ impl Watch {
             exchange.connection.process.pid == pid && exchange.request.target().expose() == target.as_bytes()
         };
         self.observed.iter().filter(wanted).collect()
+    }
+
+    /// The kernel source.
+    pub(crate) const fn source(&self) -> &KernelSource {
+        &self.source
     }
 
     /// What attaching has cost.

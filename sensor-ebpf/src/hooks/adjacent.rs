@@ -116,9 +116,10 @@ pub fn note(
 #[inline(always)]
 fn buffer(memory: Memory, moved: u64) -> Option<(u64, u64)> {
     if memory.iov_left == 0 {
-        return Some((memory.base, moved));
+        // Of several messages, the first.
+        return Some((memory.base, if memory.left < moved { memory.left } else { moved }));
     }
-    let [base, length] = copy::user::<[u64; 2]>(memory.iov)?;
+    let [base, length] = copy::element(memory.iov)?;
     Some((base, if length < moved { length } else { moved }))
 }
 

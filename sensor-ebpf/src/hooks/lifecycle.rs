@@ -6,6 +6,7 @@ use aya_ebpf::programs::RawTracePointContext;
 use sensor_common::record::{KIND_EXEC, KIND_EXIT, KIND_MAP, KIND_UNDECIDED};
 
 use super::adjacent;
+use super::lengths;
 use super::syscall::argument;
 use super::tls_process;
 use crate::maps::{TASK_PID, TASK_TGID, TLS_CALLS};
@@ -54,6 +55,7 @@ pub fn exit() {
     if policy::watched().is_some() {
         emit::process(pid_tgid, KIND_EXIT);
     }
+    lengths::process_ended(pid_tgid);
     policy::forget((pid_tgid >> 32) as u32);
     tls_process::forget((pid_tgid >> 32) as u32);
     adjacent::forget((pid_tgid >> 32) as u32);

@@ -7,12 +7,17 @@ pub enum Front {
     Api,
     /// A TLS record header (RFC 8446, 5.1).
     Tls,
+    /// A PROXY protocol header, version 1 or 2.
+    Proxy,
     Unknown,
 }
 
 const fn word(bytes: &[u8; 4]) -> u32 {
     u32::from_le_bytes(*bytes)
 }
+
+const PROXY_V1_END: u64 = u16::from_le_bytes(*b"Y ") as u64;
+pub const PROXY_V2: u64 = u64::from_le_bytes(*b"\r\n\r\n\0\r\nQ");
 
 /// Whether a TLS record of the handshake carries a ClientHello (1) or a ServerHello (2) (RFC 8446, 4).
 #[inline(always)]
@@ -28,6 +33,10 @@ pub fn front(first: u64, available: u64) -> Front {
     let kind = low & 0xff;
     if matches!(kind, 20..=23) && (low >> 8) & 0xff == 3 && (low >> 16) & 0xff <= 4 && available >= 5 {
         return Front::Tls;
+    }
+    // haproxy.org, proxy-protocol.txt: "PROXY " (2.1), or twelve bytes of which these are the first eight (2.2).
+    if first == PROXY_V2 || (low == word(b"PROX") && (first >> 32) & 0xffff == PROXY_V1_END) {
+        return Front::Proxy;
     }
     let fifth = (first >> 32) as u8;
     let known = (low == word(b"GET "))

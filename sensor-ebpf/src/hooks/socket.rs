@@ -4,8 +4,9 @@
 
 use aya_ebpf::programs::TracePointContext;
 use sensor_common::counter::Counter;
-use sensor_common::record::{KIND_OPEN, close, gap, role, source};
+use sensor_common::record::{KIND_OPEN, role};
 
+use super::proxy;
 use super::{adjacent, notice};
 use super::sniff::{self, Front};
 use super::syscall::{argument, result};
@@ -15,8 +16,8 @@ use crate::account;
 use crate::copy::{self, Looping, Memory};
 use crate::emit::{self, Subject};
 use crate::policy::{self, Watched};
-use crate::sock;
-use crate::stream::{self, StreamKey, StreamState, VERDICT_API, VERDICT_TLS, VERDICT_UNKNOWN};
+use crate::sock::{self, Found};
+use crate::stream::{self, StreamKey, StreamState, VERDICT_API, VERDICT_PROXY, VERDICT_TLS, VERDICT_UNKNOWN};
 
 /// Where a system call has its bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,11 @@ pub enum Shape {
 }
 
 /// MSG_OOB, MSG_PEEK, MSG_TRUNC and MSG_ERRQUEUE: bytes that are not the next of the stream, or come again.
-const NOT_THE_STREAM: u64 = 0x1 | 0x2 | 0x20 | 0x2000;
+pub const NOT_THE_STREAM: u64 = 0x1 | 0x2 | 0x20 | 0x2000;
+
+/// Calls of a socket whose beginning was not seen that may begin like a TLS record before it is believed: one in a
+/// million calls does by chance.
+const SUSPICIONS: u16 = 3;
 
 /// Exit of a call that moves bytes, read (0) or written (1). `FLAGS` is the argument that holds `MSG_` flags, 0 for
 /// none.
@@ -55,21 +60,50 @@ pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shap
         }
         return;
     };
-    if !found.is_inet() {
-        return;
-    }
     if FLAGS != 0 && argument::<FLAGS>().unwrap_or(0) & NOT_THE_STREAM != 0 {
         return;
     }
+    // What cannot be found reads as nothing: no protocol is recognised in it, and in a known one it is a gap.
+    let memory = memory_of(shape, moved).unwrap_or(Memory { base: 0, left: moved, iov: 0, iov_left: 0 });
+    carry(watched, found, fd, direction, memory, moved, looping);
+}
+
+/// Bytes moved on a socket: told to user space when they are of a plaintext API.
+#[inline(always)]
+pub fn carry(
+    watched: Watched,
+    found: Found,
+    fd: i32,
+    direction: usize,
+    memory: Memory,
+    moved: u64,
+    looping: Looping,
+) {
+    if let Some((mut subject, state, starts)) = recognise(watched, found, fd, direction, memory, moved) {
+        copy::transfer(&mut subject, state, direction, memory, moved, starts, looping);
+    }
+}
+
+/// The stream of bytes moved on a socket, and whether a message begins with them; nothing when they are of no API.
+/// `memory` is where they begin.
+#[inline(always)]
+pub fn recognise<'a>(
+    watched: Watched,
+    found: Found,
+    fd: i32,
+    direction: usize,
+    memory: Memory,
+    moved: u64,
+) -> Option<(Subject, &'a mut StreamState, bool)> {
     let key = StreamKey::socket(watched.tgid(), found.inode);
     emit::count(Counter::SocketCalls, 1);
-    let Some(state) = stream::state(&key) else { return account::unplaced(&key, moved) };
+    let Some(state) = stream::state(&key) else {
+        account::unplaced(&key, moved);
+        return None;
+    };
     if state.verdict == VERDICT_TLS && state.tls == 0 {
         go::nested_socket_call(watched, found, fd);
     }
-    let Some(memory) = memory_of(shape, moved) else {
-        return account::left_alone(&key, Counter::FaultBytes, moved);
-    };
     let starts = match judge(watched, state, direction, memory, moved) {
         Ok(starts) => starts,
         Err(why) => {
@@ -79,7 +113,8 @@ pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shap
                     adjacent::note(watched, &key, state, found, fd, direction, memory, moved);
                 }
             }
-            return account::left_alone(&key, why, moved);
+            account::left_alone(&key, why, moved);
+            return None;
         }
     };
     emit::count(Counter::SocketBytes, moved);
@@ -90,25 +125,7 @@ pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shap
         state.opened = 1;
         emit::socket(&subject, KIND_OPEN, 0, found, fd, role::UNKNOWN);
     }
-    copy::transfer(&mut subject, state, direction, memory, moved, starts, looping);
-}
-
-/// `sendfile(2)` wrote bytes that no buffer of the process held: a gap of that length.
-#[inline(always)]
-pub fn sent_unseen(ctx: &TracePointContext) {
-    let Some(watched) = policy::watched() else { return };
-    let moved = result(ctx);
-    let Some(found) = argument::<0>().and_then(|fd| sock::find(fd as i32)) else { return };
-    if moved <= 0 {
-        return;
-    }
-    let key = StreamKey::socket(watched.tgid(), found.inode);
-    let Some(state) = stream::known(&key) else { return };
-    if state.verdict == VERDICT_API {
-        let mut subject = Subject::new(watched, &key, state);
-        subject.socket = found.inode;
-        copy::unseen(&mut subject, state, 1, moved as u64, gap::UNSEEN);
-    }
+    Some((subject, state, starts))
 }
 
 /// Where the bytes are. A `struct msghdr` names its vector at 16 and the count at 24 (UAPI of 64-bit Linux).
@@ -139,10 +156,29 @@ fn judge(
     if state.verdict == VERDICT_TLS {
         return Err(Counter::SocketTlsBytes);
     }
-    let (first, available) = first_bytes(memory, moved);
-    match sniff::front(first, available) {
+    let (base, length) = first_piece(memory, moved);
+    let (mut first, mut available) = first_bytes(base, length);
+    let mut front = sniff::front(first, available);
+    if front == Front::Proxy {
+        let header = proxy::length(base, length);
+        if header < length {
+            (first, available) = first_bytes(base + header, length - header);
+            front = sniff::front(first, available);
+        }
+    }
+    match front {
+        // In the middle of a body three bytes may look like TLS, and would blind the sensor for good.
         Front::Tls
-            if state.verdict == VERDICT_UNKNOWN
+            if state.verdict != VERDICT_API
+                && state.opened == 0
+                && state.suspicions < SUSPICIONS
+                && !sniff::is_hello(first) =>
+        {
+            state.suspicions += 1;
+            Err(Counter::SocketUnknownBytes)
+        }
+        Front::Tls
+            if state.verdict != VERDICT_API
                 || (state.direction != direction as u8 && sniff::is_hello(first)) =>
         {
             state.verdict = VERDICT_TLS;
@@ -153,32 +189,45 @@ fn judge(
             state.verdict = VERDICT_API;
             Ok(true)
         }
-        Front::Unknown if state.verdict == VERDICT_UNKNOWN => Err(Counter::SocketUnknownBytes),
-        Front::Unknown | Front::Tls => Ok(false),
+        // The header alone: told, and what comes next is judged as if it came first.
+        Front::Proxy if state.verdict != VERDICT_API => {
+            state.verdict = VERDICT_PROXY;
+            Ok(true)
+        }
+        Front::Unknown if state.verdict != VERDICT_API => {
+            state.verdict = VERDICT_UNKNOWN;
+            Err(Counter::SocketUnknownBytes)
+        }
+        Front::Unknown | Front::Tls | Front::Proxy => Ok(false),
     }
 }
 
-/// The first eight bytes of a call, and how many of them there are.
+/// Address and length of the first piece of a call's memory.
 #[inline(always)]
-fn first_bytes(memory: Memory, moved: u64) -> (u64, u64) {
-    let (base, length) = if memory.iov_left > 0 {
-        match copy::user::<[u64; 2]>(memory.iov) {
+fn first_piece(memory: Memory, moved: u64) -> (u64, u64) {
+    let (base, length) = if memory.left == 0 {
+        match copy::element(memory.iov) {
             Some([base, length]) => (base, length),
             None => (0, 0),
         }
     } else {
-        (memory.base, moved)
+        (memory.base, memory.left)
     };
-    let available = if length < moved { length } else { moved };
-    if available >= 8 {
+    (base, if length < moved { length } else { moved })
+}
+
+/// The first eight of `length` bytes, and how many of them there are.
+#[inline(always)]
+fn first_bytes(base: u64, length: u64) -> (u64, u64) {
+    if length >= 8 {
         return (copy::user::<u64>(base).unwrap_or(0), 8);
     }
-    if available >= 5 {
+    if length >= 5 {
         let low = copy::user::<u32>(base).unwrap_or(0) as u64;
         let fifth = copy::user::<u8>(base + 4).unwrap_or(0) as u64;
         return (low | fifth << 32, 5);
     }
-    if available == 4 {
+    if length == 4 {
         return (copy::user::<u32>(base).unwrap_or(0) as u64, 4);
     }
     (0, 0)
@@ -210,9 +259,6 @@ pub fn connected(ctx: &TracePointContext) {
 #[inline(always)]
 fn open(watched: Watched, fd: i32, role: u16) {
     let Some(found) = sock::find(fd) else { return };
-    if !found.is_inet() {
-        return;
-    }
     let key = StreamKey::socket(watched.tgid(), found.inode);
     let Some(state) = stream::state(&key) else { return };
     state.role = role;
@@ -220,26 +266,4 @@ fn open(watched: Watched, fd: i32, role: u16) {
     let mut subject = Subject::new(watched, &key, state);
     subject.socket = found.inode;
     emit::socket(&subject, KIND_OPEN, 0, found, fd, role);
-}
-
-/// A socket is being closed: its stream, and the TLS stream that drives it, end here.
-#[inline(always)]
-pub fn closing() {
-    let Some(watched) = policy::watched() else { return };
-    let Some(found) = argument::<0>().and_then(|fd| sock::find(fd as i32)) else { return };
-    let key = StreamKey::socket(watched.tgid(), found.inode);
-    let Some(state) = stream::known(&key) else { return };
-    let subject = Subject::new(watched, &key, state);
-    emit::close(&subject, state, close::SOCKET);
-    if state.tls != 0 {
-        let tls_key = StreamKey { id: state.tls, source: source::TLS, ..key };
-        if let Some(tls) = stream::known(&tls_key)
-            && tls.socket == found.inode
-        {
-            let subject = Subject::new(watched, &tls_key, tls);
-            emit::close(&subject, tls, close::SOCKET);
-            stream::renew(tls);
-        }
-    }
-    stream::forget(&key);
 }

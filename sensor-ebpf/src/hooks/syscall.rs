@@ -54,6 +54,22 @@ pub fn argument<const NUMBER: usize>() -> Option<u64> {
     sock::read(stack + THREAD_SIZE - saved_bytes(), offset::<NUMBER>() as u32)
 }
 
+/// Number of the running system call; below 0 outside of one.
+#[inline(always)]
+pub fn number() -> Option<i32> {
+    #[cfg(not(bpf_target_arch = "aarch64"))]
+    let offset = core::mem::offset_of!(pt_regs, orig_rax);
+    // `syscallno` follows `orig_x0`.
+    #[cfg(bpf_target_arch = "aarch64")]
+    let offset = 35 * 8;
+    if HAS_TASK_REGS.load() != 0 {
+        let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as *const u8;
+        return Some(unsafe { regs.add(offset).cast::<i32>().read_volatile() });
+    }
+    let stack: u64 = sock::read(unsafe { bpf_get_current_task() }, TASK_STACK.load())?;
+    sock::read(stack + THREAD_SIZE - saved_bytes(), offset as u32)
+}
+
 /// The thread's stack pointer in user space, where it costs a load; `None` on kernels where it would cost a walk.
 #[inline(always)]
 pub fn stack_pointer() -> Option<u64> {

@@ -14,6 +14,7 @@ use super::names::Names;
 use super::shard::Guarded;
 use super::{Error, installation_key, outputs, settings};
 use crate::capture::attach::Backend;
+use crate::capture::beyond::Beyond;
 use crate::capture::kernel::{Exclude, KernelSource, Options, monotonic_ns};
 use crate::capture::{Record, pcapng};
 use crate::cli::Exit;
@@ -164,6 +165,7 @@ pub(super) fn options(config: &Config) -> Options {
         },
         return_probes: config.capture.return_probes == ReturnProbes::Auto,
         use_bpf_loop: true,
+        beyond: Beyond::Auto,
         ..Options::default()
     }
 }

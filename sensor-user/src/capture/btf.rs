@@ -10,6 +10,8 @@ use std::collections::HashMap;
 const MAGIC: u16 = 0xeb9f;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
+const KIND_FUNC: u32 = 12;
 /// Anonymous members inside anonymous members; the kernel's deepest is 4.
 const MAX_DEPTH: u32 = 8;
 
@@ -31,6 +33,7 @@ pub enum BtfError {
 #[derive(Debug)]
 pub struct Btf<'a> {
     strings: &'a [u8],
+    types: &'a [u8],
     /// By type id.
     composites: HashMap<u32, Composite<'a>>,
     /// Structures by name.
@@ -63,46 +66,76 @@ impl<'a> Btf<'a> {
         };
         let mut btf = Self {
             strings: section(16)?,
+            types: section(8)?,
             composites: HashMap::new(),
             names: HashMap::new(),
             aliases: HashMap::new(),
         };
-        btf.index(section(8)?)?;
+        btf.index()?;
         Ok(btf)
     }
 
-    fn index(&mut self, types: &'a [u8]) -> Result<(), BtfError> {
-        let (mut at, mut id) = (0, 1);
-        while at < types.len() {
-            let (name, info, third) = (u32_at(types, at)?, u32_at(types, at + 4)?, u32_at(types, at + 8)?);
-            let (kind, count) = ((info >> 24) & 0x1f, (info & 0xffff) as usize);
-            let body = at + 12;
-            let length = body_bytes(kind, count).ok_or(BtfError::Malformed(at))?;
-            let bytes = types.get(body..body + length).ok_or(BtfError::Malformed(at))?;
-            match kind {
+    fn index(&mut self) -> Result<(), BtfError> {
+        for (id, found) in (1..).zip(Types(self.types, 0)) {
+            let found = found?;
+            match found.kind {
                 KIND_STRUCT | KIND_UNION => {
                     self.composites.insert(
                         id,
                         Composite {
-                            members: bytes,
-                            bit_offsets: info >> 31 != 0,
+                            members: found.body,
+                            bit_offsets: found.flag,
                         },
                     );
-                    if kind == KIND_STRUCT && name != 0 {
-                        let name = self.string(name)?;
+                    if found.kind == KIND_STRUCT && found.name != 0 {
+                        let name = self.string(found.name)?;
                         self.names.entry(name).or_insert(id);
                     }
                 }
                 // typedef, volatile, const, restrict
                 8..=11 => {
-                    self.aliases.insert(id, third);
+                    self.aliases.insert(id, found.third);
                 }
                 _ => {}
             }
-            at = body + length;
-            id += 1;
         }
         Ok(())
+    }
+
+    /// Value of the first enumerator of that name; `None` when no enumeration has it.
+    pub fn enumerator(&self, wanted: &str) -> Result<Option<u32>, BtfError> {
+        for found in Types(self.types, 0) {
+            let found = found?;
+            if found.kind != KIND_ENUM {
+                continue;
+            }
+            for raw in found.body.chunks_exact(8) {
+                if self.string(u32_at(raw, 0)?)? == wanted.as_bytes() {
+                    return u32_at(raw, 4).map(Some);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Number of parameters of a function; `None` when there is none of that name.
+    pub fn parameters(&self, wanted: &str) -> Result<Option<u32>, BtfError> {
+        let mut prototype = None;
+        for found in Types(self.types, 0) {
+            let found = found?;
+            if found.kind == KIND_FUNC && self.string(found.name)? == wanted.as_bytes() {
+                prototype = Some(found.third);
+                break;
+            }
+        }
+        let Some(prototype) = prototype.and_then(|id| usize::try_from(id).ok()) else {
+            return Ok(None);
+        };
+        // Type ids begin with 1.
+        let found = Types(self.types, 0)
+            .nth(prototype.saturating_sub(1))
+            .transpose()?;
+        Ok(found.and_then(|found| u32::try_from(found.count).ok()))
     }
 
     fn string(&self, offset: u32) -> Result<&'a [u8], BtfError> {
@@ -151,6 +184,56 @@ impl<'a> Btf<'a> {
             }
         }
         id
+    }
+}
+
+/// One type as it is written.
+struct Type<'a> {
+    name: u32,
+    kind: u32,
+    count: usize,
+    flag: bool,
+    /// Size, or the type that this one refers to.
+    third: u32,
+    body: &'a [u8],
+}
+
+/// The types from a position on, in the order of their ids.
+struct Types<'a>(&'a [u8], usize);
+
+impl<'a> Types<'a> {
+    fn read(&mut self) -> Result<Type<'a>, BtfError> {
+        let (types, at) = (self.0, self.1);
+        let (name, info, third) = (u32_at(types, at)?, u32_at(types, at + 4)?, u32_at(types, at + 8)?);
+        let (kind, count) = ((info >> 24) & 0x1f, (info & 0xffff) as usize);
+        let start = at + 12;
+        let length = body_bytes(kind, count).ok_or(BtfError::Malformed(at))?;
+        let body = types.get(start..start + length).ok_or(BtfError::Malformed(at))?;
+        self.1 = start + length;
+        Ok(Type {
+            name,
+            kind,
+            count,
+            flag: info >> 31 != 0,
+            third,
+            body,
+        })
+    }
+}
+
+impl<'a> Iterator for Types<'a> {
+    type Item = Result<Type<'a>, BtfError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.1 >= self.0.len() {
+            return None;
+        }
+        let read = self.read();
+        if read.is_err() {
+            // What follows a type of unknown length cannot be found.
+            self.1 = self.0.len();
+        }
+        Some(read)
     }
 }
 

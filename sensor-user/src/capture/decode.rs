@@ -10,13 +10,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bytes::Bytes;
 use sensor_common::CHUNK_BYTES;
 use sensor_common::record::{
-    self, CloseRecord, Header, IO_RECORDS, IoRecord, ProcessRecord, Socket, SocketRecord, StreamRecord,
-    StreamRef,
+    self, CloseRecord, Header, IO_RECORDS, IoRecord, ProcessBytes, ProcessRecord, Socket, SocketRecord,
+    StreamRecord, StreamRef, UnseenRecord,
 };
 
 use super::{
     CloseReason, Comm, Data, Direction, Endpoint, Evidence, Gap, GapReason, Io, Notice, Origin, ProcessEvent,
-    ProcessKey, Record, Role, SocketAddress, Source, StreamKey,
+    ProcessKey, Record, Role, SocketAddress, Source, StreamKey, UnseenReason,
 };
 
 /// Why bytes are not a record. Each is a mismatch of kernel object and agent, never a peer's fault.
@@ -69,6 +69,8 @@ pub fn decode(bytes: &[u8], payload: impl FnOnce(&[u8]) -> Bytes) -> Result<Reco
         record::KIND_EXIT => process(bytes).map(Record::Exit),
         record::KIND_IO => io(bytes),
         record::KIND_MAP => process(bytes).map(Record::Map),
+        record::KIND_CLOSED_MANY => process(bytes).map(Record::ClosedMany),
+        record::KIND_UNSEEN => unseen(bytes),
         record::KIND_UNHOOKED => process(bytes).map(Record::Unhooked),
         record::KIND_UNDECIDED => process(bytes).map(Record::Undecided),
         record::KIND_NOTICE => notice(bytes),
@@ -81,6 +83,7 @@ const IO: usize = size_of::<IoRecord>();
 const SOCKET: usize = size_of::<SocketRecord>();
 const CLOSE: usize = size_of::<CloseRecord>();
 const PROCESS: usize = size_of::<ProcessRecord>();
+const UNSEEN: usize = size_of::<UnseenRecord>();
 
 fn data(bytes: &[u8], payload: impl FnOnce(&[u8]) -> Bytes) -> Result<Record, DecodeError> {
     let (raw, rest) = bytes.split_first_chunk::<STREAM>().ok_or(DecodeError::Short)?;
@@ -120,6 +123,7 @@ fn gap(bytes: &[u8]) -> Result<Record, DecodeError> {
             record::gap::FAULT => GapReason::Fault,
             record::gap::IOVECS => GapReason::Iovecs,
             record::gap::UNSEEN => GapReason::Unseen,
+            record::gap::BYPASS => GapReason::Bypass,
             other => return Err(DecodeError::Detail(other)),
         },
     }))
@@ -194,6 +198,28 @@ fn process(bytes: &[u8]) -> Result<ProcessEvent, DecodeError> {
     Ok(ProcessEvent {
         origin: origin(raw),
         comm: Comm(array_at(raw, offset_of!(ProcessRecord, comm))),
+    })
+}
+
+fn unseen(bytes: &[u8]) -> Result<Record, DecodeError> {
+    const AT: usize = offset_of!(UnseenRecord, bytes);
+    let raw: &[u8; UNSEEN] = bytes.first_chunk().ok_or(DecodeError::Short)?;
+    Ok(Record::Unseen {
+        event: ProcessEvent {
+            origin: origin(raw),
+            comm: Comm(array_at(raw, offset_of!(UnseenRecord, comm))),
+        },
+        reason: match detail(raw) {
+            record::unseen::IO_URING => UnseenReason::IoUring,
+            record::unseen::OTHER => UnseenReason::Other,
+            other => return Err(DecodeError::Detail(other)),
+        },
+        bytes: ProcessBytes {
+            sent_all: u64_at::<{ AT + offset_of!(ProcessBytes, sent_all) }>(raw),
+            received_all: u64_at::<{ AT + offset_of!(ProcessBytes, received_all) }>(raw),
+            sent_unseen: u64_at::<{ AT + offset_of!(ProcessBytes, sent_unseen) }>(raw),
+            received_unseen: u64_at::<{ AT + offset_of!(ProcessBytes, received_unseen) }>(raw),
+        },
     })
 }
 

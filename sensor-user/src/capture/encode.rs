@@ -7,14 +7,14 @@ use std::mem::offset_of;
 use std::net::IpAddr;
 
 use sensor_common::record::{
-    self, CloseRecord, Header, IO_RECORDS, IoRecord, ProcessRecord, Socket, SocketRecord, StreamRecord,
-    StreamRef,
+    self, CloseRecord, Header, IO_RECORDS, IoRecord, ProcessBytes, ProcessRecord, Socket, SocketRecord,
+    StreamRecord, StreamRef, UnseenRecord,
 };
 
 use super::decode::{FAMILY_INET, FAMILY_INET6, FAMILY_UNIX};
 use super::{
     CloseReason, Direction, Endpoint, Evidence, GapReason, Io, Origin, ProcessEvent, Record, Role,
-    SocketAddress, Source, StreamKey,
+    SocketAddress, Source, StreamKey, UnseenReason,
 };
 
 /// The record says something that the kernel object never does.
@@ -76,9 +76,37 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
         Record::Undecided(event) => of_process(record::KIND_UNDECIDED, event, 0, out),
         Record::Notice(event, notice) => of_process(record::KIND_NOTICE, event, notice.bit(), out),
         // Not of the kernel's: nothing to write.
-        Record::Place { .. } => {}
+        Record::Place { .. } | Record::Sockets { .. } => {}
+        Record::ClosedMany(event) => of_process(record::KIND_CLOSED_MANY, event, 0, out),
+        Record::Unseen { event, reason, bytes } => {
+            out.extend_from_slice(&unseen_record(event, *reason, *bytes));
+        }
     }
     Ok(())
+}
+
+fn unseen_record(
+    event: &ProcessEvent,
+    reason: UnseenReason,
+    bytes: ProcessBytes,
+) -> [u8; size_of::<UnseenRecord>()] {
+    const AT: usize = offset_of!(UnseenRecord, bytes);
+    let mut raw = Raw::<{ size_of::<UnseenRecord>() }>::new(record::KIND_UNSEEN, &event.origin);
+    let detail = match reason {
+        UnseenReason::IoUring => record::unseen::IO_URING,
+        UnseenReason::Other => record::unseen::OTHER,
+    };
+    raw.detail(detail, 0);
+    raw.put(offset_of!(UnseenRecord, comm), event.comm.0);
+    for (at, value) in [
+        (offset_of!(ProcessBytes, sent_all), bytes.sent_all),
+        (offset_of!(ProcessBytes, received_all), bytes.received_all),
+        (offset_of!(ProcessBytes, sent_unseen), bytes.sent_unseen),
+        (offset_of!(ProcessBytes, received_unseen), bytes.received_unseen),
+    ] {
+        raw.put(AT + at, value.to_le_bytes());
+    }
+    raw.0
 }
 
 fn of_process(kind: u8, event: &ProcessEvent, detail: u16, out: &mut Vec<u8>) {
@@ -242,6 +270,7 @@ const fn gap_detail(reason: GapReason) -> Result<u16, Unrepresentable> {
         GapReason::Fault => Ok(record::gap::FAULT),
         GapReason::Iovecs => Ok(record::gap::IOVECS),
         GapReason::Unseen => Ok(record::gap::UNSEEN),
+        GapReason::Bypass => Ok(record::gap::BYPASS),
         GapReason::Lost => Err(Unrepresentable),
     }
 }

@@ -9,15 +9,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aya::programs::ProgramError;
 use sensor_common::counter::Counter;
 use sensor_common::policy::{Place, RULE_EXCLUDE, RULE_INCLUDE, RULE_NONE};
+use sensor_common::record::ProcessBytes;
 
 use super::accounts::AccountReader;
 use super::adjacent::Adjacency;
 use super::attach::{AttachError, Backend};
 pub use super::attacher::Effort;
 use super::attacher::{Attacher, filter_of};
+use super::beyond::{Beyond, Source};
 use super::coverage::{Attachments, Privilege};
+use super::descriptors::Talkers;
 use super::discover::container;
 use super::discover::process::{self, Filter, Process};
 use super::load::{self, LoadError, Loaded};
@@ -65,6 +69,8 @@ pub struct Options {
     pub return_probes: bool,
     /// Use `bpf_loop` where the kernel has it; without it a call is captured up to 128 KiB.
     pub use_bpf_loop: bool,
+    /// What to attach beside the system calls.
+    pub beyond: Beyond,
     /// How long a probed file stays probed after the last process that maps it ended.
     pub release_after: Duration,
 }
@@ -116,6 +122,7 @@ impl Default for Options {
             backend: Backend::Auto,
             return_probes: true,
             use_bpf_loop: true,
+            beyond: Beyond::Auto,
             // Long enough for a program that is started every minute.
             release_after: Duration::from_mins(2),
         }
@@ -156,6 +163,12 @@ impl KernelError {
             // The last resort says nothing: it would help against no word of the verifier.
             return !lacks.is_empty() && lacks != ["CAP_SYS_ADMIN"];
         }
+        if let Self::Load(LoadError::Program(_, source)) = self
+            && let ProgramError::LoadError { verifier_log, .. } = &**source
+            && !verifier_log.to_string().is_empty()
+        {
+            return false;
+        }
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
         while let Some(error) = cause {
             let io = error.downcast_ref::<std::io::Error>();
@@ -177,6 +190,8 @@ pub struct KernelSource {
     loaded: Loaded,
     filter: Filter,
     counters: Arc<Counters>,
+    beyond: Source,
+    talkers: Talkers,
     /// Processes that had an `io_uring` at the start.
     rings: Vec<Process>,
     #[cfg(feature = "kernel-log")]
@@ -209,6 +224,7 @@ impl KernelSource {
         // by the kernel object, one that ran before by the scan, and nobody falls between them.
         loaded.write_rules(options)?;
         loaded.attach_tracepoints()?;
+        let beyond = loaded.attach_beyond(options.beyond);
         exclude_what_runs(&mut loaded, &filter)?;
         loaded.watch(options, &filter)?;
         let rings = watch_what_runs(&mut loaded, &attacher, &filter, options.everyone)?;
@@ -223,6 +239,8 @@ impl KernelSource {
             loaded,
             filter,
             counters,
+            beyond,
+            talkers: Talkers::default(),
         })
     }
 
@@ -236,6 +254,16 @@ impl KernelSource {
     /// Name of the backend in use.
     pub fn backend(&self) -> &'static str {
         self.attacher.as_ref().map_or("none", Attacher::backend)
+    }
+
+    /// What sees, or counts, that which comes past the system call hooks.
+    pub const fn beyond(&self) -> Source {
+        self.beyond
+    }
+
+    /// What a process that lives moved on TCP sockets, where [`Source::Lengths`] is in use.
+    pub fn process_bytes(&self, pid: u32) -> Option<ProcessBytes> {
+        self.loaded.process_bytes(pid)
     }
 
     /// Helpers that older kernels lack, and whether this one has them; where not, a fall-back is in use.
@@ -279,6 +307,7 @@ impl KernelSource {
         }
         self.drain(monotonic_ns(), out);
         self.notice(out, before);
+        self.talkers.follow(out, before);
         out.len() - before
     }
 

@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::trace_point::TracePointLink;
 use aya::programs::{ProgramError, ProgramType, RawTracePoint, TracePoint};
-use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
+use aya::{Ebpf, EbpfLoader, Pod, include_bytes_aligned};
 use aya_obj::generated::bpf_func_id;
 use sensor_common::counter::Counter;
 use sensor_common::policy::DENY;
+use sensor_common::record::ProcessBytes;
 
 use super::accounts::AccountReader;
 use super::attach::Programs;
+use super::beyond::{self, Beyond, Source};
 use super::btf::{Btf, BtfError};
 use super::kernel::Options;
 use super::tracefs::{self, TracefsError};
@@ -127,7 +129,7 @@ const OLD_OFFSETS: [(&str, &str, &str); 4] = [
 ];
 
 /// System calls that move bytes: tracepoint, program with a bounded loop, program with `bpf_loop`.
-const SOCKET_CALLS: [(&str, &str, &str); 8] = [
+const SOCKET_CALLS: [(&str, &str, &str); 10] = [
     ("sys_exit_read", "read_exit", "read_exit_loop"),
     ("sys_exit_write", "write_exit", "write_exit_loop"),
     ("sys_exit_readv", "readv_exit", "readv_exit_loop"),
@@ -136,11 +138,15 @@ const SOCKET_CALLS: [(&str, &str, &str); 8] = [
     ("sys_exit_sendto", "sendto_exit", "sendto_exit_loop"),
     ("sys_exit_recvmsg", "recvmsg_exit", "recvmsg_exit_loop"),
     ("sys_exit_sendmsg", "sendmsg_exit", "sendmsg_exit_loop"),
+    ("sys_exit_recvmmsg", "recvmmsg_exit", "recvmmsg_exit_loop"),
+    ("sys_exit_sendmmsg", "sendmmsg_exit", "sendmmsg_exit_loop"),
 ];
 
 /// Other system calls: tracepoint, program.
-const OTHER_CALLS: [(&str, &str); 6] = [
+const OTHER_CALLS: [(&str, &str); 8] = [
     ("sys_exit_sendfile64", "sendfile_exit"),
+    ("sys_exit_splice", "splice_exit"),
+    ("sys_exit_close_range", "close_range_exit"),
     ("sys_exit_accept", "accept_exit"),
     ("sys_exit_accept4", "accept_exit"),
     ("sys_exit_connect", "connect_exit"),
@@ -170,8 +176,17 @@ pub struct Loaded {
     /// Whether the kernel object tells mount namespaces apart.
     pub(super) has_mounts: bool,
     tracepoints: Mutex<Vec<TracePointLink>>,
+    beyond: Mutex<Vec<beyond::Link>>,
+    process_bytes: HashMap<MapData, u32, ProcessBytesPod>,
 }
 
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug)]
+struct ProcessBytesPod(ProcessBytes);
+
+#[expect(unsafe_code, reason = "aya's marker for plain data")]
+// SAFETY: repr(C) of integers without padding (asserted in sensor-common).
+unsafe impl Pod for ProcessBytesPod {}
 /// Helpers by name, and whether they are used.
 pub type Helpers = [(&'static str, bool); 4];
 
@@ -248,6 +263,8 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
     let btf = Btf::parse(&btf)?;
     let (mut globals, has_mounts) = offsets(&btf)?;
     globals.extend(rules(options));
+    globals.extend(beyond::offsets(&btf)?);
+    let one_reference = beyond::one_reference(&btf);
     let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
     let has_cookie = has_attach_cookie();
     let cookies = u32::from(has_cookie);
@@ -260,6 +277,7 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
     }
     loader
         .override_global("SYS_EXIT_RET", &result, true)
+        .override_global("FILE_COUNT_ONE", &one_reference, true)
         .override_global("HAS_TASK_REGS", &has_regs, true)
         .override_global("HAS_ANCESTOR_CGROUP", &has_ancestor, true)
         .override_global("HAS_COOKIE", &cookies, true)
@@ -275,6 +293,7 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
         .map_err(|error| LoadError::Object(Box::new(error)))?;
     let policy = take(&mut ebpf, "POLICY")?;
     let counters: PerCpuArray<MapData, u64> = take(&mut ebpf, "COUNTERS")?;
+    let process_bytes = take(&mut ebpf, "PROCESS_BYTES")?;
     let settled = take(&mut ebpf, "SETTLED")?;
     let accounts = AccountReader::new(take(&mut ebpf, "ACCOUNTS")?)?;
     let mut loaded = Loaded {
@@ -290,6 +309,8 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
         ],
         has_mounts,
         tracepoints: Mutex::default(),
+        beyond: Mutex::default(),
+        process_bytes,
         ebpf: Arc::new(Mutex::new(ebpf)),
     };
     // Before anything is attached: the sensor's own traffic is never captured.
@@ -434,11 +455,33 @@ impl Loaded {
         Ok(())
     }
 
+    /// Attaches what sees more than the system calls. Gives what it is; never fails, because all of it is extra.
+    pub fn attach_beyond(&self, wanted: Beyond) -> Source {
+        let (source, links, refused) = beyond::attach(&mut self.object(), wanted, self.has_loop());
+        for error in refused {
+            tracing::debug!(
+                error = super::attach::trial::chain(&error),
+                "source not available"
+            );
+        }
+        *self.beyond.lock().unwrap_or_else(PoisonError::into_inner) = links;
+        source
+    }
+
+    /// What a process moved on TCP sockets; `None` when nothing was counted.
+    pub fn process_bytes(&self, pid: u32) -> Option<ProcessBytes> {
+        self.process_bytes.get(&pid, 0).ok().map(|bytes| bytes.0)
+    }
+
     /// Takes every tracepoint out. Each close waits for two grace periods of the kernel (36 ms each where this was
     /// measured), of which only one is under a lock: threads halve the time.
     pub fn detach_tracepoints(&self) {
         let links = std::mem::take(&mut *self.links());
+        let beyond = std::mem::take(&mut *self.beyond.lock().unwrap_or_else(PoisonError::into_inner));
         std::thread::scope(|scope| {
+            for link in beyond {
+                scope.spawn(move || drop(link));
+            }
             for link in links {
                 scope.spawn(move || drop(link));
             }

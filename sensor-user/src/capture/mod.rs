@@ -11,9 +11,13 @@ pub mod attach;
 #[cfg(feature = "kernel")]
 pub mod attacher;
 #[cfg(feature = "kernel")]
+pub mod beyond;
+#[cfg(feature = "kernel")]
 pub mod btf;
 pub mod coverage;
 pub mod decode;
+#[cfg(feature = "kernel")]
+mod descriptors;
 pub mod discover;
 pub mod encode;
 #[cfg(feature = "kernel")]
@@ -43,7 +47,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sensor_common::account::notice;
-use sensor_common::record::IO_RECORDS;
+use sensor_common::record::{IO_RECORDS, ProcessBytes};
 
 use crate::telemetry::ledger;
 
@@ -109,8 +113,10 @@ pub enum GapReason {
     Fault,
     /// More `iovec` elements than one call may walk.
     Iovecs,
-    /// Moved inside the kernel by `sendfile`, or handed over in another way than a buffer.
+    /// Moved inside the kernel by `sendfile` or `splice`, or handed over in another way than a buffer.
     Unseen,
+    /// Moved by a call that no hook of this kernel sees (`io_uring`).
+    Bypass,
     /// No record: the ring was full, or the recording has a hole.
     Lost,
 }
@@ -265,6 +271,33 @@ pub enum Record {
     },
     /// The process does something that the sensor cannot see through.
     Notice(ProcessEvent, Notice),
+    /// The process closed many descriptors at once.
+    ClosedMany(ProcessEvent),
+    /// The sockets that a process had open at the time of the record: streams on others, begun before, are over.
+    Sockets {
+        /// Front.
+        origin: Origin,
+        /// Their inodes.
+        open: Arc<[u64]>,
+    },
+    /// Bytes of the process went past every hook: told at the first, and in all at its end.
+    Unseen {
+        /// The process.
+        event: ProcessEvent,
+        /// By what.
+        reason: UnseenReason,
+        /// So far.
+        bytes: ProcessBytes,
+    },
+}
+
+/// What goes past the hooks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum UnseenReason {
+    /// `io_uring`.
+    IoUring,
+    /// Another call.
+    Other,
 }
 
 /// A way out of the sensor's sight.
@@ -412,6 +445,9 @@ impl Record {
             Self::Exec(_)
             | Self::Exit(_)
             | Self::Map(_)
+            | Self::ClosedMany(_)
+            | Self::Sockets { .. }
+            | Self::Unseen { .. }
             | Self::Notice(..)
             | Self::Unhooked(_)
             | Self::Undecided(_)
@@ -431,6 +467,12 @@ impl Record {
             | Self::Exec(ProcessEvent { origin, .. })
             | Self::Exit(ProcessEvent { origin, .. })
             | Self::Map(ProcessEvent { origin, .. })
+            | Self::ClosedMany(ProcessEvent { origin, .. })
+            | Self::Sockets { origin, .. }
+            | Self::Unseen {
+                event: ProcessEvent { origin, .. },
+                ..
+            }
             | Self::Unhooked(ProcessEvent { origin, .. })
             | Self::Undecided(ProcessEvent { origin, .. })
             | Self::Notice(ProcessEvent { origin, .. }, _)
@@ -469,6 +511,9 @@ impl fmt::Debug for Record {
             Self::Exec(event) => write!(f, "Exec({event:?})"),
             Self::Exit(event) => write!(f, "Exit({event:?})"),
             Self::Map(event) => write!(f, "Map({event:?})"),
+            Self::ClosedMany(event) => write!(f, "ClosedMany({event:?})"),
+            Self::Sockets { origin, open } => write!(f, "Sockets({origin:?} {open:?})"),
+            Self::Unseen { event, reason, bytes } => write!(f, "Unseen({event:?} {reason:?} {bytes:?})"),
             Self::Unhooked(event) => write!(f, "Unhooked({event:?})"),
             Self::Undecided(event) => write!(f, "Undecided({event:?})"),
             Self::Place { origin, container } => write!(f, "Place({:?} {container:?})", origin.process),

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -12,11 +12,12 @@ use super::http1::{Context, Http1};
 use super::secret::HashKey;
 use super::{Connection, Exchange, Limits};
 use crate::capture::{
-    CloseReason, Comm, Container, Direction, Evidence, GapReason, ProcessKey, Role, SocketAddress, Source,
-    StreamKey,
+    CloseReason, Comm, Container, Direction, Endpoint, Evidence, GapReason, ProcessKey, Role, SocketAddress,
+    Source, StreamKey,
 };
 use crate::flow::FlowEvent;
 use crate::protocol::detect::{Verdict, detect};
+use crate::protocol::proxy;
 use crate::telemetry::ledger::{Post, Tally as Books};
 use crate::telemetry::{Counters, Metric};
 
@@ -61,18 +62,31 @@ enum Talk {
 struct Prefixes {
     read: Prefix,
     write: Prefix,
+    /// A PROXY header that was just found.
+    proxied: Option<Proxied>,
     /// Holes before anything was recognised: a message may have been in them, so pairing must know.
     holes: SmallVec<[(Direction, u64, GapReason); 2]>,
 }
 
 /// Bytes of an application, which never print.
 #[derive(Default)]
-struct Prefix(BytesMut);
+struct Prefix {
+    bytes: BytesMut,
+    /// Bytes were looked at that are no PROXY header, or behind one: none can come any more.
+    begun: bool,
+}
 
 impl std::fmt::Debug for Prefix {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[{} bytes]", self.0.len())
+        write!(f, "[{} bytes]", self.bytes.len())
     }
+}
+
+/// What a PROXY header said.
+#[derive(Clone, Copy, Debug)]
+struct Proxied {
+    length: usize,
+    client: Endpoint,
 }
 
 impl Conversations {
@@ -192,29 +206,38 @@ impl Conversations {
             .or_insert_with(|| Conversation::new(stream, &self.counters));
         conversation.under_way = bytes.len();
         let (bytes, recognised) = match &mut conversation.talk {
-            Talk::Unrecognised(prefixes) => match prefixes.recognise(direction, bytes) {
-                Seen::Prefix => return conversation.enter(&self.counters),
-                Seen::Nothing(len) => {
-                    return conversation.pass_over(Post::UnrecognisedBytes, len, &self.counters);
+            Talk::Unrecognised(prefixes) => {
+                let seen = prefixes.recognise(direction, bytes);
+                if let Some(header) = prefixes.proxied.take() {
+                    conversation.proxied(header, &self.counters);
                 }
-                Seen::Opaque(len) => {
-                    // The other direction may have kept something.
-                    let kept = prefixes.forget(direction.opposite());
-                    conversation.talk = Talk::Opaque;
-                    return conversation.pass_over(Post::OpaqueBytes, len + kept, &self.counters);
+                let Talk::Unrecognised(prefixes) = &mut conversation.talk else {
+                    return;
+                };
+                match seen {
+                    Seen::Prefix => return conversation.enter(&self.counters),
+                    Seen::Nothing(len) => {
+                        return conversation.pass_over(Post::UnrecognisedBytes, len, &self.counters);
+                    }
+                    Seen::Opaque(len) => {
+                        // The other direction may have kept something.
+                        let kept = prefixes.forget(direction.opposite());
+                        conversation.talk = Talk::Opaque;
+                        return conversation.pass_over(Post::OpaqueBytes, len + kept, &self.counters);
+                    }
+                    Seen::Http1 {
+                        requests_travel,
+                        bytes,
+                    } => {
+                        holes = std::mem::take(&mut prefixes.holes);
+                        let kept = prefixes.forget(direction.opposite());
+                        conversation.unread(Post::UnrecognisedBytes, kept, &self.counters);
+                        conversation.accounted(kept);
+                        conversation.start(requests_travel, direction, &self.limits);
+                        (bytes, true)
+                    }
                 }
-                Seen::Http1 {
-                    requests_travel,
-                    bytes,
-                } => {
-                    holes = std::mem::take(&mut prefixes.holes);
-                    let kept = prefixes.forget(direction.opposite());
-                    conversation.unread(Post::UnrecognisedBytes, kept, &self.counters);
-                    conversation.waits_less(kept);
-                    conversation.start(requests_travel, direction, &self.limits);
-                    (bytes, true)
-                }
-            },
+            }
             Talk::Http1(_) => (bytes, false),
             Talk::Opaque => {
                 return conversation.pass_over(Post::OpaqueBytes, len, &self.counters);
@@ -366,6 +389,7 @@ impl Conversation {
             remote: None,
             evidence: None,
             ambiguous: false,
+            proxied_for: None,
             tls: stream.source == Source::Tls,
         };
         Box::new(Self {
@@ -392,12 +416,6 @@ impl Conversation {
         self.under_way = 0;
     }
 
-    /// So many bytes wait no more.
-    fn waits_less(&mut self, bytes: u64) {
-        let bytes = usize::try_from(bytes).unwrap_or(0);
-        self.waits(self.waiting.saturating_sub(bytes));
-    }
-
     fn waits(&mut self, waiting: usize) {
         self.books.shift(Post::WaitingBytes, self.waiting, waiting);
         self.waiting = waiting;
@@ -412,6 +430,24 @@ impl Conversation {
         } else {
             self.books.add(Post::CutBytes, left as u64);
         }
+    }
+
+    /// A PROXY header was read: bytes of the connection's head.
+    fn proxied(&mut self, header: Proxied, counters: &Counters) {
+        counters.add(Metric::BytesParsed, header.length as u64);
+        self.books.add(Post::HeadBytes, header.length as u64);
+        self.accounted(header.length as u64);
+        if header.client.is_some() {
+            Arc::make_mut(&mut self.connection).proxied_for = header.client;
+        }
+    }
+
+    /// Bytes that waited, or came last, are in the accounts.
+    fn accounted(&mut self, len: u64) {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let waited = len.min(self.waiting);
+        self.under_way = self.under_way.saturating_sub(len - waited);
+        self.waits(self.waiting - waited);
     }
 
     /// A chunk that is not read.
@@ -478,15 +514,33 @@ enum Seen {
 impl Prefixes {
     fn recognise(&mut self, direction: Direction, bytes: Bytes) -> Seen {
         let kept = self.of(direction);
-        let bytes = if kept.is_empty() {
+        let mut bytes = if kept.bytes.is_empty() {
             bytes
         } else {
-            kept.extend_from_slice(&bytes);
-            std::mem::take(kept).freeze()
+            kept.bytes.extend_from_slice(&bytes);
+            std::mem::take(&mut kept.bytes).freeze()
         };
+        let mut proxied = None;
+        if !kept.begun {
+            match proxy::front(&bytes) {
+                proxy::Front::Header { length, client } => {
+                    let length = length.get().min(bytes.len());
+                    bytes.advance(length);
+                    proxied = Some(Proxied { length, client });
+                }
+                proxy::Front::NeedMore(_) if !bytes.is_empty() => {
+                    kept.bytes.extend_from_slice(&bytes);
+                    return Seen::Prefix;
+                }
+                proxy::Front::NeedMore(_) | proxy::Front::Other => {}
+            }
+            kept.begun = true;
+        }
+        self.proxied = proxied;
+        let kept = self.of(direction);
         match detect(&bytes) {
             Verdict::NeedMore(_) => {
-                kept.extend_from_slice(&bytes);
+                kept.bytes.extend_from_slice(&bytes);
                 Seen::Prefix
             }
             Verdict::Http1Request => Seen::Http1 {
@@ -497,23 +551,29 @@ impl Prefixes {
                 requests_travel: direction.opposite(),
                 bytes,
             },
-            Verdict::Http2 | Verdict::Tls => Seen::Opaque(bytes.len() as u64),
-            Verdict::Unknown => Seen::Nothing(bytes.len() as u64),
+            Verdict::Http2 => Seen::Opaque(bytes.len() as u64),
+            // Only a handshake's beginning tells: in the middle of a body any three bytes may look like a record.
+            Verdict::Tls if matches!(*bytes, [0x16, _, _, _, _, 1 | 2, ..]) => {
+                Seen::Opaque(bytes.len() as u64)
+            }
+            Verdict::Tls | Verdict::Unknown => Seen::Nothing(bytes.len() as u64),
         }
     }
 
     fn forget(&mut self, direction: Direction) -> u64 {
-        std::mem::take(self.of(direction)).len() as u64
+        let kept = self.of(direction);
+        kept.begun = true;
+        std::mem::take(&mut kept.bytes).len() as u64
     }
 
     fn waiting_bytes(&self) -> usize {
-        self.read.0.len() + self.write.0.len()
+        self.read.bytes.len() + self.write.bytes.len()
     }
 
-    fn of(&mut self, direction: Direction) -> &mut BytesMut {
+    fn of(&mut self, direction: Direction) -> &mut Prefix {
         match direction {
-            Direction::Read => &mut self.read.0,
-            Direction::Write => &mut self.write.0,
+            Direction::Read => &mut self.read,
+            Direction::Write => &mut self.write,
         }
     }
 }

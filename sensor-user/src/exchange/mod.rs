@@ -70,6 +70,9 @@ pub struct Connection {
     pub evidence: Option<Evidence>,
     /// Two sockets were seen for this stream: the peer is not to be trusted.
     pub ambiguous: bool,
+    /// The client that a proxy named in front of the first request (PROXY protocol); `remote` is the proxy. The peer
+    /// says so, and whoever reaches the port can: as good as the proxy is trusted.
+    pub proxied_for: Endpoint,
     /// The bytes travelled inside TLS.
     pub tls: bool,
 }

@@ -188,6 +188,7 @@ fn connection(tls: bool, remote: IpAddr) -> Arc<Connection> {
         remote: Some((remote, 50_000)),
         evidence: Some(Evidence::Recorded),
         ambiguous: false,
+        proxied_for: None,
         tls,
     })
 }

@@ -164,7 +164,8 @@ fn endpoint<'a>(method: &'static str, host: Cow<'a, str>, template: Cow<'a, str>
 /// Which end is client and which is server follows from the role; without it only the ends themselves are told.
 fn addresses(connection: &Connection, fields: &mut Fields<'_>) {
     let (server, client) = match connection.role {
-        Role::Server => (connection.local, connection.remote),
+        // Behind intermediaries the client is the one they name (OpenTelemetry, `client.address`).
+        Role::Server => (connection.local, connection.proxied_for.or(connection.remote)),
         Role::Client => (connection.remote, connection.local),
         Role::Unknown => (None, None),
     };

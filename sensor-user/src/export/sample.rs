@@ -56,6 +56,7 @@ pub(super) fn connection(role: Role) -> Connection {
         remote: Some(([203, 0, 113, 7].into(), 443)),
         evidence: Some(Binding::NestedSyscall),
         ambiguous: false,
+        proxied_for: None,
         tls: true,
     }
 }

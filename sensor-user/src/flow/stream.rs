@@ -243,7 +243,7 @@ const fn post(reason: GapReason) -> Post {
         GapReason::Limit => Post::MissingLimit,
         GapReason::Fault => Post::MissingFault,
         GapReason::Iovecs => Post::MissingIovecs,
-        GapReason::Unseen => Post::MissingUnseen,
+        GapReason::Unseen | GapReason::Bypass => Post::MissingUnseen,
         GapReason::Lost => Post::MissingLost,
     }
 }

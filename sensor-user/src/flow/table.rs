@@ -13,7 +13,7 @@ use super::bind::Binding;
 use super::stream::{Content, Piece, Stream, Tally};
 use super::{FlowEvent, Limits, Payload};
 use crate::capture::{
-    CloseReason, Direction, Evidence, GapReason, ProcessEvent, ProcessKey, Record, Source, StreamKey,
+    CloseReason, Direction, Evidence, GapReason, Origin, ProcessEvent, ProcessKey, Record, Source, StreamKey,
 };
 use crate::telemetry::{Counters, Metric};
 
@@ -42,6 +42,8 @@ struct Entry {
     stream: Stream,
     /// Used since the hand last passed.
     touched: bool,
+    /// When it was first heard of.
+    since_ns: u64,
     /// Its end was announced.
     ending: bool,
     /// Neighbours in the list of its process.
@@ -141,6 +143,7 @@ impl FlowTable {
             } => self.close(stream, reason, ends, sink),
             Record::Exec(event) => sink(FlowEvent::ProcessStarted(event)),
             Record::Exit(event) => self.later(now_ns, Due::Exit(event), sink),
+            Record::Sockets { origin, open } => self.keep_only(&origin, &open, sink),
             Record::Place { origin, container } => sink(FlowEvent::ProcessPlaced {
                 process: origin.process,
                 container,
@@ -149,6 +152,8 @@ impl FlowTable {
             | Record::Notice(..)
             | Record::Unhooked(_)
             | Record::Undecided(_)
+            | Record::ClosedMany(_)
+            | Record::Unseen { .. }
             | Record::Io(_) => {}
         }
     }
@@ -340,6 +345,23 @@ impl FlowTable {
         }
     }
 
+    /// A process has only these sockets left: streams of it that began before are over unless they are on one of them.
+    /// Streams through a TLS library end with their socket.
+    fn keep_only(&mut self, origin: &Origin, open: &[u64], sink: Sink<'_>) {
+        let mut over = Vec::new();
+        let mut next = self.processes.get(&origin.process).copied();
+        while let Some(entry) = self.at(next) {
+            let key = entry.stream.key;
+            if key.source == Source::Socket && entry.since_ns < origin.time_ns && !open.contains(&key.id) {
+                over.push(key);
+            }
+            next = entry.after;
+        }
+        for key in over {
+            self.end(key, origin.time_ns, CloseReason::Socket, sink);
+        }
+    }
+
     fn account(&mut self, tally: Tally) {
         if tally == Tally::default() {
             return;
@@ -377,6 +399,7 @@ impl FlowTable {
         let entry = Entry {
             stream: Stream::new(key, self.counters.ledger().tally(key.process.into())),
             touched: true,
+            since_ns: time_ns,
             ending: false,
             before: None,
             after,

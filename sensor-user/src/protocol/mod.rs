@@ -9,6 +9,7 @@ pub mod detect;
 pub mod form;
 pub mod http1;
 pub mod json;
+pub mod proxy;
 
 use std::num::NonZeroUsize;
 

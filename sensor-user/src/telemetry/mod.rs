@@ -111,8 +111,14 @@ impl Counters {
 }
 
 /// The kernel object's counters as last read, shared by reference. `app` refreshes them from the map.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct KernelCounters([AtomicU64; Counter::ALL.len()]);
+
+impl Default for KernelCounters {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
 
 impl KernelCounters {
     /// Takes over a value, summed over processors.

@@ -105,6 +105,17 @@ fn every_record() -> Vec<Record> {
         Record::Exec(event),
         Record::Exit(event),
         Record::Map(event),
+        Record::ClosedMany(event),
+        Record::Unseen {
+            event,
+            reason: UnseenReason::IoUring,
+            bytes: ProcessBytes {
+                sent_all: 1,
+                received_all: 2,
+                sent_unseen: 3,
+                received_unseen: 4,
+            },
+        },
         Record::Unhooked(event),
         Record::Undecided(event),
     ]

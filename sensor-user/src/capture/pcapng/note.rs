@@ -309,6 +309,7 @@ const GAPS: &[(&str, GapReason)] = &[
     ("fault", GapReason::Fault),
     ("iovecs", GapReason::Iovecs),
     ("unseen", GapReason::Unseen),
+    ("bypass", GapReason::Bypass),
     ("lost", GapReason::Lost),
 ];
 

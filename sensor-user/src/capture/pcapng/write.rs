@@ -150,14 +150,19 @@ impl<W: Write> Writer<W> {
                     ends: *ends,
                 },
             ),
-            Record::Exec(event) | Record::Map(event) | Record::Unhooked(event) | Record::Undecided(event) => {
+            Record::Exec(event)
+            | Record::Map(event)
+            | Record::Unhooked(event)
+            | Record::Undecided(event)
+            | Record::ClosedMany(event)
+            | Record::Unseen { event, .. } => {
                 self.name(event.origin.process, event.comm);
                 Ok(())
             }
             Record::Exit(event) => self.exit(&event.origin),
             // A recording says who, not where; what a socket told was used up by the source; why something is not in
             // it the sensor's log says.
-            Record::Place { .. } | Record::Io(_) | Record::Notice(..) => Ok(()),
+            Record::Place { .. } | Record::Sockets { .. } | Record::Io(_) | Record::Notice(..) => Ok(()),
         }
     }
 

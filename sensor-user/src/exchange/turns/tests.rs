@@ -22,6 +22,7 @@ fn request(number: u64) -> Exchange {
         remote: None,
         evidence: None,
         ambiguous: false,
+        proxied_for: None,
         tls: true,
     };
     Exchange {

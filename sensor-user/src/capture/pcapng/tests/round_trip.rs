@@ -18,6 +18,7 @@ fn step() -> impl Strategy<Value = Step> {
         Just(GapReason::Fault),
         Just(GapReason::Iovecs),
         Just(GapReason::Unseen),
+        Just(GapReason::Bypass),
         Just(GapReason::Lost)
     ];
     prop_oneof![
