@@ -12,7 +12,7 @@ use sensor_tests::{Guard, PrivateTls};
 use crate::turned::listening_script;
 use crate::watch::{Watch, able, bytes, describe, options, soon};
 
-/// HAProxy that passes on what arrives at a port of its own.
+/// `HAProxy` that passes on what arrives at a port of its own.
 fn haproxy(tls: &PrivateTls, directory: &std::path::Path, to: u16, option: &str) -> (Guard, u16) {
     let port = wait::free_port().unwrap();
     let config = directory.join("haproxy.cfg");

@@ -1,4 +1,4 @@
-//! io_uring: its bytes are seen where the kernel lets them be, and where not, they are counted to the byte.
+//! `io_uring`: its bytes are seen where the kernel lets them be, and where not, they are counted to the byte.
 
 use sensor_common::counter::Counter;
 use sensor_tests::held::Held;

@@ -65,7 +65,7 @@ struct Prefixes {
     /// A PROXY header that was just found.
     proxied: Option<Proxied>,
     /// Holes before anything was recognised: a message may have been in them, so pairing must know.
-    holes: SmallVec<[(Direction, u64, GapReason); 2]>,
+    holes: Holes,
 }
 
 /// Bytes of an application, which never print.
@@ -199,51 +199,28 @@ impl Conversations {
         out: &mut Vec<Exchange>,
     ) {
         let len = bytes.len() as u64;
-        let mut holes = SmallVec::new();
         let conversation = self
             .table
             .entry(stream)
             .or_insert_with(|| Conversation::new(stream, &self.counters));
         conversation.under_way = bytes.len();
-        let (bytes, recognised) = match &mut conversation.talk {
-            Talk::Unrecognised(prefixes) => {
-                let seen = prefixes.recognise(direction, bytes);
-                if let Some(header) = prefixes.proxied.take() {
-                    conversation.proxied(header, &self.counters);
-                }
-                let Talk::Unrecognised(prefixes) = &mut conversation.talk else {
-                    return;
-                };
-                match seen {
-                    Seen::Prefix => return conversation.enter(&self.counters),
-                    Seen::Nothing(len) => {
-                        return conversation.pass_over(Post::UnrecognisedBytes, len, &self.counters);
+        let mut holes = Holes::new();
+        let bytes = match &conversation.talk {
+            Talk::Unrecognised(_) => {
+                match conversation.recognise(direction, bytes, &self.limits, &self.counters) {
+                    Some(recognised) => {
+                        holes = recognised.holes;
+                        recognised.bytes
                     }
-                    Seen::Opaque(len) => {
-                        // The other direction may have kept something.
-                        let kept = prefixes.forget(direction.opposite());
-                        conversation.talk = Talk::Opaque;
-                        return conversation.pass_over(Post::OpaqueBytes, len + kept, &self.counters);
-                    }
-                    Seen::Http1 {
-                        requests_travel,
-                        bytes,
-                    } => {
-                        holes = std::mem::take(&mut prefixes.holes);
-                        let kept = prefixes.forget(direction.opposite());
-                        conversation.unread(Post::UnrecognisedBytes, kept, &self.counters);
-                        conversation.accounted(kept);
-                        conversation.start(requests_travel, direction, &self.limits);
-                        (bytes, true)
-                    }
+                    None => return,
                 }
             }
-            Talk::Http1(_) => (bytes, false),
+            Talk::Http1(_) => bytes,
             Talk::Opaque => {
                 return conversation.pass_over(Post::OpaqueBytes, len, &self.counters);
             }
         };
-        let len = if recognised { bytes.len() as u64 } else { len };
+        let len = bytes.len() as u64;
         let Talk::Http1(http1) = &mut conversation.talk else {
             return;
         };
@@ -432,6 +409,50 @@ impl Conversation {
         }
     }
 
+    /// Looks for a protocol at the beginning of a connection. Nothing while, or when, there is none that is read.
+    fn recognise(
+        &mut self,
+        direction: Direction,
+        bytes: Bytes,
+        limits: &Limits,
+        counters: &Counters,
+    ) -> Option<Recognised> {
+        let Talk::Unrecognised(prefixes) = &mut self.talk else {
+            return None;
+        };
+        let seen = prefixes.recognise(direction, bytes);
+        let proxied = prefixes.proxied.take();
+        // The other direction may have kept something.
+        let (kept, holes) = match seen {
+            Seen::Prefix | Seen::Nothing(_) => (0, Holes::new()),
+            Seen::Opaque(_) | Seen::Http1 { .. } => (
+                prefixes.forget(direction.opposite()),
+                std::mem::take(&mut prefixes.holes),
+            ),
+        };
+        if let Some(header) = proxied {
+            self.proxied(header, counters);
+        }
+        match seen {
+            Seen::Prefix => self.enter(counters),
+            Seen::Nothing(len) => self.pass_over(Post::UnrecognisedBytes, len, counters),
+            Seen::Opaque(len) => {
+                self.talk = Talk::Opaque;
+                self.pass_over(Post::OpaqueBytes, len + kept, counters);
+            }
+            Seen::Http1 {
+                requests_travel,
+                bytes,
+            } => {
+                self.unread(Post::UnrecognisedBytes, kept, counters);
+                self.accounted(kept);
+                self.start(requests_travel, direction, limits);
+                return Some(Recognised { bytes, holes });
+            }
+        }
+        None
+    }
+
     /// A PROXY header was read: bytes of the connection's head.
     fn proxied(&mut self, header: Proxied, counters: &Counters) {
         counters.add(Metric::BytesParsed, header.length as u64);
@@ -495,6 +516,15 @@ impl Drop for Conversation {
         self.waits(0);
         self.books.add(Post::FaultedBytes, left);
     }
+}
+
+/// What is missing before the first bytes of a protocol: so many of a direction, and why.
+type Holes = SmallVec<[(Direction, u64, GapReason); 2]>;
+
+/// The first bytes of a protocol that is read, and what is missing before them.
+struct Recognised {
+    bytes: Bytes,
+    holes: Holes,
 }
 
 /// What the bytes of a connection without protocol turn out to be.

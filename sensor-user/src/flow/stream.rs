@@ -10,7 +10,7 @@ use bytes::Buf;
 
 use super::bind::Binding;
 use super::{FlowEvent, Payload};
-use crate::capture::{Direction, GapReason, StreamKey};
+use crate::capture::{Data, Direction, Gap, GapReason, StreamKey};
 use crate::telemetry::ledger::{Post, Tally as Books};
 
 /// Bytes or known absence of bytes at a position.
@@ -20,6 +20,26 @@ pub(super) struct Piece {
     pub(super) position: u64,
     pub(super) time_ns: u64,
     pub(super) content: Content,
+}
+
+impl Piece {
+    pub(super) fn of_data(data: Data) -> Self {
+        Self {
+            direction: data.direction,
+            position: data.position,
+            time_ns: data.origin.time_ns,
+            content: Content::Bytes(Payload(data.bytes), data.early),
+        }
+    }
+
+    pub(super) fn of_gap(gap: &Gap) -> Self {
+        Self {
+            direction: gap.direction,
+            position: gap.position,
+            time_ns: gap.origin.time_ns,
+            content: Content::Missing(gap.missing, gap.reason),
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 
 use super::bind::Binding;
 use super::stream::{Content, Piece, Stream, Tally};
-use super::{FlowEvent, Limits, Payload};
+use super::{FlowEvent, Limits};
 use crate::capture::{
     CloseReason, Direction, Evidence, GapReason, Origin, ProcessEvent, ProcessKey, Record, Source, StreamKey,
 };
@@ -98,24 +98,8 @@ impl FlowTable {
         self.now_ns = now_ns;
         self.tick(now_ns, sink);
         match record {
-            Record::Data(data) => {
-                let piece = Piece {
-                    direction: data.direction,
-                    position: data.position,
-                    time_ns: now_ns,
-                    content: Content::Bytes(Payload(data.bytes), data.early),
-                };
-                self.piece(data.stream, piece, sink);
-            }
-            Record::Gap(gap) => {
-                let piece = Piece {
-                    direction: gap.direction,
-                    position: gap.position,
-                    time_ns: now_ns,
-                    content: Content::Missing(gap.missing, gap.reason),
-                };
-                self.piece(gap.stream, piece, sink);
-            }
+            Record::Data(data) => self.piece(data.stream, Piece::of_data(data), sink),
+            Record::Gap(gap) => self.piece(gap.stream, Piece::of_gap(&gap), sink),
             Record::Bind {
                 stream,
                 socket,

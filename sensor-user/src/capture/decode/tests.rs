@@ -51,6 +51,19 @@ fn io_fixture(origin: Origin) -> Record {
     })
 }
 
+fn unseen_fixture(event: ProcessEvent) -> Record {
+    Record::Unseen {
+        event,
+        reason: UnseenReason::IoUring,
+        bytes: ProcessBytes {
+            sent_all: 1,
+            received_all: 2,
+            sent_unseen: 3,
+            received_unseen: 4,
+        },
+    }
+}
+
 fn every_record() -> Vec<Record> {
     let origin = origin_fixture();
     let stream = stream_fixture(Source::Tls);
@@ -106,16 +119,7 @@ fn every_record() -> Vec<Record> {
         Record::Exit(event),
         Record::Map(event),
         Record::ClosedMany(event),
-        Record::Unseen {
-            event,
-            reason: UnseenReason::IoUring,
-            bytes: ProcessBytes {
-                sent_all: 1,
-                received_all: 2,
-                sent_unseen: 3,
-                received_unseen: 4,
-            },
-        },
+        unseen_fixture(event),
         Record::Unhooked(event),
         Record::Undecided(event),
     ]
@@ -190,7 +194,7 @@ fn unknown_reasons_are_refused() {
         let refused = decode(&raw, Bytes::copy_from_slice) == Err(DecodeError::Detail(99));
         let has_detail = matches!(
             record,
-            Record::Gap(_) | Record::Bind { .. } | Record::Close { .. }
+            Record::Gap(_) | Record::Bind { .. } | Record::Close { .. } | Record::Unseen { .. }
         );
         assert_eq!(refused, has_detail, "{record:?}");
     }
