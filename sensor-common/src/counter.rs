@@ -53,8 +53,8 @@ counters! {
     FaultBytes = "fault_bytes",
     /// Bytes in `iovec` elements beyond those walked, marked as a gap.
     IovecBytes = "iovec_bytes",
-    /// Bytes that no buffer of the process held (`sendfile`, `splice`), that `io_uring` moved out of sight or that were
-    /// handed over in another way, in a stream that is read, marked as a gap.
+    /// Bytes moved out of sight by `sendfile`, `splice` or `io_uring` in a stream that is read, or handed over in another
+    /// way than a buffer, marked as a gap.
     UnseenBytes = "unseen_bytes",
     /// Bytes that `io_uring` and other calls past the hooks moved on TCP sockets and that a hook inside the kernel saw.
     BypassSeenBytes = "bypass_seen_bytes",

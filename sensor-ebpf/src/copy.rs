@@ -30,12 +30,14 @@ pub struct Memory {
     pub iov_left: u64,
 }
 
-/// In [`Memory::iov`]: the upper half of each length is padding. No user address has this bit; a kernel address has the
-/// next one, too.
-pub const NARROW: u64 = 1 << 63;
+/// In [`Memory::iov`]: the upper half of each length is padding. No address of a process has this bit, and those of the
+/// kernel have the one above it, too.
+pub const NARROW: u64 = 1 << 62;
 
-/// Bits that every address of the kernel has, and no address of a process with or without [`NARROW`].
-const KERNEL_HALF: u64 = 3 << 62;
+#[inline(always)]
+fn is_narrow(iov: u64) -> bool {
+    iov >> 62 == 1
+}
 
 /// The walk over one call. Lives on the stack of the caller and is handed to `bpf_loop`.
 struct Walk {
@@ -147,7 +149,7 @@ pub fn advance(
     (position, budget)
 }
 
-/// Advances a stream by bytes that moved out of sight in `direction` (0 read, 1 write), and says so.
+/// Advances a stream by bytes that moved out of sight in `direction`, and says so.
 #[inline(always)]
 pub fn unseen(subject: &mut Subject, state: &mut StreamState, direction: usize, moved: u64, reason: u16) {
     let slot = direction & 1;
@@ -171,7 +173,7 @@ fn whole(subject: &Subject, position: u64, memory: Memory, moved: u64) -> Option
         }
         return Some(emit::data(subject, position, memory.base, moved as u32));
     }
-    if memory.iov_left < 2 || memory.iov & NARROW != 0 {
+    if memory.iov_left < 2 || is_narrow(memory.iov) {
         return None;
     }
     let [head, head_len, body, body_len] = user::<[u64; 4]>(memory.iov)?;
@@ -221,7 +223,10 @@ fn next_element(memory: &mut Memory) -> bool {
     if memory.iov_left == 0 {
         return false;
     }
-    let Some([base, length]) = element(memory.iov) else { return false };
+    let narrow = is_narrow(memory.iov);
+    let address = if narrow { memory.iov & !NARROW } else { memory.iov };
+    let Some([base, length]) = element(address) else { return false };
+    let length = if narrow { length & u32::MAX as u64 } else { length };
     memory.iov += 16;
     memory.iov_left -= 1;
     memory.base = base;
@@ -233,11 +238,7 @@ fn next_element(memory: &mut Memory) -> bool {
 /// finds; its half of the addresses is the upper one.
 #[inline(always)]
 pub fn element(address: u64) -> Option<[u64; 2]> {
-    if address & KERNEL_HALF == KERNEL_HALF {
-        return sock::read(address, 0);
-    }
-    let [base, length] = user(address & !NARROW)?;
-    Some([base, if address & NARROW != 0 { length & u32::MAX as u64 } else { length }])
+    if (address as i64) < 0 { sock::read(address, 0) } else { user(address) }
 }
 
 /// Reads a value from user memory.

@@ -22,7 +22,7 @@ const LOAD: [&str; 2] = ["4", "1000"];
 
 #[test]
 fn an_attach_and_detach_storm_under_load_leaves_every_response_intact() {
-    storm("12", 2);
+    storm("25", 2);
 }
 
 #[test]

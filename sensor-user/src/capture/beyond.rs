@@ -4,6 +4,8 @@
 //! socket calls, which say how much was not seen. Never fails the start: a kernel with none of them gives
 //! [`Source::Nothing`] and why. Bounded by four links.
 
+use std::path::Path;
+
 use aya::programs::fentry::FEntryLink;
 use aya::programs::fexit::FExitLink;
 use aya::programs::kprobe::KProbeLink;
@@ -74,9 +76,14 @@ pub(super) enum BeyondError {
         #[source]
         source: Box<ProgramError>,
     },
+    #[error("the kernel has no kprobes ({KPROBES} is not there)")]
+    NoKprobes,
     #[error("the kernel's type information cannot be read")]
     Types(#[source] Box<aya::BtfError>),
 }
+
+/// Where kernels with kprobes show them (Linux 4.17, `kernel/events/core.c`).
+const KPROBES: &str = "/sys/bus/event_source/devices/kprobe";
 
 type Attached = Result<Vec<Link>, BeyondError>;
 
@@ -141,6 +148,10 @@ fn fentry(object: &mut Ebpf, has_loop: bool) -> Attached {
 }
 
 fn kprobes(object: &mut Ebpf, has_loop: bool) -> Attached {
+    // Asked first: loading the programs takes the verifier a second.
+    if !Path::new(KPROBES).exists() {
+        return Err(BeyondError::NoKprobes);
+    }
     let back = if has_loop {
         "tcp_kretprobe_loop"
     } else {

@@ -115,9 +115,8 @@ impl Counters {
 pub struct KernelCounters([AtomicU64; Counter::ALL.len()]);
 
 impl Default for KernelCounters {
-    /// Written out: the library has this for arrays of up to 32.
     fn default() -> Self {
-        Self([const { AtomicU64::new(0) }; Counter::ALL.len()])
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
     }
 }
 
