@@ -82,7 +82,9 @@ pub fn transfer(
     starts_message: bool,
     looping: Looping,
 ) {
-    let (position, budget) = advance(subject, state, direction, moved, starts_message);
+    let mut place = advance(subject, state, direction, moved, starts_message);
+    forget_value(&mut place);
+    let (position, budget) = place;
     if budget == moved && let Some(fate) = whole(subject, position, memory, moved) {
         let mut outcome = Outcome::default();
         outcome.add(fate, moved);

@@ -58,7 +58,7 @@ pub fn moved(ctx: &TracePointContext, direction: usize, looping: Looping) {
     if argument::<3>().unwrap_or(0) & NOT_THE_STREAM != 0 {
         return;
     }
-    let total = sum(message, count as u64);
+    let (mut total, count) = sum(message, count as u64);
     if total == 0 {
         return;
     }
@@ -66,6 +66,8 @@ pub fn moved(ctx: &TracePointContext, direction: usize, looping: Looping) {
     let Some((mut subject, state, starts)) = socket::recognise(watched, found, fd, direction, front, total) else {
         return;
     };
+    // The verifier would walk the copying once for each way of having looked at the front.
+    copy::forget_value(&mut total);
     let (position, budget) = copy::advance(&mut subject, state, direction, total, starts);
     let place = Place {
         base: 0,
@@ -74,7 +76,7 @@ pub fn moved(ctx: &TracePointContext, direction: usize, looping: Looping) {
         iov_left: 0,
         message_left: 0,
         message,
-        messages: count as u64,
+        messages: count,
         position,
         budget,
         outcome: Outcome::default(),
@@ -109,9 +111,9 @@ pub fn moved(ctx: &TracePointContext, direction: usize, looping: Looping) {
     account::captured(subject, total, &place.outcome, absent, reason);
 }
 
-/// Bytes of all messages.
+/// Bytes of all messages, and how many there are.
 #[inline(always)]
-fn sum(messages: u64, count: u64) -> u64 {
+fn sum(messages: u64, count: u64) -> (u64, u64) {
     let (mut total, mut index) = (0, 0);
     while index < MESSAGES_PER_CALL_LOOP as u64 {
         if index >= count {
@@ -121,8 +123,9 @@ fn sum(messages: u64, count: u64) -> u64 {
         index += 1;
     }
     // The verifier would walk what follows once for each number of messages.
-    copy::forget_value(&mut total);
-    total
+    let mut seen = (total, count);
+    copy::forget_value(&mut seen);
+    seen
 }
 
 /// Where the bytes of the first message begin.

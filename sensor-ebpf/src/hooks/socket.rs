@@ -37,6 +37,10 @@ pub const NOT_THE_STREAM: u64 = 0x1 | 0x2 | 0x20 | 0x2000;
 /// million calls does by chance.
 const SUSPICIONS: u16 = 3;
 
+/// What is left alone, as a number beside false and true: bytes of TLS, and bytes of nothing known.
+const CIPHER: u64 = 2;
+const UNKNOWN: u64 = 3;
+
 /// Exit of a call that moves bytes, read (0) or written (1). `FLAGS` is the argument that holds `MSG_` flags, 0 for
 /// none.
 #[inline(always)]
@@ -80,7 +84,11 @@ pub fn carry(
     looping: Looping,
 ) {
     if let Some((mut subject, state, starts)) = recognise(watched, found, fd, direction, memory, moved) {
-        copy::transfer(&mut subject, state, direction, memory, moved, starts, looping);
+        // The verifier would walk the copying once for each way of having looked at the front.
+        let mut lengths = (memory.left, moved);
+        copy::forget_value(&mut lengths);
+        let (left, moved) = lengths;
+        copy::transfer(&mut subject, state, direction, Memory { left, ..memory }, moved, starts, looping);
     }
 }
 
@@ -104,9 +112,16 @@ pub fn recognise<'a>(
     if state.verdict == VERDICT_TLS && state.tls == 0 {
         go::nested_socket_call(watched, found, fd);
     }
-    let starts = match judge(watched, state, direction, memory, moved) {
-        Ok(starts) => starts,
-        Err(why) => {
+    let mut judged = match judge(watched, state, direction, memory, moved) {
+        Ok(starts) => starts as u64,
+        Err(Counter::SocketTlsBytes) => CIPHER,
+        Err(_) => UNKNOWN,
+    };
+    // The verifier would walk what follows once for each way of having come to it.
+    copy::forget_value(&mut judged);
+    let starts = match judged {
+        CIPHER | UNKNOWN => {
+            let why = if judged == CIPHER { Counter::SocketTlsBytes } else { Counter::SocketUnknownBytes };
             if state.verdict == VERDICT_TLS {
                 notice::cipher(&key, state, found);
                 if state.tls == 0 {
@@ -116,6 +131,7 @@ pub fn recognise<'a>(
             account::left_alone(&key, why, moved);
             return None;
         }
+        starts => starts != 0,
     };
     emit::count(Counter::SocketBytes, moved);
     let mut subject = Subject::new(watched, &key, state);
@@ -136,7 +152,10 @@ fn memory_of(shape: Shape, moved: u64) -> Option<Memory> {
         Shape::Buffer => Memory { base: memory, left: moved, iov: 0, iov_left: 0 },
         Shape::Vector => Memory { base: 0, left: 0, iov: memory, iov_left: elements },
         Shape::Message => {
-            let [iov, iov_left] = copy::user::<[u64; 2]>(memory + 16)?;
+            // What cannot be read is one element that cannot be read.
+            let mut vector = copy::user::<[u64; 2]>(memory + 16).unwrap_or([0, 1]);
+            copy::forget_value(&mut vector);
+            let [iov, iov_left] = vector;
             Memory { base: 0, left: 0, iov, iov_left }
         }
     })
@@ -156,7 +175,9 @@ fn judge(
     if state.verdict == VERDICT_TLS {
         return Err(Counter::SocketTlsBytes);
     }
-    let (base, length) = first_piece(memory, moved);
+    let mut piece = first_piece(memory, moved);
+    copy::forget_value(&mut piece);
+    let (base, length) = piece;
     let (mut first, mut available) = first_bytes(base, length);
     let mut front = sniff::front(first, available);
     if front == Front::Proxy {
@@ -219,6 +240,14 @@ fn first_piece(memory: Memory, moved: u64) -> (u64, u64) {
 /// The first eight of `length` bytes, and how many of them there are.
 #[inline(always)]
 fn first_bytes(base: u64, length: u64) -> (u64, u64) {
+    let mut first = eight(base, length);
+    // The verifier would walk what follows once for each of four lengths.
+    copy::forget_value(&mut first);
+    first
+}
+
+#[inline(always)]
+fn eight(base: u64, length: u64) -> (u64, u64) {
     if length >= 8 {
         return (copy::user::<u64>(base).unwrap_or(0), 8);
     }

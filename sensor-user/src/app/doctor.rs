@@ -11,6 +11,7 @@ use super::{Error, settings};
 use crate::capture::attach::seccomp::Verdict;
 use crate::capture::attach::trial;
 use crate::capture::attacher::filter_of;
+use crate::capture::beyond::{Beyond, Source};
 use crate::capture::coverage::{self, Abilities, Ability, Live, Observer, Report};
 use crate::capture::discover::Cache;
 use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
@@ -148,6 +149,14 @@ fn tried() -> Vec<Ability> {
         tracepoints.is_ok(),
         "without them sockets are not seen: check CONFIG_FTRACE_SYSCALLS and perf_event_paranoid",
     ));
+    let inside = loaded.attach_beyond(Beyond::Auto);
+    tracing::info!(source = inside.name(), "beside the system calls");
+    found.push(ability(
+        "hooks inside the kernel's TCP",
+        matches!(inside, Source::Fentry | Source::Kprobe),
+        "without fentry or kprobes what io_uring moves is not seen; since Linux 6.3 it is counted",
+    ));
+    loaded.detach_tracepoints();
     found.extend(ways_to_attach(&loaded));
     found
 }

@@ -18,7 +18,7 @@ use crate::capture::beyond::Beyond;
 use crate::capture::kernel::{Exclude, KernelSource, Options, monotonic_ns};
 use crate::capture::{Record, pcapng};
 use crate::cli::Exit;
-use crate::config::{AttachBackend, Config, Interval, ReturnProbes};
+use crate::config::{AttachBackend, Config, Interval, ReturnProbes, TcpHooks};
 use crate::export::{ClockOffset, Event, Snapshot};
 use crate::pipeline::{Judge, Observed, Settings};
 use crate::telemetry::Accounts;
@@ -165,7 +165,10 @@ pub(super) fn options(config: &Config) -> Options {
         },
         return_probes: config.capture.return_probes == ReturnProbes::Auto,
         use_bpf_loop: true,
-        beyond: Beyond::Auto,
+        beyond: match config.capture.tcp_hooks {
+            TcpHooks::Auto => Beyond::Auto,
+            TcpHooks::Never => Beyond::Off,
+        },
         ..Options::default()
     }
 }

@@ -107,6 +107,8 @@ section! {
         attach_backend: AttachBackend = AttachBackend::Auto, Text, "--attach-backend";
         /// Return probes of the kernel: `auto` (where a test at start shows that they do no harm) or `never`.
         return_probes: ReturnProbes = ReturnProbes::Auto, Text, "";
+        /// Hooks inside the kernel's TCP, for what passes no system call (`io_uring`): `auto` (fentry, kprobes or a count of its bytes, whichever works) or `never`.
+        tcp_hooks: TcpHooks = TcpHooks::Auto, Text, "";
     }
 }
 
@@ -217,6 +219,16 @@ pub enum ReturnProbes {
     /// Where a test at start shows that they do no harm.
     Auto,
     /// Not at all; functions of which the returns cannot be seen otherwise are left out and reported.
+    Never,
+}
+
+/// Whether there are hooks inside the kernel's TCP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TcpHooks {
+    /// The best that the kernel has.
+    Auto,
+    /// Not at all: what `io_uring` moves is neither seen nor counted.
     Never,
 }
 

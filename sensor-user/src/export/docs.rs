@@ -129,7 +129,12 @@ fn advice(name: &str) -> &'static str {
             "nothing, where it is rare: the process moved bytes it had not touched"
         }
         "iovec_bytes" | "missing_iovecs" => "nothing; a kernel with `bpf_loop` (5.17) walks more elements",
-        "unseen_bytes" | "missing_unseen" => "nothing: `sendfile` serves files, not answers of an API",
+        "unseen_bytes" | "missing_unseen" => {
+            "nothing for `sendfile` and `splice`, which serve files; for `io_uring` see `bypass_unseen_bytes`"
+        }
+        "bypass_unseen_bytes" => {
+            "a kernel with kprobes or BPF trampolines lets them be seen; else switch `io_uring` off in the program"
+        }
         "no_stream_slot" | "no_stream_bytes" => "raise `capture.stream_entries`",
         "no_account_slot" => "nothing is lost: only whose bytes they were is not known",
         "no_policy_slot" | "no_call_slot" | "no_bio_slot" | "no_import_slot" => "watch fewer processes",

@@ -206,9 +206,10 @@ fn opaque(stack: Option<&StackCoverage>) -> Blindness {
 const fn of_notice(notice: Notice) -> Blindness {
     let (reason, remedy) = match notice {
         Notice::IoUring => (
-            "it has an io_uring: what it sends and receives through that passes no system call and is not seen",
-            "where its traffic is missing, switch io_uring off in the program (UV_USE_IO_URING=0 for Node), or set \
-             kernel.io_uring_disabled",
+            "it has an io_uring: what it sends and receives through that passes no system call, and is seen only by \
+             hooks inside the kernel's TCP",
+            "where its traffic is missing and the report's `hooks inside the kernel's TCP` says no, switch io_uring off in \
+             the program (UV_USE_IO_URING=0 for Node), or set kernel.io_uring_disabled",
         ),
         Notice::Quic => (
             "it speaks QUIC, which is encrypted datagram by datagram within the process",
