@@ -13,6 +13,10 @@
 mod clients;
 #[path = "coverage/matrix.rs"]
 mod matrix;
+#[path = "coverage/opaque.rs"]
+mod opaque;
+#[path = "coverage/others.rs"]
+mod others;
 #[path = "coverage/servers.rs"]
 mod servers;
 #[expect(dead_code, reason = "shared with live_kernel, which uses all of it")]

@@ -15,11 +15,12 @@ use sensor_user::exchange::Body;
 use sensor_user::pipeline::Observed;
 use tempfile::TempDir;
 
+use crate::others::{self, Seen};
 use crate::watch::{Watch, bytes, options};
 use crate::{clients, servers};
 
 /// Both sides of a TLS record and of a page, and several records.
-const LENGTHS: [usize; 3] = [1, 16_385, 100_000];
+pub(crate) const LENGTHS: [usize; 3] = [1, 16_385, 100_000];
 
 /// What every row has at hand.
 pub(crate) struct Bench {
@@ -64,7 +65,7 @@ pub(crate) struct Server {
 
 /// What was found for a row.
 #[derive(Default)]
-struct Found {
+pub(crate) struct Found {
     bodies: usize,
     peers: usize,
     evidence: Vec<&'static str>,
@@ -86,10 +87,37 @@ fn matrix() {
         };
         let name = format!("{} {} {role}", row.runtime, row.stack);
         match measure(row, &bench) {
-            Ok(found) => println!("COVERAGE {}", line(row, role, &found)),
-            Err(error) if error.downcast_ref::<programs::Absent>().is_some() => {
+            Ok(found) => println!("COVERAGE {}", line(row.runtime, row.stack, role, &found)),
+            Err(error) if is_absence(&error) => {
                 programs::skipped(&name, &error);
             }
+            Err(error) => {
+                println!("COVERAGE FAILED {name}: {error:#}");
+                failed.push(name);
+            }
+        }
+    }
+    for other in others::ROWS {
+        let name = format!("{} {} {}", other.runtime, other.stack, other.role);
+        match (other.measure)(&bench) {
+            Ok(Seen::Captured(found)) => {
+                println!(
+                    "COVERAGE {}",
+                    line(other.runtime, other.stack, other.role, &found)
+                );
+            }
+            Ok(Seen::Opaque(reason)) => println!(
+                "COVERAGE {}",
+                serde_json::json!({
+                    "runtime": other.runtime,
+                    "stack": other.stack,
+                    "role": other.role,
+                    "bytes": format!("opaque: {reason}"),
+                    "peer": "-",
+                    "evidence": "-",
+                })
+            ),
+            Err(error) if is_absence(&error) => programs::skipped(&name, &error),
             Err(error) => {
                 println!("COVERAGE FAILED {name}: {error:#}");
                 failed.push(name);
@@ -99,13 +127,18 @@ fn matrix() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-fn line(row: &Row, role: &str, found: &Found) -> serde_json::Value {
+/// Whether a row could not be measured because its program is not on this machine.
+fn is_absence(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<programs::Absent>().is_some() || error.downcast_ref::<others::NotHere>().is_some()
+}
+
+fn line(runtime: &str, stack: &str, role: &str, found: &Found) -> serde_json::Value {
     let mut evidence = found.evidence.clone();
     evidence.sort_unstable();
     evidence.dedup();
     serde_json::json!({
-        "runtime": row.runtime,
-        "stack": row.stack,
+        "runtime": runtime,
+        "stack": stack,
         "role": role,
         "bytes": if found.bodies == LENGTHS.len() { "exact" } else { "missing" },
         "peer": if found.peers == LENGTHS.len() { "right" } else { "unknown" },
@@ -223,15 +256,20 @@ fn measure_server(start_server: fn(&Bench) -> Result<Server>, bench: &Bench) -> 
 }
 
 fn start(bench: &Bench, pids: Vec<u32>, library: PathBuf) -> Result<Watch> {
+    start_with(bench, pids, vec![library])
+}
+
+/// Watches processes, and these files in advance.
+pub(crate) fn start_with(bench: &Bench, pids: Vec<u32>, libraries: Vec<PathBuf>) -> Result<Watch> {
     let chosen = Options {
-        libraries: vec![library],
+        libraries,
         pids,
         ..options(&bench.tls, &[])
     };
     Watch::start("coverage", &chosen).context("the sensor does not start")
 }
 
-/// Takes one call into account. What was seen must be right; that something was not seen is a figure of the matrix.
+/// Ends the watch and takes the one call into account.
 fn judge(
     found: &mut Found,
     mut watch: Watch,
@@ -243,12 +281,25 @@ fn judge(
     watch.settle();
     let calls = watch.counter(Counter::TlsCalls);
     let observed = watch.stop();
+    take(found, &observed, path, request, response, is_peer)
+        .with_context(|| format!("{calls} TLS calls were seen"))
+}
+
+/// Takes one call into account. What was seen must be right; that something was not seen is a figure of the matrix.
+pub(crate) fn take(
+    found: &mut Found,
+    observed: &[Observed],
+    path: &str,
+    request: &[u8],
+    response: &[u8],
+    is_peer: impl Fn(&Observed) -> Option<bool>,
+) -> Result<()> {
     let mine = |one: &&Observed| {
         one.exchange.connection.tls && one.exchange.request.target().expose() == path.as_bytes()
     };
     let seen: Vec<&Observed> = observed.iter().filter(mine).collect();
     let [one] = seen.as_slice() else {
-        bail!("{} exchanges of {path} were seen; {calls} TLS calls", seen.len());
+        bail!("{} exchanges of {path} were seen", seen.len());
     };
     let same = |body: &Body, expected: &[u8]| body.is_whole() && bytes(body) == expected;
     let answer = one.exchange.outcome.response().context("no answer was seen")?;

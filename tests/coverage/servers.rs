@@ -67,7 +67,7 @@ fn go(bench: &Bench, release: Release, symbols: Symbols) -> Result<Server> {
 }
 
 /// A program that takes certificate and key and prints its port.
-fn script(bench: &Bench, mut command: Command, library: PathBuf) -> Result<Server> {
+pub(crate) fn script(bench: &Bench, mut command: Command, library: PathBuf) -> Result<Server> {
     command
         .arg(&bench.certificate.certificate)
         .arg(&bench.certificate.key);
