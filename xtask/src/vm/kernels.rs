@@ -28,6 +28,8 @@ pub(crate) struct Kernel {
 pub(crate) struct File {
     /// Parts of the names of the tests that every kernel runs.
     pub(crate) tests: Vec<String>,
+    /// Of these, what `.ci/run` has the time for.
+    pub(crate) ci_tests: Vec<String>,
     /// Oldest first.
     pub(crate) kernel: Vec<Kernel>,
 }
@@ -125,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_pattern_without_its_star_is_refused() {
-        let text = "tests=[]\n[[kernel]]\nname='1'\nsuite='a'\npackage='b'\nimage='c*'\nci=true\n";
+        let text =
+            "tests=[]\nci_tests=[]\n[[kernel]]\nname='1'\nsuite='a'\npackage='b'\nimage='c*'\nci=true\n";
         assert!(parse(text).is_err());
         assert!(parse(&text.replace("'b'", "'b*'")).is_ok());
     }

@@ -66,7 +66,11 @@ pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     let named = arguments.filter.is_empty() && arguments.test == LIVE;
-    let filter = if named { &file.tests } else { &arguments.filter };
+    let filter = match (named, arguments.ci) {
+        (true, true) => &file.ci_tests,
+        (true, false) => &file.tests,
+        (false, _) => &arguments.filter,
+    };
     let runs = boot(
         &kernels,
         &arguments.test,
@@ -85,11 +89,10 @@ pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The kernels that `.ci/run` leaves out: how many tests passed and failed there, and what was skipped.
+/// Every kernel and every test of the file: how many tests passed and failed there, and what was skipped.
 pub(crate) fn long() -> Result<(u32, u32, Vec<String>)> {
     let file = kernels::file()?;
-    let kernels: Vec<Kernel> = file.kernel.into_iter().filter(|kernel| !kernel.ci).collect();
-    let runs = boot(&kernels, LIVE, &file.tests, LONG_PATIENCE)?;
+    let runs = boot(&file.kernel, LIVE, &file.tests, LONG_PATIENCE)?;
     report::table(&runs);
     let count = |wanted| {
         let verdicts = runs.iter().flat_map(|run| run.outcome.tests.values());
@@ -100,7 +103,8 @@ pub(crate) fn long() -> Result<(u32, u32, Vec<String>)> {
         // A guest that did not come to its end failed without a test that did.
         failed = u32::try_from(runs.iter().filter(|run| !run.outcome.is_good()).count()).unwrap_or(u32::MAX);
     }
-    let mut skipped: Vec<String> = kernels
+    let mut skipped: Vec<String> = file
+        .kernel
         .iter()
         .filter(|kernel| !runs.iter().any(|run| run.kernel == kernel.name))
         .map(|kernel| format!("kernel {}: it cannot be had", kernel.name))
