@@ -1,5 +1,7 @@
 //! Bounded copying: the bytes of one call, from a buffer or an `iovec` array, as data records and exact gaps.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::helpers::generated::{bpf_loop, bpf_probe_read_kernel, bpf_probe_read_user};
 use sensor_common::record::{FLAG_EARLY, FLAG_WRITE, gap};
 use sensor_common::{CHUNK_BYTES, CHUNKS_PER_CALL_BOUNDED, CHUNKS_PER_CALL_LOOP, IOVECS_PER_CALL_LOOP};
@@ -246,8 +248,9 @@ pub fn element(address: u64) -> Option<[u64; 2]> {
 /// Reads a value from user memory.
 #[inline(always)]
 pub fn user<T: Copy + Default>(address: u64) -> Option<T> {
-    let mut value = T::default();
+    // Not set to zero first: the compiler makes a loop over bytes of that, which the verifier walks each time.
+    let mut value = MaybeUninit::<T>::uninit();
     let status =
-        unsafe { bpf_probe_read_user((&raw mut value).cast(), size_of::<T>() as u32, address as *const _) };
-    (status == 0).then_some(value)
+        unsafe { bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _) };
+    if status == 0 { Some(unsafe { value.assume_init() }) } else { None }
 }

@@ -1,6 +1,8 @@
 //! From a descriptor of the running task to its socket, by offsets that user space read from the kernel's BTF.
 
 use core::arch::asm;
+use core::mem::MaybeUninit;
+
 use aya_ebpf::helpers::bpf_get_current_task;
 use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_probe_read_kernel};
 use sensor_common::record::Socket;
@@ -46,15 +48,16 @@ impl Found {
 /// Reads a member of a kernel structure.
 #[inline(always)]
 pub fn read<T: Copy + Default>(base: u64, offset: u32) -> Option<T> {
-    let mut value = T::default();
+    // Not set to zero first: the compiler makes a loop over bytes of that, which the verifier walks each time.
+    let mut value = MaybeUninit::<T>::uninit();
     let status = unsafe {
         bpf_probe_read_kernel(
-            (&raw mut value).cast(),
+            value.as_mut_ptr().cast(),
             size_of::<T>() as u32,
             (base + offset as u64) as *const _,
         )
     };
-    (status == 0).then_some(value)
+    if status == 0 { Some(unsafe { value.assume_init() }) } else { None }
 }
 
 /// Reads a member of a structure that the verifier knows the type of: a plain load, which the kernel lets fail, in
@@ -181,10 +184,20 @@ pub fn has_duplicate(fd: i32) -> bool {
 /// of ("The sequence of 8193 jumps is too complex").
 #[inline(always)]
 fn differs(a: u64, b: u64) -> u64 {
-    let mut difference = a ^ b;
-    // Hides from the compiler where it comes from: it would make a branch of it.
-    unsafe { asm!("{0} = {0}", inout(reg) difference) };
-    (difference | difference.wrapping_neg()) >> 63
+    let difference = a ^ b;
+    let sign: u64;
+    // Not in Rust: the compiler sees that this asks whether they differ, and makes a branch of it.
+    unsafe {
+        asm!(
+            "{sign} = {difference}",
+            "{sign} = -{sign}",
+            "{sign} |= {difference}",
+            "{sign} >>= 63",
+            sign = out(reg) sign,
+            difference = in(reg) difference,
+        );
+    }
+    sign
 }
 
 /// The `struct sock` behind a descriptor that is known to be a socket.
