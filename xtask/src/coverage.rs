@@ -13,7 +13,8 @@ const FILE: &str = "docs/COVERAGE.md";
 
 const HEAD: &str = "# Coverage\n\n\
     Written by `cargo xtask coverage`; every row was measured by running the program. A captured row sent and received \
-    bodies of 1, 16,385 and 100,000 bytes on a connection of its own, and each was the same, byte for byte. *Peer* \
+    bodies of 1, 16,385 and 100,000 bytes on a connection of its own, and each was the same, byte for byte; a server with no answers but its own was \
+    asked three times. *Peer* \
     says whether the sensor named the other end's port, and *evidence* how it knew the socket: `set_fd` (the program \
     named the descriptor), `nested_syscall` (a socket call inside the TLS call), `inferred` (record lengths of socket \
     calls next to the TLS calls), `runtime_conn` (the runtime's own connection object). `opaque` rows are not captured; the reason is what the \
