@@ -140,6 +140,9 @@ fn tried() -> Vec<Ability> {
         load::has_bpf_loop(),
         "without it (Linux 5.17) a call is captured up to 128 KiB",
     ));
+    if let Err(error) = tracefs::find_or_mount() {
+        tracing::warn!(error = %trial::chain(&error), "no tracefs");
+    }
     let tracepoints = loaded.attach_tracepoints();
     if let Err(error) = &tracepoints {
         tracing::warn!(error = %trial::chain(error), "system call tracepoints do not work");

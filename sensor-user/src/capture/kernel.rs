@@ -229,6 +229,7 @@ impl KernelSource {
         loaded.watch(options, &filter)?;
         let rings = watch_what_runs(&mut loaded, &attacher, &filter, options.everyone)?;
         attacher.settle();
+        give_back();
         Ok(Self {
             rings,
             attacher: Some(attacher),
@@ -468,6 +469,17 @@ fn tell(event: &ProcessEvent, notice: Notice) {
         );
     }
 }
+
+/// Gives back what the start took and freed: reading the kernel's types takes tens of megabytes once.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "the allocator's own function has no safe wrapper")]
+fn give_back() {
+    // SAFETY: malloc_trim takes a number and may be called at any time.
+    unsafe { libc::malloc_trim(0) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+const fn give_back() {}
 
 /// The monotonic clock, the clock of the kernel object's records.
 pub fn monotonic_ns() -> u64 {
