@@ -162,6 +162,23 @@ pub fn receive_length(ctx: RawTracePointContext) -> i32 {
     0
 }
 
+/// What the context of `tcp_recvmsg` holds at the first place where it takes six arguments, at the second where it takes
+/// five. Forgotten in each branch, because the compiler would make one load of two offsets, and the verifier takes no
+/// context pointer that was computed.
+macro_rules! either {
+    ($six:expr, $five:expr) => {
+        if RECEIVE_ARGS.load() == 6 {
+            let mut value = $six;
+            copy::forget_value(&mut value);
+            value
+        } else {
+            let mut value = $five;
+            copy::forget_value(&mut value);
+            value
+        }
+    };
+}
+
 // kernel: int tcp_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 #[fentry(function = "tcp_sendmsg")]
 pub fn tcp_send_fentry(ctx: FEntryContext) -> i32 {
@@ -173,7 +190,7 @@ pub fn tcp_send_fentry(ctx: FEntryContext) -> i32 {
 // Linux 5.19 with `int nonblock` before the flags
 #[fentry(function = "tcp_recvmsg")]
 pub fn tcp_receive_fentry(ctx: FEntryContext) -> i32 {
-    let flags: u64 = if RECEIVE_ARGS.load() == 6 { ctx.arg(4) } else { ctx.arg(3) };
+    let flags = either!(ctx.arg::<u64>(4), ctx.arg::<u64>(3));
     kernel_socket::enter(ctx.arg(0), ctx.arg(1), flags, 0);
     0
 }
@@ -188,7 +205,7 @@ macro_rules! tcp_exits {
 
         #[fexit(function = "tcp_recvmsg")]
         pub fn $receive(ctx: FExitContext) -> i32 {
-            let returned: u64 = if RECEIVE_ARGS.load() == 6 { ctx.arg(6) } else { ctx.arg(5) };
+            let returned = either!(ctx.arg::<u64>(6), ctx.arg::<u64>(5));
             kernel_socket::leave(returned as i32, $looping);
             0
         }
@@ -217,9 +234,9 @@ pub fn tcp_send_kprobe(ctx: ProbeContext) -> u32 {
 
 #[kprobe]
 pub fn tcp_receive_kprobe(ctx: ProbeContext) -> u32 {
-    let flags: Option<u64> = if RECEIVE_ARGS.load() == 6 { ctx.arg(4) } else { ctx.arg(3) };
+    let flags = either!(ctx.arg::<u64>(4).unwrap_or(0), ctx.arg::<u64>(3).unwrap_or(0));
     if let (Some(sk), Some(msg)) = (ctx.arg(0), ctx.arg(1)) {
-        kernel_socket::enter(sk, msg, flags.unwrap_or(0), 0);
+        kernel_socket::enter(sk, msg, flags, 0);
     }
     0
 }

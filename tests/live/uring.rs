@@ -38,7 +38,11 @@ impl Run {
         let mut watch = Watch::start(what, &options)?;
         let source = watch.source().beyond();
         if !wanted.contains(&source) {
-            programs::skipped(what, &format_args!("this kernel's source is {}", source.name()));
+            let refused = watch.source().beyond_refused().join("; ");
+            programs::skipped(
+                what,
+                &format_args!("this kernel's source is {}: {refused}", source.name()),
+            );
             return None;
         }
         let mut client = clients::python("uring.py", &tls).unwrap();

@@ -152,8 +152,14 @@ fn tried() -> Vec<Ability> {
         tracepoints.is_ok(),
         "without them sockets are not seen: check CONFIG_FTRACE_SYSCALLS and perf_event_paranoid",
     ));
-    let inside = loaded.attach_beyond(Beyond::Auto);
-    tracing::info!(source = inside.name(), "beside the system calls");
+    let (inside, refused) = loaded.attach_beyond(Beyond::Auto);
+    for why in refused {
+        tracing::warn!(
+            source = inside.name(),
+            why,
+            "a source inside the kernel's TCP does not work"
+        );
+    }
     found.push(ability(
         "hooks inside the kernel's TCP",
         matches!(inside, Source::Fentry | Source::Kprobe),

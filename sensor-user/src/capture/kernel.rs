@@ -191,6 +191,7 @@ pub struct KernelSource {
     filter: Filter,
     counters: Arc<Counters>,
     beyond: Source,
+    beyond_refused: Vec<String>,
     talkers: Talkers,
     /// Processes that had an `io_uring` at the start.
     rings: Vec<Process>,
@@ -224,7 +225,10 @@ impl KernelSource {
         // by the kernel object, one that ran before by the scan, and nobody falls between them.
         loaded.write_rules(options)?;
         loaded.attach_tracepoints()?;
-        let beyond = loaded.attach_beyond(options.beyond);
+        let (beyond, beyond_refused) = loaded.attach_beyond(options.beyond);
+        for why in &beyond_refused {
+            tracing::debug!(source = beyond.name(), why, "a better source is not available");
+        }
         exclude_what_runs(&mut loaded, &filter)?;
         loaded.watch(options, &filter)?;
         let rings = watch_what_runs(&mut loaded, &attacher, &filter, options.everyone)?;
@@ -241,6 +245,7 @@ impl KernelSource {
             filter,
             counters,
             beyond,
+            beyond_refused,
             talkers: Talkers::default(),
         })
     }
@@ -260,6 +265,11 @@ impl KernelSource {
     /// What sees, or counts, that which comes past the system call hooks.
     pub const fn beyond(&self) -> Source {
         self.beyond
+    }
+
+    /// Why no better source than [`Self::beyond`] is in use.
+    pub fn beyond_refused(&self) -> &[String] {
+        &self.beyond_refused
     }
 
     /// What a process that lives moved on TCP sockets, where [`Source::Lengths`] is in use.

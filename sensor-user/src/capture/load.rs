@@ -455,17 +455,13 @@ impl Loaded {
         Ok(())
     }
 
-    /// Attaches what sees more than the system calls. Gives what it is; never fails, because all of it is extra.
-    pub fn attach_beyond(&self, wanted: Beyond) -> Source {
+    /// Attaches what sees more than the system calls. Gives what it is, and why nothing better: never fails, because
+    /// all of it is extra.
+    pub fn attach_beyond(&self, wanted: Beyond) -> (Source, Vec<String>) {
         let (source, links, refused) = beyond::attach(&mut self.object(), wanted, self.has_loop());
-        for error in refused {
-            tracing::debug!(
-                error = super::attach::trial::chain(&error),
-                "source not available"
-            );
-        }
         *self.beyond.lock().unwrap_or_else(PoisonError::into_inner) = links;
-        source
+        let chain = |error| super::attach::trial::chain(error);
+        (source, refused.iter().map(|error| chain(error)).collect())
     }
 
     /// What a process moved on TCP sockets; `None` when nothing was counted.
