@@ -15,7 +15,8 @@ use sensor_user::exchange::{
 };
 use sensor_user::inventory::{self, Inventory};
 use sensor_user::protocol::Span;
-use sensor_user::protocol::json::{Container, Ending, Scalar, Text, Visitor, Walker};
+use sensor_user::protocol::json::Walker;
+use sensor_user::protocol::walk::{Container, Ending, Scalar, Text, Visitor};
 use sensor_user::telemetry::Counters;
 
 /// Sees everything, does nothing.
@@ -122,12 +123,14 @@ fn exchange(document: &str) -> Exchange {
             early_data: false,
         },
         outcome: Outcome::Answered(Box::new(Response {
+            trailers: Head::default(),
             head: head(RESPONSE),
             status: 200,
             body,
             time_ns: (2, 3),
         })),
         caller: Caller::Anonymous,
+        calls: sensor_user::exchange::call::Calls::new(),
         anomalies: smallvec::SmallVec::new(),
     }
 }

@@ -9,7 +9,7 @@ use super::validate::Hit;
 use super::{BlindSpot, Half, Limits, Part};
 use crate::exchange::{Body, Head};
 use crate::protocol::chars::Classes;
-use crate::protocol::json::{Container, Scalar, Text, Visitor, unescape};
+use crate::protocol::walk::{Coding, Container, Scalar, Text, Visitor};
 
 /// How a body is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,8 +134,8 @@ impl Visitor for JsonBody<'_> {
 
     #[inline]
     fn key(&mut self, text: Text<'_>) {
-        let name = if text.classes.has(Classes::ESCAPE) {
-            self.escaped_name(text)
+        let name = if text.coding == Coding::Form || text.classes.has(Classes::ESCAPE) {
+            self.coded_name(text)
         } else {
             self.names.look_up(text.raw)
         };
@@ -152,7 +152,8 @@ impl Visitor for JsonBody<'_> {
             // A number that the cut tore may be the front of a longer one.
             Scalar::Number if text.cut => return,
             Scalar::Number => true,
-            Scalar::Bool | Scalar::Null => return,
+            // Bytes that are no text are read by nobody yet.
+            Scalar::Bool | Scalar::Null | Scalar::Bytes => return,
         };
         let hint = self.scratch.trail.hint();
         // A number holds digits only: shorter ones than nine matter by name, and fractions never.
@@ -172,10 +173,8 @@ impl Visitor for JsonBody<'_> {
 
 impl JsonBody<'_> {
     #[cold]
-    fn escaped_name(&mut self, text: Text<'_>) -> NameId {
-        self.scratch.name.clear();
-        unescape(text.raw, &mut self.scratch.name);
-        self.names.look_up(&self.scratch.name)
+    fn coded_name(&mut self, text: Text<'_>) -> NameId {
+        self.names.look_up(text.decode(&mut self.scratch.name))
     }
 
     #[cold]
@@ -195,11 +194,10 @@ impl JsonBody<'_> {
             hint,
             is_number,
         };
-        if text.classes.has(Classes::ESCAPE) {
-            self.scratch.decoded.clear();
-            unescape(text.raw, &mut self.scratch.decoded);
-            value.bytes = &self.scratch.decoded;
-            value.classes = Classes::of(value.bytes);
+        let decoded = text.decode(&mut self.scratch.decoded);
+        if !std::ptr::eq(decoded, text.raw) {
+            value.bytes = decoded;
+            value.classes = Classes::of(decoded);
         }
         self.scratch.hits.clear();
         self.scanner.scan(value, &mut self.scratch.hits);

@@ -11,7 +11,8 @@ use crate::classify::validate::Hit;
 use crate::exchange::{Body, Exchange, Head, Request};
 use crate::protocol::chars::Classes;
 use crate::protocol::form::{self, Plus};
-use crate::protocol::json::{Ending, Walker};
+use crate::protocol::json::Walker;
+use crate::protocol::walk::Ending;
 
 /// Finds sensitive data. Reused from exchange to exchange, so that nothing is allocated when nothing is found.
 #[derive(Debug)]

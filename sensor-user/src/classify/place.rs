@@ -2,7 +2,7 @@
 
 use super::hint::Hint;
 use super::names::{NameId, Names};
-use crate::protocol::json::Container;
+use crate::protocol::walk::Container;
 
 /// Bytes of a place, about; what is deeper is shown as `*`.
 const MAX_PLACE: usize = 160;

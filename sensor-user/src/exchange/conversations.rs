@@ -4,21 +4,16 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf as _, Bytes, BytesMut};
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 
-use super::http1::{Context, Http1};
+use super::conversation::{Conversation, Talk};
+use super::prefix::Holes;
+use super::reader::{Chunk, Context, Reader, Turn};
 use super::secret::HashKey;
 use super::{Connection, Exchange, Limits};
-use crate::capture::{
-    CloseReason, Comm, Container, Direction, Endpoint, Evidence, GapReason, ProcessKey, Role, SocketAddress,
-    Source, StreamKey,
-};
+use crate::capture::{CloseReason, Comm, Container, Direction, GapReason, ProcessKey, StreamKey};
 use crate::flow::FlowEvent;
-use crate::protocol::detect::{Verdict, detect};
-use crate::protocol::proxy;
-use crate::telemetry::ledger::{Post, Tally as Books};
+use crate::telemetry::ledger::Post;
 use crate::telemetry::{Counters, Metric};
 
 /// Processes whose name is remembered. A host runs at most 32,768 processes by default (`kernel.pid_max`), of which
@@ -35,58 +30,6 @@ pub struct Conversations {
     names: FxHashMap<ProcessKey, Comm>,
     /// Bounded as the names are.
     containers: FxHashMap<ProcessKey, Arc<Container>>,
-}
-
-#[derive(Debug)]
-struct Conversation {
-    connection: Arc<Connection>,
-    talk: Talk,
-    /// The account of its process.
-    books: Arc<Books>,
-    /// Bytes of it that are counted there as waiting.
-    waiting: usize,
-    /// Bytes being parsed, which are counted nowhere yet.
-    under_way: usize,
-}
-
-#[derive(Debug)]
-enum Talk {
-    /// No protocol was recognised so far. What might be the beginning of one is kept, by direction.
-    Unrecognised(Prefixes),
-    Http1(Box<Http1>),
-    /// A protocol that is not read.
-    Opaque,
-}
-
-#[derive(Default, Debug)]
-struct Prefixes {
-    read: Prefix,
-    write: Prefix,
-    /// A PROXY header that was just found.
-    proxied: Option<Proxied>,
-    /// Holes before anything was recognised: a message may have been in them, so pairing must know.
-    holes: Holes,
-}
-
-/// Bytes of an application, which never print.
-#[derive(Default)]
-struct Prefix {
-    bytes: BytesMut,
-    /// Bytes were looked at that are no PROXY header, or behind one: none can come any more.
-    begun: bool,
-}
-
-impl std::fmt::Debug for Prefix {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[{} bytes]", self.bytes.len())
-    }
-}
-
-/// What a PROXY header said.
-#[derive(Clone, Copy, Debug)]
-struct Proxied {
-    length: usize,
-    client: Endpoint,
 }
 
 impl Conversations {
@@ -113,7 +56,13 @@ impl Conversations {
                 early,
                 bytes,
             } => {
-                self.chunk(stream, (direction, early), time_ns, bytes.0, out);
+                let chunk = Chunk {
+                    direction,
+                    time_ns,
+                    early,
+                    bytes: bytes.0,
+                };
+                self.chunk(stream, chunk, out);
                 self.sign(&stream, out, from);
             }
             FlowEvent::Gap {
@@ -190,57 +139,51 @@ impl Conversations {
             .or_insert_with(|| Conversation::new(stream, &self.counters))
     }
 
-    fn chunk(
-        &mut self,
-        stream: StreamKey,
-        (direction, early): (Direction, bool),
-        time_ns: u64,
-        bytes: Bytes,
-        out: &mut Vec<Exchange>,
-    ) {
-        let len = bytes.len() as u64;
+    fn chunk(&mut self, stream: StreamKey, chunk: Chunk, out: &mut Vec<Exchange>) {
         let conversation = self
             .table
             .entry(stream)
             .or_insert_with(|| Conversation::new(stream, &self.counters));
-        conversation.under_way = bytes.len();
+        let (direction, len) = (chunk.direction, chunk.bytes.len());
+        conversation.under_way = len;
         let mut holes = Holes::new();
-        let bytes = match &conversation.talk {
+        let mut chunk = chunk;
+        match &conversation.talk {
             Talk::Unrecognised(_) => {
-                match conversation.recognise(direction, bytes, &self.limits, &self.counters) {
-                    Some(recognised) => {
-                        holes = recognised.holes;
-                        recognised.bytes
-                    }
-                    None => return,
-                }
+                let recognised = conversation.recognise(direction, chunk.bytes, &self.limits, &self.counters);
+                let Some(recognised) = recognised else { return };
+                holes = recognised.holes;
+                chunk.bytes = recognised.bytes;
             }
-            Talk::Http1(_) => bytes,
+            Talk::Known(_) => {}
             Talk::Opaque => {
-                return conversation.pass_over(Post::OpaqueBytes, len, &self.counters);
+                return conversation.pass_over(Post::OpaqueBytes, len as u64, &self.counters);
             }
-        };
-        let len = bytes.len() as u64;
-        let Talk::Http1(http1) = &mut conversation.talk else {
-            return;
-        };
+        }
         let mut context = Context {
             limits: &self.limits,
             key: &self.key,
             connection: &conversation.connection,
             out,
         };
-        for (direction, missing, reason) in holes {
-            http1.gap(direction, missing, reason, &mut context);
+        if let Talk::Known(reader) = &mut conversation.talk {
+            for (direction, missing, reason) in holes {
+                reader.gap(direction, missing, reason, &mut context);
+            }
+            let turn = read(reader.as_mut(), chunk, &mut context, &self.counters);
+            if let Some(Turn {
+                reader: mut next,
+                seen,
+            }) = turn
+            {
+                for chunk in seen {
+                    // A protocol within a protocol within a protocol is nobody's.
+                    let _ = read(next.as_mut(), chunk, &mut context, &self.counters);
+                }
+                conversation.enter(&self.counters);
+                conversation.talk = Talk::Known(next);
+            }
         }
-        http1.mark_early(direction, early);
-        let parsed = http1.chunk(direction, bytes, time_ns, &mut context);
-        let metric = if parsed {
-            Metric::BytesParsed
-        } else {
-            Metric::BytesUnrecognised
-        };
-        self.counters.add(metric, len);
         conversation.enter(&self.counters);
     }
 
@@ -265,14 +208,14 @@ impl Conversations {
                 }
                 conversation.unread(Post::UnrecognisedBytes, forgotten, &self.counters);
             }
-            Talk::Http1(http1) => {
+            Talk::Known(reader) => {
                 let mut context = Context {
                     limits: &self.limits,
                     key: &self.key,
                     connection: &conversation.connection,
                     out,
                 };
-                http1.gap(direction, missing, reason, &mut context);
+                reader.gap(direction, missing, reason, &mut context);
             }
             Talk::Opaque => {}
         }
@@ -284,21 +227,21 @@ impl Conversations {
         let Some(conversation) = self.table.get_mut(stream) else {
             return;
         };
-        if let Talk::Http1(http1) = &mut conversation.talk {
+        if let Talk::Known(reader) = &mut conversation.talk {
             let mut context = Context {
                 limits: &self.limits,
                 key: &self.key,
                 connection: &conversation.connection,
                 out,
             };
-            http1.end(Direction::Write, time_ns, &mut context);
+            reader.end(Direction::Write, time_ns, &mut context);
         }
     }
 
     fn closed(&mut self, stream: &StreamKey, time_ns: u64, out: &mut Vec<Exchange>) {
         let from = out.len();
         if let Some(conversation) = self.table.get_mut(stream)
-            && let Talk::Http1(http1) = &mut conversation.talk
+            && let Talk::Known(reader) = &mut conversation.talk
         {
             let mut context = Context {
                 limits: &self.limits,
@@ -306,7 +249,7 @@ impl Conversations {
                 connection: &conversation.connection,
                 out,
             };
-            http1.finish(time_ns, &mut context);
+            reader.finish(time_ns, &mut context);
         }
         self.sign(stream, out, from);
         if let Some(mut conversation) = self.table.remove(stream) {
@@ -343,269 +286,21 @@ impl Conversations {
     }
 }
 
-fn account(http1: &mut Http1, counters: &Counters) {
-    let anomalies = std::mem::take(&mut http1.anomalies);
-    if anomalies > 0 {
-        counters.add(Metric::Anomalies, anomalies);
-    }
-    let unpaired = http1.take_unpaired();
-    if unpaired > 0 {
-        counters.add(Metric::ResponsesUnpaired, unpaired);
-    }
-}
-
-impl Conversation {
-    fn new(stream: StreamKey, counters: &Counters) -> Box<Self> {
-        let connection = Connection {
-            stream,
-            process: stream.process,
-            comm: Comm::default(),
-            container: None,
-            role: Role::Unknown,
-            local: None,
-            remote: None,
-            evidence: None,
-            ambiguous: false,
-            proxied_for: None,
-            tls: stream.source == Source::Tls,
-        };
-        Box::new(Self {
-            connection: Arc::new(connection),
-            talk: Talk::Unrecognised(Prefixes::default()),
-            books: counters.ledger().tally(stream.process.into()),
-            waiting: 0,
-            under_way: 0,
-        })
-    }
-
-    /// Enters into the accounts what became of the bytes that came last.
-    fn enter(&mut self, counters: &Counters) {
-        let waiting = match &mut self.talk {
-            Talk::Http1(http1) => {
-                account(http1, counters);
-                http1.take_fates(&self.books);
-                http1.waiting_bytes()
-            }
-            Talk::Unrecognised(prefixes) => prefixes.waiting_bytes(),
-            Talk::Opaque => 0,
-        };
-        self.waits(waiting);
-        self.under_way = 0;
-    }
-
-    fn waits(&mut self, waiting: usize) {
-        self.books.shift(Post::WaitingBytes, self.waiting, waiting);
-        self.waiting = waiting;
-    }
-
-    /// What waits will not be completed.
-    fn end(&mut self, counters: &Counters) {
-        let left = self.waiting;
-        self.waits(0);
-        if matches!(self.talk, Talk::Unrecognised(_)) {
-            self.unread(Post::UnrecognisedBytes, left as u64, counters);
-        } else {
-            self.books.add(Post::CutBytes, left as u64);
-        }
-    }
-
-    /// Looks for a protocol at the beginning of a connection. Nothing while, or when, there is none that is read.
-    fn recognise(
-        &mut self,
-        direction: Direction,
-        bytes: Bytes,
-        limits: &Limits,
-        counters: &Counters,
-    ) -> Option<Recognised> {
-        let Talk::Unrecognised(prefixes) = &mut self.talk else {
-            return None;
-        };
-        let seen = prefixes.recognise(direction, bytes);
-        let proxied = prefixes.proxied.take();
-        // The other direction may have kept something.
-        let (kept, holes) = match seen {
-            Seen::Prefix | Seen::Nothing(_) => (0, Holes::new()),
-            Seen::Opaque(_) | Seen::Http1 { .. } => (
-                prefixes.forget(direction.opposite()),
-                std::mem::take(&mut prefixes.holes),
-            ),
-        };
-        if let Some(header) = proxied {
-            self.proxied(header, counters);
-        }
-        match seen {
-            Seen::Prefix => self.enter(counters),
-            Seen::Nothing(len) => self.pass_over(Post::UnrecognisedBytes, len, counters),
-            Seen::Opaque(len) => {
-                self.talk = Talk::Opaque;
-                self.pass_over(Post::OpaqueBytes, len + kept, counters);
-            }
-            Seen::Http1 {
-                requests_travel,
-                bytes,
-            } => {
-                self.unread(Post::UnrecognisedBytes, kept, counters);
-                self.accounted(kept);
-                self.start(requests_travel, direction, limits);
-                return Some(Recognised { bytes, holes });
-            }
-        }
-        None
-    }
-
-    /// A PROXY header was read: bytes of the connection's head.
-    fn proxied(&mut self, header: Proxied, counters: &Counters) {
-        counters.add(Metric::BytesParsed, header.length as u64);
-        self.books.add(Post::HeadBytes, header.length as u64);
-        self.accounted(header.length as u64);
-        if header.client.is_some() {
-            Arc::make_mut(&mut self.connection).proxied_for = header.client;
-        }
-    }
-
-    /// Bytes that waited, or came last, are in the accounts.
-    fn accounted(&mut self, len: u64) {
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        let waited = len.min(self.waiting);
-        self.under_way = self.under_way.saturating_sub(len - waited);
-        self.waits(self.waiting - waited);
-    }
-
-    /// A chunk that is not read.
-    fn pass_over(&mut self, post: Post, len: u64, counters: &Counters) {
-        self.unread(post, len, counters);
-        self.enter(counters);
-    }
-
-    /// Bytes in which no protocol, or one that is not read, was recognised.
-    fn unread(&self, post: Post, len: u64, counters: &Counters) {
-        counters.add(Metric::BytesUnrecognised, len);
-        self.books.add(post, len);
-    }
-
-    fn bind(&mut self, socket: &SocketAddress, evidence: Evidence, ambiguous: bool) {
-        let connection = Arc::make_mut(&mut self.connection);
-        connection.local = socket.local;
-        connection.remote = socket.remote;
-        connection.evidence = Some(evidence);
-        connection.ambiguous = ambiguous;
-        if socket.role != Role::Unknown {
-            connection.role = socket.role;
-        }
-    }
-
-    fn start(&mut self, requests_travel: Direction, direction: Direction, limits: &Limits) {
-        if self.connection.role == Role::Unknown {
-            Arc::make_mut(&mut self.connection).role = match requests_travel {
-                Direction::Read => Role::Server,
-                Direction::Write => Role::Client,
-            };
-        }
-        self.talk = Talk::Http1(Box::new(Http1::new(requests_travel, direction, limits)));
-    }
-}
-
-impl Drop for Conversation {
-    /// Dropped before its end by a fault, perhaps in the middle of a chunk: what was made of that is entered, and the
-    /// rest was in the hands of the parser.
-    fn drop(&mut self) {
-        let mut left = (self.waiting + self.under_way) as u64;
-        if let Talk::Http1(http1) = &mut self.talk {
-            left = left.saturating_sub(http1.take_fates(&self.books));
-        }
-        self.waits(0);
-        self.books.add(Post::FaultedBytes, left);
-    }
-}
-
-/// What is missing before the first bytes of a protocol: so many of a direction, and why.
-type Holes = SmallVec<[(Direction, u64, GapReason); 2]>;
-
-/// The first bytes of a protocol that is read, and what is missing before them.
-struct Recognised {
-    bytes: Bytes,
-    holes: Holes,
-}
-
-/// What the bytes of a connection without protocol turn out to be.
-enum Seen {
-    /// The beginning of something.
-    Prefix,
-    /// So many bytes of nothing known.
-    Nothing(u64),
-    /// A protocol that is not read, and so many bytes of it.
-    Opaque(u64),
-    Http1 {
-        requests_travel: Direction,
-        bytes: Bytes,
-    },
-}
-
-impl Prefixes {
-    fn recognise(&mut self, direction: Direction, bytes: Bytes) -> Seen {
-        let kept = self.of(direction);
-        let mut bytes = if kept.bytes.is_empty() {
-            bytes
-        } else {
-            kept.bytes.extend_from_slice(&bytes);
-            std::mem::take(&mut kept.bytes).freeze()
-        };
-        let mut proxied = None;
-        if !kept.begun {
-            match proxy::front(&bytes) {
-                proxy::Front::Header { length, client } => {
-                    let length = length.get().min(bytes.len());
-                    bytes.advance(length);
-                    proxied = Some(Proxied { length, client });
-                }
-                proxy::Front::NeedMore(_) if !bytes.is_empty() => {
-                    kept.bytes.extend_from_slice(&bytes);
-                    return Seen::Prefix;
-                }
-                proxy::Front::NeedMore(_) | proxy::Front::Other => {}
-            }
-            kept.begun = true;
-        }
-        self.proxied = proxied;
-        let kept = self.of(direction);
-        match detect(&bytes) {
-            Verdict::NeedMore(_) => {
-                kept.bytes.extend_from_slice(&bytes);
-                Seen::Prefix
-            }
-            Verdict::Http1Request => Seen::Http1 {
-                requests_travel: direction,
-                bytes,
-            },
-            Verdict::Http1Response => Seen::Http1 {
-                requests_travel: direction.opposite(),
-                bytes,
-            },
-            Verdict::Http2 => Seen::Opaque(bytes.len() as u64),
-            // Only a handshake's beginning tells: in the middle of a body any three bytes may look like a record.
-            Verdict::Tls if matches!(*bytes, [0x16, _, _, _, _, 1 | 2, ..]) => {
-                Seen::Opaque(bytes.len() as u64)
-            }
-            Verdict::Tls | Verdict::Unknown => Seen::Nothing(bytes.len() as u64),
-        }
-    }
-
-    fn forget(&mut self, direction: Direction) -> u64 {
-        let kept = self.of(direction);
-        kept.begun = true;
-        std::mem::take(&mut kept.bytes).len() as u64
-    }
-
-    fn waiting_bytes(&self) -> usize {
-        self.read.bytes.len() + self.write.bytes.len()
-    }
-
-    fn of(&mut self, direction: Direction) -> &mut Prefix {
-        match direction {
-            Direction::Read => &mut self.read,
-            Direction::Write => &mut self.write,
-        }
-    }
+/// Gives a reader bytes; counts them, and gives what the connection turned into.
+fn read(
+    reader: &mut dyn Reader,
+    chunk: Chunk,
+    context: &mut Context<'_>,
+    counters: &Counters,
+) -> Option<Turn> {
+    let len = chunk.bytes.len() as u64;
+    let metric = if reader.chunk(chunk, context) {
+        Metric::BytesParsed
+    } else {
+        Metric::BytesUnrecognised
+    };
+    counters.add(metric, len);
+    reader.take_turn()
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use bytes::Bytes;
 
 use super::caller::{self, Memo};
 use super::half::{Half, Taken};
-use super::secret::HashKey;
+use super::reader::{Chunk, Context, Reader, ReaderTally};
 use super::turns::Turns;
-use super::{Body, Connection, Exchange, Head, Limits, Outcome, Request, Response};
+use super::{Body, Exchange, Head, Limits, Outcome, Request, Response};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::http1::{
     self, Answering, Message, RequestHead, RequestParser, ResponseHead, ResponseParser, Rest,
@@ -36,17 +36,9 @@ pub(super) struct Http1 {
     /// The request bytes not consumed yet are, or began as, TLS early data.
     early: bool,
     /// What is for the accounts.
-    pub(super) anomalies: u64,
+    anomalies: u64,
     /// The first hole since the message under way lost its place says why it is not whole.
     reason: GapReason,
-}
-
-/// What a conversation needs of its surroundings.
-pub(super) struct Context<'a> {
-    pub(super) limits: &'a Limits,
-    pub(super) key: &'a HashKey,
-    pub(super) connection: &'a Arc<Connection>,
-    pub(super) out: &'a mut Vec<Exchange>,
 }
 
 impl Http1 {
@@ -74,109 +66,11 @@ impl Http1 {
         }
     }
 
-    /// Takes the next bytes of a direction. Returns whether they were HTTP.
-    pub(super) fn chunk(
-        &mut self,
-        direction: Direction,
-        bytes: Bytes,
-        time_ns: u64,
-        context: &mut Context<'_>,
-    ) -> bool {
-        let is_http = if direction == self.requests_travel {
-            self.requests.push(bytes, time_ns);
-            self.read_requests(time_ns, context);
-            !self.requests.parser.is_tunnel()
-        } else {
-            self.responses.push(bytes, time_ns);
-            self.read_responses(time_ns, context);
-            !self.responses.parser.is_tunnel()
-        };
-        self.last_ns = time_ns;
-        is_http
-    }
-
     /// The next chunk of requests is TLS early data, or is not.
-    pub(super) fn mark_early(&mut self, direction: Direction, early: bool) {
+    fn mark_early(&mut self, direction: Direction, early: bool) {
         if direction == self.requests_travel {
             self.early = early || (self.early && self.requests.waiting_bytes() > 0);
         }
-    }
-
-    /// The next bytes of a direction are missing.
-    pub(super) fn gap(
-        &mut self,
-        direction: Direction,
-        missing: u64,
-        reason: GapReason,
-        context: &mut Context<'_>,
-    ) {
-        self.reason = reason;
-        if direction == self.requests_travel {
-            self.request_gap(missing, context);
-        } else {
-            self.response_gap(missing, context);
-        }
-    }
-
-    /// No more bytes in a direction.
-    pub(super) fn end(&mut self, direction: Direction, time_ns: u64, context: &mut Context<'_>) {
-        if direction == self.requests_travel {
-            if self.requests.parser.on_end() == Some(Message::Cut) {
-                self.cut_request(None, context);
-            }
-            return;
-        }
-        match self.responses.parser.on_end() {
-            Some(Message::End { .. }) => self.end_response(time_ns, context),
-            Some(Message::Cut) => self.cut_response(None, context),
-            Some(Message::Head(_) | Message::Body { .. }) | None => {}
-        }
-    }
-
-    /// The connection ended.
-    pub(super) fn finish(&mut self, time_ns: u64, context: &mut Context<'_>) {
-        self.end(Direction::Read, time_ns, context);
-        self.end(Direction::Write, time_ns, context);
-        self.turns.finish(context.out);
-    }
-
-    /// Enters what became of the bytes since the last call; gives their number.
-    pub(super) fn take_fates(&mut self, books: &Books) -> u64 {
-        let halves = [
-            (
-                std::mem::take(&mut self.requests.fates),
-                self.requests.parser.is_tunnel(),
-            ),
-            (
-                std::mem::take(&mut self.responses.fates),
-                self.responses.parser.is_tunnel(),
-            ),
-        ];
-        let mut total = 0;
-        for (fates, tunnel) in halves {
-            books.add(Post::HeadBytes, fates.heads);
-            books.add(Post::BodyBytes, fates.messages.saturating_sub(fates.heads));
-            let skipped = if tunnel {
-                Post::TunnelBytes
-            } else {
-                Post::SkippedBytes
-            };
-            books.add(skipped, fates.skipped);
-            books.add(Post::RejectedBytes, fates.rejected);
-            books.add(Post::CutBytes, fates.cut);
-            total += fates.messages + fates.skipped + fates.rejected + fates.cut;
-        }
-        total
-    }
-
-    /// Bytes that wait for more.
-    pub(super) fn waiting_bytes(&self) -> usize {
-        self.requests.waiting_bytes() + self.responses.waiting_bytes()
-    }
-
-    /// Responses since the last call whose request was not seen.
-    pub(super) fn take_unpaired(&mut self) -> u64 {
-        std::mem::take(&mut self.turns.unpaired)
     }
 
     fn read_requests(&mut self, time_ns: u64, context: &mut Context<'_>) {
@@ -269,6 +163,7 @@ impl Http1 {
             request,
             outcome: Outcome::Unanswered,
             caller,
+            calls: super::call::Calls::new(),
             anomalies: head.anomalies,
         };
         let quiet = time_ns.0.saturating_sub(self.last_ns) >= QUIET_NS && self.responses.parser.is_between();
@@ -393,6 +288,7 @@ impl Http1 {
                 headers: head.headers,
             },
             status: head.status,
+            trailers: Head::default(),
             body: Body::default(),
             time_ns,
         };
@@ -456,6 +352,97 @@ impl Http1 {
         }
         if lost_place {
             self.turns.response_hole(inside, context.out);
+        }
+    }
+}
+
+impl Reader for Http1 {
+    fn chunk(&mut self, chunk: Chunk, context: &mut Context<'_>) -> bool {
+        let Chunk {
+            direction,
+            time_ns,
+            early,
+            bytes,
+        } = chunk;
+        self.mark_early(direction, early);
+        let is_http = if direction == self.requests_travel {
+            self.requests.push(bytes, time_ns);
+            self.read_requests(time_ns, context);
+            !self.requests.parser.is_tunnel()
+        } else {
+            self.responses.push(bytes, time_ns);
+            self.read_responses(time_ns, context);
+            !self.responses.parser.is_tunnel()
+        };
+        self.last_ns = time_ns;
+        is_http
+    }
+
+    fn gap(&mut self, direction: Direction, missing: u64, reason: GapReason, context: &mut Context<'_>) {
+        self.reason = reason;
+        if direction == self.requests_travel {
+            self.request_gap(missing, context);
+        } else {
+            self.response_gap(missing, context);
+        }
+    }
+
+    fn end(&mut self, direction: Direction, time_ns: u64, context: &mut Context<'_>) {
+        if direction == self.requests_travel {
+            if self.requests.parser.on_end() == Some(Message::Cut) {
+                self.cut_request(None, context);
+            }
+            return;
+        }
+        match self.responses.parser.on_end() {
+            Some(Message::End { .. }) => self.end_response(time_ns, context),
+            Some(Message::Cut) => self.cut_response(None, context),
+            Some(Message::Head(_) | Message::Body { .. }) | None => {}
+        }
+    }
+
+    fn finish(&mut self, time_ns: u64, context: &mut Context<'_>) {
+        self.end(Direction::Read, time_ns, context);
+        self.end(Direction::Write, time_ns, context);
+        self.turns.finish(context.out);
+    }
+
+    fn take_fates(&mut self, books: &Books) -> u64 {
+        let halves = [
+            (
+                std::mem::take(&mut self.requests.fates),
+                self.requests.parser.is_tunnel(),
+            ),
+            (
+                std::mem::take(&mut self.responses.fates),
+                self.responses.parser.is_tunnel(),
+            ),
+        ];
+        let mut total = 0;
+        for (fates, tunnel) in halves {
+            books.add(Post::HeadBytes, fates.heads);
+            books.add(Post::BodyBytes, fates.messages.saturating_sub(fates.heads));
+            let skipped = if tunnel {
+                Post::TunnelBytes
+            } else {
+                Post::SkippedBytes
+            };
+            books.add(skipped, fates.skipped);
+            books.add(Post::RejectedBytes, fates.rejected);
+            books.add(Post::CutBytes, fates.cut);
+            total += fates.messages + fates.skipped + fates.rejected + fates.cut;
+        }
+        total
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.requests.waiting_bytes() + self.responses.waiting_bytes()
+    }
+
+    fn take_tally(&mut self) -> ReaderTally {
+        ReaderTally {
+            anomalies: std::mem::take(&mut self.anomalies),
+            unpaired: std::mem::take(&mut self.turns.unpaired),
         }
     }
 }

@@ -4,12 +4,16 @@
 //! is hashed here, where the raw credential last exists. Bounded by [`Limits`].
 
 mod body;
+pub mod call;
 mod caller;
+mod conversation;
 mod conversations;
 mod ends;
 mod half;
 mod http1;
 mod patience;
+mod prefix;
+mod reader;
 pub mod secret;
 #[cfg(test)]
 pub(crate) mod test_support;
@@ -167,7 +171,8 @@ pub struct Request {
     pub method: Span,
     /// Request target within `head.raw`, as sent.
     pub target: Span,
-    /// HTTP version: 10 or 11.
+    /// HTTP version: 10, 11 or 20. A head of HTTP/2 is written out as one of HTTP/1 would be: request or status line,
+    /// pseudo-header fields left out, `:authority` as `host`.
     pub version: u8,
     /// Body.
     pub body: Body,
@@ -197,6 +202,8 @@ pub struct Response {
     pub head: Head,
     /// Status code, 100 to 999.
     pub status: u16,
+    /// Fields after the body (RFC 9110, 6.5), as a head without start line; empty when there are none.
+    pub trailers: Head,
     /// Body.
     pub body: Body,
     /// Nanoseconds: first byte, last byte.
@@ -341,6 +348,8 @@ pub struct Exchange {
     pub outcome: Outcome,
     /// Who called.
     pub caller: Caller,
+    /// Calls of an API inside, as far as its messages say; none for plain REST.
+    pub calls: call::Calls,
     /// Departures from the protocol seen on the way.
     pub anomalies: SmallVec<[Anomaly; 2]>,
 }

@@ -151,6 +151,7 @@ impl Builder {
             Outcome::Answered(Box::new(Response {
                 head: head(&format!("HTTP/1.1 {status} X\r\n"), &self.response_fields),
                 status,
+                trailers: Head::default(),
                 body: self.response_body,
                 time_ns: (1_200, 1_300),
             }))
@@ -160,6 +161,7 @@ impl Builder {
             request,
             outcome,
             caller: self.caller,
+            calls: super::call::Calls::new(),
             anomalies: SmallVec::new(),
         }
     }

@@ -10,6 +10,7 @@ pub mod form;
 pub mod http1;
 pub mod json;
 pub mod proxy;
+pub mod walk;
 
 use std::num::NonZeroUsize;
 

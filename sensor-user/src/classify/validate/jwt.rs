@@ -2,7 +2,8 @@
 //! an `alg` member.
 
 use super::{is_base64url, run};
-use crate::protocol::json::{Container, Ending, Scalar, Text, Visitor, Walker};
+use crate::protocol::json::Walker;
+use crate::protocol::walk::{Container, Ending, Scalar, Text, Visitor};
 
 /// Bytes of a header segment that are decoded; headers with certificate chains are longer and are read up to here.
 const HEADER_BYTES: usize = 768;

@@ -1,5 +1,7 @@
+use bytes::Bytes;
+
 use super::*;
-use crate::capture::{Origin, ProcessEvent};
+use crate::capture::{Evidence, Origin, ProcessEvent, Role, SocketAddress, Source};
 use crate::flow::Payload;
 
 const PROCESS: ProcessKey = ProcessKey { pid: 9, start_ns: 3 };

@@ -38,12 +38,14 @@ fn request(number: u64) -> Exchange {
         },
         outcome: Outcome::Unanswered,
         caller: Caller::Anonymous,
+        calls: crate::exchange::call::Calls::new(),
         anomalies: smallvec::SmallVec::new(),
     }
 }
 
 fn response(number: u16) -> Response {
     Response {
+        trailers: Head::default(),
         head: Head::default(),
         status: number,
         body: Body::default(),

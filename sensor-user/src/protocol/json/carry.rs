@@ -1,7 +1,7 @@
 //! The front of a token that the end of a slice interrupted.
 
-use super::Text;
 use crate::protocol::chars::Classes;
+use crate::protocol::walk::{Coding, Text};
 
 /// Holds observed bytes, so it prints their number only.
 #[derive(Default)]
@@ -34,6 +34,7 @@ impl Carry {
     /// The token so far.
     pub(super) fn text(&self, cut: bool) -> Text<'_> {
         Text {
+            coding: Coding::Json,
             raw: &self.bytes,
             classes: self.classes,
             cut: cut || self.overlong,

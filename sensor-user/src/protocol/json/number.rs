@@ -1,7 +1,7 @@
 //! Numbers: the grammar of RFC 8259, 6, one byte at a time.
 
-use super::Refusal;
 use crate::protocol::chars::Classes;
+use crate::protocol::walk::Refusal;
 
 /// Where in a number the walk is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

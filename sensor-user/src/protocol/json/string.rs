@@ -1,7 +1,7 @@
 //! Strings with escapes, or interrupted (RFC 8259, 7).
 
-use super::Refusal;
 use crate::protocol::chars::{self, Classes};
+use crate::protocol::walk::Refusal;
 
 /// Where in a string the walk is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,6 +3,8 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::chars::Classes;
+use crate::protocol::walk::{Container, Ending, Refusal, Scalar, Text, Visitor};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Seen {

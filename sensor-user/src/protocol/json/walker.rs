@@ -3,8 +3,8 @@
 use super::carry::Carry;
 use super::number::{self, NumberStep};
 use super::string::{self, StringStep};
-use super::{Container, Ending, MAX_DEPTH, Refusal, Scalar, Text, Visitor};
 use crate::protocol::chars::{self, Classes};
+use crate::protocol::walk::{Coding, Container, Ending, MAX_DEPTH, Refusal, Scalar, Text, Visitor};
 
 /// Walks one document; [`Walker::restart`] makes it ready for the next.
 #[derive(Debug)]
@@ -317,6 +317,7 @@ impl Walker {
         }
         self.after_value();
         let text = Text {
+            coding: Coding::Json,
             raw: whole,
             classes: Classes::NONE,
             cut: false,
@@ -365,6 +366,7 @@ impl Walker {
     #[inline]
     fn whole<'a>(&self, token: &'a [u8], classes: Classes) -> Text<'a> {
         Text {
+            coding: Coding::Json,
             raw: token.get(..self.token_bytes).unwrap_or(token),
             classes,
             cut: token.len() > self.token_bytes,
