@@ -8,6 +8,7 @@
 mod bench_pipeline;
 mod bench_sites;
 mod bless;
+mod conformance;
 mod coverage;
 mod demo;
 mod layers;
@@ -50,6 +51,8 @@ enum Task {
     LintKernel,
     /// Measure the user-side pipeline on one core against its floor.
     BenchPipeline(bench_pipeline::Arguments),
+    /// Run the third-party suites and count what passed.
+    Conformance(conformance::Arguments),
     /// Measure of which programs every byte is seen and write docs/COVERAGE.md.
     Coverage,
     /// Measure what one TLS write and read cost by where the probes stand.
@@ -83,6 +86,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Vm(arguments) => vm::vm(&arguments),
         Task::Privileges => privileges::privileges(),
         Task::BenchPipeline(arguments) => bench_pipeline::bench_pipeline(&arguments),
+        Task::Conformance(arguments) => conformance::conformance(&arguments),
         Task::Coverage => coverage::coverage(),
         Task::BenchSites(arguments) => bench_sites::bench_sites(&arguments),
         Task::BenchOverhead(arguments) => overhead::bench_overhead(&arguments),

@@ -1,0 +1,7 @@
+//! Third-party suites, run whole: what they mark valid is read as they say, what they mark invalid is refused or
+//! reported as an anomaly. `cargo xtask conformance` shows the counts.
+
+#[path = "conformance/json.rs"]
+mod json;
+#[path = "conformance/suite.rs"]
+mod suite;
