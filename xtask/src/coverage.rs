@@ -86,9 +86,9 @@ pub(crate) fn coverage() -> Result<()> {
     let wrong = wrong(&rows);
     if !passed || !wrong.is_empty() {
         bail!(
-            "{FILE} was left as it was; {} rows were measured{}",
+            "{FILE} was left as it was; {} rows were measured\n  {}",
             rows.len(),
-            wrong.iter().map(|one| format!("\n  {one}")).collect::<String>()
+            wrong.join("\n  ")
         );
     }
     std::fs::write(shell::root().join(FILE), table(&rows)).with_context(|| format!("cannot write {FILE}"))?;
