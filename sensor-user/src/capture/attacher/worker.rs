@@ -425,7 +425,10 @@ fn points(target: &Target) -> Vec<Point> {
                 (true, _) => (
                     Hook::Go,
                     CallSpec {
-                        kind: CallKind::GoReturn,
+                        kind: match point.spec.kind {
+                            CallKind::GoClosing => CallKind::GoClosed,
+                            _ => CallKind::GoReturn,
+                        },
                         ..point.spec
                     },
                 ),

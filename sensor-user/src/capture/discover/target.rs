@@ -138,6 +138,7 @@ fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<
     let mut points: Vec<ProbePoint> = Vec::new();
     for recognised in covered {
         let places = Places::find(&elf, &recognised.functions)?;
+        let mark = go_mark(&elf, recognised)?;
         for symbol in &recognised.functions {
             let Some(row) = recognised
                 .stack
@@ -158,7 +159,8 @@ fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<
             let is_alias =
                 |point: &ProbePoint| point.offset == symbol.offset && point.spec.kind == row.spec.kind;
             if !points.iter().any(is_alias) {
-                points.push(point(&elf, symbol, places.tell(row.spec), returns)?);
+                let spec = mark.map_or_else(|| places.tell(row.spec), |mark| row.spec.with_mark(mark));
+                points.push(point(&elf, symbol, spec, returns)?);
             }
         }
     }
@@ -191,9 +193,44 @@ fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Re
     })
 }
 
-/// A method of Go's `tls.Conn`, all of whose returns are probed or none.
+/// Where a connection of Go's says that it was closed, in words of four bytes.
+fn go_mark(elf: &Elf<'_>, recognised: &Recognised) -> Result<Option<u16>, ElfError> {
+    let code = |kind: CallKind| -> Result<Vec<u8>, ElfError> {
+        let row = recognised
+            .stack
+            .functions()
+            .iter()
+            .find(|row| row.spec.kind == kind);
+        let symbol = row.and_then(|row| {
+            recognised
+                .functions
+                .iter()
+                .find(|symbol| symbol.name == row.symbol)
+        });
+        match symbol {
+            Some(symbol) => Ok(elf.code(symbol, site::MAX_FUNCTION_BYTES as u64)?),
+            None => Ok(Vec::new()),
+        }
+    };
+    Ok(site::go::mark(
+        &code(CallKind::GoWrite)?,
+        &code(CallKind::GoClose)?,
+    ))
+}
+
+/// A method of Go's `tls.Conn`, all of whose returns are probed or none. The end of a connection is worth having even
+/// where only its beginning is known.
 fn go_point(symbol: &Symbol, spec: CallSpec, code: &[u8]) -> ProbePoint {
-    let (sites, refused) = match site::go::choose(code, spec.kind != CallKind::GoClose) {
+    let closing = CallSpec {
+        kind: CallKind::GoClosing,
+        ..spec
+    };
+    let (chosen, spec) = match site::go::choose(code, true) {
+        Ok(sites) if spec.kind == CallKind::GoClose => (Ok(sites), closing),
+        Err(_) if spec.kind == CallKind::GoClose => (site::go::choose(code, false), spec),
+        chosen => (chosen, spec),
+    };
+    let (sites, refused) = match chosen {
         Ok(sites) => (sites, None),
         Err(reason) => {
             let first = site::at_first_byte(Machine::native(), code, Returns::WithoutTrampoline);

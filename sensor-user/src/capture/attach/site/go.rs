@@ -4,7 +4,8 @@
 //! them return addresses. Functions are swept from front to end, since Go's compiler puts no data between
 //! instructions and `runtime.deferreturn` is reached by no jump.
 
-use iced_x86::Mnemonic;
+use iced_x86::{MemorySize, Mnemonic, Register};
+use sensor_common::call::NO_MARK;
 
 use super::{ReturnSite, Site, Sites};
 use crate::capture::attach::function::{Flow, Function, is_emulated, is_emulated_push_or_nop};
@@ -22,6 +23,26 @@ pub fn choose(code: &[u8], with_returns: bool) -> Result<Sites, &'static str> {
         ReturnSite::None
     };
     Ok(Sites { entry, ret })
+}
+
+/// Where a connection counts its calls and notes that it was closed, in words of four bytes: what both methods compare
+/// and exchange first (`activeCall` of `src/crypto/tls/conn.go`, since Go 1.8). Neither is asked alone, because either
+/// may begin with another lock one day.
+pub fn mark(write: &[u8], close: &[u8]) -> Option<u16> {
+    let (write, close) = (Function::decode(write)?, Function::decode(close)?);
+    let found = first_exchange(&write).filter(|found| first_exchange(&close) == Some(*found))?;
+    let words = u16::try_from(found / 4).ok()?;
+    (found % 4 == 0 && words < NO_MARK).then_some(words)
+}
+
+/// Displacement of the first `lock cmpxchg` of four bytes at a place in an object.
+fn first_exchange(function: &Function<'_>) -> Option<u64> {
+    let all = (0..function.len()).filter_map(|index| function.instruction(index));
+    let first = all
+        .into_iter()
+        .find(|here| here.has_lock_prefix() && here.mnemonic() == Mnemonic::Cmpxchg)?;
+    let in_object = first.memory_base().is_gpr64() && first.memory_index() == Register::None;
+    (in_object && first.memory_size() == MemorySize::UInt32).then(|| first.memory_displacement64())
 }
 
 /// The prologue is `cmp`, perhaps with a `lea` before it, and `jbe` to a call of `runtime.morestack`, after which it
@@ -107,6 +128,19 @@ mod tests {
         assert_eq!(offsets(&choose(NEW, true).unwrap()), (14, vec![24, 26]));
         assert!(choose(NEW, true).unwrap().entry.emulated);
         assert_eq!(choose(NEW, false).unwrap().ret, ReturnSite::None);
+    }
+
+    #[test]
+    fn the_mark_is_what_write_and_close_both_exchange_first() {
+        // lock cmpxchg [rbx+0x3f4], ecx; then the same of another place; then of eight bytes.
+        let here = &[0xf0, 0x0f, 0xb1, 0x8b, 0xf4, 3, 0, 0, 0xf0, 0x0f, 0xb1, 0x0a];
+        let there = &[0xf0, 0x0f, 0xb1, 0x8a, 0xf8, 3, 0, 0];
+        let wide = &[0xf0, 0x48, 0x0f, 0xb1, 0x8b, 0xf4, 3, 0, 0];
+        assert_eq!(mark(here, here), Some(0x3f4 / 4));
+        assert_eq!(mark(here, there), None);
+        assert_eq!(mark(wide, wide), None);
+        assert_eq!(mark(here, &[0xc3]), None);
+        assert_eq!(mark(&[], here), None);
     }
 
     #[test]
