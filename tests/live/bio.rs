@@ -42,11 +42,11 @@ fn a_server_on_bio_f_ssl_is_seen() {
         assert!(!received.is_empty(), "{what}: curl received nothing");
         let response = seen[0].exchange.outcome.response().unwrap();
         assert_same(what, &response.body, &received);
-        // The socket is the connection object's, too, which did the handshake: that is told as ambiguous, the peer
-        // being the same.
+        // One stream with the connection object, which did the handshake.
         let connection = &seen[0].exchange.connection;
         assert_eq!(connection.role, Role::Server, "{what}");
-        assert_eq!(connection.evidence, Some(Evidence::NestedSyscall), "{what}");
+        assert_eq!(connection.evidence, Some(Evidence::SetBio), "{what}");
+        assert!(!connection.ambiguous, "{what}");
         assert_eq!(
             connection.local.map(|(_, port)| port),
             Some(server.port()),

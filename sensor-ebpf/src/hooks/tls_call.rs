@@ -255,7 +255,10 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
         return;
     };
     let Some((direction, early)) = direction(cookie) else { return };
-    let key = StreamKey::tls(watched.tgid(), call.handle);
+    let mut key = StreamKey::tls(watched.tgid(), call.handle);
+    if cookie.is_bio() {
+        bio::follow(&mut key);
+    }
     emit::count(Counter::TlsCalls, 1);
     emit::count(Counter::TlsBytes, moved);
     let Some(state) = stream::state(&key) else { return account::unplaced(&key, moved) };
@@ -387,6 +390,10 @@ pub fn nested_socket_call(watched: Watched, fd: i32) -> bool {
         return true;
     }
     if let Some(found) = sock::find(fd) {
+        if Cookie(call.cookie).is_bio() && bio::lies_on(&key, state, found.inode) {
+            call.socket = found.inode;
+            return true;
+        }
         let second = call.socket != 0 && call.socket != found.inode;
         if second || (state.socket != 0 && state.socket != found.inode && still_bound(state)) {
             ambiguous(watched, &key, state, found, fd);
