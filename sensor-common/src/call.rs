@@ -69,12 +69,7 @@ impl CallKind {
     pub const fn is_go(self) -> bool {
         matches!(
             self,
-            Self::GoRead
-                | Self::GoWrite
-                | Self::GoClose
-                | Self::GoReturn
-                | Self::GoClosing
-                | Self::GoClosed
+            Self::GoRead | Self::GoWrite | Self::GoClose | Self::GoReturn | Self::GoClosing | Self::GoClosed
         )
     }
 
@@ -187,7 +182,6 @@ impl CallSpec {
     /// With the place in the connection object, in words of four bytes, of the number whose lowest bit says that it was
     /// closed. Go's functions have fixed arguments, so the three fields are free for it.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "four bits are left of each")]
     pub const fn with_mark(self, words: u16) -> Self {
         Self {
             buffer: (words & 0xf) as u8,
@@ -208,6 +202,12 @@ impl CallSpec {
             | (self.shape as u64 & 0x3) << 28
             | (self.imported as u64) << 30
             | (self.function as u64) << 32
+    }
+
+    /// The same for a return instruction that other calls pass, too: with the distance of the stack pointer at the entry
+    /// site from the return address, by which the return of a call is told from others.
+    pub const fn to_framed_cookie(self, below: u32) -> u64 {
+        self.to_cookie() | 1 << 31 | (below as u64 & 0xffff) << 48
     }
 }
 
@@ -266,6 +266,16 @@ impl Cookie {
     pub const fn imported(self) -> bool {
         self.0 >> 30 & 1 != 0
     }
+    /// Whether the stack pointer must tell whose return it is.
+    #[inline(always)]
+    pub const fn framed(self) -> bool {
+        self.0 >> 31 & 1 != 0
+    }
+    /// What [`CallSpec::to_framed_cookie`] was given.
+    #[inline(always)]
+    pub const fn below(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
     /// Joins entry and return of one function.
     #[inline(always)]
     pub const fn function(self) -> u16 {
@@ -306,6 +316,10 @@ mod tests {
         assert_eq!(cookie.shape(), Shape::NarrowVector as u8);
         assert!(cookie.imported());
         assert_eq!(cookie.function(), 0xabcd);
+        assert!(!cookie.framed());
+        let framed = Cookie(spec.to_framed_cookie(0x1238));
+        assert!(framed.framed() && framed.imported());
+        assert_eq!((framed.below(), framed.function()), (0x1238, 0xabcd));
         assert_eq!(Cookie(spec.with_mark(0x9a5).to_cookie()).mark(), 0x9a5);
         let none = CallSpec {
             buffer: NO_ARG,

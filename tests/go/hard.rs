@@ -155,7 +155,11 @@ fn a_write_to_a_closed_connection_begins_no_stream() {
         assert!(!races.is_empty(), "{what}");
         for one in races {
             // A stream that begins after the end has no socket any more.
-            assert!(one.exchange.connection.local.is_some(), "{what}: {}", describe(one));
+            assert!(
+                one.exchange.connection.local.is_some(),
+                "{what}: {}",
+                describe(one)
+            );
         }
     }
 }

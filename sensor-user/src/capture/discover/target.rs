@@ -16,6 +16,7 @@ use super::recognise::Recognised;
 use super::rustls_state::Places;
 use super::stacks::Stack;
 use super::{Cache, FileIdentity};
+use crate::capture::attach::site::ends::Around;
 use crate::capture::attach::site::{self, ArgumentSet, ReturnSite, Returns, Site, Sites};
 
 /// A file in which a covered TLS stack was found.
@@ -182,7 +183,8 @@ fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Re
         let some = Symbol { size: 1, ..*symbol };
         site::at_first_byte(elf.machine(), &elf.code(&some, 1)?, returns)
     } else {
-        site::choose(elf.machine(), &code, ArgumentSet::of(spec), returns)
+        let around = InFile::of(elf, symbol);
+        site::choose_among(elf.machine(), &code, &around, ArgumentSet::of(spec), returns)
     };
     Ok(ProbePoint {
         symbol: symbol.name,
@@ -191,6 +193,52 @@ fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Re
         sites,
         refused: None,
     })
+}
+
+/// What a file holds around a function.
+struct InFile<'e, 'f> {
+    elf: &'e Elf<'f>,
+    offset: u64,
+    /// Address of the function; nothing is read where it has none.
+    address: Option<u64>,
+}
+
+impl<'e, 'f> InFile<'e, 'f> {
+    fn of(elf: &'e Elf<'f>, symbol: &Symbol) -> Self {
+        Self {
+            elf,
+            offset: symbol.offset,
+            address: elf.address_of(symbol.offset),
+        }
+    }
+
+    fn at(&self, at: i64) -> Option<u64> {
+        self.address?.checked_add_signed(at)
+    }
+}
+
+impl Around for InFile<'_, '_> {
+    fn code(&self, at: i64) -> Option<Vec<u8>> {
+        let address = self.at(at)?;
+        // Of the same segment: sites are told by their distance in the file.
+        if self.elf.code_at(address) != self.offset.checked_add_signed(at) {
+            return None;
+        }
+        let (start, size) = self.elf.extent(address)?;
+        let left = size.checked_sub(address.checked_sub(start)?)?;
+        // One byte beyond the limit, as above.
+        let limit = site::MAX_FUNCTION_BYTES as u64 + 1;
+        self.elf.at_address(address, left.min(limit), "function").ok()
+    }
+
+    fn numbers(&self, at: i64, count: u64) -> Option<Vec<i32>> {
+        let bytes = self
+            .elf
+            .at_address(self.at(at)?, count.checked_mul(4)?, "jumps")
+            .ok()?;
+        let (numbers, _) = bytes.as_chunks();
+        (numbers.len() as u64 == count).then(|| numbers.iter().copied().map(i32::from_le_bytes).collect())
+    }
 }
 
 /// Where a connection of Go's says that it was closed, in words of four bytes.
@@ -271,7 +319,7 @@ impl Target {
                 let returns = match &point.sites.ret {
                     ReturnSite::None | ReturnSite::Impossible => &[],
                     ReturnSite::Trampoline(site) => std::slice::from_ref(site),
-                    ReturnSite::Instructions(sites) => sites.as_slice(),
+                    ReturnSite::Instructions(sites) | ReturnSite::Framed(sites) => sites.as_slice(),
                 };
                 returns
                     .iter()
@@ -282,23 +330,38 @@ impl Target {
 
     /// Functions that are left out because their returns cannot be seen in a safe way.
     pub fn unprobed(&self) -> Vec<&'static str> {
-        let impossible = self
-            .points
+        self.left_out().map(|point| point.symbol).collect()
+    }
+
+    /// Those of them without which plaintext is not seen. Without the others, which run handshakes, sockets are found
+    /// when bytes move.
+    pub fn unseen(&self) -> Vec<&'static str> {
+        let carries =
+            |point: &&ProbePoint| point.spec.kind.moves_bytes() || point.spec.kind == CallKind::Import;
+        self.left_out()
+            .filter(carries)
+            .map(|point| point.symbol)
+            .collect()
+    }
+
+    fn left_out(&self) -> impl Iterator<Item = &ProbePoint> {
+        self.points
             .iter()
-            .filter(|point| point.sites.ret == ReturnSite::Impossible && point.refused.is_none());
-        impossible.map(|point| point.symbol).collect()
+            .filter(|point| point.sites.ret == ReturnSite::Impossible && point.refused.is_none())
     }
 
     fn has_instruction(&self, point: &ProbePoint, site: &Site) -> bool {
         let mut found = vec![0; site.bytes().len()];
-        let read = self.file.read_exact_at(&mut found, point.file_offset(site));
-        read.is_ok() && found == site.bytes()
+        let read = point
+            .file_offset(site)
+            .is_some_and(|offset| self.file.read_exact_at(&mut found, offset).is_ok());
+        read && found == site.bytes()
     }
 }
 
 impl ProbePoint {
     /// Offset of a site in the file, as the kernel wants it.
-    pub const fn file_offset(&self, site: &Site) -> u64 {
-        self.offset + site.offset as u64
+    pub const fn file_offset(&self, site: &Site) -> Option<u64> {
+        self.offset.checked_add_signed(site.offset)
     }
 }

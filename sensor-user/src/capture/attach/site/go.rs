@@ -63,7 +63,7 @@ fn entry(function: &Function<'_>) -> Option<Site> {
     } else {
         (offset, bytes)
     };
-    Some(Site::new(u32::try_from(chosen.0).ok()?, 0, chosen.1))
+    Some(Site::new(i64::try_from(chosen.0).ok()?, 0, chosen.1))
 }
 
 /// Every return; an error when the function can be left in another way.
@@ -80,7 +80,7 @@ fn returns(function: &Function<'_>) -> Result<Vec<Site>, &'static str> {
                 let (offset, bytes) = function
                     .bytes(index)
                     .ok_or("its code does not decode to the end")?;
-                let offset = u32::try_from(offset).map_err(|_too_large| "it is too long")?;
+                let offset = i64::try_from(offset).map_err(|_too_large| "it is too long")?;
                 sites.push(Site::new(offset, 0, bytes));
             }
             Some(Flow::Leave) => return Err("it jumps into another function, whose return would be missed"),
@@ -112,7 +112,7 @@ mod tests {
         0xe5, 0x48, 0x85, 0xc0, 0x74, 0x02, 0x5d, 0xc3, 0x5d, 0xc3, 0xe8, 0, 1, 0, 0, 0xeb, 0xde,
     ];
 
-    fn offsets(sites: &Sites) -> (u32, Vec<u32>) {
+    fn offsets(sites: &Sites) -> (i64, Vec<i64>) {
         let ReturnSite::Instructions(returns) = &sites.ret else {
             panic!("{sites:?}");
         };

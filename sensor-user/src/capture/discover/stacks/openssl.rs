@@ -19,7 +19,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     counted("SSL_read", 0, CallKind::Read),
     counted("SSL_write", 1, CallKind::Write),
     counted_by_pointer("SSL_read_ex", 2, CallKind::Read, 3),
-    counted_by_pointer("SSL_write_ex", 3, CallKind::Write, 3),
+    Function {
+        // Since 3.3.
+        jumps_to: Some("SSL_write_ex2"),
+        ..counted_by_pointer("SSL_write_ex", 3, CallKind::Write, 3)
+    },
     descriptor("SSL_set_fd", 4),
     descriptor("SSL_set_rfd", 5),
     descriptor("SSL_set_wfd", 6),
