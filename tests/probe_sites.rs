@@ -427,6 +427,7 @@ fn debian_3_0() {
     }
 }
 
+/// LESSONS 4: a version that was in no table was refused.
 #[test]
 fn debian_3_5() {
     let library = debian(Archive::Main, "trixie", "libssl3t64", "libssl.so");

@@ -34,6 +34,7 @@ fn tracefs_probes() -> String {
     std::fs::read_to_string("/sys/kernel/tracing/uprobe_events").unwrap_or_default()
 }
 
+/// LESSONS 22: taking probes out took longer than a pod's grace period.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the time to stop is what is tested")]
 fn stopping_takes_less_than_a_second_and_leaves_no_probe() {
