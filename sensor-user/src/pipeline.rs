@@ -54,6 +54,7 @@ pub struct Shard {
     flow: FlowTable,
     talk: Talk,
     classifier: Classifier,
+    counters: Arc<Counters>,
 }
 
 /// Exchange stage of a shard.
@@ -101,6 +102,7 @@ impl Shard {
                 done: Vec::new(),
             },
             classifier: Classifier::new(settings.classify),
+            counters: Arc::clone(counters),
         }
     }
 
@@ -135,8 +137,11 @@ impl Shard {
     }
 
     fn flush(&mut self, out: &mut Vec<Observed>) {
-        for exchange in self.talk.done.drain(..) {
-            let labels = self.classifier.classify(&exchange);
+        for mut exchange in self.talk.done.drain(..) {
+            let mut labels = self.classifier.classify(&exchange);
+            self.counters
+                .add(Metric::Anomalies, labels.anomalies.len() as u64);
+            exchange.anomalies.extend(labels.anomalies.drain(..));
             out.push(Observed { exchange, labels });
         }
     }
