@@ -8,7 +8,7 @@ use super::sink::Sink;
 use super::validate::jwt;
 use super::{BlindSpot, Confidence, DataKind, Half, Labels, Limits, Part};
 use crate::classify::validate::Hit;
-use crate::exchange::{Body, BodyPiece, Content, Exchange, Head, Request};
+use crate::exchange::{Body, BodyPiece, Content, Exchange, Head, Request, Secret};
 use crate::protocol::chars::Classes;
 use crate::protocol::document::{Document, Documents, Format, Walked};
 use crate::protocol::form::{self, Plus};
@@ -209,7 +209,7 @@ impl Classifier {
             return;
         }
         let media = head.header("content-type");
-        let media = media.map(|value| value.expose()).unwrap_or_default();
+        let media = media.map(Secret::expose).unwrap_or_default();
         let front = pieces.first().map(|piece| &*piece.0).unwrap_or_default();
         let cut = !body.is_content_whole();
         match Format::of(media, front) {

@@ -332,7 +332,7 @@ proptest! {
         let limits = Limits { output_bytes: 4096, ..Limits::default() };
         let mut out = Vec::new();
         for coding in ALL {
-            let _ = decode(&[coding], &bytes, limits, &mut out);
+            let _ended: Ended = decode(&[coding], &bytes, limits, &mut out);
             prop_assert!(out.len() <= 4096);
         }
         let mut packed = encode(ALL[which], &text(3000));
@@ -340,8 +340,10 @@ proptest! {
             let at = at.index(packed.len());
             packed[at] = value;
         }
-        let _ = decode(&[ALL[which], Coding::Gzip], &gzip(&packed), limits, &mut out);
+        let _ended: Ended = decode(&[ALL[which], Coding::Gzip], &gzip(&packed), limits, &mut out);
         prop_assert!(out.len() <= 4096);
-        let _ = Stream::new().message(&packed, limits, &mut out);
+        out.clear();
+        let _ended: Ended = Stream::new().message(&packed, limits, &mut out);
+        prop_assert!(out.len() <= 4096);
     }
 }
