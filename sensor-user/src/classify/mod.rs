@@ -4,6 +4,7 @@
 //! Bounded by [`Limits`]; a value or a count beyond them is marked, not ignored.
 
 mod body;
+mod calls;
 mod classifier;
 mod hint;
 mod mask;
@@ -16,6 +17,7 @@ mod validate;
 
 use smallvec::SmallVec;
 
+pub use calls::{ShownCall, ShownOperation};
 pub use classifier::Classifier;
 
 /// Kind of sensitive data.
@@ -144,6 +146,8 @@ pub struct Labels {
     pub found: SmallVec<[Label; 0]>,
     /// Part of the exchange could not be looked at: holes, limits, an encoding that is not read.
     pub blind: SmallVec<[BlindSpot; 2]>,
+    /// The exchange's calls, fit to be shown.
+    pub calls: Vec<ShownCall>,
 }
 
 /// Why a part could not be looked at.

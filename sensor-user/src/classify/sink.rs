@@ -68,6 +68,7 @@ impl Sink {
         Labels {
             found: self.found,
             blind: self.blind,
+            calls: Vec::new(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::calls::CallFinder;
 use super::conversation::{Conversation, Talk};
 use super::prefix::Holes;
 use super::reader::{Chunk, Context, Reader, Turn};
@@ -30,6 +31,7 @@ pub struct Conversations {
     names: FxHashMap<ProcessKey, Comm>,
     /// Bounded as the names are.
     containers: FxHashMap<ProcessKey, Arc<Container>>,
+    finder: CallFinder,
 }
 
 impl Conversations {
@@ -42,6 +44,7 @@ impl Conversations {
             table: FxHashMap::default(),
             names: FxHashMap::default(),
             containers: FxHashMap::default(),
+            finder: CallFinder::default(),
         }
     }
 
@@ -258,7 +261,7 @@ impl Conversations {
         }
     }
 
-    /// Gives completed exchanges the connection as it is known now.
+    /// Gives completed exchanges the connection as it is known now, and the calls inside of them.
     fn sign(&mut self, stream: &StreamKey, out: &mut [Exchange], from: usize) {
         let Some(done) = out.get_mut(from..).filter(|done| !done.is_empty()) else {
             return;
@@ -282,6 +285,7 @@ impl Conversations {
             if !Arc::ptr_eq(&exchange.connection, connection) {
                 exchange.connection = Arc::clone(connection);
             }
+            self.finder.look(exchange);
         }
     }
 }

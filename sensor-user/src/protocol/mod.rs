@@ -6,10 +6,14 @@
 
 pub mod chars;
 pub mod detect;
+pub mod envelope;
 pub mod form;
+pub mod graphql;
 pub mod http1;
 pub mod json;
+pub mod name;
 pub mod proxy;
+pub mod soap;
 pub mod walk;
 
 use std::num::NonZeroUsize;
@@ -109,6 +113,27 @@ pub enum Anomaly {
     BadChunk,
     /// `Transfer-Encoding` with a last coding other than chunked in a request (RFC 9112, 6.3).
     BadTransferEncoding,
+    // calls
+    /// More calls in one message than are told apart.
+    TooManyCalls,
+    /// A GraphQL document that is not of the grammar, or whose fragments are not defined once each.
+    GraphqlMalformed,
+    /// A GraphQL document nests deeper than is followed.
+    GraphqlTooDeep,
+    /// A GraphQL document has more tokens than are read.
+    GraphqlTooLong,
+    /// GraphQL fragments that spread themselves.
+    GraphqlFragmentCycle,
+    /// A message of JSON-RPC that is not one of version 2.0 (JSON-RPC 2.0, 4 to 6).
+    JsonRpcMalformed,
+    /// An answer of JSON-RPC to a call that was not made, or a second one.
+    JsonRpcUnpaired,
+    /// XML with a document type declaration, which SOAP forbids (SOAP 1.1, 3; SOAP 1.2, 5).
+    XmlDoctype,
+    /// XML that declares an entity, or refers to one that XML does not define itself.
+    XmlEntity,
+    /// A SOAP envelope or XML-RPC message that is not well-formed, or not what its specification says.
+    XmlCallMalformed,
 }
 
 impl Anomaly {
@@ -122,6 +147,17 @@ impl Anomaly {
             Self::LengthAndChunked => "length_and_chunked",
             Self::BadChunk => "bad_chunk",
             Self::BadTransferEncoding => "bad_transfer_encoding",
+            // calls
+            Self::TooManyCalls => "too_many_calls",
+            Self::GraphqlMalformed => "graphql_malformed",
+            Self::GraphqlTooDeep => "graphql_too_deep",
+            Self::GraphqlTooLong => "graphql_too_long",
+            Self::GraphqlFragmentCycle => "graphql_fragment_cycle",
+            Self::JsonRpcMalformed => "json_rpc_malformed",
+            Self::JsonRpcUnpaired => "json_rpc_unpaired",
+            Self::XmlDoctype => "xml_doctype",
+            Self::XmlEntity => "xml_entity",
+            Self::XmlCallMalformed => "xml_call_malformed",
         }
     }
 }
