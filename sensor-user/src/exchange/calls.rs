@@ -71,21 +71,23 @@ impl Found {
 }
 
 impl CallFinder {
-    /// Fills in the calls of an exchange that has none yet.
-    pub(super) fn look(&mut self, exchange: &mut Exchange) {
+    /// Fills in the calls of an exchange that has none yet. Gives the number of anomalies.
+    pub(super) fn look(&mut self, exchange: &mut Exchange) -> u64 {
         if !exchange.calls.is_empty() {
-            return;
+            return 0;
         }
         let found = self.find(exchange);
         if found.is_empty() {
-            return;
+            return 0;
         }
         exchange.calls = found.calls;
+        let count = found.anomalies.len() as u64;
         for anomaly in found.anomalies {
             if !exchange.anomalies.contains(&anomaly) {
                 exchange.anomalies.push(anomaly);
             }
         }
+        count
     }
 
     fn find(&mut self, exchange: &Exchange) -> Found {
@@ -112,6 +114,9 @@ impl CallFinder {
     /// By the body's first byte, then by its media type.
     fn in_body(&mut self, head: &Head, body: &[u8], whole: bool) -> Found {
         let media = media(head);
+        if let Some(text) = utf_16(body) {
+            return xml::calls(head, text.trim_start().as_bytes(), whole);
+        }
         let text = body
             .strip_prefix(b"\xef\xbb\xbf")
             .unwrap_or(body)
@@ -198,7 +203,10 @@ fn plain<'a>(head: &Head, body: &'a Body, buffer: &'a mut Vec<u8>) -> Option<&'a
                 .first()
                 .map(|piece| piece.0.trim_ascii_start())
                 .unwrap_or_default();
-            let opens = matches!(front.first(), None | Some(b'{' | b'[' | b'<' | b'-' | 0xef));
+            let opens = matches!(
+                front.first(),
+                None | Some(b'{' | b'[' | b'<' | b'-' | 0xef | 0xfe | 0xff)
+            );
             if !opens
                 && !is(media(head), b"application/graphql")
                 && !is(media(head), b"application/x-www-form-urlencoded")
@@ -210,6 +218,22 @@ fn plain<'a>(head: &Head, body: &'a Body, buffer: &'a mut Vec<u8>) -> Option<&'a
             Some(buffer)
         }
     }
+}
+
+/// A document in UTF-16 with its byte order mark: XML may be (XML 1.0, 4.3.3), and filters that read bytes miss what is
+/// in it.
+fn utf_16(body: &[u8]) -> Option<String> {
+    let unit: fn([u8; 2]) -> u16 = match body.get(..2)? {
+        [0xff, 0xfe] => u16::from_le_bytes,
+        [0xfe, 0xff] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let (units, _) = body.as_chunks();
+    let text = char::decode_utf16(units.iter().skip(1).map(|pair| unit(*pair)));
+    Some(
+        text.map(|one| one.unwrap_or(char::REPLACEMENT_CHARACTER))
+            .collect(),
+    )
 }
 
 /// The media type as written.

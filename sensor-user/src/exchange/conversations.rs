@@ -285,7 +285,8 @@ impl Conversations {
             if !Arc::ptr_eq(&exchange.connection, connection) {
                 exchange.connection = Arc::clone(connection);
             }
-            self.finder.look(exchange);
+            let anomalies = self.finder.look(exchange);
+            self.counters.add(Metric::Anomalies, anomalies);
         }
     }
 }

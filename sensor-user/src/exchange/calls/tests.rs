@@ -301,6 +301,18 @@ fn entities_are_anomalies_in_any_xml_but_pages() {
         [Anomaly::XmlDoctype, Anomaly::XmlEntity]
     );
     assert!(anomalies(sent("text/html")).is_empty());
+    for order in [u16::to_le_bytes, u16::to_be_bytes] {
+        let wide: Vec<u8> = format!("\u{feff}{attack}")
+            .encode_utf16()
+            .flat_map(order)
+            .collect();
+        let mut exchange = Builder::post("/").body("application/xml", "x").build();
+        exchange.request.body.pieces = std::iter::once(BodyPiece(wide.into())).collect();
+        assert_eq!(
+            looked(exchange).anomalies.as_slice(),
+            [Anomaly::XmlDoctype, Anomaly::XmlEntity]
+        );
+    }
 }
 
 #[test]
