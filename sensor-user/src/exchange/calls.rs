@@ -71,23 +71,21 @@ impl Found {
 }
 
 impl CallFinder {
-    /// Fills in the calls of an exchange that has none yet. Gives the number of anomalies.
-    pub(super) fn look(&mut self, exchange: &mut Exchange) -> u64 {
+    /// Fills in the calls of an exchange that has none yet.
+    pub(super) fn look(&mut self, exchange: &mut Exchange) {
         if !exchange.calls.is_empty() {
-            return 0;
+            return;
         }
         let found = self.find(exchange);
         if found.is_empty() {
-            return 0;
+            return;
         }
         exchange.calls = found.calls;
-        let count = found.anomalies.len() as u64;
         for anomaly in found.anomalies {
             if !exchange.anomalies.contains(&anomaly) {
                 exchange.anomalies.push(anomaly);
             }
         }
-        count
     }
 
     fn find(&mut self, exchange: &Exchange) -> Found {
@@ -95,7 +93,7 @@ impl CallFinder {
         let mut buffer = std::mem::take(&mut self.request);
         let body = plain(&request.head, &request.body, &mut buffer.0);
         let mut found = body.map_or_else(Found::default, |body| {
-            self.in_body(&request.head, body, request.body.is_whole())
+            self.in_body(&request.head, body, request.body.is_content_whole())
         });
         self.request = buffer;
         if found.is_empty() {
@@ -184,33 +182,19 @@ pub(super) fn message(text: &[u8]) -> Found {
     Json::default().message(text)
 }
 
-/// A body's bytes without content coding, in one piece; `None` when it has none or they cannot be had. The one place
-/// where bodies come from.
+/// A body's content in one piece; `None` when it has none or it cannot be had. The one place where bodies come from.
 fn plain<'a>(head: &Head, body: &'a Body, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    let coding = head.header("content-encoding");
-    let coding = coding
-        .map(|value| value.expose().trim_ascii())
-        .unwrap_or_default();
-    if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") {
-        return None;
-    }
-    match body.pieces.as_slice() {
+    match body.content() {
         [] => None,
         [piece] => Some(&piece.0),
         pieces => {
             // Only what may be a call is worth copying.
-            let front = pieces
-                .first()
-                .map(|piece| piece.0.trim_ascii_start())
-                .unwrap_or_default();
-            let opens = matches!(
-                front.first(),
-                None | Some(b'{' | b'[' | b'<' | b'-' | 0xef | 0xfe | 0xff)
-            );
-            if !opens
-                && !is(media(head), b"application/graphql")
-                && !is(media(head), b"application/x-www-form-urlencoded")
-            {
+            let front = pieces.first().map(|piece| piece.0.trim_ascii_start());
+            let first = front.and_then(|front| front.first());
+            let opens = matches!(first, None | Some(b'{' | b'[' | b'<' | b'-' | 0xef | 0xfe | 0xff));
+            let named = is(media(head), b"application/graphql")
+                || is(media(head), b"application/x-www-form-urlencoded");
+            if !opens && !named {
                 return None;
             }
             buffer.clear();

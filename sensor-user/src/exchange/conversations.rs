@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::calls::CallFinder;
+use super::content::Decoder;
 use super::conversation::{Conversation, Talk};
 use super::prefix::Holes;
 use super::reader::{Chunk, Context, Reader, Turn};
@@ -32,6 +33,7 @@ pub struct Conversations {
     /// Bounded as the names are.
     containers: FxHashMap<ProcessKey, Arc<Container>>,
     finder: CallFinder,
+    decoder: Decoder,
 }
 
 impl Conversations {
@@ -45,6 +47,7 @@ impl Conversations {
             names: FxHashMap::default(),
             containers: FxHashMap::default(),
             finder: CallFinder::default(),
+            decoder: Decoder::default(),
         }
     }
 
@@ -102,6 +105,20 @@ impl Conversations {
             FlowEvent::ProcessEnded(event) => {
                 self.names.remove(&event.origin.process);
                 self.containers.remove(&event.origin.process);
+            }
+        }
+        self.read(out, from);
+    }
+
+    /// Looks into completed exchanges: content codings are undone, then calls are found.
+    fn read(&mut self, out: &mut [Exchange], from: usize) {
+        for exchange in out.get_mut(from..).unwrap_or_default() {
+            let decoded = self.decoder.decode(exchange);
+            let before = exchange.anomalies.len();
+            self.finder.look(exchange);
+            let anomalies = decoded + (exchange.anomalies.len() - before) as u64;
+            if anomalies > 0 {
+                self.counters.add(Metric::Anomalies, anomalies);
             }
         }
     }
@@ -261,7 +278,7 @@ impl Conversations {
         }
     }
 
-    /// Gives completed exchanges the connection as it is known now, and the calls inside of them.
+    /// Gives completed exchanges the connection as it is known now.
     fn sign(&mut self, stream: &StreamKey, out: &mut [Exchange], from: usize) {
         let Some(done) = out.get_mut(from..).filter(|done| !done.is_empty()) else {
             return;
@@ -285,8 +302,6 @@ impl Conversations {
             if !Arc::ptr_eq(&exchange.connection, connection) {
                 exchange.connection = Arc::clone(connection);
             }
-            let anomalies = self.finder.look(exchange);
-            self.counters.add(Metric::Anomalies, anomalies);
         }
     }
 }

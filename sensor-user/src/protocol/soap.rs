@@ -104,8 +104,10 @@ pub enum Message {
 pub struct Oddities {
     /// It has a document type declaration.
     pub doctype: bool,
-    /// It declares an entity, or refers to one that is not XML's own.
-    pub entity: bool,
+    /// It declares an entity.
+    pub declared: bool,
+    /// It refers to an entity that is not XML's own.
+    pub used: bool,
     /// It is not well-formed up to what was looked for, or not what its specification says.
     pub malformed: bool,
 }

@@ -164,7 +164,7 @@ impl Json {
         let mut index = 0_usize;
         let mut fits = false;
         let mut foreign = false;
-        let whole = response.body.is_whole();
+        let whole = response.body.is_content_whole();
         let mut answered = vec![false; found.calls.len()];
         let batch = found.batch > 0;
         let calls = &mut found.calls;

@@ -298,7 +298,7 @@ fn entities_are_anomalies_in_any_xml_but_pages() {
     let sent = |media| Builder::post("/").body(media, attack);
     assert_eq!(
         anomalies(sent("application/xml")),
-        [Anomaly::XmlDoctype, Anomaly::XmlEntity]
+        [Anomaly::XmlDoctype, Anomaly::XmlEntityDeclared]
     );
     assert!(anomalies(sent("text/html")).is_empty());
     for order in [u16::to_le_bytes, u16::to_be_bytes] {
@@ -310,7 +310,7 @@ fn entities_are_anomalies_in_any_xml_but_pages() {
         exchange.request.body.pieces = std::iter::once(BodyPiece(wide.into())).collect();
         assert_eq!(
             looked(exchange).anomalies.as_slice(),
-            [Anomaly::XmlDoctype, Anomaly::XmlEntity]
+            [Anomaly::XmlDoctype, Anomaly::XmlEntityDeclared]
         );
     }
 }

@@ -248,7 +248,7 @@ impl Front<'_> {
                 }
                 Ok(Event::DocType(text)) => {
                     self.odd.doctype = true;
-                    self.odd.entity |= memchr::memmem::find(text.as_bytes(), b"<!ENTITY").is_some();
+                    self.odd.declared |= memchr::memmem::find(text.as_bytes(), b"<!ENTITY").is_some();
                     continue;
                 }
                 Ok(Event::Eof) => return Err(Stop::End),
@@ -256,7 +256,7 @@ impl Front<'_> {
                 // A declaration that is longer than what was captured hides nothing.
                 Err(quick_xml::Error::Syntax(SyntaxError::UnclosedDoctype)) => {
                     self.odd.doctype = true;
-                    self.odd.entity |= memchr::memmem::find(self.document, b"<!ENTITY").is_some();
+                    self.odd.declared |= memchr::memmem::find(self.document, b"<!ENTITY").is_some();
                     return Err(Stop::End);
                 }
                 // What ends within a tag is cut, not broken.
@@ -290,7 +290,7 @@ impl Front<'_> {
             let mut buffer = [0; 4];
             self.keep(character.encode_utf8(&mut buffer).as_bytes());
         } else if !matches!(&**reference, "lt" | "gt" | "amp" | "apos" | "quot") {
-            self.odd.entity = true;
+            self.odd.used = true;
         }
     }
 }

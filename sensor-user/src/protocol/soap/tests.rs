@@ -93,11 +93,11 @@ fn entities_are_told_and_stand_for_nothing() {
             method: Name::new(b"xyA")
         }
     );
-    assert!(odd.doctype && odd.entity && !odd.malformed);
+    assert!(odd.doctype && odd.declared && odd.used && !odd.malformed);
     let (_, cut) = read(b"<!DOCTYPE x [<!ENTITY a 'b'><!ENTITY c '", false);
-    assert!(cut.doctype && cut.entity);
+    assert!(cut.doctype && cut.declared);
     let plain = whole("<!DOCTYPE html><html/>").1;
-    assert!(plain.doctype && !plain.entity);
+    assert!(plain.doctype && !plain.declared);
 }
 
 #[test]
