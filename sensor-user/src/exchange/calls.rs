@@ -120,13 +120,12 @@ impl CallFinder {
             .unwrap_or(body)
             .trim_ascii_start();
         match text.first() {
-            None => Found::default(),
             Some(b'{' | b'[') if !is(media, b"application/graphql") => self.json.calls(text),
             Some(b'<') => xml::calls(head, text, whole),
             Some(b'-') if starts(media, b"multipart/") => self.in_parts(head, media, text, whole),
-            Some(_) if is(media, b"application/graphql") => self.json.document(text, whole),
+            Some(_) if is(media, b"application/graphql") => Json::document(text, whole),
             Some(_) if is(media, b"application/x-www-form-urlencoded") => self.json.pairs(text),
-            Some(_) => Found::default(),
+            Some(_) | None => Found::default(),
         }
     }
 
@@ -198,7 +197,9 @@ fn plain<'a>(head: &Head, body: &'a Body, buffer: &'a mut Vec<u8>) -> Option<&'a
                 return None;
             }
             buffer.clear();
-            pieces.iter().for_each(|piece| buffer.extend_from_slice(&piece.0));
+            for piece in pieces {
+                buffer.extend_from_slice(&piece.0);
+            }
             Some(buffer)
         }
     }

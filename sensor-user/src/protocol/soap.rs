@@ -101,6 +101,10 @@ pub enum Message {
 
 /// What is odd about a document.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each may be there without the others"
+)]
 pub struct Oddities {
     /// It has a document type declaration.
     pub doctype: bool,
