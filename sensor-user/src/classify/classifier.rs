@@ -1,6 +1,7 @@
 //! An exchange part by part: path, query, header fields, cookies and body of both halves.
 
 use super::body::{BodyVisitor, Scratch};
+use super::calls;
 use super::hint::Hint;
 use super::names::{NameId, Names};
 use super::scan::{Scanner, Value, is_worth_a_look};
@@ -91,7 +92,12 @@ impl Classifier {
             self.head(Half::Response, &response.head, &mut sink);
             self.body(Half::Response, &response.head, &response.body, &mut sink);
         }
-        sink.into_labels()
+        let mut labels = sink.into_labels();
+        let calls = exchange.calls.iter();
+        labels
+            .calls
+            .extend(calls.map(|call| calls::show(call, &mut self.names)));
+        labels
     }
 
     fn target(&mut self, request: &Request, sink: &mut Sink) {

@@ -78,6 +78,7 @@ impl Sink {
         Labels {
             found: self.found,
             blind: self.blind,
+            calls: Vec::new(),
             anomalies: self.anomalies,
         }
     }

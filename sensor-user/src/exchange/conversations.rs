@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::calls::CallFinder;
 use super::content::Decoder;
 use super::conversation::{Conversation, Talk};
 use super::prefix::Holes;
@@ -31,6 +32,7 @@ pub struct Conversations {
     names: FxHashMap<ProcessKey, Comm>,
     /// Bounded as the names are.
     containers: FxHashMap<ProcessKey, Arc<Container>>,
+    finder: CallFinder,
     decoder: Decoder,
 }
 
@@ -44,6 +46,7 @@ impl Conversations {
             table: FxHashMap::default(),
             names: FxHashMap::default(),
             containers: FxHashMap::default(),
+            finder: CallFinder::default(),
             decoder: Decoder::default(),
         }
     }
@@ -104,13 +107,16 @@ impl Conversations {
                 self.containers.remove(&event.origin.process);
             }
         }
-        self.decode(out, from);
+        self.read(out, from);
     }
 
-    /// Undoes the content codings of completed exchanges.
-    fn decode(&mut self, out: &mut [Exchange], from: usize) {
+    /// Looks into completed exchanges: content codings are undone, then calls are found.
+    fn read(&mut self, out: &mut [Exchange], from: usize) {
         for exchange in out.get_mut(from..).unwrap_or_default() {
-            let anomalies = self.decoder.decode(exchange);
+            let decoded = self.decoder.decode(exchange);
+            let before = exchange.anomalies.len();
+            self.finder.look(exchange);
+            let anomalies = decoded + (exchange.anomalies.len() - before) as u64;
             if anomalies > 0 {
                 self.counters.add(Metric::Anomalies, anomalies);
             }

@@ -6,6 +6,7 @@
 mod body;
 pub mod call;
 mod caller;
+mod calls;
 mod content;
 mod conversation;
 mod conversations;
