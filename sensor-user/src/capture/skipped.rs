@@ -26,22 +26,30 @@ struct InfoRequest {
 
 /// Reads the sum over all programs; for any thread.
 #[derive(Clone, Debug, Default)]
-pub struct SkippedReader(Arc<Vec<OwnedFd>>);
+pub struct SkippedReader(Arc<Vec<(String, OwnedFd)>>);
 
 impl SkippedReader {
     /// Of the programs that are loaded now.
     pub fn new(object: &Ebpf) -> Self {
         let programs = object.programs();
-        let descriptors = programs.filter_map(|(_, program)| {
+        let descriptors = programs.filter_map(|(name, program)| {
             let fd = program.fd().ok()?.as_fd();
-            fd.try_clone_to_owned().ok()
+            Some((name.to_owned(), fd.try_clone_to_owned().ok()?))
         });
         Self(Arc::new(descriptors.collect()))
     }
 
     /// Runs left out since the start.
     pub fn value(&self) -> u64 {
-        self.0.iter().filter_map(skipped).sum()
+        self.by_program().map(|(_, runs)| runs).sum()
+    }
+
+    /// Programs of which runs were left out.
+    pub fn by_program(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.0
+            .iter()
+            .filter_map(|(name, fd)| Some((name.as_str(), skipped(fd)?)))
+            .filter(|(_, runs)| *runs > 0)
     }
 }
 
