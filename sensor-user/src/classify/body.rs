@@ -9,6 +9,7 @@ use super::validate::Hit;
 use super::{BlindSpot, Half, Limits, Part};
 use crate::exchange::{Body, Head};
 use crate::protocol::chars::Classes;
+use crate::protocol::grpc;
 use crate::protocol::walk::{Coding, Container, Scalar, Text, Visitor};
 
 /// How a body is read.
@@ -20,6 +21,10 @@ pub(super) enum Format {
     Form,
     /// As text of no known structure.
     Text,
+    /// As frames of gRPC or gRPC-Web.
+    Grpc(grpc::Media),
+    /// As one protobuf message.
+    Protobuf,
     /// Not: it is compressed or binary.
     Unread,
 }
@@ -46,6 +51,12 @@ impl Format {
         let media = media.as_slice();
         if media == b"application/x-www-form-urlencoded" {
             return Some(Self::Form);
+        }
+        if let Some(media) = grpc::Media::of(media) {
+            return Some(Self::Grpc(media));
+        }
+        if PROTOBUF.contains(&media) || media.ends_with(b"+proto") || media.ends_with(b"+protobuf") {
+            return Some(Self::Protobuf);
         }
         if media.ends_with(b"json") {
             return Some(Self::Json);
@@ -77,6 +88,15 @@ impl Format {
         }
     }
 }
+
+/// Names that one protobuf message goes by; none is registered. `application/proto` is Connect's.
+const PROTOBUF: [&[u8]; 5] = [
+    b"application/protobuf",
+    b"application/x-protobuf",
+    b"application/x-google-protobuf",
+    b"application/vnd.google.protobuf",
+    b"application/proto",
+];
 
 /// Lower-cases a media type without allocating.
 trait Short {

@@ -9,6 +9,7 @@ mod caller;
 mod conversation;
 mod conversations;
 mod ends;
+pub mod grpc;
 mod half;
 mod http1;
 mod patience;

@@ -7,8 +7,10 @@
 pub mod chars;
 pub mod detect;
 pub mod form;
+pub mod grpc;
 pub mod http1;
 pub mod json;
+pub mod protobuf;
 pub mod proxy;
 pub mod walk;
 
@@ -109,6 +111,21 @@ pub enum Anomaly {
     BadChunk,
     /// `Transfer-Encoding` with a last coding other than chunked in a request (RFC 9112, 6.3).
     BadTransferEncoding,
+    // grpc
+    /// A gRPC request whose path is not `/service/method`.
+    GrpcBadMethod,
+    /// A gRPC frame with flags that are not defined, or one that the end of the body cuts.
+    GrpcBadFrame,
+    /// A gRPC message longer than what the peers' libraries accept by default.
+    GrpcMessageTooLong,
+    /// A gRPC message is compressed, and `grpc-encoding` does not say how.
+    GrpcNoEncoding,
+    /// A complete gRPC answer without `grpc-status`, or with one that is no code.
+    GrpcBadStatus,
+    /// A gRPC-Web text body that is no base64.
+    GrpcBadBase64,
+    /// Data after the trailers of a gRPC-Web body, or trailers in a request.
+    GrpcAfterTrailers,
 }
 
 impl Anomaly {
@@ -122,6 +139,14 @@ impl Anomaly {
             Self::LengthAndChunked => "length_and_chunked",
             Self::BadChunk => "bad_chunk",
             Self::BadTransferEncoding => "bad_transfer_encoding",
+            // grpc
+            Self::GrpcBadMethod => "grpc_bad_method",
+            Self::GrpcBadFrame => "grpc_bad_frame",
+            Self::GrpcMessageTooLong => "grpc_message_too_long",
+            Self::GrpcNoEncoding => "grpc_no_encoding",
+            Self::GrpcBadStatus => "grpc_bad_status",
+            Self::GrpcBadBase64 => "grpc_bad_base64",
+            Self::GrpcAfterTrailers => "grpc_after_trailers",
         }
     }
 }
