@@ -1,7 +1,11 @@
 //! Third-party suites, run whole: what they mark valid is read as they say, what they mark invalid is refused or
 //! reported as an anomaly. `cargo xtask conformance` shows the counts.
 
+#[path = "conformance/grpc.rs"]
+mod grpc;
 #[path = "conformance/json.rs"]
 mod json;
+#[path = "conformance/protobuf.rs"]
+mod protobuf;
 #[path = "conformance/suite.rs"]
 mod suite;

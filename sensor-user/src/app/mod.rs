@@ -7,11 +7,11 @@
 //! Every channel is bounded and waits when full, so that pressure reaches the ring, where the kernel object counts
 //! what it cannot place, byte by byte. Only the outputs drop, counted as `export_dropped`.
 
-mod descriptors;
 #[cfg(feature = "kernel")]
 mod announce;
 #[cfg(feature = "kernel")]
 mod books;
+mod descriptors;
 #[cfg(feature = "kernel")]
 mod doctor;
 #[cfg(feature = "kernel")]
