@@ -57,6 +57,7 @@ pub struct Shard {
     flow: FlowTable,
     talk: Talk,
     classifier: Classifier,
+    counters: Arc<Counters>,
 }
 
 /// Exchange stage of a shard.
@@ -104,6 +105,7 @@ impl Shard {
                 done: Vec::new(),
             },
             classifier: Classifier::with_schema(settings.classify, Arc::clone(&settings.schema)),
+            counters: Arc::clone(counters),
         }
     }
 
@@ -138,8 +140,11 @@ impl Shard {
     }
 
     fn flush(&mut self, out: &mut Vec<Observed>) {
-        for exchange in self.talk.done.drain(..) {
-            let labels = self.classifier.classify(&exchange);
+        for mut exchange in self.talk.done.drain(..) {
+            let mut labels = self.classifier.classify(&exchange);
+            self.counters
+                .add(Metric::Anomalies, labels.anomalies.len() as u64);
+            exchange.anomalies.extend(labels.anomalies.drain(..));
             out.push(Observed { exchange, labels });
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::content::Decoder;
 use super::conversation::{Conversation, Talk};
 use super::prefix::Holes;
 use super::reader::{Chunk, Context, Reader, Turn};
@@ -30,6 +31,7 @@ pub struct Conversations {
     names: FxHashMap<ProcessKey, Comm>,
     /// Bounded as the names are.
     containers: FxHashMap<ProcessKey, Arc<Container>>,
+    decoder: Decoder,
 }
 
 impl Conversations {
@@ -42,6 +44,7 @@ impl Conversations {
             table: FxHashMap::default(),
             names: FxHashMap::default(),
             containers: FxHashMap::default(),
+            decoder: Decoder::default(),
         }
     }
 
@@ -99,6 +102,17 @@ impl Conversations {
             FlowEvent::ProcessEnded(event) => {
                 self.names.remove(&event.origin.process);
                 self.containers.remove(&event.origin.process);
+            }
+        }
+        self.decode(out, from);
+    }
+
+    /// Undoes the content codings of completed exchanges.
+    fn decode(&mut self, out: &mut [Exchange], from: usize) {
+        for exchange in out.get_mut(from..).unwrap_or_default() {
+            let anomalies = self.decoder.decode(exchange);
+            if anomalies > 0 {
+                self.counters.add(Metric::Anomalies, anomalies);
             }
         }
     }

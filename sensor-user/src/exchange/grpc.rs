@@ -156,15 +156,10 @@ impl Frames {
             let value = head.header(name).map(|value| value.expose().trim_ascii());
             value.is_some_and(|value| !value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
         };
-        frames.count.more = !body.is_whole();
-        // A body that is compressed as a whole shows no frames.
-        if coded("content-encoding") {
-            frames.count.more = true;
-            return frames;
-        }
+        frames.count.more = !body.is_content_whole();
         let encoded = coded("grpc-encoding");
         let mut unframer = Unframer::new(carrier);
-        for piece in &body.pieces {
+        for piece in body.content() {
             let fed = unframer.feed(&piece.0, &mut |event| frames.take(carrier, encoded, event));
             if let Err(fault) = fed {
                 frames.count.more = true;
@@ -173,7 +168,7 @@ impl Frames {
             }
         }
         if let Err(fault) = unframer.finish() {
-            if body.is_whole() {
+            if body.is_content_whole() {
                 note(&mut frames.anomalies, anomaly(fault));
             }
             if let Some(block) = &mut frames.trailers {

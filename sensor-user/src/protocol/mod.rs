@@ -6,13 +6,17 @@
 
 pub mod chars;
 pub mod detect;
+pub mod document;
 pub mod form;
 pub mod grpc;
 pub mod http1;
+pub mod inflate;
 pub mod json;
+pub mod multipart;
 pub mod protobuf;
 pub mod proxy;
 pub mod walk;
+pub mod xml;
 
 use std::num::NonZeroUsize;
 
@@ -126,6 +130,32 @@ pub enum Anomaly {
     GrpcBadBase64,
     /// Data after the trailers of a gRPC-Web body, or trailers in a request.
     GrpcAfterTrailers,
+    // body
+    /// A body is not of the content coding that its head names, or its checksum is wrong.
+    BadContentCoding,
+    /// A content coding that is not known (RFC 9110, 8.4.1).
+    UnknownContentCoding,
+    /// More content codings over each other than `inflate::MAX_LAYERS`.
+    TooManyCodings,
+    /// More would come out of a compressed body than `inflate::Limits::output_bytes`.
+    DecodedTooLarge,
+    /// Out of all proportion comes out of a compressed body, or it asks for more memory or members than
+    /// `inflate::MAX_WINDOW` and `inflate::MAX_MEMBERS`.
+    DecompressionBomb,
+    /// A structured body nests deeper than `walk::MAX_DEPTH`.
+    BodyTooDeep,
+    /// XML with a document type declaration: the way to entities and to files of the server (XML 1.0, 2.8).
+    XmlDoctype,
+    /// XML that declares an entity (XML 1.0, 4.2).
+    XmlEntityDeclared,
+    /// XML that refers to an entity other than the five predefined ones (XML 1.0, 4.6). None is expanded.
+    XmlEntityUsed,
+    /// More parts in a multipart body than `multipart::MAX_PARTS`.
+    TooManyParts,
+    /// A part of a multipart body whose header is not one, or exceeds `multipart::MAX_HEADER`.
+    BadPartHeader,
+    /// A multipart body without its boundary, or whose boundary is not one (RFC 2046, 5.1.1).
+    BadBoundary,
 }
 
 impl Anomaly {
@@ -147,6 +177,19 @@ impl Anomaly {
             Self::GrpcBadStatus => "grpc_bad_status",
             Self::GrpcBadBase64 => "grpc_bad_base64",
             Self::GrpcAfterTrailers => "grpc_after_trailers",
+            // body
+            Self::BadContentCoding => "bad_content_coding",
+            Self::UnknownContentCoding => "unknown_content_coding",
+            Self::TooManyCodings => "too_many_codings",
+            Self::DecodedTooLarge => "decoded_too_large",
+            Self::DecompressionBomb => "decompression_bomb",
+            Self::BodyTooDeep => "body_too_deep",
+            Self::XmlDoctype => "xml_doctype",
+            Self::XmlEntityDeclared => "xml_entity_declared",
+            Self::XmlEntityUsed => "xml_entity_used",
+            Self::TooManyParts => "too_many_parts",
+            Self::BadPartHeader => "bad_part_header",
+            Self::BadBoundary => "bad_boundary",
         }
     }
 }

@@ -1,16 +1,18 @@
-//! Bodies of gRPC, gRPC-Web and protobuf: every message under its path, by name where the descriptors know it.
+//! Bodies of gRPC and gRPC-Web: every message under its path, by name where the descriptors know it.
 //!
 //! Takes a body. Gives what its messages hold to the sink. Never copies a message that came in one piece. Bounded by
 //! the body that was kept, and for compressed messages by the capped decompressor.
 
-use crate::classify::body::JsonBody;
+use crate::classify::body::BodyVisitor;
 use crate::classify::sink::Sink;
 use crate::classify::{BlindSpot, Half};
-use crate::exchange::{Body, Exchange, Head};
-use crate::protocol::chars::Classes;
+use crate::exchange::{Exchange, Head};
+use crate::protocol::Anomaly;
+use crate::protocol::document::{Document, Format};
 use crate::protocol::grpc::{self, Carrier, Event, Frame, Media, Unframer};
+use crate::protocol::inflate::{self, Codings, Ended};
 use crate::protocol::protobuf::{Message, Schema};
-use crate::protocol::walk::{Container, Ending, Scalar, Text, Visitor};
+use crate::protocol::walk::{Ending, Refusal};
 
 use super::Classifier;
 
@@ -20,6 +22,8 @@ pub(super) struct Messages {
     schema: std::sync::Arc<Schema>,
     /// A message that came in more than one piece.
     joined: Vec<u8>,
+    /// A message that was compressed.
+    inflated: Vec<u8>,
 }
 
 /// Holds observed bytes, so it prints nothing.
@@ -34,6 +38,7 @@ impl Messages {
         Self {
             schema,
             joined: Vec::new(),
+            inflated: Vec::new(),
         }
     }
 }
@@ -45,6 +50,14 @@ struct Reading<'a> {
     media: Media,
     head: &'a Head,
     typed: Option<Message<'a>>,
+}
+
+impl Reading<'_> {
+    /// What `grpc-encoding` names; one coding, as content codings are named.
+    fn codings(&self) -> Option<Codings> {
+        let value = self.head.header("grpc-encoding")?.expose();
+        inflate::codings([value]).ok().filter(|codings| codings.len() == 1)
+    }
 }
 
 impl Classifier {
@@ -71,7 +84,7 @@ impl Classifier {
         joined.clear();
         let mut under_way = None;
         let mut unframer = Unframer::new(media.carrier);
-        for piece in &body.pieces {
+        for piece in body.content() {
             let fed = unframer.feed(&piece.0, &mut |event| match event {
                 Event::Begin(frame) => {
                     joined.clear();
@@ -111,9 +124,27 @@ impl Classifier {
         sink: &mut Sink,
     ) {
         let Some(frame) = frame else { return };
-        if frame.compressed {
-            return sink.blind(BlindSpot::UnreadEncoding);
+        if !frame.compressed {
+            return self.content(reading, frame, content, whole, sink);
         }
+        let Some(codings) = reading.codings() else {
+            return sink.blind(BlindSpot::UnknownCoding);
+        };
+        let mut inflated = std::mem::take(&mut self.messages.inflated);
+        let ended = inflate::decode(&codings, content, inflate::Limits::default(), &mut inflated);
+        if let Some(anomaly) = ended.anomaly() {
+            sink.odd(anomaly);
+            sink.blind(if ended == Ended::Broken {
+                BlindSpot::BadCoding
+            } else {
+                BlindSpot::DecodedLimit
+            });
+        }
+        self.content(reading, frame, &inflated, ended == Ended::Whole, sink);
+        self.messages.inflated = inflated;
+    }
+
+    fn content(&mut self, reading: Reading<'_>, frame: Frame, content: &[u8], whole: bool, sink: &mut Sink) {
         if frame.trailers && reading.media.carrier != Carrier::Grpc {
             for (name, value) in grpc::trailers(content) {
                 self.field(reading.half, name, value, sink);
@@ -122,17 +153,17 @@ impl Classifier {
         }
         match reading.media.format {
             grpc::Format::Protobuf => self.message(reading.half, reading.typed, content, whole, sink),
-            grpc::Format::Json => self.text_of_one(reading.half, content, sink),
+            grpc::Format::Json => {
+                let document = Document {
+                    format: Format::Json,
+                    media: &[],
+                    bytes: content,
+                    cut: !whole,
+                };
+                self.document(reading.half, document, sink);
+            }
             grpc::Format::Other => sink.blind(BlindSpot::UnreadEncoding),
         }
-    }
-
-    /// A body that is one protobuf message of unknown type.
-    pub(super) fn protobuf(&mut self, half: Half, body: &Body, sink: &mut Sink) {
-        let whole = body.is_whole();
-        self.joined(body, 0, |this, bytes| {
-            this.message(half, None, bytes, whole, sink)
-        });
     }
 
     fn message(
@@ -144,25 +175,7 @@ impl Classifier {
         sink: &mut Sink,
     ) {
         self.scratch.trail.clear();
-        let mut visitor = Numbered(JsonBody {
-            scanner: &self.scanner,
-            names: &mut self.names,
-            scratch: &mut self.scratch,
-            sink,
-            limits: self.limits,
-            half,
-        });
-        let ending = self.protobuf.walk(bytes, whole, typed, &mut visitor);
-        if matches!(ending, Ending::Refused(_)) {
-            sink.blind(BlindSpot::Malformed);
-        }
-    }
-
-    /// A JSON message in a frame.
-    fn text_of_one(&mut self, half: Half, bytes: &[u8], sink: &mut Sink) {
-        self.walker.restart();
-        self.scratch.trail.clear();
-        let mut visitor = JsonBody {
+        let mut visitor = BodyVisitor {
             scanner: &self.scanner,
             names: &mut self.names,
             scratch: &mut self.scratch,
@@ -170,48 +183,18 @@ impl Classifier {
             limits: self.limits,
             half,
         };
-        // What is refused shows in the ending.
-        let fed = self.walker.feed(bytes, &mut visitor);
-        if fed.is_err() || self.walker.finish(&mut visitor) != Ending::Complete {
+        let ending = self.documents.protobuf(bytes, whole, typed, &mut visitor);
+        if let Ending::Refused(refusal) = ending {
             sink.blind(BlindSpot::Malformed);
+            if refusal == Refusal::TooDeep {
+                sink.odd(Anomaly::BodyTooDeep);
+            }
         }
     }
 }
 
 fn length(frame: Option<Frame>) -> usize {
     frame.map_or(0, |frame| frame.length as usize)
-}
-
-/// Members named by field number, unless the descriptors had a name.
-struct Numbered<'a>(JsonBody<'a>);
-
-impl Visitor for Numbered<'_> {
-    #[inline]
-    fn open(&mut self, container: Container) {
-        self.0.open(container);
-    }
-
-    #[inline]
-    fn close(&mut self) {
-        self.0.close();
-    }
-
-    #[inline]
-    fn key(&mut self, text: Text<'_>) {
-        if text.raw.first().is_some_and(u8::is_ascii_digit) {
-            let number = self.0.names.look_up_number(text.raw);
-            self.0.scratch.trail.name(number);
-        } else {
-            // The name of a declaration is no value.
-            let classes = Classes::NONE;
-            self.0.key(Text { classes, ..text });
-        }
-    }
-
-    #[inline]
-    fn scalar(&mut self, kind: Scalar, text: Text<'_>) {
-        self.0.scalar(kind, text);
-    }
 }
 
 #[cfg(test)]

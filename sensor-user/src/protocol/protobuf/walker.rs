@@ -163,11 +163,14 @@ impl Walker {
             visitor.close();
         }
         let mut buffer = Digits::default();
-        let name = typed.map_or_else(|| buffer.write(format_args!("{number}")), |known| &*known.name);
+        let (raw, coding) = match typed {
+            Some(known) => (&*known.name, Coding::Plain),
+            None => (buffer.write(format_args!("{number}")), Coding::FieldNumber),
+        };
         visitor.key(Text {
-            raw: name,
+            raw,
             classes: Classes::NONE,
-            coding: Coding::Plain,
+            coding,
             cut: false,
         });
         let repeated = typed.is_some_and(|known| known.repeated);
