@@ -286,6 +286,7 @@ fn summarise(seen: &Observation<'_>) -> Summary {
             .iter()
             .map(|label| (label.place.half, label.kind, label.count))
             .collect(),
+        calls: seen.labels.calls.clone(),
         early_data: exchange.request.early_data,
         partial: !whole,
     }

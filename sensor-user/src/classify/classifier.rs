@@ -5,6 +5,7 @@ mod messages;
 use std::sync::Arc;
 
 use super::body::{BodyVisitor, Scratch};
+use super::calls;
 use super::hint::Hint;
 use super::names::{NameId, Names};
 use super::scan::{Scanner, Value, is_worth_a_look};
@@ -111,7 +112,12 @@ impl Classifier {
             );
             self.head(Half::Response, &response.trailers, &mut sink);
         }
-        sink.into_labels()
+        let mut labels = sink.into_labels();
+        let calls = exchange.calls.iter();
+        labels
+            .calls
+            .extend(calls.map(|call| calls::show(call, &mut self.names)));
+        labels
     }
 
     fn target(&mut self, request: &Request, sink: &mut Sink) {

@@ -4,6 +4,7 @@
 //! Bounded by [`Limits`]; a value or a count beyond them is marked, not ignored.
 
 mod body;
+mod calls;
 mod classifier;
 mod hint;
 mod mask;
@@ -16,6 +17,7 @@ mod validate;
 
 use smallvec::SmallVec;
 
+pub use calls::{ShownCall, ShownOperation};
 pub use classifier::Classifier;
 
 use crate::protocol::Anomaly;
@@ -148,6 +150,8 @@ pub struct Labels {
     pub blind: SmallVec<[BlindSpot; 2]>,
     /// Departures of the bodies from their formats. They belong to the exchange, which the pipeline gives them to.
     pub anomalies: SmallVec<[Anomaly; 0]>,
+    /// The exchange's calls, fit to be shown.
+    pub calls: Vec<ShownCall>,
 }
 
 /// Why a part could not be looked at.

@@ -79,6 +79,7 @@ impl Sink {
             found: self.found,
             blind: self.blind,
             anomalies: self.anomalies,
+            calls: Vec::new(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::calls::CallFinder;
 use super::content::Decoder;
 use super::conversation::{Conversation, Talk};
 use super::prefix::Holes;
@@ -32,6 +33,7 @@ pub struct Conversations {
     /// Bounded as the names are.
     containers: FxHashMap<ProcessKey, Arc<Container>>,
     decoder: Decoder,
+    finder: CallFinder,
 }
 
 impl Conversations {
@@ -45,6 +47,7 @@ impl Conversations {
             names: FxHashMap::default(),
             containers: FxHashMap::default(),
             decoder: Decoder::default(),
+            finder: CallFinder::default(),
         }
     }
 
@@ -104,13 +107,16 @@ impl Conversations {
                 self.containers.remove(&event.origin.process);
             }
         }
-        self.decode(out, from);
+        self.read(out, from);
     }
 
-    /// Undoes the content codings of completed exchanges.
-    fn decode(&mut self, out: &mut [Exchange], from: usize) {
+    /// Looks into completed exchanges: content codings are undone, then calls are found.
+    fn read(&mut self, out: &mut [Exchange], from: usize) {
         for exchange in out.get_mut(from..).unwrap_or_default() {
-            let anomalies = self.decoder.decode(exchange);
+            let decoded = self.decoder.decode(exchange);
+            let before = exchange.anomalies.len();
+            self.finder.look(exchange);
+            let anomalies = decoded + (exchange.anomalies.len() - before) as u64;
             if anomalies > 0 {
                 self.counters.add(Metric::Anomalies, anomalies);
             }
@@ -272,7 +278,7 @@ impl Conversations {
         }
     }
 
-    /// Gives completed exchanges the connection as it is known now.
+    /// Gives completed exchanges the connection as it is known now, and the calls inside of them.
     fn sign(&mut self, stream: &StreamKey, out: &mut [Exchange], from: usize) {
         let Some(done) = out.get_mut(from..).filter(|done| !done.is_empty()) else {
             return;

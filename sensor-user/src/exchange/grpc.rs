@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use super::call::{Call, CallKind, CallName, CallOutcome};
+use super::call::{Call, CallKind, CallName, CallOutcome, Count, Detail, Messages};
 use super::{Body, BodyState, Exchange, Head, Response};
 use crate::protocol::Anomaly;
 use crate::protocol::grpc::{
@@ -22,24 +22,6 @@ pub(super) struct Reading {
     pub(super) call: Call,
     /// Departures from the protocol.
     pub(super) anomalies: SmallVec<[Anomaly; 2]>,
-}
-
-/// Messages of a call, each way.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Messages {
-    /// From the client.
-    pub to_server: Count,
-    /// From the server.
-    pub to_client: Count,
-}
-
-/// How many there were.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Count {
-    /// Begun in the part of the body that was kept.
-    pub seen: u32,
-    /// There may have been more behind it.
-    pub more: bool,
 }
 
 /// The call, when the exchange is one. gRPC is HTTP/2 only, gRPC-Web any HTTP.
@@ -77,28 +59,13 @@ pub(super) fn read(exchange: &Exchange) -> Option<Reading> {
                 Some(Status::Failed(code)) => CallOutcome::Failure(i64::from(code)),
                 Some(Status::Bad) | None => CallOutcome::Unknown,
             },
+            detail: Some(Box::new(Detail::Grpc(halves.messages(exchange)))),
         },
         anomalies,
     })
 }
 
-/// Messages each way; `None` when the exchange is no call of gRPC or gRPC-Web.
-pub fn messages(exchange: &Exchange) -> Option<Messages> {
-    let halves = Halves::of(exchange)?;
-    let to_client = halves.response.map_or(
-        Count {
-            seen: 0,
-            more: exchange.outcome.response().is_none(),
-        },
-        |half| half.count,
-    );
-    Some(Messages {
-        to_server: halves.request.count,
-        to_client,
-    })
-}
-
-/// Trailers that a gRPC-Web answer holds in its body, and what its frames are like.
+/// What both bodies say.
 struct Halves {
     carrier: Carrier,
     request: Frames,
@@ -125,6 +92,19 @@ impl Halves {
                 .zip(answered)
                 .map(|(response, media)| Frames::of(media.carrier, &response.head, &response.body)),
         })
+    }
+}
+
+impl Halves {
+    fn messages(&self, exchange: &Exchange) -> Messages {
+        let unseen = Count {
+            seen: 0,
+            more: exchange.outcome.response().is_none(),
+        };
+        Messages {
+            to_server: self.request.count,
+            to_client: self.response.as_ref().map_or(unseen, |half| half.count),
+        }
     }
 }
 

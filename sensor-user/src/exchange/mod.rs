@@ -6,11 +6,12 @@
 mod body;
 pub mod call;
 mod caller;
+mod calls;
 mod content;
 mod conversation;
 mod conversations;
 mod ends;
-pub mod grpc;
+mod grpc;
 mod half;
 mod http1;
 mod patience;

@@ -226,6 +226,9 @@ fn shown(labels: &Labels) -> String {
     if labels.status != 0 {
         let _infallible = write!(shown, ",status=\"{}\"", labels.status);
     }
+    if let Some(call) = labels.call {
+        let _infallible = write!(shown, ",call=\"{}\"", call.name());
+    }
     shown
 }
 

@@ -7,14 +7,18 @@
 pub mod chars;
 pub mod detect;
 pub mod document;
+pub mod envelope;
 pub mod form;
+pub mod graphql;
 pub mod grpc;
 pub mod http1;
 pub mod inflate;
 pub mod json;
 pub mod multipart;
+pub mod name;
 pub mod protobuf;
 pub mod proxy;
+pub mod soap;
 pub mod walk;
 pub mod xml;
 
@@ -156,6 +160,25 @@ pub enum Anomaly {
     BadPartHeader,
     /// A multipart body without its boundary, or whose boundary is not one (RFC 2046, 5.1.1).
     BadBoundary,
+    // calls
+    /// More calls in one message than are told apart.
+    TooManyCalls,
+    /// A GraphQL document that is not of the grammar, or whose fragments are not defined once each.
+    GraphqlMalformed,
+    /// A GraphQL document nests deeper than is followed.
+    GraphqlTooDeep,
+    /// A GraphQL document has more tokens than are read.
+    GraphqlTooLong,
+    /// GraphQL fragments that spread themselves.
+    GraphqlFragmentCycle,
+    /// A message of JSON-RPC that is not one of version 2.0 (JSON-RPC 2.0, 4 to 6).
+    JsonRpcMalformed,
+    /// An answer of JSON-RPC to a call that was not made, or a second one.
+    JsonRpcUnpaired,
+    /// XML that declares an entity, or refers to one that XML does not define itself.
+    XmlEntity,
+    /// A SOAP envelope or XML-RPC message that is not well-formed, or not what its specification says.
+    XmlCallMalformed,
 }
 
 impl Anomaly {
@@ -190,6 +213,16 @@ impl Anomaly {
             Self::TooManyParts => "too_many_parts",
             Self::BadPartHeader => "bad_part_header",
             Self::BadBoundary => "bad_boundary",
+            // calls
+            Self::TooManyCalls => "too_many_calls",
+            Self::GraphqlMalformed => "graphql_malformed",
+            Self::GraphqlTooDeep => "graphql_too_deep",
+            Self::GraphqlTooLong => "graphql_too_long",
+            Self::GraphqlFragmentCycle => "graphql_fragment_cycle",
+            Self::JsonRpcMalformed => "json_rpc_malformed",
+            Self::JsonRpcUnpaired => "json_rpc_unpaired",
+            Self::XmlEntity => "xml_entity",
+            Self::XmlCallMalformed => "xml_call_malformed",
         }
     }
 }

@@ -56,7 +56,9 @@ impl Reading<'_> {
     /// What `grpc-encoding` names; one coding, as content codings are named.
     fn codings(&self) -> Option<Codings> {
         let value = self.head.header("grpc-encoding")?.expose();
-        inflate::codings([value]).ok().filter(|codings| codings.len() == 1)
+        inflate::codings([value])
+            .ok()
+            .filter(|codings| codings.len() == 1)
     }
 }
 

@@ -20,6 +20,10 @@ fn call(media: &'static str, request: &[u8], response: &[&[u8]], trailers: &[(&s
     exchange
 }
 
+fn messages(exchange: &Exchange) -> Option<Messages> {
+    read(exchange)?.call.grpc()
+}
+
 fn outcome(exchange: &Exchange) -> (CallOutcome, Vec<Anomaly>) {
     let reading = read(exchange).unwrap();
     (reading.call.outcome, reading.anomalies.to_vec())
