@@ -11,10 +11,12 @@ mod conversations;
 mod ends;
 mod half;
 mod http1;
+mod http2;
 mod patience;
 mod prefix;
 mod reader;
 pub mod secret;
+mod streams;
 #[cfg(test)]
 pub(crate) mod test_support;
 mod turns;
