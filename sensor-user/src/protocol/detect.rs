@@ -117,7 +117,10 @@ mod tests {
         ),
         (b"\0\0\x01\x01\x04\0\0\0\x07\x88{\"a\":1}  ", Verdict::Unknown),
         // Big-endian numbers of four bytes.
-        (b"\0\0\0\x04\0\0\0\0\0\0\0\x01\0\0\0\x02\0\0", Verdict::Unknown),
+        (
+            b"\0\0\0\x04\0\0\0\0\0\0\0\x01\0\0\0\x02\0\0\0\x03",
+            Verdict::Unknown,
+        ),
     ];
 
     #[test]
