@@ -29,7 +29,9 @@ pub(super) fn read(exchange: &Exchange) -> Option<Reading> {
     let halves = Halves::of(exchange)?;
     let mut anomalies = SmallVec::new();
     let name = grpc::method(exchange.request.target().expose());
-    if name.is_none() {
+    // Of a connection joined in the middle, parts of heads are not known.
+    let known = !exchange.anomalies.contains(&Anomaly::Http2UnknownFields);
+    if name.is_none() && known {
         note(&mut anomalies, Anomaly::GrpcBadMethod);
     }
     for half in [Some(&halves.request), halves.response.as_ref()]
@@ -47,6 +49,9 @@ pub(super) fn read(exchange: &Exchange) -> Option<Reading> {
         .outcome
         .response()
         .and_then(|response| status(response, halves.response.as_ref(), &mut anomalies));
+    if !known {
+        anomalies.retain(|anomaly| *anomaly != Anomaly::GrpcBadStatus);
+    }
     Some(Reading {
         call: Call {
             kind: match halves.carrier {

@@ -12,6 +12,7 @@ pub mod form;
 pub mod graphql;
 pub mod grpc;
 pub mod http1;
+pub mod http2;
 pub mod inflate;
 pub mod json;
 pub mod multipart;
@@ -179,6 +180,30 @@ pub enum Anomaly {
     XmlEntity,
     /// A SOAP envelope or XML-RPC message that is not well-formed, or not what its specification says.
     XmlCallMalformed,
+    // h2
+    /// A frame breaks RFC 9113, section 6: length, stream or padding.
+    Http2BadFrame,
+    /// A frame is longer than its reader allows (RFC 9113, 4.2).
+    Http2FrameTooLong,
+    /// A header block is not HPACK (RFC 7541).
+    Http2BadCompression,
+    /// Another frame stands within a header block (RFC 9113, 6.10).
+    Http2BrokenBlock,
+    /// More CONTINUATION frames than the limit.
+    Http2ContinuationFlood,
+    /// The compression table was made larger than allowed or followed.
+    Http2TableTooLarge,
+    /// Pseudo-fields are missing, repeated, unknown, misplaced or malformed, or `host` contradicts `:authority`
+    /// (RFC 9113, 8.3).
+    Http2BadHead,
+    /// A field that HTTP/2 forbids: capital letters, line breaks, fields of a connection (RFC 9113, 8.2).
+    Http2BadField,
+    /// `content-length` and the DATA frames disagree (RFC 9113, 8.1.1).
+    Http2BadLength,
+    /// More streams, or more bytes of them, at once than the limit: the oldest was given up.
+    Http2TooManyStreams,
+    /// Nobody's fault: fields refer to a part of the connection that was not seen, and were left out.
+    Http2UnknownFields,
 }
 
 impl Anomaly {
@@ -223,6 +248,18 @@ impl Anomaly {
             Self::JsonRpcUnpaired => "json_rpc_unpaired",
             Self::XmlEntity => "xml_entity",
             Self::XmlCallMalformed => "xml_call_malformed",
+            // h2
+            Self::Http2BadFrame => "http2_bad_frame",
+            Self::Http2FrameTooLong => "http2_frame_too_long",
+            Self::Http2BadCompression => "http2_bad_compression",
+            Self::Http2BrokenBlock => "http2_broken_block",
+            Self::Http2ContinuationFlood => "http2_continuation_flood",
+            Self::Http2TableTooLarge => "http2_table_too_large",
+            Self::Http2BadHead => "http2_bad_head",
+            Self::Http2BadField => "http2_bad_field",
+            Self::Http2BadLength => "http2_bad_length",
+            Self::Http2TooManyStreams => "http2_too_many_streams",
+            Self::Http2UnknownFields => "http2_unknown_fields",
         }
     }
 }
