@@ -9,12 +9,12 @@ use sensor_user::protocol::protobuf::{Guessed, guess};
 
 use crate::suite::Suite;
 
-/// Kind, how the samples call it, and the share of guesses that must be right, in percent. Packed numbers are told
-/// from bytes and short messages by little, and nothing of worth is lost with them.
+/// Kind, how the samples call it, and the share of guesses, in percent, that must be right. Packed numbers of any size
+/// cannot be told from bytes at random, so it is enough that they are not taken for a message or text.
 const KINDS: [(Guessed, &str, usize); 4] = [
     (Guessed::Message, "message", 97),
     (Guessed::Text, "text", 98),
-    (Guessed::Packed, "packed", 60),
+    (Guessed::Packed, "packed", 90),
     (Guessed::Bytes, "bytes", 95),
 ];
 
@@ -55,7 +55,12 @@ fn protobuf_guesses() {
     for ((_, name, least), (at, row)) in KINDS.iter().zip(taken.iter().enumerate()) {
         let (right, all) = (row[at], row.iter().sum::<usize>());
         println!("{name}: {right} of {all} right; taken for message, text, packed, bytes: {row:?}");
-        let outcome = if all > 0 && right * 100 >= all * least {
+        let harmless = if *name == "packed" {
+            row.get(3).copied().unwrap_or_default()
+        } else {
+            0
+        };
+        let outcome = if all > 0 && (right + harmless) * 100 >= all * least {
             Ok(())
         } else {
             Err(format!("{right} of {all} right, {least} % wanted"))

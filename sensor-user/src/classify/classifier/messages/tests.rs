@@ -139,6 +139,26 @@ fn what_is_not_read_is_said() {
 }
 
 #[test]
+fn compressed_messages_are_undone() {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&customer()).unwrap();
+    let mut body = frame(1, &encoder.finish().unwrap());
+    let mut labels = |body: &[u8], coding: &str| {
+        let built = Builder::post("/a/B").field("grpc-encoding", coding);
+        let exchange = built.body_bytes("application/grpc", &[body]).build();
+        let labels = Classifier::new(Limits::default()).classify(&exchange);
+        (labels.found.len(), labels.blind.to_vec())
+    };
+    assert_eq!(labels(&body, "gzip"), (2, vec![]));
+    assert_eq!(labels(&body, "snappy"), (0, vec![BlindSpot::UnknownCoding]));
+    assert_eq!(labels(&body, "gzip, gzip"), (0, vec![BlindSpot::UnknownCoding]));
+    let last = body.len() - 5;
+    body[last] ^= 0xff;
+    assert_eq!(labels(&body, "gzip").1, [BlindSpot::BadCoding]);
+}
+
+#[test]
 fn json_in_frames_is_walked() {
     let body = frame(0, br#"{"contact":"alice@example.com"}"#);
     let found = found(
