@@ -203,12 +203,13 @@ enum Judged {
 fn judge(frame: Frame, payload: &[u8], first: bool) -> Judged {
     match frame.kind {
         Kind::Settings if first && !payload.is_empty() => {
-            // 6.5.2 and what is registered beside it: ids below 256, or 0x0a0a and its like that mean nothing.
+            // 6.5.2 and what is registered beside it: ids below 256, or 0x0a0a and its like that mean nothing. 0xfe03 is
+            // gRPC's own (GRPC_ALLOW_TRUE_BINARY_METADATA), which every server on its C core sends.
             let known = payload
                 .as_chunks::<6>()
                 .0
                 .iter()
-                .all(|[high, low, ..]| *high == 0 || low & 15 == 10);
+                .all(|[high, low, ..]| *high == 0 || low & 15 == 10 || (*high, *low) == (0xfe, 0x03));
             if known {
                 Judged::Sure(Beginning::Server)
             } else {
