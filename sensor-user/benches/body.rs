@@ -64,11 +64,11 @@ const JSON: Layout = Layout {
 const XML: Layout = Layout {
     begin: "<?xml version=\"1.0\"?><orders>",
     record: |text, number| {
-        write!(
+        writeln!(
             text,
             "<order id=\"{}\"><status>shipped</status><total>{}.99</total><customer><name>Alice &amp; Bob</name>\
              <email>user{number}@example.com</email></customer>\
-             <note>Please leave the parcel with the neighbours, thank you very much.</note></order>\n",
+             <note>Please leave the parcel with the neighbours, thank you very much.</note></order>",
             1_000_000 + number,
             number % 500
         )

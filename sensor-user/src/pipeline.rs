@@ -9,7 +9,7 @@ use crate::capture::{Comm, ProcessKey, Record};
 use crate::classify::{Classifier, Labels};
 use crate::detect::{Engine, Finding, Observation};
 use crate::exchange::secret::HashKey;
-use crate::exchange::{Caller, Conversations, Ends, Exchange, Patience};
+use crate::exchange::{Caller, Conversations, Ends, Exchange, Outcome, Patience};
 use crate::export::{Event, Summary};
 use crate::flow::{FlowEvent, FlowTable};
 use crate::inventory::Inventory;
@@ -142,9 +142,15 @@ impl Shard {
     fn flush(&mut self, out: &mut Vec<Observed>) {
         for mut exchange in self.talk.done.drain(..) {
             let mut labels = self.classifier.classify(&exchange);
-            self.counters
-                .add(Metric::Anomalies, labels.anomalies.len() as u64);
+            // One that a parser of calls met in the same body is one.
+            labels.anomalies.retain(|odd| !exchange.anomalies.contains(odd));
+            let odd = labels.anomalies.len() as u64;
+            self.counters.add(Metric::Anomalies, odd);
             exchange.anomalies.extend(labels.anomalies.drain(..));
+            exchange.request.body.forget_decoded();
+            if let Outcome::Answered(response) = &mut exchange.outcome {
+                response.body.forget_decoded();
+            }
             out.push(Observed { exchange, labels });
         }
     }

@@ -13,7 +13,7 @@ use super::sink::Sink;
 use super::validate::jwt;
 use super::{BlindSpot, Confidence, DataKind, Half, Labels, Limits, Part};
 use crate::classify::validate::Hit;
-use crate::exchange::{Body, BodyPiece, Content, Exchange, Head, Request};
+use crate::exchange::{Body, BodyPiece, Content, Exchange, Head, Request, Secret};
 use crate::protocol::chars::Classes;
 use crate::protocol::document::{Document, Documents, Format, Walked};
 use crate::protocol::form::{self, Plus};
@@ -218,30 +218,13 @@ impl Classifier {
                 Half::Response => BlindSpot::ResponseBodyCut,
             });
         }
-        match &body.content {
-            Content::Plain
-            | Content::Decoded {
-                ended: Ended::Whole, ..
-            } => {}
-            Content::Decoded {
-                ended: Ended::Cut, ..
-            } if !body.is_whole() => {}
-            Content::Decoded {
-                ended: Ended::Cut | Ended::Broken,
-                ..
-            } => sink.blind(BlindSpot::BadCoding),
-            Content::Decoded {
-                ended: Ended::TooLarge | Ended::Bomb,
-                ..
-            } => sink.blind(BlindSpot::DecodedLimit),
-            Content::Unread(_) => sink.blind(BlindSpot::UnknownCoding),
-        }
+        blind_to(&body.content, body.is_whole(), sink);
         let pieces = body.content();
         if pieces.iter().all(|piece| piece.0.is_empty()) {
             return;
         }
         let media = head.header("content-type");
-        let media = media.map(|value| value.expose()).unwrap_or_default();
+        let media = media.map(Secret::expose).unwrap_or_default();
         let front = pieces.first().map(|piece| &*piece.0).unwrap_or_default();
         let cut = !body.is_content_whole();
         if let Some(media) = grpc::Media::of(media) {
@@ -353,6 +336,21 @@ impl Classifier {
             // Field names are compared without case (RFC 9110, 5.1).
             self.scratch.place.make_ascii_lowercase();
         }
+    }
+}
+
+/// Notes why a body's content is not all there; that it was cut on the wire is noted already.
+fn blind_to(content: &Content, whole: bool, sink: &mut Sink) {
+    let ended = match content {
+        Content::Plain => return,
+        Content::Unread(_) => return sink.blind(BlindSpot::UnknownCoding),
+        Content::Decoded { ended, .. } | Content::Forgotten { ended } => ended,
+    };
+    match ended {
+        Ended::Whole => {}
+        Ended::Cut if !whole => {}
+        Ended::Cut | Ended::Broken => sink.blind(BlindSpot::BadCoding),
+        Ended::TooLarge | Ended::Bomb => sink.blind(BlindSpot::DecodedLimit),
     }
 }
 

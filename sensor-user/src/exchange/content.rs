@@ -60,9 +60,9 @@ impl Decoder {
             [piece] => &*piece.0,
             pieces => {
                 self.joined.clear();
-                pieces
-                    .iter()
-                    .for_each(|piece| self.joined.extend_from_slice(&piece.0));
+                for piece in pieces {
+                    self.joined.extend_from_slice(&piece.0);
+                }
                 &self.joined
             }
         };

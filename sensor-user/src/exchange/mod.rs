@@ -150,6 +150,12 @@ pub enum Content {
         /// How it ended.
         ended: Ended,
     },
+    /// Its content was looked at and let go: exchanges wait for their other end, and a decoded body is many times what
+    /// was captured.
+    Forgotten {
+        /// How decoding ended.
+        ended: Ended,
+    },
     /// Why it was not decoded.
     Unread(Unreadable),
 }
@@ -191,11 +197,18 @@ impl Body {
         match &self.content {
             Content::Plain => &self.pieces,
             Content::Decoded { piece, .. } => std::slice::from_ref(piece),
-            Content::Unread(_) => &[],
+            Content::Forgotten { .. } | Content::Unread(_) => &[],
         }
     }
 
-    /// Whether [`Self::content`] is all of it.
+    /// Lets decoded content go. What was captured stays.
+    pub(crate) fn forget_decoded(&mut self) {
+        if let Content::Decoded { ended, .. } = self.content {
+            self.content = Content::Forgotten { ended };
+        }
+    }
+
+    /// Whether the content is, or was, all of it.
     pub const fn is_content_whole(&self) -> bool {
         let decoded = matches!(
             self.content,
@@ -204,6 +217,7 @@ impl Body {
                     ended: Ended::Whole,
                     ..
                 }
+                | Content::Forgotten { ended: Ended::Whole }
         );
         self.is_whole() && decoded
     }

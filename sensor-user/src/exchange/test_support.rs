@@ -160,12 +160,12 @@ impl Builder {
 
     /// The exchange, content codings undone.
     pub(crate) fn build(self) -> Exchange {
-        let mut exchange = self.as_sent();
+        let mut exchange = self.sent();
         super::content::Decoder::default().decode(&mut exchange);
         exchange
     }
 
-    fn as_sent(self) -> Exchange {
+    fn sent(self) -> Exchange {
         let start = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         let request = Request {
             head: head(&start, &self.request_fields),

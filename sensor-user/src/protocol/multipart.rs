@@ -224,13 +224,12 @@ pub fn parameter<'a>(value: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
             rest = behind;
             continue;
         }
-        let (value, after) = match behind.strip_prefix(b"\"") {
-            Some(inside) => quoted(inside),
-            None => {
-                let end = memchr::memchr(b';', behind).unwrap_or(behind.len());
-                let (value, after) = behind.split_at_checked(end)?;
-                (value.trim_ascii(), after)
-            }
+        let (value, after) = if let Some(inside) = behind.strip_prefix(b"\"") {
+            quoted(inside)
+        } else {
+            let end = memchr::memchr(b';', behind).unwrap_or(behind.len());
+            let (value, after) = behind.split_at_checked(end)?;
+            (value.trim_ascii(), after)
         };
         if name.trim_ascii().eq_ignore_ascii_case(wanted) {
             return Some(value);

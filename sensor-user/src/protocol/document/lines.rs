@@ -39,10 +39,10 @@ pub(super) fn events(walker: &mut Walker, input: &[u8], visitor: &mut impl Visit
             continue;
         };
         let data = data.strip_prefix(b":").unwrap_or(data);
-        if !std::mem::replace(&mut inside, true) {
-            texts.begin();
-        } else {
+        if std::mem::replace(&mut inside, true) {
             texts.add(b"\n");
+        } else {
+            texts.begin();
         }
         texts.add(data.strip_prefix(b" ").unwrap_or(data));
     }

@@ -1,16 +1,17 @@
 //! Brotli (RFC 7932).
 
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "this is the door"
+)]
+
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 
 use super::Ended;
 use super::meter::Meter;
 
 /// Decodes one stream.
-#[expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "this is the door"
-)]
 pub(super) fn decode(input: &[u8], meter: &mut Meter<'_>) -> Ended {
     let alloc = StandardAlloc::default;
     // Strict: windows of RFC 7932 only, not the gigabyte that an extension allows.

@@ -1,5 +1,7 @@
 //! gzip (RFC 1952) and what is called deflate (RFC 1950, RFC 1951).
 
+#![expect(clippy::disallowed_types, reason = "this is the door")]
+
 use flate2::{Crc, Decompress};
 
 use super::meter::Meter;
@@ -18,7 +20,6 @@ const COMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0b1110_0000;
 
 /// Members one after the other (RFC 1952, 2.2).
-#[expect(clippy::disallowed_types, reason = "this is the door")]
 pub(super) fn decode(input: &[u8], meter: &mut Meter<'_>) -> Ended {
     let mut stream = Decompress::new(false);
     let mut rest = input;
@@ -39,7 +40,6 @@ pub(super) fn decode(input: &[u8], meter: &mut Meter<'_>) -> Ended {
     Ended::Bomb
 }
 
-#[expect(clippy::disallowed_types, reason = "this is the door")]
 fn member(stream: &mut Decompress, rest: &mut &[u8], total: usize, meter: &mut Meter<'_>) -> Ended {
     let header = match header_length(rest) {
         Ok(header) => header,
@@ -102,7 +102,6 @@ fn header_length(input: &[u8]) -> Result<usize, Ended> {
 }
 
 /// `deflate`, with zlib's frame or without: the first two bytes tell (RFC 1950, 2.2).
-#[expect(clippy::disallowed_types, reason = "this is the door")]
 pub(super) fn decode_deflate(input: &[u8], meter: &mut Meter<'_>) -> Ended {
     let zlib = match input {
         [method, flags, ..] => method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31),

@@ -1,5 +1,7 @@
 //! Deflate (RFC 1951), and its use from message to message (RFC 7692).
 
+#![expect(clippy::disallowed_types, reason = "this is the door")]
+
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::meter::Meter;
@@ -9,7 +11,6 @@ use super::{Ended, Limits};
 const TAIL: &[u8] = &[0, 0, 0xff, 0xff];
 
 /// Raw deflate whose window lives from message to message. Holds a window of 32 KiB and code tables.
-#[expect(clippy::disallowed_types, reason = "this is the door")]
 pub struct Stream(Decompress);
 
 /// Its window holds observed bytes.
@@ -28,7 +29,6 @@ impl Default for Stream {
 impl Stream {
     /// At the beginning, with an empty window.
     pub fn new() -> Self {
-        #[expect(clippy::disallowed_types, reason = "this is the door")]
         Self(Decompress::new(false))
     }
 
@@ -72,7 +72,6 @@ impl Stream {
 
 /// Runs a deflate stream over `input`; gives the bytes it used. `Cut` is where it wants more. `before` bytes of the
 /// same body were used already.
-#[expect(clippy::disallowed_types, reason = "this is the door")]
 pub(super) fn inflate(
     stream: &mut Decompress,
     input: &[u8],

@@ -332,7 +332,7 @@ proptest! {
         let limits = Limits { output_bytes: 4096, ..Limits::default() };
         let mut out = Vec::new();
         for coding in ALL {
-            let _ = decode(&[coding], &bytes, limits, &mut out);
+            let _ended: Ended = decode(&[coding], &bytes, limits, &mut out);
             prop_assert!(out.len() <= 4096);
         }
         let mut packed = encode(ALL[which], &text(3000));
@@ -340,8 +340,51 @@ proptest! {
             let at = at.index(packed.len());
             packed[at] = value;
         }
-        let _ = decode(&[ALL[which], Coding::Gzip], &gzip(&packed), limits, &mut out);
+        let _ended: Ended = decode(&[ALL[which], Coding::Gzip], &gzip(&packed), limits, &mut out);
         prop_assert!(out.len() <= 4096);
-        let _ = Stream::new().message(&packed, limits, &mut out);
+        out.clear();
+        let _ended: Ended = Stream::new().message(&packed, limits, &mut out);
+        prop_assert!(out.len() <= 4096);
+    }
+}
+
+/// What a packer of this machine makes of `content`; nothing when there is none.
+fn packed_by(program: &str, arguments: &[&str], content: &[u8]) -> Option<Vec<u8>> {
+    use std::process::{Command, Stdio};
+    let mut command = Command::new(program);
+    let started = command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = started else {
+        println!("SKIPPED {program}: not on this machine");
+        return None;
+    };
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(content).unwrap());
+        child.wait_with_output()
+    })
+    .map(|output| output.stdout)
+    .ok()
+}
+
+#[test]
+fn what_other_packers_write_is_read() {
+    for content in [Vec::new(), b"x".to_vec(), text(1000), text(900_000), vec![b'x'; 100_000]] {
+        for level in ["-1", "-6", "-9"] {
+            if let Some(packed) = packed_by("gzip", &["-c", level], &content) {
+                assert!(undo(&[Coding::Gzip], &packed) == (content.clone(), Ended::Whole), "gzip {level}");
+            }
+        }
+        for level in [&["-1"][..], &["-3", "--no-check"], &["-9"], &["-19"], &["-3", "--long=23"]] {
+            if let Some(packed) = packed_by("zstd", &[&["-c", "-q"], level].concat(), &content) {
+                assert!(undo(&[Coding::Zstd], &packed) == (content.clone(), Ended::Whole), "zstd {level:?}");
+                let (front, ended) = undo(&[Coding::Zstd], &packed[..packed.len() * 2 / 3]);
+                assert!(ended == Ended::Cut && content.starts_with(&front), "zstd {level:?}, cut");
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Zstandard (RFC 8878).
 
+#![expect(clippy::disallowed_types, reason = "this is the door")]
+
 use std::io::Read as _;
 
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
@@ -14,7 +16,6 @@ const LONGEST_HEADER: usize = 18;
 const END: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 
 /// Frames one after the other (RFC 8878, 3.1).
-#[expect(clippy::disallowed_types, reason = "this is the door")]
 pub(super) fn decode(input: &[u8], meter: &mut Meter<'_>) -> Ended {
     let mut decoder = FrameDecoder::new();
     decoder.set_max_window_size(MAX_WINDOW);
@@ -38,7 +39,6 @@ enum Begun {
 }
 
 /// Reads a frame's header, or skips a frame that is to be skipped (RFC 8878, 3.1.2).
-#[expect(clippy::disallowed_types, reason = "this is the door")]
 fn begin(decoder: &mut FrameDecoder, rest: &mut &[u8]) -> Result<Begun, Ended> {
     let before = *rest;
     match decoder.reset(&mut *rest) {
@@ -59,7 +59,6 @@ fn begin(decoder: &mut FrameDecoder, rest: &mut &[u8]) -> Result<Begun, Ended> {
 }
 
 /// The blocks of a frame, one by one, so that a cut loses no more than the block it is in.
-#[expect(clippy::disallowed_types, reason = "this is the door")]
 fn frame(decoder: &mut FrameDecoder, rest: &mut &[u8], total: usize, meter: &mut Meter<'_>) -> Ended {
     let ended = loop {
         if decoder.is_finished() {
@@ -100,7 +99,6 @@ fn frame(decoder: &mut FrameDecoder, rest: &mut &[u8], total: usize, meter: &mut
 }
 
 /// Ends a frame early: the decoder keeps back a window of what it decoded until then.
-#[expect(clippy::disallowed_types, reason = "this is the door")]
 fn finish(decoder: &mut FrameDecoder, rest: &[u8], ended: Ended) {
     let all = BlockDecodingStrategy::All;
     // Of a block that is sent as it is, what is there can be told.
@@ -114,7 +112,6 @@ fn finish(decoder: &mut FrameDecoder, rest: &[u8], ended: Ended) {
     decoder.decode_blocks(&mut last, all).ok();
 }
 
-#[expect(clippy::disallowed_types, reason = "this is the door")]
 fn collect(decoder: &mut FrameDecoder, meter: &mut Meter<'_>) {
     // Writing to a vector cannot fail.
     decoder.collect_to_writer(&mut *meter.out).ok();

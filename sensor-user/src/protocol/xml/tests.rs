@@ -124,3 +124,21 @@ fn other_encodings_lose_letters_only() {
         "<n>Müller</n>"
     );
 }
+
+fn survives(document: &str) {
+    assert!(told(document).0.len() <= document.len());
+}
+
+/// Each of these takes minutes when its cost is the square of its length.
+#[test]
+fn hostile_values_cost_what_they_are_long() {
+    const LENGTH: usize = 1 << 20;
+    for piece in ["&", "&a", "<![CDATA[]]>", "<!-- -->", "<b/>", "x<b/>", "&lt;"] {
+        let inside = piece.repeat(LENGTH / piece.len());
+        survives(&format!("<a>{inside}</a>"));
+    }
+    for piece in ["&", "x='1' ", "&#"] {
+        survives(&format!("<a x=\"{}\"/>", piece.repeat(LENGTH / piece.len())));
+        survives(&format!("<a {}/>", piece.repeat(LENGTH / piece.len())));
+    }
+}

@@ -14,6 +14,10 @@ const INSTRUCTION_END: &[u8] = b"?>";
 /// Longest reference that is looked for: `&#x10FFFF;` with a few zeros in front.
 const LONGEST: usize = 16;
 
+/// Longest name of an entity that is looked for: none in use is near, and without a bound a value of ampersands would
+/// cost its square.
+const LONGEST_ENTITY: usize = 128;
+
 /// The five entities that need no declaration (XML 1.0, 4.6).
 const PREDEFINED: [(&[u8], u8); 5] = [
     (b"lt", b'<'),
@@ -54,10 +58,8 @@ pub(super) fn references(value: &[u8], notes: &mut Notes) {
     let mut rest = value;
     while let Some(at) = memchr::memchr(b'&', rest) {
         rest = rest.get(at + 1..).unwrap_or_default();
-        let name = rest
-            .iter()
-            .position(|byte| *byte == b';')
-            .and_then(|end| rest.get(..end));
+        let near = rest.get(..=LONGEST_ENTITY).unwrap_or(rest);
+        let name = memchr::memchr(b';', near).and_then(|end| near.get(..end));
         // A lone ampersand, as in an address, is a mistake and no reference.
         let is_name = |byte: &u8| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-' | b'.') || *byte >= 0x80
