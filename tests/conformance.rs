@@ -1,6 +1,8 @@
 //! Third-party suites, run whole: what they mark valid is read as they say, what they mark invalid is refused or
 //! reported as an anomaly. `cargo xtask conformance` shows the counts.
 
+#[path = "conformance/graphql.rs"]
+mod graphql;
 #[path = "conformance/grpc.rs"]
 mod grpc;
 #[path = "conformance/json.rs"]

@@ -116,14 +116,14 @@ fn fields(top: &NameSet, names: &mut Names, out: &mut String) {
 
 /// A name piece by piece: packages, paths and namespaces are words between marks.
 fn push(name: &CallName, names: &mut Names, out: &mut String) {
-    for piece in name
-        .expose()
-        .split_inclusive(|byte| matches!(byte, b'.' | b'/' | b':' | b'#' | b'[' | b']'))
-    {
+    // What no name holds makes a value of the whole, of an address for example.
+    if !name.expose().iter().all(|byte| is_mark(*byte) || is_word(*byte)) {
+        out.push('*');
+        return;
+    }
+    for piece in name.expose().split_inclusive(|byte| is_mark(*byte)) {
         let (word, mark) = match piece.split_last() {
-            Some((mark, word)) if matches!(mark, b'.' | b'/' | b':' | b'#' | b'[' | b']') => {
-                (word, Some(*mark))
-            }
+            Some((mark, word)) if is_mark(*mark) => (word, Some(*mark)),
             _ => (piece, None),
         };
         if !word.is_empty() {
@@ -134,6 +134,15 @@ fn push(name: &CallName, names: &mut Names, out: &mut String) {
             out.push(char::from(mark));
         }
     }
+}
+
+/// Stands between the pieces of a name.
+const fn is_mark(byte: u8) -> bool {
+    matches!(byte, b'.' | b'/' | b':' | b'#' | b'[' | b']')
+}
+
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'$' | b'~')
 }
 
 #[cfg(test)]
@@ -152,10 +161,10 @@ mod tests {
             ("system.listMethods", "system.listMethods"),
             ("shop.orders.v1.Orders/GetOrder", "shop.orders.v1.Orders/GetOrder"),
             ("http://example.com/orders#Get", "http://example.com/orders#Get"),
-            ("user.alice@example.com", "user.*"),
+            ("user.alice@example.com", "*"),
             ("get/4111111111111111", "get/*"),
             ("items[].price", "items[].price"),
-            ("a\u{1b}[31m", "*[*"),
+            ("a\u{1b}[31m", "*"),
             ("", ""),
         ] {
             assert_eq!(shown(name), expected, "{name:?}");

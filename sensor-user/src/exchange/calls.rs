@@ -101,7 +101,7 @@ impl CallFinder {
         let mut buffer = std::mem::take(&mut self.request);
         let body = plain(&request.head, &request.body, &mut buffer.0);
         let mut found = body.map_or_else(Found::default, |body| {
-            self.in_body(&request.head, body, request.body.is_whole())
+            self.in_body(&request.head, body, request.body.is_content_whole())
         });
         self.request = buffer;
         if found.is_empty() {
@@ -120,18 +120,20 @@ impl CallFinder {
     /// By the body's first byte, then by its media type.
     fn in_body(&mut self, head: &Head, body: &[u8], whole: bool) -> Found {
         let media = media(head);
+        if let Some(text) = utf_16(body) {
+            return xml::calls(head, text.trim_start().as_bytes(), whole);
+        }
         let text = body
             .strip_prefix(b"\xef\xbb\xbf")
             .unwrap_or(body)
             .trim_ascii_start();
         match text.first() {
-            None => Found::default(),
             Some(b'{' | b'[') if !is(media, b"application/graphql") => self.json.calls(text),
             Some(b'<') => xml::calls(head, text, whole),
             Some(b'-') if starts(media, b"multipart/") => self.in_parts(head, media, text, whole),
-            Some(_) if is(media, b"application/graphql") => self.json.document(text, whole),
+            Some(_) if is(media, b"application/graphql") => Json::document(text, whole),
             Some(_) if is(media, b"application/x-www-form-urlencoded") => self.json.pairs(text),
-            Some(_) => Found::default(),
+            Some(_) | None => Found::default(),
         }
     }
 
@@ -187,37 +189,44 @@ pub(super) fn message(text: &[u8]) -> Found {
     Json::default().message(text)
 }
 
-/// A body's bytes without content coding, in one piece; `None` when it has none or they cannot be had. The one place
-/// where bodies come from.
+/// A body's content in one piece; `None` when it has none or it cannot be had. The one place where bodies come from.
 fn plain<'a>(head: &Head, body: &'a Body, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    let coding = head.header("content-encoding");
-    let coding = coding
-        .map(|value| value.expose().trim_ascii())
-        .unwrap_or_default();
-    if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") {
-        return None;
-    }
-    match body.pieces.as_slice() {
+    match body.content() {
         [] => None,
         [piece] => Some(&piece.0),
         pieces => {
             // Only what may be a call is worth copying.
-            let front = pieces
-                .first()
-                .map(|piece| piece.0.trim_ascii_start())
-                .unwrap_or_default();
-            let opens = matches!(front.first(), None | Some(b'{' | b'[' | b'<' | b'-' | 0xef));
-            if !opens
-                && !is(media(head), b"application/graphql")
-                && !is(media(head), b"application/x-www-form-urlencoded")
-            {
+            let front = pieces.first().map(|piece| piece.0.trim_ascii_start());
+            let first = front.and_then(|front| front.first());
+            let opens = matches!(first, None | Some(b'{' | b'[' | b'<' | b'-' | 0xef | 0xfe | 0xff));
+            let named = is(media(head), b"application/graphql")
+                || is(media(head), b"application/x-www-form-urlencoded");
+            if !opens && !named {
                 return None;
             }
             buffer.clear();
-            pieces.iter().for_each(|piece| buffer.extend_from_slice(&piece.0));
+            for piece in pieces {
+                buffer.extend_from_slice(&piece.0);
+            }
             Some(buffer)
         }
     }
+}
+
+/// A document in UTF-16 with its byte order mark: XML may be (XML 1.0, 4.3.3), and filters that read bytes miss what is
+/// in it.
+fn utf_16(body: &[u8]) -> Option<String> {
+    let unit: fn([u8; 2]) -> u16 = match body.get(..2)? {
+        [0xff, 0xfe] => u16::from_le_bytes,
+        [0xfe, 0xff] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let (units, _) = body.as_chunks();
+    let text = char::decode_utf16(units.iter().skip(1).map(|pair| unit(*pair)));
+    Some(
+        text.map(|one| one.unwrap_or(char::REPLACEMENT_CHARACTER))
+            .collect(),
+    )
 }
 
 /// The media type as written.

@@ -278,7 +278,7 @@ impl Conversations {
         }
     }
 
-    /// Gives completed exchanges the connection as it is known now, and the calls inside of them.
+    /// Gives completed exchanges the connection as it is known now.
     fn sign(&mut self, stream: &StreamKey, out: &mut [Exchange], from: usize) {
         let Some(done) = out.get_mut(from..).filter(|done| !done.is_empty()) else {
             return;

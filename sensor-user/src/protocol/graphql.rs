@@ -38,6 +38,10 @@ pub struct Document {
 
 /// What is wrong with a document.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each may be there without the others"
+)]
 pub struct Faults {
     /// It is not of the grammar.
     pub malformed: bool,

@@ -176,8 +176,6 @@ pub enum Anomaly {
     JsonRpcMalformed,
     /// An answer of JSON-RPC to a call that was not made, or a second one.
     JsonRpcUnpaired,
-    /// XML that declares an entity, or refers to one that XML does not define itself.
-    XmlEntity,
     /// A SOAP envelope or XML-RPC message that is not well-formed, or not what its specification says.
     XmlCallMalformed,
     // h2
@@ -246,7 +244,6 @@ impl Anomaly {
             Self::GraphqlFragmentCycle => "graphql_fragment_cycle",
             Self::JsonRpcMalformed => "json_rpc_malformed",
             Self::JsonRpcUnpaired => "json_rpc_unpaired",
-            Self::XmlEntity => "xml_entity",
             Self::XmlCallMalformed => "xml_call_malformed",
             // h2
             Self::Http2BadFrame => "http2_bad_frame",

@@ -101,11 +101,17 @@ pub enum Message {
 
 /// What is odd about a document.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each may be there without the others"
+)]
 pub struct Oddities {
     /// It has a document type declaration.
     pub doctype: bool,
-    /// It declares an entity, or refers to one that is not XML's own.
-    pub entity: bool,
+    /// It declares an entity.
+    pub declared: bool,
+    /// It refers to an entity that is not XML's own.
+    pub used: bool,
     /// It is not well-formed up to what was looked for, or not what its specification says.
     pub malformed: bool,
 }

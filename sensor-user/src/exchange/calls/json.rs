@@ -91,7 +91,7 @@ impl Json {
     }
 
     /// A document that is the whole body (`application/graphql`).
-    pub(super) fn document(&mut self, body: &[u8], whole: bool) -> Found {
+    pub(super) fn document(body: &[u8], whole: bool) -> Found {
         let mut found = Found::default();
         let mut envelope = Envelope {
             query: Value::String,
@@ -134,7 +134,7 @@ impl Json {
                 b"extensions" => {
                     let text = form::decode(value, Plus::Space, &mut decoded);
                     self.member(b"{\"extensions\":", text, |part| {
-                        envelope.persisted = part.persisted
+                        envelope.persisted = part.persisted;
                     });
                 }
                 _ => {}
@@ -164,7 +164,7 @@ impl Json {
         let mut index = 0_usize;
         let mut fits = false;
         let mut foreign = false;
-        let whole = response.body.is_whole();
+        let whole = response.body.is_content_whole();
         let mut answered = vec![false; found.calls.len()];
         let batch = found.batch > 0;
         let calls = &mut found.calls;

@@ -1,3 +1,8 @@
+use std::io::Write as _;
+
+use proptest::prelude::*;
+
+use super::super::content::Decoder;
 use super::*;
 use crate::exchange::call::CallOutcome;
 use crate::exchange::test_support::Builder;
@@ -298,9 +303,21 @@ fn entities_are_anomalies_in_any_xml_but_pages() {
     let sent = |media| Builder::post("/").body(media, attack);
     assert_eq!(
         anomalies(sent("application/xml")),
-        [Anomaly::XmlDoctype, Anomaly::XmlEntity]
+        [Anomaly::XmlDoctype, Anomaly::XmlEntityDeclared]
     );
     assert!(anomalies(sent("text/html")).is_empty());
+    for order in [u16::to_le_bytes, u16::to_be_bytes] {
+        let wide: Vec<u8> = format!("\u{feff}{attack}")
+            .encode_utf16()
+            .flat_map(order)
+            .collect();
+        let mut exchange = Builder::post("/").body("application/xml", "x").build();
+        exchange.request.body.pieces = std::iter::once(BodyPiece(wide.into())).collect();
+        assert_eq!(
+            looked(exchange).anomalies.as_slice(),
+            [Anomaly::XmlDoctype, Anomaly::XmlEntityDeclared]
+        );
+    }
 }
 
 #[test]
@@ -323,4 +340,40 @@ fn messages_of_web_sockets_are_read() {
         [(CallKind::JsonRpc, "m".to_owned(), CallOutcome::Unknown)]
     );
     assert!(message(br#"{"type":"ping"}"#).is_empty());
+}
+
+#[test]
+fn calls_are_found_behind_a_content_coding() {
+    let gzip = |content: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(content.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let builder = Builder::post("/").json("{}").field("Content-Encoding", "gzip");
+    let answer = gzip(r#"{"data":{"user":null}}"#);
+    let builder = builder.response_field("Content-Encoding", "gzip");
+    let mut exchange = builder.answer_pieces("application/json", &[&answer]).build();
+    exchange.request.body.pieces = std::iter::once(BodyPiece(gzip(QUERY).into())).collect();
+    Decoder::default().decode(&mut exchange);
+    assert_eq!(
+        shown(&looked(exchange).calls),
+        [(CallKind::GraphqlQuery, "Q".to_owned(), SUCCESS)]
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_body_is_looked_at_without_a_panic(body in "[{}\\[\\]<>/a-c:\"'!?&;,= \\\\-]{0,80}", wrap in 0..6_usize) {
+        let text = match wrap {
+            0 => body.clone(),
+            1 => format!("{{\"query\":\"{{{body}"),
+            2 => format!("[{{\"jsonrpc\":\"2.0\",\"method\":\"a\",\"id\":{body}"),
+            3 => format!("{ENVELOPE}{body}"),
+            4 => format!("--b\r\n\r\n{body}\r\n--b--"),
+            _ => format!("query={body}&variables={body}&extensions={body}"),
+        };
+        for media in ["application/json", "multipart/form-data; boundary=b", "application/x-www-form-urlencoded", "application/graphql"] {
+            looked(Builder::post(&format!("/?{body}")).body(media, &text).answer(&text).build());
+        }
+    }
 }

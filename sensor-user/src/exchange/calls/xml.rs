@@ -41,7 +41,7 @@ pub(super) fn calls(head: &Head, body: &[u8], whole: bool) -> Found {
 
 /// What came of the call.
 pub(super) fn answer(response: &Response, body: &[u8], found: &mut Found) {
-    let whole = response.body.is_whole();
+    let whole = response.body.is_content_whole();
     let (message, odd) = soap::read(body, whole);
     let Some(call) = found.calls.first_mut() else {
         return;
@@ -69,7 +69,8 @@ pub(super) fn answer(response: &Response, body: &[u8], found: &mut Found) {
 fn note(odd: Oddities, found: &mut Found) {
     let seen = [
         (odd.doctype, Anomaly::XmlDoctype),
-        (odd.entity, Anomaly::XmlEntity),
+        (odd.declared, Anomaly::XmlEntityDeclared),
+        (odd.used, Anomaly::XmlEntityUsed),
         (odd.malformed, Anomaly::XmlCallMalformed),
     ];
     for (_, anomaly) in seen.into_iter().filter(|(seen, _)| *seen) {

@@ -24,8 +24,8 @@ fn of(text: &str) -> Envelope {
     all.into_iter().next().unwrap()
 }
 
-fn name(text: &str) -> Option<Name> {
-    Some(Name::new(text.as_bytes()))
+fn name(text: &str) -> Name {
+    Name::new(text.as_bytes())
 }
 
 fn paths(set: &NameSet) -> Vec<String> {
@@ -41,7 +41,7 @@ fn graphql_members_are_found_at_their_place_only() {
     );
     assert_eq!(envelope.query, Value::String);
     assert_eq!(envelope.document, b"{a\n}");
-    assert_eq!(envelope.operation, name("Q"));
+    assert_eq!(envelope.operation, Some(name("Q")));
     assert!(!envelope.persisted);
     assert_eq!(envelope.others, 1);
     assert_eq!(
@@ -56,7 +56,7 @@ fn graphql_members_are_found_at_their_place_only() {
     );
     let hash = r#"{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"ab"}},"id":7}"#;
     assert!(of(hash).persisted);
-    assert_eq!(of(hash).id, name("7"));
+    assert_eq!(of(hash).id, Some(name("7")));
 }
 
 #[test]
@@ -64,14 +64,14 @@ fn json_rpc_members_are_found() {
     let call = of(r#"{"jsonrpc":"2.0","method":"a.b","params":{"method":"no","id":3},"id":"7"}"#);
     assert_eq!(
         (call.jsonrpc, call.method, call.id),
-        (Some(true), name("a.b"), name("\"7"))
+        (Some(true), Some(name("a.b")), Some(name("\"7")))
     );
     let answer = of(r#"{"jsonrpc":"1.0","error":{"message":"x","data":{"code":1},"code":-32601},"id":null}"#);
     assert_eq!(
         (answer.jsonrpc, answer.error, answer.code),
         (Some(false), Value::Object, -32_601)
     );
-    assert_eq!((answer.id, answer.result), (name("null"), Value::Absent));
+    assert_eq!((answer.id, answer.result), (Some(name("null")), Value::Absent));
 }
 
 #[test]
@@ -112,7 +112,10 @@ fn messages_are_unwrapped() {
     let [one] = all.as_slice() else {
         panic!("{}", all.len())
     };
-    assert_eq!((&one.id, &one.kind), (&name("\"1"), &name("subscribe")));
+    assert_eq!(
+        (&one.id, &one.kind),
+        (&Some(name("\"1")), &Some(name("subscribe")))
+    );
     assert_eq!(one.document, b"subscription{a}");
     assert_eq!(paths(&one.variable_paths), ["b"]);
     let (bare, _) = read(&[text], Wrap::Bare);

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -55,10 +57,8 @@ fn kinds_and_introspection_are_told() {
 fn fragments_that_multiply_cost_no_more_than_their_length() {
     let mut text = String::from("{...f0}");
     for number in 0..40 {
-        text.push_str(&format!(
-            " fragment f{number} on Q{{a{{...f{0} ...f{0}}}}}",
-            number + 1
-        ));
+        let next = number + 1;
+        write!(text, " fragment f{number} on Q{{a{{...f{next} ...f{next}}}}}").unwrap();
     }
     text.push_str(" fragment f40 on Q{b}");
     let operation = one(&text);

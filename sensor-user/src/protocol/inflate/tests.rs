@@ -373,17 +373,38 @@ fn packed_by(program: &str, arguments: &[&str], content: &[u8]) -> Option<Vec<u8
 
 #[test]
 fn what_other_packers_write_is_read() {
-    for content in [Vec::new(), b"x".to_vec(), text(1000), text(900_000), vec![b'x'; 100_000]] {
+    for content in [
+        Vec::new(),
+        b"x".to_vec(),
+        text(1000),
+        text(900_000),
+        vec![b'x'; 100_000],
+    ] {
         for level in ["-1", "-6", "-9"] {
             if let Some(packed) = packed_by("gzip", &["-c", level], &content) {
-                assert!(undo(&[Coding::Gzip], &packed) == (content.clone(), Ended::Whole), "gzip {level}");
+                assert!(
+                    undo(&[Coding::Gzip], &packed) == (content.clone(), Ended::Whole),
+                    "gzip {level}"
+                );
             }
         }
-        for level in [&["-1"][..], &["-3", "--no-check"], &["-9"], &["-19"], &["-3", "--long=23"]] {
+        for level in [
+            &["-1"][..],
+            &["-3", "--no-check"],
+            &["-9"],
+            &["-19"],
+            &["-3", "--long=23"],
+        ] {
             if let Some(packed) = packed_by("zstd", &[&["-c", "-q"], level].concat(), &content) {
-                assert!(undo(&[Coding::Zstd], &packed) == (content.clone(), Ended::Whole), "zstd {level:?}");
+                assert!(
+                    undo(&[Coding::Zstd], &packed) == (content.clone(), Ended::Whole),
+                    "zstd {level:?}"
+                );
                 let (front, ended) = undo(&[Coding::Zstd], &packed[..packed.len() * 2 / 3]);
-                assert!(ended == Ended::Cut && content.starts_with(&front), "zstd {level:?}, cut");
+                assert!(
+                    ended == Ended::Cut && content.starts_with(&front),
+                    "zstd {level:?}, cut"
+                );
             }
         }
     }

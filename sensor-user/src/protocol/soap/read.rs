@@ -1,5 +1,6 @@
 //! The look at a document's front.
 
+use quick_xml::errors::SyntaxError;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
@@ -26,6 +27,7 @@ enum Tag {
 
 struct Front<'a> {
     reader: NsReader<&'a [u8]>,
+    document: &'a [u8],
     events: usize,
     odd: Oddities,
     /// Text since the last tag.
@@ -42,6 +44,7 @@ pub fn read(document: &[u8], whole: bool) -> (Message, Oddities) {
     config.check_comments = false;
     let mut front = Front {
         reader,
+        document: text.as_bytes(),
         events: 0,
         odd: Oddities::default(),
         text: Vec::new(),
@@ -245,11 +248,17 @@ impl Front<'_> {
                 }
                 Ok(Event::DocType(text)) => {
                     self.odd.doctype = true;
-                    self.odd.entity |= memchr::memmem::find(text.as_bytes(), b"<!ENTITY").is_some();
+                    self.odd.declared |= memchr::memmem::find(text.as_bytes(), b"<!ENTITY").is_some();
                     continue;
                 }
                 Ok(Event::Eof) => return Err(Stop::End),
                 Ok(_) => continue,
+                // A declaration that is longer than what was captured hides nothing.
+                Err(quick_xml::Error::Syntax(SyntaxError::UnclosedDoctype)) => {
+                    self.odd.doctype = true;
+                    self.odd.declared |= memchr::memmem::find(self.document, b"<!ENTITY").is_some();
+                    return Err(Stop::End);
+                }
                 // What ends within a tag is cut, not broken.
                 Err(quick_xml::Error::Syntax(_)) => return Err(Stop::End),
                 Err(_) => return Err(Stop::Broken),
@@ -281,7 +290,7 @@ impl Front<'_> {
             let mut buffer = [0; 4];
             self.keep(character.encode_utf8(&mut buffer).as_bytes());
         } else if !matches!(&**reference, "lt" | "gt" | "amp" | "apos" | "quot") {
-            self.odd.entity = true;
+            self.odd.used = true;
         }
     }
 }
