@@ -157,7 +157,6 @@ pub fn trailers(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 /// Fuzz entry: however the bytes are divided, the frames are the same.
-#[cfg(any(test, fuzzing))]
 pub fn fuzz(bytes: &[u8]) {
     let whole = framing::told(bytes, bytes.len().max(1));
     let single = framing::told(bytes, 1);

@@ -102,10 +102,12 @@ impl Framer {
     }
 }
 
+/// A frame, its content, and whether it ended.
+type Told = (Frame, Vec<u8>, bool);
+
 /// Each frame with its content, of bytes that come in steps of that size, and whether they end between two.
-#[cfg(any(test, fuzzing))]
-pub(super) fn told(bytes: &[u8], step: usize) -> (Vec<(Frame, Vec<u8>, bool)>, Result<bool, BadFrame>) {
-    let mut frames: Vec<(Frame, Vec<u8>, bool)> = Vec::new();
+pub(super) fn told(bytes: &[u8], step: usize) -> (Vec<Told>, Result<bool, BadFrame>) {
+    let mut frames: Vec<Told> = Vec::new();
     let mut framer = Framer::default();
     for piece in bytes.chunks(step) {
         let fed = framer.feed(piece, &mut |event| match event {

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -64,10 +66,11 @@ impl Visitor for Line {
         let value = String::from_utf8_lossy(text.raw);
         let cut = if text.cut { "~" } else { "" };
         match kind {
-            Scalar::String => self.0.push_str(&format!("'{value}'{cut} ")),
-            Scalar::Bytes => self.0.push_str(&format!("x{}{cut} ", text.raw.len())),
-            Scalar::Number | Scalar::Bool | Scalar::Null => self.0.push_str(&format!("{value}{cut} ")),
+            Scalar::String => write!(self.0, "'{value}'{cut} "),
+            Scalar::Bytes => write!(self.0, "x{}{cut} ", text.raw.len()),
+            Scalar::Number | Scalar::Bool | Scalar::Null => write!(self.0, "{value}{cut} "),
         }
+        .unwrap();
     }
 }
 

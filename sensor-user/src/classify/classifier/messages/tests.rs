@@ -144,7 +144,7 @@ fn compressed_messages_are_undone() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(&customer()).unwrap();
     let mut body = frame(1, &encoder.finish().unwrap());
-    let mut labels = |body: &[u8], coding: &str| {
+    let labels = |body: &[u8], coding: &str| {
         let built = Builder::post("/a/B").field("grpc-encoding", coding);
         let exchange = built.body_bytes("application/grpc", &[body]).build();
         let labels = Classifier::new(Limits::default()).classify(&exchange);

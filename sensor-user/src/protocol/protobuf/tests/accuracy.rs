@@ -70,7 +70,7 @@ fn text(dice: &mut Dice) -> Vec<u8> {
             dice.below(4096),
             dice.roll() >> 16
         ),
-        3 => (0..1 + dice.below(12))
+        3 => (0..=dice.below(12))
             .map(|_| dice.pick(WORDS))
             .collect::<Vec<_>>()
             .join(" "),
@@ -113,7 +113,7 @@ fn packed(dice: &mut Dice) -> Vec<u8> {
 fn message(dice: &mut Dice, depth: u32) -> Vec<u8> {
     let mut written = Writer::default();
     let mut number = 0;
-    for _ in 0..1 + dice.below(6) {
+    for _ in 0..=dice.below(6) {
         number += 1 + u32::try_from(dice.below(3)).unwrap();
         written = match dice.below(9) {
             0 | 1 => written.varint(number, dice.below(1 << 10)),
