@@ -133,7 +133,7 @@ fn what_is_not_read_is_said() {
     );
     assert_eq!(
         blind("application/grpc", &frame(1, b"x")),
-        [BlindSpot::UnreadEncoding]
+        [BlindSpot::UnknownCoding]
     );
     assert_eq!(blind("application/grpc", &frame(0, &customer())), []);
 }
