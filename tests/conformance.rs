@@ -3,7 +3,11 @@
 
 #[path = "conformance/graphql.rs"]
 mod graphql;
+#[path = "conformance/grpc.rs"]
+mod grpc;
 #[path = "conformance/json.rs"]
 mod json;
+#[path = "conformance/protobuf.rs"]
+mod protobuf;
 #[path = "conformance/suite.rs"]
 mod suite;

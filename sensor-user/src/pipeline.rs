@@ -13,6 +13,7 @@ use crate::exchange::{Caller, Conversations, Ends, Exchange, Outcome, Patience};
 use crate::export::{Event, Summary};
 use crate::flow::{FlowEvent, FlowTable};
 use crate::inventory::Inventory;
+use crate::protocol::protobuf::Schema;
 use crate::telemetry::{Counters, Metric};
 use crate::{classify, detect, exchange, flow, inventory};
 
@@ -27,6 +28,8 @@ pub struct Settings {
     pub classify: classify::Limits,
     /// Of the inventory.
     pub inventory: inventory::Limits,
+    /// Types of gRPC messages.
+    pub schema: Arc<Schema>,
     /// Key of caller hashes.
     pub key: HashKey,
     /// Where losses are counted.
@@ -101,7 +104,7 @@ impl Shard {
                 fresh: Vec::new(),
                 done: Vec::new(),
             },
-            classifier: Classifier::new(settings.classify),
+            classifier: Classifier::with_schema(settings.classify, Arc::clone(&settings.schema)),
             counters: Arc::clone(counters),
         }
     }

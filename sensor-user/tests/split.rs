@@ -155,6 +155,7 @@ fn exchanges(records: impl IntoIterator<Item = Record>) -> (Vec<Exchange>, Arc<C
         exchange: sensor_user::exchange::Limits::default(),
         classify: sensor_user::classify::Limits::default(),
         inventory: sensor_user::inventory::Limits::default(),
+        schema: Arc::default(),
         key: HashKey::new([1; 32]),
         counters: Arc::clone(&counters),
     };

@@ -348,6 +348,7 @@ pub(crate) fn settings() -> Settings {
         },
         classify: classify::Limits::default(),
         inventory: inventory::Limits::default(),
+        schema: Arc::default(),
         key: HashKey::new([7; 32]),
         counters: Arc::new(Counters::default()),
     }

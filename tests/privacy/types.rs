@@ -23,6 +23,7 @@ fn settings() -> Settings {
         exchange: exchange::Limits::default(),
         classify: classify::Limits::default(),
         inventory: inventory::Limits::default(),
+        schema: Arc::default(),
         key: HashKey::new(*b"0123456789abcdef0123456789abcdef"),
         counters: Arc::new(Counters::default()),
     }

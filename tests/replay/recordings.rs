@@ -220,7 +220,7 @@ fn ok(body: &str) -> Vec<u8> {
 }
 
 /// One stream of a made-up process.
-struct Talk {
+pub(crate) struct Talk {
     records: Vec<Record>,
     stream: StreamKey,
     time_ns: u64,
@@ -229,7 +229,7 @@ struct Talk {
 
 impl Talk {
     /// A server on a plain socket.
-    fn server(id: u16) -> Self {
+    pub(crate) fn server(id: u16) -> Self {
         let mut talk = Self::new(id, Source::Socket, *b"shop-api\0\0\0\0\0\0\0\0");
         talk.socket(
             Role::Server,
@@ -310,7 +310,7 @@ impl Talk {
         self.carry(Direction::Write, bytes);
     }
 
-    fn carry(&mut self, direction: Direction, bytes: &[u8]) {
+    pub(crate) fn carry(&mut self, direction: Direction, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
@@ -329,7 +329,7 @@ impl Talk {
     }
 
     /// Bytes that were not captured; without a reason, nothing but the next position tells.
-    fn lose(&mut self, direction: Direction, missing: u64, reason: Option<GapReason>) {
+    pub(crate) fn lose(&mut self, direction: Direction, missing: u64, reason: Option<GapReason>) {
         let (origin, stream) = (self.origin(), self.stream);
         let position = self.advance(direction, missing);
         if let Some(reason) = reason {
@@ -344,7 +344,7 @@ impl Talk {
         }
     }
 
-    fn end(mut self) -> Vec<Record> {
+    pub(crate) fn end(mut self) -> Vec<Record> {
         let (origin, stream) = (self.origin(), self.stream);
         self.records.push(Record::Close {
             origin,

@@ -56,6 +56,7 @@ fn settings() -> Settings {
         classify: classify::Limits::default(),
         inventory: inventory::Limits::default(),
         // Any key will do; the golden files hold its hashes.
+        schema: Arc::default(),
         key: HashKey::new([7; 32]),
         counters: Arc::new(Counters::default()),
     }

@@ -21,6 +21,9 @@ pub const PYTHON: &[&str] = &[
     "curl_cffi==0.16.3",
     // s2n-tls linked in, with symbols.
     "awscrt==0.38.1",
+    // Published schemas, and the reference implementation to fill messages of their types.
+    "protobuf==7.36.2",
+    "googleapis-common-protos==1.76.0",
 ];
 
 /// Packages from npm, pinned. Install scripts do not run, so a program is named by the package that holds its binary.

@@ -116,6 +116,7 @@ impl Workload {
             exchange: sensor_user::exchange::Limits::default(),
             classify: sensor_user::classify::Limits::default(),
             inventory: sensor_user::inventory::Limits::default(),
+            schema: Arc::default(),
             key: HashKey::new([7; 32]),
             counters: Arc::new(Counters::default()),
         })

@@ -66,7 +66,7 @@ fn examine(config: &Config) -> Result<Report, Error> {
 fn watched(config: &Config, duration: Duration) -> Result<Live, Error> {
     let accounts = Accounts::default();
     // Callers' hashes are made and dropped: no installation's key is needed.
-    let settings = settings(config, &accounts.sensor, HashKey::new([0; 32]));
+    let settings = settings(config, &accounts.sensor, HashKey::new([0; 32]))?;
     let mut source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
     let (reader, ledger) = (source.account_reader(), accounts.sensor.ledger());
     let mut observer = Observer::new(source.attachments(), source.rings());

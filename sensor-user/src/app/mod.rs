@@ -11,6 +11,7 @@
 mod announce;
 #[cfg(feature = "kernel")]
 mod books;
+mod descriptors;
 #[cfg(feature = "kernel")]
 mod doctor;
 #[cfg(feature = "kernel")]
@@ -81,6 +82,15 @@ pub enum Error {
     /// Built for replay only.
     #[error("this build has no kernel source")]
     NoKernelSource,
+    /// A descriptor set cannot be used.
+    #[error("cannot use the descriptor set {}", path.display())]
+    Descriptors {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A recording cannot be read or written.
     #[error(transparent)]
     Recording(#[from] CaptureError),
@@ -139,6 +149,11 @@ impl Error {
             Self::Recording(_) => {
                 "name a pcapng or pcap file that can be read, or written and does not exist".to_owned()
             }
+            Self::Descriptors { .. } => {
+                "write it with `protoc --include_imports --descriptor_set_out`, or leave it out of \
+                 protocol.grpc_descriptors"
+                    .to_owned()
+            }
             Self::Otlp(_) => "correct the section [otlp], or leave out its endpoint".to_owned(),
             Self::Listen { .. } => "choose another address with --metrics-listen, or off".to_owned(),
             Self::Start { .. } => "raise the limits on threads and descriptors of this process".to_owned(),
@@ -151,7 +166,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::State(error) if error.is_privileges() => Exit::Unsupported,
-            Self::State(_) | Self::Otlp(_) => Exit::Usage,
+            Self::State(_) | Self::Otlp(_) | Self::Descriptors { .. } => Exit::Usage,
             #[cfg(feature = "kernel")]
             Self::Kernel(error) => {
                 if error.is_usage() {
@@ -173,9 +188,9 @@ pub fn rules() -> Vec<&'static RuleMeta> {
 }
 
 /// Bounds and key of the stages, from the configuration.
-fn settings(config: &Config, counters: &Arc<Counters>, key: HashKey) -> Settings {
+fn settings(config: &Config, counters: &Arc<Counters>, key: HashKey) -> Result<Settings, Error> {
     let body_bytes = usize::try_from(config.capture.body_limit.0).unwrap_or(usize::MAX);
-    Settings {
+    Ok(Settings {
         flow: flow::Limits {
             streams: config.limits.streams as usize,
             ..flow::Limits::default()
@@ -186,9 +201,10 @@ fn settings(config: &Config, counters: &Arc<Counters>, key: HashKey) -> Settings
         },
         classify: classify::Limits::default(),
         inventory: inventory::Limits::default(),
+        schema: Arc::new(descriptors::load(&config.protocol.grpc_descriptors)?),
         key,
         counters: Arc::clone(counters),
-    }
+    })
 }
 
 /// The installation's key: made on first use, kept in the state directory.

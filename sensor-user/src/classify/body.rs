@@ -56,7 +56,9 @@ impl Visitor for BodyVisitor<'_> {
 
     #[inline]
     fn key(&mut self, text: Text<'_>) {
-        let name = if text.coding == Coding::Form || text.classes.has(Classes::ESCAPE) {
+        let name = if text.coding == Coding::FieldNumber {
+            self.names.look_up_number(text.raw)
+        } else if text.coding == Coding::Form || text.classes.has(Classes::ESCAPE) {
             self.coded_name(text)
         } else {
             self.names.look_up(text.raw)

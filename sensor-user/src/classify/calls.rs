@@ -4,7 +4,7 @@
 //! is `*`. Bounded as the calls are.
 
 use super::names::Names;
-use crate::exchange::call::{Call, CallKind, CallName, CallOutcome};
+use crate::exchange::call::{Call, CallKind, CallName, CallOutcome, Messages};
 use crate::protocol::name::NameSet;
 use crate::protocol::soap::FaultCode;
 
@@ -22,6 +22,8 @@ pub struct ShownCall {
     pub outcome: CallOutcome,
     /// Code of a SOAP fault.
     pub fault: Option<FaultCode>,
+    /// Messages of a gRPC call.
+    pub messages: Option<Messages>,
     /// Size of a GraphQL operation.
     pub graphql: Option<ShownOperation>,
 }
@@ -78,6 +80,7 @@ pub(super) fn show(call: &Call, names: &mut Names) -> ShownCall {
         kind: call.kind,
         name: name.into(),
         outcome: call.outcome,
+        messages: call.grpc(),
         fault: call.soap().and_then(|soap| soap.fault),
         graphql,
     }

@@ -1,5 +1,9 @@
 //! An exchange part by part: path, query, header fields, cookies and body of both halves.
 
+mod messages;
+
+use std::sync::Arc;
+
 use super::body::{BodyVisitor, Scratch};
 use super::calls;
 use super::hint::Hint;
@@ -13,7 +17,9 @@ use crate::exchange::{Body, BodyPiece, Content, Exchange, Head, Request, Secret}
 use crate::protocol::chars::Classes;
 use crate::protocol::document::{Document, Documents, Format, Walked};
 use crate::protocol::form::{self, Plus};
+use crate::protocol::grpc;
 use crate::protocol::inflate::Ended;
+use crate::protocol::protobuf::Schema;
 use crate::protocol::walk::Ending;
 
 /// Finds sensitive data. Reused from exchange to exchange, so that nothing is allocated when nothing is found.
@@ -26,6 +32,7 @@ pub struct Classifier {
     scratch: Scratch,
     /// A body other than JSON in more than one piece.
     joined: Joined,
+    messages: messages::Messages,
 }
 
 /// Holds observed bytes, so it prints nothing.
@@ -71,6 +78,11 @@ impl At {
 impl Classifier {
     /// Prepares the scanner.
     pub fn new(limits: Limits) -> Self {
+        Self::with_schema(limits, Arc::default())
+    }
+
+    /// Prepares the scanner; gRPC messages are named by these types.
+    pub fn with_schema(limits: Limits, schema: Arc<Schema>) -> Self {
         Self {
             limits,
             scanner: Scanner::new(),
@@ -78,6 +90,7 @@ impl Classifier {
             documents: Documents::new(limits.value_bytes),
             scratch: Scratch::default(),
             joined: Joined::default(),
+            messages: messages::Messages::new(schema),
         }
     }
 
@@ -87,10 +100,17 @@ impl Classifier {
         let request = &exchange.request;
         self.target(request, &mut sink);
         self.head(Half::Request, &request.head, &mut sink);
-        self.body(Half::Request, &request.head, &request.body, &mut sink);
+        self.body(Half::Request, exchange, &request.head, &request.body, &mut sink);
         if let Some(response) = exchange.outcome.response() {
             self.head(Half::Response, &response.head, &mut sink);
-            self.body(Half::Response, &response.head, &response.body, &mut sink);
+            self.body(
+                Half::Response,
+                exchange,
+                &response.head,
+                &response.body,
+                &mut sink,
+            );
+            self.head(Half::Response, &response.trailers, &mut sink);
         }
         let mut labels = sink.into_labels();
         let calls = exchange.calls.iter();
@@ -133,26 +153,32 @@ impl Classifier {
 
     fn head(&mut self, half: Half, head: &Head, sink: &mut Sink) {
         for (name, value) in head.fields() {
-            let id = self.names.look_up(name);
-            if id.hint.has(Hint::PLUMBING) {
-                continue;
-            }
-            let value = value.expose();
-            let at = At::named(half, Part::Header, id);
-            if name.eq_ignore_ascii_case(b"cookie") {
-                form::cookies(value).for_each(|(name, value)| self.cookie(half, name, value, sink));
-            } else if name.eq_ignore_ascii_case(b"set-cookie") {
-                // Attributes follow the first pair (RFC 6265, 4.1.1).
-                form::cookies(value)
-                    .take(1)
-                    .for_each(|(name, value)| self.cookie(half, name, value, sink));
-            } else if name.eq_ignore_ascii_case(b"authorization")
-                || name.eq_ignore_ascii_case(b"proxy-authorization")
-            {
-                self.authorization(at, value, sink);
-            } else {
-                self.value(at, value, sink);
-            }
+            self.field(half, name, value.expose(), sink);
+        }
+    }
+
+    fn field(&mut self, half: Half, name: &[u8], value: &[u8], sink: &mut Sink) {
+        let id = self.names.look_up(name);
+        if id.hint.has(Hint::PLUMBING) {
+            return;
+        }
+        let at = At::named(half, Part::Header, id);
+        if name.eq_ignore_ascii_case(b"cookie") {
+            form::cookies(value).for_each(|(name, value)| self.cookie(half, name, value, sink));
+        } else if name.eq_ignore_ascii_case(b"set-cookie") {
+            // Attributes follow the first pair (RFC 6265, 4.1.1).
+            form::cookies(value)
+                .take(1)
+                .for_each(|(name, value)| self.cookie(half, name, value, sink));
+        } else if name.eq_ignore_ascii_case(b"authorization")
+            || name.eq_ignore_ascii_case(b"proxy-authorization")
+        {
+            self.authorization(at, value, sink);
+        } else if name.eq_ignore_ascii_case(b"grpc-message") {
+            // Percent-encoded (PROTOCOL-HTTP2.md, Status-Message).
+            self.decoded(at, value, Plus::Literal, sink);
+        } else {
+            self.value(at, value, sink);
         }
     }
 
@@ -185,7 +211,7 @@ impl Classifier {
         }
     }
 
-    fn body(&mut self, half: Half, head: &Head, body: &Body, sink: &mut Sink) {
+    fn body(&mut self, half: Half, exchange: &Exchange, head: &Head, body: &Body, sink: &mut Sink) {
         if !body.is_whole() {
             sink.blind(match half {
                 Half::Request => BlindSpot::RequestBodyCut,
@@ -201,6 +227,9 @@ impl Classifier {
         let media = media.map(Secret::expose).unwrap_or_default();
         let front = pieces.first().map(|piece| &*piece.0).unwrap_or_default();
         let cut = !body.is_content_whole();
+        if let Some(media) = grpc::Media::of(media) {
+            return self.grpc(half, exchange, media, sink);
+        }
         match Format::of(media, front) {
             Format::Json => self.json(half, pieces, cut, sink),
             Format::Text => self.joined(pieces, 0, |this, text| this.text(half, text, sink)),

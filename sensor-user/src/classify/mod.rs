@@ -148,10 +148,10 @@ pub struct Labels {
     pub found: SmallVec<[Label; 0]>,
     /// Part of the exchange could not be looked at: holes, limits, an encoding that is not read.
     pub blind: SmallVec<[BlindSpot; 2]>,
-    /// The exchange's calls, fit to be shown.
-    pub calls: Vec<ShownCall>,
     /// Departures of the bodies from their formats. They belong to the exchange, which the pipeline gives them to.
     pub anomalies: SmallVec<[Anomaly; 0]>,
+    /// The exchange's calls, fit to be shown.
+    pub calls: Vec<ShownCall>,
 }
 
 /// Why a part could not be looked at.

@@ -17,6 +17,8 @@ const PAIRS: usize = 256;
 /// Bytes of a remembered name: every name that is shown fits (the longest word of [`super::shape`]), and a slot is a
 /// cache line.
 const REMEMBERED: usize = 40;
+/// Digits of a protobuf field's number that is shown: beyond lie extensions only, and room for values.
+const NUMBER_DIGITS: usize = 5;
 
 /// A name as looked up: good until the next name is.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -69,7 +71,29 @@ impl Names {
                 pair,
                 remembered: true,
             },
-            Some(slots) => learn(slots, name, ends, pair),
+            Some(slots) => learn(slots, name, ends, pair, Hint::of),
+            None => NameId::default(),
+        }
+    }
+
+    /// Looks up the number of a protobuf field, which is a name: digits of any other name may be a value. Numbers of
+    /// more digits than schemas have are no names.
+    pub(super) fn look_up_number(&mut self, digits: &[u8]) -> NameId {
+        let mut key = [0; 1 + NUMBER_DIGITS];
+        let Some(place) = key.get_mut(1..=digits.len()) else {
+            return self.look_up(digits);
+        };
+        place.copy_from_slice(digits);
+        let name = key.get(..=digits.len()).unwrap_or_default();
+        let ends = ends(name);
+        let pair = pair_of(ends, name.len());
+        match self.pairs.get_mut(usize::from(pair)) {
+            Some([first, _]) if first.is(name, ends) => NameId {
+                hint: first.hint,
+                pair,
+                remembered: true,
+            },
+            Some(slots) => learn(slots, name, ends, pair, |_number| Hint::NONE),
             None => NameId::default(),
         }
     }
@@ -80,20 +104,21 @@ impl Names {
         let slot = self.pairs.get(usize::from(id.pair)).map(|[first, _]| first);
         let safe = slot.filter(|_| id.remembered && !id.hint.has(Hint::VALUE_LIKE));
         let name = safe.and_then(|slot| slot.name.get(..usize::from(slot.length)));
-        name.unwrap_or(b"*")
+        // A number is remembered behind a zero byte, so that it is not taken for a name of digits.
+        name.map_or(&b"*"[..], |name| name.strip_prefix(b"\0").unwrap_or(name))
     }
 }
 
 /// Brings the name into the first slot.
 #[inline(never)]
-fn learn(slots: &mut [Slot; 2], name: &[u8], ends: (u64, u64), pair: u8) -> NameId {
+fn learn(slots: &mut [Slot; 2], name: &[u8], ends: (u64, u64), pair: u8, judge: fn(&[u8]) -> Hint) -> NameId {
     let [first, second] = slots;
     let mut remembered = true;
     let mut hint = second.hint;
     if second.is(name, ends) {
         std::mem::swap(first, second);
     } else {
-        hint = Hint::of(name);
+        hint = judge(name);
         match (second.name.get_mut(..name.len()), u8::try_from(name.len())) {
             (Some(target), Ok(length)) => {
                 target.copy_from_slice(name);

@@ -78,8 +78,8 @@ impl Sink {
         Labels {
             found: self.found,
             blind: self.blind,
-            calls: Vec::new(),
             anomalies: self.anomalies,
+            calls: Vec::new(),
         }
     }
 }

@@ -287,6 +287,9 @@ impl Checker<'_> {
     }
 
     fn rest(&mut self, config: &Config) {
+        for set in &config.protocol.grpc_descriptors {
+            self.absolute("protocol.grpc_descriptors", set);
+        }
         self.absolute("state.directory", &config.state.directory);
         let level = tracing_subscriber::EnvFilter::try_new(&config.output.log).is_ok();
         self.require(

@@ -65,6 +65,8 @@ pub struct Config {
     pub capture: Capture,
     /// Whom and what to watch.
     pub watch: Watch,
+    /// How protocols are read.
+    pub protocol: Protocols,
     /// The terminal.
     pub output: Output,
     /// OpenTelemetry.
@@ -81,6 +83,7 @@ pub struct Config {
 pub const SECTIONS: &[Section] = &[
     Capture::SECTION,
     Watch::SECTION,
+    Protocols::SECTION,
     Output::SECTION,
     Otlp::SECTION,
     Metrics::SECTION,
@@ -141,6 +144,14 @@ section! {
         port: Vec<u16> = Vec::new(), Numbers, "--port";
         /// Show only endpoints whose path template begins with one of these segments, such as `/users`.
         path: Vec<String> = Vec::new(), Texts, "--path";
+    }
+}
+
+section! {
+    /// How protocols are read.
+    Protocols is protocol {
+        /// Descriptor sets (`protoc --include_imports --descriptor_set_out`) that name the fields of gRPC messages; without them fields have numbers.
+        grpc_descriptors: Vec<PathBuf> = Vec::new(), Texts, "";
     }
 }
 

@@ -46,7 +46,7 @@ impl Call {
     pub fn graphql(&self) -> Option<&GraphqlShape> {
         match self.detail.as_deref() {
             Some(Detail::Graphql(shape)) => Some(shape),
-            Some(Detail::Soap(_)) | None => None,
+            Some(Detail::Soap(_) | Detail::Grpc(_)) | None => None,
         }
     }
 
@@ -54,7 +54,15 @@ impl Call {
     pub fn soap(&self) -> Option<&SoapDetail> {
         match self.detail.as_deref() {
             Some(Detail::Soap(detail)) => Some(detail),
-            Some(Detail::Graphql(_)) | None => None,
+            Some(Detail::Graphql(_) | Detail::Grpc(_)) | None => None,
+        }
+    }
+
+    /// Messages of a gRPC call.
+    pub fn grpc(&self) -> Option<Messages> {
+        match self.detail.as_deref() {
+            Some(Detail::Grpc(messages)) => Some(*messages),
+            Some(Detail::Graphql(_) | Detail::Soap(_)) | None => None,
         }
     }
 }
@@ -66,6 +74,26 @@ pub enum Detail {
     Graphql(GraphqlShape),
     /// Of a SOAP call.
     Soap(SoapDetail),
+    /// Of a call of gRPC or gRPC-Web.
+    Grpc(Messages),
+}
+
+/// Messages of a call, each way: more than one of them is a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Messages {
+    /// From the client.
+    pub to_server: Count,
+    /// From the server.
+    pub to_client: Count,
+}
+
+/// How many there were.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Count {
+    /// Begun in the part of the body that was kept.
+    pub seen: u32,
+    /// There may have been more behind it.
+    pub more: bool,
 }
 
 /// A GraphQL operation as it was sent.

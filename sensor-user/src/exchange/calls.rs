@@ -12,6 +12,7 @@ mod xml;
 use smallvec::SmallVec;
 
 use super::call::{Call, CallKind, Calls, MAX_CALLS};
+use super::grpc::{self, Reading};
 use super::{Body, Exchange, Head};
 use crate::protocol::name::Name;
 use crate::protocol::{Anomaly, form};
@@ -76,7 +77,14 @@ impl CallFinder {
         if !exchange.calls.is_empty() {
             return;
         }
-        let found = self.find(exchange);
+        let found = match grpc::read(exchange) {
+            Some(Reading { call, anomalies }) => Found {
+                calls: Calls::from_iter([call]),
+                anomalies,
+                ..Found::default()
+            },
+            None => self.find(exchange),
+        };
         if found.is_empty() {
             return;
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::http1::Http1;
+use super::http2::Http2;
 use super::prefix::{Holes, Prefixes, Protocol, Proxied, Seen};
 use super::reader::{Reader, ReaderTally};
 use super::{Connection, Limits};
@@ -198,6 +199,7 @@ impl Conversation {
         }
         self.talk = Talk::Known(match protocol {
             Protocol::Http1 => Box::new(Http1::new(requests_travel, direction, limits)),
+            Protocol::Http2(joined) => Box::new(Http2::new(requests_travel, joined, limits)),
         });
     }
 }

@@ -32,8 +32,8 @@ pub struct Conversations {
     names: FxHashMap<ProcessKey, Comm>,
     /// Bounded as the names are.
     containers: FxHashMap<ProcessKey, Arc<Container>>,
-    finder: CallFinder,
     decoder: Decoder,
+    finder: CallFinder,
 }
 
 impl Conversations {
@@ -46,8 +46,8 @@ impl Conversations {
             table: FxHashMap::default(),
             names: FxHashMap::default(),
             containers: FxHashMap::default(),
-            finder: CallFinder::default(),
             decoder: Decoder::default(),
+            finder: CallFinder::default(),
         }
     }
 

@@ -11,12 +11,15 @@ mod content;
 mod conversation;
 mod conversations;
 mod ends;
+mod grpc;
 mod half;
 mod http1;
+mod http2;
 mod patience;
 mod prefix;
 mod reader;
 pub mod secret;
+mod streams;
 #[cfg(test)]
 pub(crate) mod test_support;
 mod turns;

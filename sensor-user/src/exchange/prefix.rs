@@ -1,11 +1,12 @@
 //! The beginning of a connection: kept until a protocol is recognised in it.
 //!
 //! Takes the first bytes of both directions. Gives what they are, and the holes before them. Bounded by what
-//! [`detect`] and [`proxy::front`] ask for: a request line and a PROXY header.
+//! [`detect`] and [`proxy::front`] ask for: a request line, an HTTP/2 frame and a PROXY header.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use smallvec::SmallVec;
 
+use super::http2;
 use crate::capture::{Direction, Endpoint, GapReason};
 use crate::protocol::detect::{Verdict, detect};
 use crate::protocol::proxy;
@@ -65,6 +66,17 @@ pub(super) enum Seen {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Protocol {
     Http1,
+    Http2(http2::Joined),
+}
+
+impl Seen {
+    fn http2(requests_travel: Direction, joined: http2::Joined, bytes: Bytes) -> Self {
+        Self::Known {
+            protocol: Protocol::Http2(joined),
+            requests_travel,
+            bytes,
+        }
+    }
 }
 
 impl Prefixes {
@@ -109,7 +121,10 @@ impl Prefixes {
                 requests_travel: direction.opposite(),
                 bytes,
             },
-            Verdict::Http2 => Seen::Opaque(bytes.len() as u64),
+            Verdict::Http2 => Seen::http2(direction, http2::Joined::No, bytes),
+            Verdict::Http2Server => Seen::http2(direction.opposite(), http2::Joined::No, bytes),
+            Verdict::Http2Requests => Seen::http2(direction, http2::Joined::At(direction), bytes),
+            Verdict::Http2Responses => Seen::http2(direction.opposite(), http2::Joined::At(direction), bytes),
             // Only a handshake's beginning tells: in the middle of a body any three bytes may look like a record.
             Verdict::Tls if matches!(*bytes, [0x16, _, _, _, _, 1 | 2, ..]) => {
                 Seen::Opaque(bytes.len() as u64)

@@ -23,6 +23,7 @@ pub(crate) struct Builder {
     status: Option<u16>,
     response_fields: Vec<(String, String)>,
     response_body: Body,
+    trailers: Vec<(String, String)>,
     caller: Caller,
     tls: bool,
     remote: IpAddr,
@@ -39,6 +40,7 @@ impl Builder {
             status: Some(200),
             response_fields: Vec::new(),
             response_body: Body::default(),
+            trailers: Vec::new(),
             caller: Caller::Anonymous,
             tls: true,
             remote: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)),
@@ -72,6 +74,22 @@ impl Builder {
         let mut built = self.field("Content-Type", media);
         built.request_body = whole(&[text.as_bytes()]);
         built
+    }
+
+    /// Gives the request a body of a type, in pieces that need be no text.
+    pub(crate) fn body_bytes(self, media: &str, pieces: &[&[u8]]) -> Self {
+        let mut built = self.field("Content-Type", media);
+        built.request_body = whole(pieces);
+        built
+    }
+
+    /// Gives the response trailers.
+    pub(crate) fn trailers(mut self, fields: &[(&str, &str)]) -> Self {
+        self.trailers = fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        self
     }
 
     /// Gives the request a JSON body.
@@ -162,7 +180,11 @@ impl Builder {
             Outcome::Answered(Box::new(Response {
                 head: head(&format!("HTTP/1.1 {status} X\r\n"), &self.response_fields),
                 status,
-                trailers: Head::default(),
+                trailers: if self.trailers.is_empty() {
+                    Head::default()
+                } else {
+                    head("", &self.trailers)
+                },
                 body: self.response_body,
                 time_ns: (1_200, 1_300),
             }))

@@ -103,6 +103,14 @@ fn of_calls<'a>(calls: &'a [ShownCall], fields: &mut Fields<'a>) {
     fields.push(("api_sensor.call.kind", Value::Text(first.kind.name().into())));
     let texts = calls.iter().map(wording::call).collect();
     fields.push(("api_sensor.calls", Value::Texts(texts)));
+    if let Some(messages) = first.messages {
+        for (name, count) in [
+            ("api_sensor.grpc.messages.to_server", messages.to_server),
+            ("api_sensor.grpc.messages.to_client", messages.to_client),
+        ] {
+            fields.push((name, Value::Count(count.seen.into())));
+        }
+    }
     let Some(operation) = &first.graphql else {
         return;
     };

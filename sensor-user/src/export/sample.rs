@@ -138,6 +138,7 @@ fn calls() -> Vec<ShownCall> {
         name: name.into(),
         outcome,
         fault: None,
+        messages: None,
         graphql: None,
     };
     let mut operation = call(CallKind::GraphqlQuery, "Hero", CallOutcome::Success);

@@ -2,11 +2,13 @@
 //!
 //! Takes a prefix of one direction's bytes. Gives a verdict that no further bytes change, cheapest check first, and
 //! says so when nothing is recognised. Never guesses: a false verdict costs a connection, a missing one is looked for
-//! again at the next call's bytes. Bounded by the length of a request line.
+//! again at the next call's bytes. Bounded by the length of a request line and of a frame.
 
 use std::num::NonZeroUsize;
 
 use super::http1::start::{self, Start};
+use super::http2::PREFACE as HTTP2_PREFACE;
+use super::http2::front::{self, Beginning};
 
 /// What a prefix is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -17,6 +19,12 @@ pub enum Verdict {
     Http1Response,
     /// HTTP/2 with prior knowledge or by ALPN: the client's preface (RFC 9113, 3.4).
     Http2,
+    /// HTTP/2 from the server's first frame on.
+    Http2Server,
+    /// HTTP/2 joined at a frame of the client.
+    Http2Requests,
+    /// HTTP/2 joined at a frame of the server.
+    Http2Responses,
     /// TLS records (RFC 8446, 5.1): ciphertext.
     Tls,
     /// Call again once this many bytes are there.
@@ -24,9 +32,6 @@ pub enum Verdict {
     /// None of these.
     Unknown,
 }
-
-/// RFC 9113, 3.4.
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Looks at the first bytes of a direction.
 pub fn detect(prefix: &[u8]) -> Verdict {
@@ -46,6 +51,7 @@ pub fn detect(prefix: &[u8]) -> Verdict {
             Start::NeedMore(at_least) => Verdict::NeedMore(at_least),
         },
         Some(b'A'..=b'Z') => request(prefix),
+        Some(0) => frames(prefix),
         Some(_) => Verdict::Unknown,
     }
 }
@@ -55,6 +61,17 @@ fn request(prefix: &[u8]) -> Verdict {
         Start::Yes => Verdict::Http1Request,
         Start::No => Verdict::Unknown,
         Start::NeedMore(at_least) => Verdict::NeedMore(at_least),
+    }
+}
+
+/// Frames of less than 64 KiB begin with a zero.
+fn frames(prefix: &[u8]) -> Verdict {
+    match front::begins(prefix) {
+        Beginning::Server => Verdict::Http2Server,
+        Beginning::Requests => Verdict::Http2Requests,
+        Beginning::Responses => Verdict::Http2Responses,
+        Beginning::NeedMore(at_least) => Verdict::NeedMore(at_least),
+        Beginning::No => Verdict::Unknown,
     }
 }
 
@@ -87,7 +104,23 @@ mod tests {
         (b"SSH-2.0-OpenSSH\r\n", Verdict::Unknown),
         (b"*1\r\n$4\r\nPING\r\n", Verdict::Unknown),
         (b"GET /redis-key\r\n", Verdict::Unknown),
-        (b"\0\0\x12\x04\0\0\0\0\0", Verdict::Unknown),
+        (b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x80", Verdict::Http2Server),
+        // Settings that nobody registered, and an odd length.
+        (b"\0\0\x06\x04\0\0\0\0\0\x71\x03\0\0\0\x80", Verdict::Unknown),
+        (b"\0\0\x13\x04\0\0\0\0\0", Verdict::Unknown),
+        (b"\0\0\x03\x01\x05\0\0\0\x07\x82\x87\x84", Verdict::Http2Requests),
+        // An even stream is no client's.
+        (b"\0\0\x03\x01\x05\0\0\0\x08\x82\x87\x84", Verdict::Unknown),
+        (
+            b"\0\0\x01\x01\x04\0\0\0\x07\x88\0\0\x02\0\x01\0\0\0\x07",
+            Verdict::Http2Responses,
+        ),
+        (b"\0\0\x01\x01\x04\0\0\0\x07\x88{\"a\":1}  ", Verdict::Unknown),
+        // Big-endian numbers of four bytes.
+        (
+            b"\0\0\0\x04\0\0\0\0\0\0\0\x01\0\0\0\x02\0\0\0\x03",
+            Verdict::Unknown,
+        ),
     ];
 
     #[test]

@@ -15,7 +15,7 @@ pub(in crate::protocol) mod tests;
 pub use format::Format;
 
 use super::walk::{Container, Ending, Notes, Refusal, Scalar, Text, Visitor};
-use super::{Anomaly, form, json, multipart, xml};
+use super::{Anomaly, form, json, multipart, protobuf, xml};
 
 /// A body and what its head says of it.
 #[derive(Clone, Copy)]
@@ -53,6 +53,7 @@ pub struct Walked {
 #[derive(Debug)]
 pub struct Documents {
     json: json::Walker,
+    protobuf: protobuf::Walker,
     /// A document that is not UTF-8, made readable.
     readable: Readable,
 }
@@ -72,6 +73,7 @@ impl Documents {
     pub fn new(token_bytes: usize) -> Self {
         Self {
             json: json::Walker::new(token_bytes),
+            protobuf: protobuf::Walker::new(token_bytes),
             readable: Readable::default(),
         }
     }
@@ -91,6 +93,17 @@ impl Documents {
             accepted,
             notes,
         }
+    }
+
+    /// Walks one protobuf message, of that type when it is known.
+    pub fn protobuf(
+        &mut self,
+        bytes: &[u8],
+        whole: bool,
+        typed: Option<protobuf::Message<'_>>,
+        visitor: &mut impl Visitor,
+    ) -> Ending {
+        self.protobuf.walk(bytes, whole, typed, visitor)
     }
 
     /// Walks a JSON body in several pieces, which is the one format that is never copied into one.
@@ -152,6 +165,11 @@ impl Documents {
             }
             Format::MessagePack => binary::walk::<msgpack::MessagePack>(bytes, visitor),
             Format::Cbor => binary::walk::<cbor::Cbor>(bytes, visitor),
+            // What was told before a mistake is no text behind it.
+            Format::Protobuf => (
+                self.protobuf.walk(bytes, !document.cut, None, visitor),
+                bytes.len(),
+            ),
             Format::Multipart | Format::Text => {
                 let text = Text {
                     cut: document.cut,

@@ -10,11 +10,14 @@ pub mod document;
 pub mod envelope;
 pub mod form;
 pub mod graphql;
+pub mod grpc;
 pub mod http1;
+pub mod http2;
 pub mod inflate;
 pub mod json;
 pub mod multipart;
 pub mod name;
+pub mod protobuf;
 pub mod proxy;
 pub mod soap;
 pub mod walk;
@@ -117,23 +120,21 @@ pub enum Anomaly {
     BadChunk,
     /// `Transfer-Encoding` with a last coding other than chunked in a request (RFC 9112, 6.3).
     BadTransferEncoding,
-    // calls
-    /// More calls in one message than are told apart.
-    TooManyCalls,
-    /// A GraphQL document that is not of the grammar, or whose fragments are not defined once each.
-    GraphqlMalformed,
-    /// A GraphQL document nests deeper than is followed.
-    GraphqlTooDeep,
-    /// A GraphQL document has more tokens than are read.
-    GraphqlTooLong,
-    /// GraphQL fragments that spread themselves.
-    GraphqlFragmentCycle,
-    /// A message of JSON-RPC that is not one of version 2.0 (JSON-RPC 2.0, 4 to 6).
-    JsonRpcMalformed,
-    /// An answer of JSON-RPC to a call that was not made, or a second one.
-    JsonRpcUnpaired,
-    /// A SOAP envelope or XML-RPC message that is not well-formed, or not what its specification says.
-    XmlCallMalformed,
+    // grpc
+    /// A gRPC request whose path is not `/service/method`.
+    GrpcBadMethod,
+    /// A gRPC frame with flags that are not defined, or one that the end of the body cuts.
+    GrpcBadFrame,
+    /// A gRPC message longer than what the peers' libraries accept by default.
+    GrpcMessageTooLong,
+    /// A gRPC message is compressed, and `grpc-encoding` does not say how.
+    GrpcNoEncoding,
+    /// A complete gRPC answer without `grpc-status`, or with one that is no code.
+    GrpcBadStatus,
+    /// A gRPC-Web text body that is no base64.
+    GrpcBadBase64,
+    /// Data after the trailers of a gRPC-Web body, or trailers in a request.
+    GrpcAfterTrailers,
     // body
     /// A body is not of the content coding that its head names, or its checksum is wrong.
     BadContentCoding,
@@ -160,6 +161,47 @@ pub enum Anomaly {
     BadPartHeader,
     /// A multipart body without its boundary, or whose boundary is not one (RFC 2046, 5.1.1).
     BadBoundary,
+    // calls
+    /// More calls in one message than are told apart.
+    TooManyCalls,
+    /// A GraphQL document that is not of the grammar, or whose fragments are not defined once each.
+    GraphqlMalformed,
+    /// A GraphQL document nests deeper than is followed.
+    GraphqlTooDeep,
+    /// A GraphQL document has more tokens than are read.
+    GraphqlTooLong,
+    /// GraphQL fragments that spread themselves.
+    GraphqlFragmentCycle,
+    /// A message of JSON-RPC that is not one of version 2.0 (JSON-RPC 2.0, 4 to 6).
+    JsonRpcMalformed,
+    /// An answer of JSON-RPC to a call that was not made, or a second one.
+    JsonRpcUnpaired,
+    /// A SOAP envelope or XML-RPC message that is not well-formed, or not what its specification says.
+    XmlCallMalformed,
+    // h2
+    /// A frame breaks RFC 9113, section 6: length, stream or padding.
+    Http2BadFrame,
+    /// A frame is longer than its reader allows (RFC 9113, 4.2).
+    Http2FrameTooLong,
+    /// A header block is not HPACK (RFC 7541).
+    Http2BadCompression,
+    /// Another frame stands within a header block (RFC 9113, 6.10).
+    Http2BrokenBlock,
+    /// More CONTINUATION frames than the limit.
+    Http2ContinuationFlood,
+    /// The compression table was made larger than allowed or followed.
+    Http2TableTooLarge,
+    /// Pseudo-fields are missing, repeated, unknown, misplaced or malformed, or `host` contradicts `:authority`
+    /// (RFC 9113, 8.3).
+    Http2BadHead,
+    /// A field that HTTP/2 forbids: capital letters, line breaks, fields of a connection (RFC 9113, 8.2).
+    Http2BadField,
+    /// `content-length` and the DATA frames disagree (RFC 9113, 8.1.1).
+    Http2BadLength,
+    /// More streams, or more bytes of them, at once than the limit: the oldest was given up.
+    Http2TooManyStreams,
+    /// Nobody's fault: fields refer to a part of the connection that was not seen, and were left out.
+    Http2UnknownFields,
 }
 
 impl Anomaly {
@@ -173,15 +215,14 @@ impl Anomaly {
             Self::LengthAndChunked => "length_and_chunked",
             Self::BadChunk => "bad_chunk",
             Self::BadTransferEncoding => "bad_transfer_encoding",
-            // calls
-            Self::TooManyCalls => "too_many_calls",
-            Self::GraphqlMalformed => "graphql_malformed",
-            Self::GraphqlTooDeep => "graphql_too_deep",
-            Self::GraphqlTooLong => "graphql_too_long",
-            Self::GraphqlFragmentCycle => "graphql_fragment_cycle",
-            Self::JsonRpcMalformed => "json_rpc_malformed",
-            Self::JsonRpcUnpaired => "json_rpc_unpaired",
-            Self::XmlCallMalformed => "xml_call_malformed",
+            // grpc
+            Self::GrpcBadMethod => "grpc_bad_method",
+            Self::GrpcBadFrame => "grpc_bad_frame",
+            Self::GrpcMessageTooLong => "grpc_message_too_long",
+            Self::GrpcNoEncoding => "grpc_no_encoding",
+            Self::GrpcBadStatus => "grpc_bad_status",
+            Self::GrpcBadBase64 => "grpc_bad_base64",
+            Self::GrpcAfterTrailers => "grpc_after_trailers",
             // body
             Self::BadContentCoding => "bad_content_coding",
             Self::UnknownContentCoding => "unknown_content_coding",
@@ -195,6 +236,27 @@ impl Anomaly {
             Self::TooManyParts => "too_many_parts",
             Self::BadPartHeader => "bad_part_header",
             Self::BadBoundary => "bad_boundary",
+            // calls
+            Self::TooManyCalls => "too_many_calls",
+            Self::GraphqlMalformed => "graphql_malformed",
+            Self::GraphqlTooDeep => "graphql_too_deep",
+            Self::GraphqlTooLong => "graphql_too_long",
+            Self::GraphqlFragmentCycle => "graphql_fragment_cycle",
+            Self::JsonRpcMalformed => "json_rpc_malformed",
+            Self::JsonRpcUnpaired => "json_rpc_unpaired",
+            Self::XmlCallMalformed => "xml_call_malformed",
+            // h2
+            Self::Http2BadFrame => "http2_bad_frame",
+            Self::Http2FrameTooLong => "http2_frame_too_long",
+            Self::Http2BadCompression => "http2_bad_compression",
+            Self::Http2BrokenBlock => "http2_broken_block",
+            Self::Http2ContinuationFlood => "http2_continuation_flood",
+            Self::Http2TableTooLarge => "http2_table_too_large",
+            Self::Http2BadHead => "http2_bad_head",
+            Self::Http2BadField => "http2_bad_field",
+            Self::Http2BadLength => "http2_bad_length",
+            Self::Http2TooManyStreams => "http2_too_many_streams",
+            Self::Http2UnknownFields => "http2_unknown_fields",
         }
     }
 }

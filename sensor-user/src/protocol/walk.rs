@@ -61,6 +61,8 @@ pub enum Coding {
     Form,
     /// XML's character data with references, sections or comments (XML 1.0, 2.4), when [`Classes::ESCAPE`] is set.
     Xml,
+    /// Digits that number a protobuf field: a name, whereas digits elsewhere may be a value.
+    FieldNumber,
 }
 
 /// A token as written: of a JSON string what is between the quotes, escapes not undone. Prints its length only.
@@ -93,7 +95,7 @@ impl<'a> Text<'a> {
         'a: 's,
     {
         match self.coding {
-            Coding::Plain => self.raw,
+            Coding::Plain | Coding::FieldNumber => self.raw,
             Coding::Json if !self.classes.has(Classes::ESCAPE) => self.raw,
             Coding::Json => {
                 scratch.clear();

@@ -21,6 +21,8 @@ pub enum Format {
     MessagePack,
     /// CBOR (RFC 8949).
     Cbor,
+    /// One protobuf message, of no known type.
+    Protobuf,
     /// Text of no known structure.
     Text,
     /// Binary: not read.
@@ -65,6 +67,9 @@ impl Format {
                 Some(Self::MessagePack)
             }
             (_, _, b"cbor") => Some(Self::Cbor),
+            // None is registered; `proto` is Connect's.
+            (_, b"x-protobuf" | b"x-google-protobuf" | b"vnd.google.protobuf", _)
+            | (_, _, b"protobuf" | b"proto") => Some(Self::Protobuf),
             (b"image", b"svg+xml", _) | (_, b"xhtml+xml", _) => Some(Self::Text),
             (_, _, b"xml") => Some(Self::Xml),
             _ if suffix.ends_with(b"json") => Some(Self::Json),

@@ -119,6 +119,10 @@ fn media_types_name_formats() {
         ("text/event-stream", Some(Format::EventStream)),
         ("application/msgpack", Some(Format::MessagePack)),
         ("application/cose+cbor", Some(Format::Cbor)),
+        ("application/x-protobuf; messageType=a.B", Some(Format::Protobuf)),
+        ("application/protobuf", Some(Format::Protobuf)),
+        ("application/proto", Some(Format::Protobuf)),
+        ("application/vnd.acme+protobuf", Some(Format::Protobuf)),
         ("text/html", Some(Format::Text)),
         ("image/png", Some(Format::Binary)),
         ("application/octet-stream", None),
@@ -321,7 +325,8 @@ fn example(format: Format) -> &'static [u8] {
         Format::Cbor => &[
             0xa2, 0x61, b'a', 0x83, 1, 0x62, b'x', b'y', 0xf6, 0x61, b'b', 0x18, 200,
         ],
-        Format::Text | Format::Binary => b"",
+        // What is guessed of a nested message's front may differ from what is guessed of all of it.
+        Format::Protobuf | Format::Text | Format::Binary => b"",
     }
 }
 

@@ -1,0 +1,491 @@
+//! One HTTP/2 connection: two parsers, and the exchanges that their streams make.
+//!
+//! Takes chunks and holes of both directions. Gives exchanges, each when its stream is done. Never copies a body.
+//! Bounded by [`Limits`] and by what [`Streams`] keeps.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::caller::{self, Memo};
+use super::half::{Half, Taken};
+use super::reader::{Chunk, Context, Reader, ReaderTally};
+use super::streams::Streams;
+use super::{Body, Caller, Exchange, Head, Limits, Outcome, Request, Response};
+use crate::capture::{Direction, GapReason};
+use crate::protocol::http2::hpack::DEFAULT_TABLE;
+use crate::protocol::http2::{self, Message, Opening, Parser};
+use crate::protocol::{Anomaly, Resync, Span};
+use crate::telemetry::ledger::{Post, Tally as Books};
+
+/// Whether the connection is seen from its beginning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Joined {
+    /// From its beginning.
+    No,
+    /// In the middle, at the beginning of a frame that travels so.
+    At(Direction),
+}
+
+#[derive(Debug)]
+pub(super) struct Http2 {
+    /// The way requests take.
+    requests_travel: Direction,
+    requests: Half<Parser>,
+    responses: Half<Parser>,
+    streams: Streams,
+    memo: Memo,
+    /// The request bytes not consumed yet are, or began as, TLS early data.
+    early: bool,
+    anomalies: u64,
+    /// Why bytes are missing, of the last hole.
+    reason: GapReason,
+}
+
+/// A message and when it came.
+struct Came {
+    raw: Bytes,
+    time_ns: (u64, u64),
+    of: Side,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Side {
+    Requests,
+    Responses,
+}
+
+impl Http2 {
+    /// A connection whose requests travel so.
+    pub(super) fn new(requests_travel: Direction, joined: Joined, limits: &Limits) -> Self {
+        let bounds = http2::Limits {
+            head_bytes: limits.head_bytes,
+        };
+        let parser = |direction| match joined {
+            Joined::No => Parser::new(bounds),
+            Joined::At(place) if place == direction => Parser::joined(bounds),
+            Joined::At(_) => Parser::searching(bounds),
+        };
+        Self {
+            requests_travel,
+            requests: Half::new(parser(requests_travel)),
+            responses: Half::new(parser(requests_travel.opposite())),
+            streams: Streams::default(),
+            memo: Memo::default(),
+            early: false,
+            anomalies: 0,
+            reason: GapReason::Lost,
+        }
+    }
+
+    /// A connection that HTTP/1 turned into one of HTTP/2 (RFC 7540, 3.2). Both ends begin anew; `first`, the request
+    /// that asked for it, is answered on stream 1.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "called by the Turn of http1, which follows")
+    )]
+    pub(super) fn upgraded(requests_travel: Direction, first: Option<Exchange>, limits: &Limits) -> Self {
+        let mut http2 = Self::new(requests_travel, Joined::No, limits);
+        if let Some(exchange) = first {
+            http2.streams.open(1, exchange, true, &mut Vec::new());
+        }
+        http2
+    }
+
+    fn read(&mut self, of: Side, time_ns: u64, context: &mut Context<'_>) {
+        loop {
+            let half = match of {
+                Side::Requests => &mut self.requests,
+                Side::Responses => &mut self.responses,
+            };
+            let Some(taken) = half.next() else { return };
+            match taken {
+                Taken::Message {
+                    message,
+                    raw,
+                    since_ns,
+                } => {
+                    if !matches!(message, Message::Body { .. }) {
+                        half.fates.heads += raw.len() as u64;
+                    }
+                    let came = Came {
+                        raw,
+                        time_ns: (since_ns, time_ns),
+                        of,
+                    };
+                    self.message(message, &came, context);
+                }
+                Taken::Rejected(_) => {
+                    self.anomalies += 1;
+                    self.reason = GapReason::Lost;
+                    self.hole(of, 0, context);
+                }
+            }
+        }
+    }
+
+    fn message(&mut self, message: Message, came: &Came, context: &mut Context<'_>) {
+        match message {
+            Message::Head {
+                stream,
+                promised,
+                head,
+                last,
+            } => {
+                self.anomalies += head
+                    .anomalies
+                    .iter()
+                    .filter(|anomaly| **anomaly != Anomaly::Http2UnknownFields)
+                    .count() as u64;
+                match (promised, head.opening) {
+                    (Some(promised), _) => self.promise(promised, *head, came, context),
+                    (None, Opening::Request { method, target }) => {
+                        self.request((stream, last), (method, target), *head, came, context);
+                    }
+                    (None, Opening::Response(status)) => {
+                        self.response((stream, last), status, *head, came, context)
+                    }
+                    (None, Opening::Trailers | Opening::Unknown | Opening::UnknownRequest) => {
+                        self.trailers((stream, last), *head, came, context);
+                    }
+                }
+            }
+            Message::HeadLost {
+                stream,
+                promise,
+                last,
+                anomaly,
+            } => {
+                self.note(stream, anomaly);
+                if !promise {
+                    self.head_lost((stream, last), came.of, context);
+                }
+            }
+            Message::Body { stream, piece, last } => self.body((stream, last), piece, came, context),
+            Message::BodyLost {
+                stream,
+                missing,
+                last,
+            } => self.body_lost((stream, last), missing, came.of, context),
+            Message::Reset { stream } => self.streams.reset(stream, context.out),
+            Message::Goaway { last } => {
+                if came.of == Side::Responses {
+                    self.streams.refuse_above(last, context.out);
+                }
+            }
+            Message::Settings { table, frame } => self.settings(came.of, table, frame),
+            Message::Odd { stream, anomaly } => self.note(stream, Some(anomaly)),
+            Message::PlaceLost => self.place_lost(came.of),
+            Message::Preface | Message::Other => {}
+        }
+    }
+
+    fn note(&mut self, stream: u32, anomaly: Option<Anomaly>) {
+        let Some(anomaly) = anomaly else { return };
+        self.anomalies += 1;
+        if let Some(open) = self.streams.get(stream) {
+            open.exchange.anomalies.push(anomaly);
+        }
+    }
+
+    /// What one side announces bounds what the other may send.
+    fn settings(&mut self, of: Side, table: Option<u32>, frame: Option<u32>) {
+        let other = match of {
+            Side::Requests => &mut self.responses.parser,
+            Side::Responses => &mut self.requests.parser,
+        };
+        other.allow_table(table.unwrap_or(DEFAULT_TABLE));
+        if let Some(frame) = frame {
+            other.allow_frame(frame);
+        }
+    }
+
+    fn request(
+        &mut self,
+        (stream, last): (u32, bool),
+        (method, target): (Span, Span),
+        head: http2::Head,
+        came: &Came,
+        context: &mut Context<'_>,
+    ) {
+        if came.of == Side::Responses && self.streams.is_empty() {
+            // Joined by frames that looked like the other side's.
+            self.turn_around();
+        }
+        let exchange = self.exchange((method, target), head, came, context);
+        self.streams.open(stream, exchange, last, context.out);
+        self.anomalies += self.streams.make_room(context.out);
+    }
+
+    fn exchange(
+        &mut self,
+        (method, target): (Span, Span),
+        head: http2::Head,
+        came: &Came,
+        context: &mut Context<'_>,
+    ) -> Exchange {
+        let incomplete = head.incomplete;
+        let anomalies = head.anomalies.clone();
+        let request = Request {
+            head: written(head),
+            method,
+            target,
+            version: 20,
+            body: Body::default(),
+            time_ns: came.time_ns,
+            early_data: self.early && came.of == Side::Requests,
+        };
+        let mut caller = caller::identify(
+            &request.head,
+            target.of(&request.head.raw),
+            context.key,
+            &mut self.memo,
+        );
+        if incomplete && caller == Caller::Anonymous {
+            caller = Caller::Unseen;
+        }
+        Exchange {
+            connection: Arc::clone(context.connection),
+            request,
+            outcome: Outcome::Unanswered,
+            caller,
+            calls: super::call::Calls::new(),
+            anomalies,
+        }
+    }
+
+    /// A request that the server makes up (RFC 9113, 8.4).
+    fn promise(&mut self, promised: u32, head: http2::Head, came: &Came, context: &mut Context<'_>) {
+        let Opening::Request { method, target } = head.opening else {
+            return;
+        };
+        let mut exchange = self.exchange((method, target), head, came, context);
+        // Nobody sent it.
+        exchange.caller = Caller::Unseen;
+        self.streams.open(promised, exchange, true, context.out);
+        self.anomalies += self.streams.make_room(context.out);
+    }
+
+    fn response(
+        &mut self,
+        (stream, last): (u32, bool),
+        status: u16,
+        head: http2::Head,
+        came: &Came,
+        context: &mut Context<'_>,
+    ) {
+        if status < 200 && !last {
+            return;
+        }
+        let Some(open) = self.streams.get(stream) else {
+            self.streams.unpaired += 1;
+            return;
+        };
+        open.exchange.anomalies.extend(head.anomalies.iter().copied());
+        open.response_length = head.content_length.filter(|_| !open.has_no_body(status));
+        let response = Response {
+            head: written(head),
+            status,
+            trailers: Head::default(),
+            body: Body::default(),
+            time_ns: came.time_ns,
+        };
+        self.streams.answer(stream, response);
+        if last {
+            self.streams.close_response(stream, context.out);
+        }
+        self.anomalies += self.streams.make_room(context.out);
+    }
+
+    /// Fields behind a body, or a head of which too little is known.
+    fn trailers(
+        &mut self,
+        (stream, last): (u32, bool),
+        head: http2::Head,
+        came: &Came,
+        context: &mut Context<'_>,
+    ) {
+        if head.opening == Opening::UnknownRequest {
+            return;
+        }
+        let Some(open) = self.streams.get(stream) else {
+            return;
+        };
+        open.exchange.anomalies.extend(head.anomalies.iter().copied());
+        let unknown = head.opening == Opening::Unknown;
+        match came.of {
+            Side::Requests => open.exchange.request.time_ns.1 = came.time_ns.1,
+            Side::Responses => match open.response_mut() {
+                Some(response) => {
+                    response.time_ns.1 = came.time_ns.1;
+                    response.trailers = written(head);
+                }
+                None if unknown => open.exchange.outcome = Outcome::Lost,
+                None => {}
+            },
+        }
+        if last {
+            self.close((stream, came.of), context);
+        }
+    }
+
+    fn head_lost(&mut self, (stream, last): (u32, bool), of: Side, context: &mut Context<'_>) {
+        let Some(open) = self.streams.get(stream) else {
+            return;
+        };
+        if of == Side::Responses {
+            if open.response_mut().is_none() {
+                open.exchange.outcome = Outcome::Lost;
+            } else {
+                open.exchange.anomalies.push(Anomaly::Http2UnknownFields);
+            }
+        }
+        if last {
+            self.close((stream, of), context);
+        }
+    }
+
+    fn body(&mut self, (stream, last): (u32, bool), piece: Span, came: &Came, context: &mut Context<'_>) {
+        let piece = came.raw.slice(piece.range());
+        if came.of == Side::Requests {
+            self.anomalies +=
+                self.streams
+                    .request_body(stream, piece, came.time_ns.1, context.limits.body_bytes);
+        } else {
+            self.anomalies +=
+                self.streams
+                    .response_body(stream, piece, came.time_ns.1, context.limits.body_bytes);
+        }
+        if last {
+            self.close((stream, came.of), context);
+        }
+    }
+
+    fn body_lost(&mut self, (stream, last): (u32, bool), missing: u64, of: Side, context: &mut Context<'_>) {
+        let reason = self.reason;
+        if let Some(open) = self.streams.get(stream) {
+            match of {
+                Side::Requests => open.exchange.request.body.hole(missing, reason),
+                Side::Responses => {
+                    if let Some(response) = open.response_mut() {
+                        response.body.hole(missing, reason);
+                    }
+                }
+            }
+        }
+        if last {
+            self.close((stream, of), context);
+        }
+    }
+
+    fn close(&mut self, (stream, of): (u32, Side), context: &mut Context<'_>) {
+        self.anomalies += match of {
+            Side::Requests => self.streams.close_request(stream, context.out),
+            Side::Responses => self.streams.close_response(stream, context.out),
+        };
+    }
+
+    fn place_lost(&mut self, of: Side) {
+        match of {
+            Side::Requests => self.streams.requests_lost(self.reason),
+            Side::Responses => self.streams.responses_lost(self.reason),
+        }
+    }
+
+    fn hole(&mut self, of: Side, missing: u64, context: &mut Context<'_>) {
+        let half = match of {
+            Side::Requests => &mut self.requests,
+            Side::Responses => &mut self.responses,
+        };
+        let (Resync::Exact(message) | Resync::Searching(message)) = half.gap(missing);
+        if let Some(message) = message {
+            let came = Came {
+                raw: Bytes::new(),
+                time_ns: (0, 0),
+                of,
+            };
+            self.message(message, &came, context);
+        }
+    }
+
+    fn turn_around(&mut self) {
+        self.requests_travel = self.requests_travel.opposite();
+        std::mem::swap(&mut self.requests, &mut self.responses);
+    }
+
+    const fn side(&self, direction: Direction) -> Side {
+        match (direction, self.requests_travel) {
+            (Direction::Read, Direction::Read) | (Direction::Write, Direction::Write) => Side::Requests,
+            _ => Side::Responses,
+        }
+    }
+}
+
+fn written(head: http2::Head) -> Head {
+    Head {
+        raw: Bytes::from(head.raw),
+        headers: head.fields,
+    }
+}
+
+impl Reader for Http2 {
+    fn chunk(&mut self, chunk: Chunk, context: &mut Context<'_>) -> bool {
+        let Chunk {
+            direction,
+            time_ns,
+            early,
+            bytes,
+        } = chunk;
+        let side = self.side(direction);
+        match side {
+            Side::Requests => {
+                self.early = early || (self.early && self.requests.waiting_bytes() > 0);
+                self.requests.push(bytes, time_ns);
+            }
+            Side::Responses => self.responses.push(bytes, time_ns),
+        }
+        self.read(side, time_ns, context);
+        true
+    }
+
+    fn gap(&mut self, direction: Direction, missing: u64, reason: GapReason, context: &mut Context<'_>) {
+        self.reason = reason;
+        self.hole(self.side(direction), missing, context);
+    }
+
+    fn end(&mut self, _direction: Direction, _time_ns: u64, _context: &mut Context<'_>) {
+        // Streams end by themselves; what did not is told when the connection ends.
+    }
+
+    fn finish(&mut self, _time_ns: u64, context: &mut Context<'_>) {
+        self.streams.finish(context.out);
+    }
+
+    fn take_fates(&mut self, books: &Books) -> u64 {
+        let mut total = 0;
+        for half in [&mut self.requests, &mut self.responses] {
+            let fates = std::mem::take(&mut half.fates);
+            books.add(Post::HeadBytes, fates.heads);
+            books.add(Post::BodyBytes, fates.messages.saturating_sub(fates.heads));
+            books.add(Post::SkippedBytes, fates.skipped);
+            books.add(Post::RejectedBytes, fates.rejected);
+            books.add(Post::CutBytes, fates.cut);
+            total += fates.messages + fates.skipped + fates.rejected + fates.cut;
+        }
+        total
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.requests.waiting_bytes() + self.responses.waiting_bytes()
+    }
+
+    fn take_tally(&mut self) -> ReaderTally {
+        ReaderTally {
+            anomalies: std::mem::take(&mut self.anomalies),
+            unpaired: std::mem::take(&mut self.streams.unpaired),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
