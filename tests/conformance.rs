@@ -1,6 +1,10 @@
 //! Third-party suites, run whole: what they mark valid is read as they say, what they mark invalid is refused or
 //! reported as an anomaly. `cargo xtask conformance` shows the counts.
 
+#[path = "conformance/hpack.rs"]
+mod hpack;
+#[path = "conformance/http2.rs"]
+mod http2;
 #[path = "conformance/json.rs"]
 mod json;
 #[path = "conformance/suite.rs"]

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::frame::{self, Frame, HEADER, Kind};
+use super::frame::{self, Frame, HEADER, Kind, number};
 use super::front::{self, Front};
 use super::hpack::{self, Block, Decoder};
 use super::{
@@ -384,7 +384,7 @@ impl Parser {
     }
 
     fn first_fragment(&mut self, frame: Frame, payload: &[u8]) -> Message {
-        let Some((fragment, promised)) = fragment(frame, payload) else {
+        let Some((fragment, promised)) = frame.fragment(payload) else {
             self.decoder.lose();
             return odd(frame);
         };
@@ -602,30 +602,6 @@ fn begun(frame: Frame, promised: u32) -> Open {
         fragments: Some(Vec::new()),
         continuations: 0,
     }
-}
-
-/// The first 31 bits of a payload, or 32.
-fn number(payload: &[u8]) -> Option<u32> {
-    payload.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
-}
-
-/// The part of a HEADERS or PUSH_PROMISE frame that is of the block, and the promised stream (6.2, 6.6); `None` when
-/// padding does not fit, or no stream is promised that a server may open.
-pub(super) fn fragment(frame: Frame, payload: &[u8]) -> Option<(&[u8], u32)> {
-    let mut rest = payload;
-    if frame.has(frame::PADDED) {
-        let (padding, behind) = rest.split_first()?;
-        rest = behind.get(..behind.len().checked_sub(usize::from(*padding))?)?;
-    }
-    if frame.kind == Kind::PushPromise {
-        let promised = number(rest)? & 0x7fff_ffff;
-        // 5.1.1: a server's streams are even.
-        return (promised != 0 && promised.is_multiple_of(2)).then_some((rest.get(4..)?, promised));
-    }
-    if frame.has(frame::PRIORITY) {
-        rest = rest.get(5..)?;
-    }
-    Some((rest, 0))
 }
 
 /// 6.5.2.
