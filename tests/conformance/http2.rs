@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sensor_tests::sources::debian_source;
+use sensor_user::protocol::detect::{Verdict, detect};
 use sensor_user::protocol::http2::frame::{Frame, Kind};
 use sensor_user::protocol::http2::{Limits, Message, Parser};
 use sensor_user::protocol::{Anomaly, Step, StreamParser};
@@ -246,4 +247,71 @@ fn in_pieces(wire: &[u8], whole: &Read) -> Result<(), String> {
         )?;
     }
     Ok(())
+}
+
+/// Two ends of TLS in memory, which exchange bodies of many sizes; what travelled goes to standard output.
+const TLS: &str = r#"
+import os, random, ssl, subprocess, sys
+place = sys.argv[1]
+key, certificate = place + "/key", place + "/certificate"
+subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+    "-keyout", key, "-out", certificate, "-subj", "/CN=a", "-days", "1"], check=True, capture_output=True)
+def ends():
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate, key)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    a, b = ssl.MemoryBIO(), ssl.MemoryBIO()
+    return (client.wrap_bio(a, b), b, a), (server.wrap_bio(b_in := ssl.MemoryBIO(), b_out := ssl.MemoryBIO(),
+        server_side=True), b_out, b_in)
+for connection in range(20):
+    sides = ends()
+    def carry():
+        for (_, out, _), (_, _, into) in (sides, sides[::-1]):
+            moved = out.read()
+            into.write(moved)
+            sys.stdout.buffer.write(moved)
+    for _ in range(4):
+        for side, _, _ in sides:
+            try: side.do_handshake()
+            except ssl.SSLWantReadError: pass
+        carry()
+    for _ in range(40):
+        sides[random.randrange(2)][0].write(os.urandom(random.choice([1, 20, 300, 1400, 9000, 16384])))
+        carry()
+"#;
+
+/// No place of real TLS streams, between records or within one, is taken for the beginning of HTTP/2.
+#[test]
+fn tls_streams_are_not_http2() {
+    let mut suite = Suite::open("http2-tls");
+    let place = tempfile::tempdir().unwrap();
+    let python = std::process::Command::new("python3")
+        .args(["-c", TLS])
+        .arg(place.path())
+        .output();
+    let wire = match python {
+        Ok(output) if output.status.success() => output.stdout,
+        _ => return suite.absent("python3 or openssl cannot make TLS streams"),
+    };
+    assert!(
+        wire.starts_with(&[22, 3]) && wire.len() > 1_000_000,
+        "{} bytes",
+        wire.len()
+    );
+    let mut taken = 0;
+    for at in 0..wire.len() {
+        let front = &wire[at..(at + 32_768).min(wire.len())];
+        let verdict = detect(front);
+        taken += usize::from(matches!(
+            verdict,
+            Verdict::Http2 | Verdict::Http2Server | Verdict::Http2Requests | Verdict::Http2Responses
+        ));
+    }
+    println!(
+        "{taken} of {} places in TLS streams are taken for HTTP/2",
+        wire.len()
+    );
+    suite.case("every place", same("taken", taken, 0));
+    suite.finish();
 }
