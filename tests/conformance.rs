@@ -5,6 +5,10 @@
 mod graphql;
 #[path = "conformance/grpc.rs"]
 mod grpc;
+#[path = "conformance/hpack.rs"]
+mod hpack;
+#[path = "conformance/http2.rs"]
+mod http2;
 #[path = "conformance/json.rs"]
 mod json;
 #[path = "conformance/protobuf.rs"]

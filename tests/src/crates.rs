@@ -16,6 +16,7 @@ pub const CRATES: &[(&str, &str)] = &[
     ("apollo-parser", "0.8.7"),
     ("async-graphql-parser", "7.2.1"),
     ("graphql-parser", "0.4.1"),
+    ("httlib-hpack", "0.1.3"),
 ];
 
 /// The directory of a crate's source.

@@ -3,7 +3,7 @@
 /// What the front of a call looks like.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Front {
-    /// A request or response line of HTTP/1, or the HTTP/2 preface.
+    /// A request or response line of HTTP/1, the HTTP/2 preface, or a frame that an HTTP/2 call begins with.
     Api,
     /// A TLS record header (RFC 8446, 5.1).
     Tls,
@@ -39,7 +39,12 @@ pub fn front(first: u64, available: u64) -> Front {
         return Front::Proxy;
     }
     let fifth = (first >> 32) as u8;
-    let known = (low == word(b"GET "))
+    // RFC 9113, 6.2 and 6.5: SETTINGS of a server (less than 256 bytes, no flag, stream 0), which comes before anything
+    // else it says; HEADERS (less than 64 KiB, a stream below 2^24), which begin a message on a connection joined later.
+    let settings = first & !0xff_0000 == 0x0400_0000;
+    let headers = first & 0xffd2_ff00_00ff == 0x0100_0000;
+    let known = ((settings | headers) & (available >= 8))
+        | (low == word(b"GET "))
         | (low == word(b"PUT "))
         | (low == word(b"POST") && fifth == b' ')
         | (low == word(b"HEAD") && fifth == b' ')

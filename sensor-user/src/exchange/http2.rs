@@ -143,7 +143,7 @@ impl Http2 {
                         self.request((stream, last), (method, target), *head, came, context);
                     }
                     (None, Opening::Response(status)) => {
-                        self.response((stream, last), status, *head, came, context)
+                        self.response((stream, last), status, *head, came, context);
                     }
                     (None, Opening::Trailers | Opening::Unknown | Opening::UnknownRequest) => {
                         self.trailers((stream, last), *head, came, context);

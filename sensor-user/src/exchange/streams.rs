@@ -34,15 +34,30 @@ pub(super) struct Streams {
     pub(super) unpaired: u64,
 }
 
+/// How far one side of a stream is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Progress {
+    Open,
+    /// A hole may have hidden the end.
+    Doubtful,
+    Ended,
+}
+
+impl Progress {
+    /// More came.
+    const fn go_on(&mut self) {
+        if matches!(self, Self::Doubtful) {
+            *self = Self::Open;
+        }
+    }
+}
+
 /// A stream that is not done with.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) exchange: Exchange,
-    request_ended: bool,
-    response_ended: bool,
-    /// A hole may have hidden the end.
-    request_doubtful: bool,
-    response_doubtful: bool,
+    request: Progress,
+    response: Progress,
     request_length: Option<u64>,
     pub(super) response_length: Option<u64>,
     bytes: usize,
@@ -58,10 +73,10 @@ impl Open {
 
     /// What did not end will not.
     fn cut(&mut self) {
-        if !self.request_ended {
+        if self.request != Progress::Ended {
             self.exchange.request.body.cut();
         }
-        let ended = self.response_ended;
+        let ended = self.response == Progress::Ended;
         if let Some(response) = self.response_mut().filter(|_| !ended) {
             response.body.cut();
         }
@@ -91,10 +106,8 @@ impl Streams {
         let length = announced(&exchange);
         let open = Open {
             exchange,
-            request_ended: ended,
-            response_ended: false,
-            request_doubtful: false,
-            response_doubtful: false,
+            request: if ended { Progress::Ended } else { Progress::Open },
+            response: Progress::Open,
             request_length: length,
             response_length: None,
             bytes,
@@ -110,7 +123,7 @@ impl Streams {
         if open.response_mut().is_some() {
             return;
         }
-        open.response_doubtful = false;
+        open.response.go_on();
         let head = response.head.raw.len();
         open.bytes += head;
         self.bytes += head;
@@ -123,7 +136,7 @@ impl Streams {
         let Some(open) = self.open.get_mut(&stream) else {
             return 0;
         };
-        open.request_doubtful = false;
+        open.request.go_on();
         open.exchange.request.time_ns.1 = time_ns;
         let (kept, full) = add(&mut open.exchange.request.body, piece, (limit, room));
         self.keep(stream, kept, full)
@@ -135,7 +148,7 @@ impl Streams {
         let Some(open) = self.open.get_mut(&stream) else {
             return 0;
         };
-        open.response_doubtful = false;
+        open.response.go_on();
         let Some(response) = open.response_mut() else {
             return 0;
         };
@@ -162,12 +175,12 @@ impl Streams {
         let Some(open) = self.open.get_mut(&stream) else {
             return 0;
         };
-        open.request_ended = true;
+        open.request = Progress::Ended;
         let wrong = contradicts(&open.exchange.request.body, open.request_length);
         if wrong {
             open.exchange.anomalies.push(Anomaly::Http2BadLength);
         }
-        if open.response_ended {
+        if open.response == Progress::Ended {
             self.done(stream, out);
         }
         u64::from(wrong)
@@ -179,14 +192,14 @@ impl Streams {
             return 0;
         };
         let announced = open.response_length;
-        open.response_ended = true;
+        open.response = Progress::Ended;
         let wrong = open
             .response_mut()
             .is_some_and(|response| contradicts(&response.body, announced));
         if wrong {
             open.exchange.anomalies.push(Anomaly::Http2BadLength);
         }
-        if open.request_ended || open.request_doubtful {
+        if open.request != Progress::Open {
             self.done(stream, out);
         }
         u64::from(wrong)
@@ -212,8 +225,12 @@ impl Streams {
 
     /// Any request may have ended in a hole, and bytes of each may be missing.
     pub(super) fn requests_lost(&mut self, reason: GapReason) {
-        for open in self.open.values_mut().filter(|open| !open.request_ended) {
-            open.request_doubtful = true;
+        for open in self
+            .open
+            .values_mut()
+            .filter(|open| open.request != Progress::Ended)
+        {
+            open.request = Progress::Doubtful;
             open.exchange.request.body.hole(0, reason);
         }
     }
@@ -221,9 +238,12 @@ impl Streams {
     /// Any response may have begun, gone on or ended in a hole.
     pub(super) fn responses_lost(&mut self, reason: GapReason) {
         self.doubtful.clear();
-        let waiting = self.open.iter_mut().filter(|(_, open)| !open.response_ended);
+        let waiting = self
+            .open
+            .iter_mut()
+            .filter(|(_, open)| open.response != Progress::Ended);
         for (stream, open) in waiting {
-            open.response_doubtful = true;
+            open.response = Progress::Doubtful;
             match &mut open.exchange.outcome {
                 Outcome::Answered(response) => response.body.hole(0, reason),
                 outcome => *outcome = Outcome::Lost,
@@ -238,7 +258,11 @@ impl Streams {
             && self.begun.wrapping_sub(begun) > PATIENCE
         {
             self.doubtful.pop_front();
-            if self.open.get(&stream).is_some_and(|open| open.response_doubtful) {
+            if self
+                .open
+                .get(&stream)
+                .is_some_and(|open| open.response == Progress::Doubtful)
+            {
                 self.done(stream, out);
             }
         }

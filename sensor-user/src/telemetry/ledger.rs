@@ -82,7 +82,7 @@ posts! {
     BodyBytes = "body_bytes",
     /// Bytes in which no protocol was recognised.
     UnrecognisedBytes = "unrecognised_bytes",
-    /// Bytes of a protocol that is recognised and not read, HTTP/2 or TLS inside the stream.
+    /// Bytes of a protocol that is recognised and not read: TLS inside the stream.
     OpaqueBytes = "opaque_bytes",
     /// Bytes behind a CONNECT or an upgrade.
     TunnelBytes = "tunnel_bytes",

@@ -1,3 +1,6 @@
+#![expect(clippy::cast_possible_truncation, reason = "numbers of tests are small")]
+
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -122,7 +125,7 @@ fn text(body: &Body) -> String {
     let mut text = String::from_utf8(text).unwrap();
     match body.state {
         BodyState::Empty | BodyState::Whole => {}
-        state => text.push_str(&format!("<{state:?}>")),
+        state => write!(text, "<{state:?}>").unwrap(),
     }
     text
 }
@@ -148,18 +151,20 @@ fn show(exchange: &Exchange) -> String {
     );
     match &exchange.outcome {
         Outcome::Answered(response) => {
-            line.push_str(&format!(
+            write!(
+                line,
                 " {}{}[{}]",
                 response.status,
                 fields(&response.head),
                 text(&response.body)
-            ));
+            )
+            .unwrap();
             line.push_str(&fields(&response.trailers));
         }
-        outcome => line.push_str(&format!(" {outcome:?}")),
+        outcome => write!(line, " {outcome:?}").unwrap(),
     }
     if !exchange.anomalies.is_empty() {
-        line.push_str(&format!(" {:?}", exchange.anomalies));
+        write!(line, " {:?}", exchange.anomalies).unwrap();
     }
     line
 }

@@ -9,7 +9,7 @@ pub const HEADER: usize = 9;
 /// Largest payload before a peer allows more (6.5.2).
 pub const DEFAULT_MAX: u32 = 16_384;
 
-/// Flags: END_STREAM of DATA and HEADERS; ACK of SETTINGS and PING.
+// Flags: END_STREAM of DATA and HEADERS; ACK of SETTINGS and PING.
 pub(super) const END_STREAM: u8 = 1;
 pub(super) const ACK: u8 = 1;
 pub(super) const END_HEADERS: u8 = 4;
@@ -116,18 +116,36 @@ impl Frame {
     pub const fn is_lawful(&self) -> bool {
         let on_stream = self.stream != 0;
         match self.kind {
-            Kind::Data | Kind::Headers => on_stream && self.length >= self.least(),
+            Kind::Data | Kind::Headers | Kind::PushPromise => on_stream && self.length >= self.least(),
             Kind::Priority => on_stream && self.length == 5,
             Kind::RstStream => on_stream && self.length == 4,
             Kind::Settings => {
                 !on_stream && self.length.is_multiple_of(6) && (!self.has(ACK) || self.length == 0)
             }
-            Kind::PushPromise => on_stream && self.length >= self.least(),
             Kind::Ping => !on_stream && self.length == 8,
             Kind::Goaway => !on_stream && self.length >= 8,
             Kind::WindowUpdate => self.length == 4,
             Kind::Continuation => on_stream,
             Kind::Other(_) => true,
+        }
+    }
+
+    /// The part of a payload that is of the header block, and the promised stream or 0 (6.2, 6.6, 6.10); `None` when
+    /// padding does not fit, or the promised stream is none that a server may open.
+    pub fn fragment<'a>(&self, payload: &'a [u8]) -> Option<(&'a [u8], u32)> {
+        let mut rest = payload;
+        if self.kind != Kind::Continuation && self.has(PADDED) {
+            let (padding, behind) = rest.split_first()?;
+            rest = behind.get(..behind.len().checked_sub(usize::from(*padding))?)?;
+        }
+        match self.kind {
+            Kind::PushPromise => {
+                let promised = number(rest)? & STREAM;
+                // 5.1.1: a server's streams are even.
+                (promised != 0 && promised.is_multiple_of(2)).then_some((rest.get(4..)?, promised))
+            }
+            Kind::Headers if self.has(PRIORITY) => Some((rest.get(5..)?, 0)),
+            _ => Some((rest, 0)),
         }
     }
 
@@ -159,6 +177,11 @@ impl Frame {
                 _ => true,
             }
     }
+}
+
+/// The first four bytes of a payload.
+pub(super) fn number(payload: &[u8]) -> Option<u32> {
+    payload.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
 }
 
 /// Streams have 31 bits.

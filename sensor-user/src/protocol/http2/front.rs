@@ -222,7 +222,7 @@ fn judge(frame: Frame, payload: &[u8], first: bool) -> Judged {
 }
 
 fn block(frame: Frame, payload: &[u8]) -> Judged {
-    let Some((fragment, _)) = super::parser::fragment(frame, payload) else {
+    let Some((fragment, _)) = frame.fragment(payload) else {
         return Judged::No;
     };
     let mut block = Block::default();

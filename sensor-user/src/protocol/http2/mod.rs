@@ -40,7 +40,7 @@ pub enum Message {
     Head {
         /// The stream it was sent on.
         stream: u32,
-        /// The stream that a PUSH_PROMISE reserves for the answer.
+        /// The stream that a `PUSH_PROMISE` reserves for the answer.
         promised: Option<u32>,
         /// What it says.
         head: Box<Head>,
@@ -51,7 +51,7 @@ pub enum Message {
     HeadLost {
         /// The stream.
         stream: u32,
-        /// It is one of PUSH_PROMISE.
+        /// It is one of `PUSH_PROMISE`.
         promise: bool,
         /// Nothing follows on the stream.
         last: bool,

@@ -1,13 +1,15 @@
 //! The parser of one direction.
 
+mod blocks;
+
 use std::num::NonZeroUsize;
 
-use super::frame::{self, Frame, HEADER, Kind};
+use blocks::{Open, begun};
+
+use super::frame::{self, Frame, HEADER, Kind, number};
 use super::front::{self, Front};
 use super::hpack::{self, Block, Decoder};
-use super::{
-    Anomaly, Limits, MAX_CONTINUATIONS, MAX_FIELDS, Message, PREFACE, Resync, Span, Step, StreamParser, head,
-};
+use super::{Anomaly, Limits, MAX_FIELDS, Message, PREFACE, Resync, Span, Step, StreamParser};
 
 /// Largest frame while it is not known what the reader of them announced: Go's servers allow 1 MiB, others less.
 const UNKNOWN_MAX: u32 = 1 << 20;
@@ -59,33 +61,6 @@ enum State {
     Skip(u32),
     /// The place is lost.
     Searching,
-}
-
-/// A header block without its end.
-struct Open {
-    stream: u32,
-    promised: Option<u32>,
-    last: bool,
-    /// What came of it; `None` when a part is lost.
-    fragments: Option<Vec<u8>>,
-    continuations: u32,
-}
-
-impl std::fmt::Debug for Open {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[open block]")
-    }
-}
-
-impl Open {
-    fn lost(&self, anomaly: Option<Anomaly>) -> Message {
-        Message::HeadLost {
-            stream: self.stream,
-            promise: self.promised.is_some(),
-            last: self.last,
-            anomaly,
-        }
-    }
 }
 
 impl Parser {
@@ -344,103 +319,6 @@ impl Parser {
         advance(front + taken as usize, Some(message))
     }
 
-    fn header_block(&mut self, frame: Frame, input: &[u8]) -> Step<Message> {
-        let held = self
-            .open
-            .as_ref()
-            .and_then(|open| open.fragments.as_ref())
-            .map_or(0, Vec::len);
-        if frame.kind == Kind::Continuation && self.open.is_none() {
-            self.decoder.lose();
-            self.state = State::Skip(frame.length);
-            // Joined, or lost the place, between the frames of a block: nobody's fault.
-            return advance(HEADER, Some(Message::Other));
-        }
-        if held + frame.length as usize > self.limits.head_bytes {
-            return self.too_long(frame);
-        }
-        let Some(payload) = input.get(HEADER..frame.total()) else {
-            return self.wait(frame, frame.total());
-        };
-        let message = if frame.kind == Kind::Continuation {
-            self.continuation(frame, payload)
-        } else {
-            self.first_fragment(frame, payload)
-        };
-        advance(frame.total(), Some(message))
-    }
-
-    /// The front of a block would fill the memory; the rest of it is skipped.
-    fn too_long(&mut self, frame: Frame) -> Step<Message> {
-        self.decoder.lose();
-        self.state = State::Skip(frame.length);
-        let mut open = self.open.take().unwrap_or_else(|| begun(frame, 0));
-        let told = open.fragments.take().is_none();
-        let lost = open.lost(Some(Anomaly::HeadTooLong));
-        if !frame.has(frame::END_HEADERS) {
-            self.open = Some(open);
-        }
-        advance(HEADER, Some(if told { Message::Other } else { lost }))
-    }
-
-    fn first_fragment(&mut self, frame: Frame, payload: &[u8]) -> Message {
-        let Some((fragment, promised)) = fragment(frame, payload) else {
-            self.decoder.lose();
-            return odd(frame);
-        };
-        let mut open = begun(frame, promised);
-        if frame.has(frame::END_HEADERS) {
-            return self.decode(&open, fragment);
-        }
-        open.fragments = Some(fragment.to_vec());
-        self.open = Some(open);
-        Message::Other
-    }
-
-    fn continuation(&mut self, frame: Frame, payload: &[u8]) -> Message {
-        let Some(mut open) = self.open.take() else {
-            return Message::Other;
-        };
-        open.continuations += 1;
-        let over = open.continuations > MAX_CONTINUATIONS;
-        let ends = frame.has(frame::END_HEADERS);
-        let message = match &mut open.fragments {
-            None => Message::Other,
-            Some(_) if over => {
-                self.decoder.lose();
-                open.fragments = None;
-                open.lost(Some(Anomaly::Http2ContinuationFlood))
-            }
-            Some(fragments) => {
-                fragments.extend_from_slice(payload);
-                if ends {
-                    let block = std::mem::take(fragments);
-                    return self.decode(&open, &block);
-                }
-                Message::Other
-            }
-        };
-        if !ends {
-            self.open = Some(open);
-        }
-        message
-    }
-
-    fn decode(&mut self, open: &Open, wire: &[u8]) -> Message {
-        self.block.clear();
-        if self.decoder.decode(wire, &mut self.block).is_err() {
-            return open.lost(Some(Anomaly::Http2BadCompression));
-        }
-        let head = Box::new(head::write(&self.block));
-        self.block.shrink();
-        Message::Head {
-            stream: open.stream,
-            promised: open.promised,
-            head,
-            last: open.last,
-        }
-    }
-
     /// A hole of `missing` bytes, from the front of `frame` on, that does not reach its end: the frame is skipped.
     fn hole_in(&mut self, frame: Frame, missing: u64) -> Message {
         let total = frame.total() as u64;
@@ -591,41 +469,6 @@ fn odd(frame: Frame) -> Message {
         stream: frame.stream,
         anomaly: Anomaly::Http2BadFrame,
     }
-}
-
-fn begun(frame: Frame, promised: u32) -> Open {
-    let promise = frame.kind == Kind::PushPromise;
-    Open {
-        stream: frame.stream,
-        promised: promise.then_some(promised),
-        last: !promise && frame.has(frame::END_STREAM),
-        fragments: Some(Vec::new()),
-        continuations: 0,
-    }
-}
-
-/// The first 31 bits of a payload, or 32.
-fn number(payload: &[u8]) -> Option<u32> {
-    payload.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
-}
-
-/// The part of a HEADERS or PUSH_PROMISE frame that is of the block, and the promised stream (6.2, 6.6); `None` when
-/// padding does not fit, or no stream is promised that a server may open.
-pub(super) fn fragment(frame: Frame, payload: &[u8]) -> Option<(&[u8], u32)> {
-    let mut rest = payload;
-    if frame.has(frame::PADDED) {
-        let (padding, behind) = rest.split_first()?;
-        rest = behind.get(..behind.len().checked_sub(usize::from(*padding))?)?;
-    }
-    if frame.kind == Kind::PushPromise {
-        let promised = number(rest)? & 0x7fff_ffff;
-        // 5.1.1: a server's streams are even.
-        return (promised != 0 && promised.is_multiple_of(2)).then_some((rest.get(4..)?, promised));
-    }
-    if frame.has(frame::PRIORITY) {
-        rest = rest.get(5..)?;
-    }
-    Some((rest, 0))
 }
 
 /// 6.5.2.

@@ -1,3 +1,7 @@
+#![expect(clippy::cast_possible_truncation, reason = "numbers of tests are small")]
+
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -75,24 +79,7 @@ impl Run {
                 head,
                 last,
             } => {
-                let mut text = String::from_utf8_lossy(&head.raw).replace("\r\n", "|");
-                if let Some(promised) = promised {
-                    text.push_str(&format!(" for {promised}"));
-                }
-                if !head.anomalies.is_empty() {
-                    text.push_str(&format!(" {:?}", head.anomalies));
-                }
-                for (name, value) in &head.fields {
-                    let between = Span {
-                        start: name.start + name.len,
-                        len: 2,
-                    };
-                    assert_eq!(
-                        (between.of(&head.raw), between.start + 2),
-                        (&b": "[..], value.start)
-                    );
-                }
-                self.seen.push(Seen::Head(stream, text));
+                self.seen.push(Seen::Head(stream, written(&head, promised)));
                 self.end(stream, last);
             }
             Message::HeadLost {
@@ -108,7 +95,7 @@ impl Run {
             Message::Body { stream, piece, last } => {
                 match self.seen.last_mut() {
                     Some(Seen::Body(known, body)) if *known == stream => {
-                        body.extend_from_slice(piece.of(raw))
+                        body.extend_from_slice(piece.of(raw));
                     }
                     _ if piece.len == 0 => {}
                     _ => self.seen.push(Seen::Body(stream, piece.of(raw).to_vec())),
@@ -140,9 +127,32 @@ impl Run {
     }
 }
 
+fn written(head: &Head, promised: Option<u32>) -> String {
+    let mut text = String::from_utf8_lossy(&head.raw).replace("\r\n", "|");
+    if let Some(promised) = promised {
+        write!(text, " for {promised}").unwrap();
+    }
+    if !head.anomalies.is_empty() {
+        write!(text, " {:?}", head.anomalies).unwrap();
+    }
+    for (name, value) in &head.fields {
+        let between = Span {
+            start: name.start + name.len,
+            len: 2,
+        };
+        assert_eq!(
+            (between.of(&head.raw), between.start + 2),
+            (&b": "[..], value.start)
+        );
+    }
+    text
+}
+
 fn run(pieces: &[&[u8]]) -> Vec<Seen> {
     let mut run = Run::new(Parser::new(LIMITS));
-    pieces.iter().for_each(|piece| run.push(piece));
+    for piece in pieces {
+        run.push(piece);
+    }
     run.seen
 }
 
@@ -351,7 +361,7 @@ fn faults_are_told_and_the_next_frame_is_read() {
 
 #[test]
 fn a_frame_longer_than_allowed_is_refused_unless_it_was_allowed() {
-    let long = frame(0, 1, 1, &[7; 20_000]);
+    let long = frame(0, 1, 1, &vec![7; 20_000]);
     let mut parser = Run::new(Parser::new(LIMITS));
     parser.push(&[SETTINGS, &long].concat());
     assert_eq!(

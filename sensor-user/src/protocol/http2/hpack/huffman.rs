@@ -26,7 +26,9 @@ const LENGTHS: [u8; SYMBOLS] = [
 const SYMBOLS: usize = 257;
 
 /// Bits of the longest code.
-const LONGEST: usize = 30;
+const LONGEST: u32 = 30;
+
+const LENGTHS_END: usize = LONGEST as usize + 1;
 
 /// Bits that one look-up takes: two codes of the characters that fields are made of (5 and 6 bits) fit.
 const LOOK: u32 = 12;
@@ -46,23 +48,24 @@ static CODES: Codes = Codes::new();
 
 /// The canonical code: of each length, the first code and where its symbols begin in `order`.
 struct Codes {
-    first: [u32; LONGEST + 1],
-    count: [u16; LONGEST + 1],
-    offset: [u16; LONGEST + 1],
+    first: [u32; LENGTHS_END],
+    count: [u16; LENGTHS_END],
+    offset: [u16; LENGTHS_END],
     order: [u16; SYMBOLS],
 }
 
 // Indices here are judged by the compiler, which evaluates it.
+#[expect(clippy::cast_possible_truncation, reason = "there are 257 symbols")]
 impl Codes {
     const fn new() -> Self {
         let mut codes = Self {
-            first: [0; LONGEST + 1],
-            count: [0; LONGEST + 1],
-            offset: [0; LONGEST + 1],
+            first: [0; LENGTHS_END],
+            count: [0; LENGTHS_END],
+            offset: [0; LENGTHS_END],
             order: [0; SYMBOLS],
         };
         let (mut length, mut next, mut code) = (1, 0, 0_u32);
-        while length <= LONGEST {
+        while length < LENGTHS_END {
             codes.first[length] = code;
             codes.offset[length] = next;
             let mut symbol = 0;
@@ -185,7 +188,7 @@ const fn is_padding(bits: u64, held: u32) -> bool {
 #[cold]
 fn long(bits: u64, held: u32) -> Option<(u8, u32)> {
     let mut length = LOOK + 1;
-    while length <= held.min(LONGEST as u32) {
+    while length <= held.min(LONGEST) {
         let code = u32::try_from(bits >> (64 - length)).ok()?;
         let nth = code.checked_sub(*CODES.first.get(length as usize)?);
         let count = u32::from(*CODES.count.get(length as usize)?);
@@ -201,6 +204,8 @@ fn long(bits: u64, held: u32) -> Option<(u8, u32)> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::cast_possible_truncation, reason = "the low bits are meant")]
+
     use super::*;
 
     fn encode(text: &[u8]) -> Vec<u8> {
@@ -210,7 +215,7 @@ mod tests {
             let nth = (0..SYMBOLS)
                 .filter(|symbol| usize::from(LENGTHS[*symbol]) == length && *symbol < usize::from(*byte))
                 .count();
-            bits = bits << length | u64::from(CODES.first[length]) + nth as u64;
+            bits = (bits << length) | (u64::from(CODES.first[length]) + nth as u64);
             held += length;
             while held >= 8 {
                 held -= 8;

@@ -127,7 +127,7 @@ impl Decoder {
         }
     }
 
-    /// The reader of these blocks announced how large the table may become (SETTINGS_HEADER_TABLE_SIZE).
+    /// The reader of these blocks announced how large the table may become (`SETTINGS_HEADER_TABLE_SIZE`).
     pub fn allow_table(&mut self, size: u32) {
         self.table.allow(size);
     }
