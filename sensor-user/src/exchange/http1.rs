@@ -11,12 +11,12 @@ use super::caller::{self, Memo};
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally};
 use super::turns::Turns;
-use super::{Body, Exchange, Head, Limits, Outcome, Request, Response};
+use super::{Body, Caller, Exchange, Head, Limits, Outcome, Request, Response};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::http1::{
     self, Answering, Message, RequestHead, RequestParser, ResponseHead, ResponseParser, Rest,
 };
-use crate::protocol::{Resync, StreamParser};
+use crate::protocol::{Anomaly, Resync, StreamParser};
 use crate::telemetry::ledger::{Post, Tally as Books};
 
 /// A connection on which nothing moved for a second has no answer under way that a client still waits for while it
@@ -107,14 +107,28 @@ impl Http1 {
                     self.end_request(time_ns, context);
                 }
                 Taken::Message {
+                    message: Message::Odd { anomalies, last },
+                    ..
+                } => {
+                    self.anomalies += note(self.turns.request_mut(), anomalies);
+                    if last {
+                        self.end_request(time_ns, context);
+                    }
+                }
+                Taken::Message {
+                    message: Message::Trailers { anomalies, .. },
+                    ..
+                } => {
+                    self.anomalies += note(self.turns.request_mut(), anomalies);
+                    self.end_request(time_ns, context);
+                }
+                Taken::Message {
                     message: Message::Cut,
                     ..
                 } => self.cut_request(None, context),
                 Taken::Rejected(anomaly) => {
                     self.anomalies += 1;
-                    if let Some(exchange) = self.turns.request_mut() {
-                        exchange.anomalies.push(anomaly);
-                    }
+                    note(self.turns.request_mut(), [anomaly]);
                     self.reason = GapReason::Lost;
                     self.request_gap(0, context);
                 }
@@ -152,12 +166,16 @@ impl Http1 {
             time_ns,
             early_data: self.early,
         };
-        let caller = caller::identify(
+        let mut caller = caller::identify(
             &request.head,
             target.of(&request.head.raw),
             context.key,
             &mut self.memo,
         );
+        // The credentials may stand in a field that was not kept.
+        if caller == Caller::Anonymous && head.anomalies.contains(&Anomaly::TooManyHeaders) {
+            caller = Caller::Unseen;
+        }
         let exchange = Exchange {
             connection: Arc::clone(context.connection),
             request,
@@ -213,7 +231,7 @@ impl Http1 {
                 self.turns.close_request(context.out);
             }
             Some(Message::Cut) => self.cut_request(Some(reason), context),
-            Some(Message::Head(_) | Message::Body { .. }) | None => {}
+            Some(_) | None => {}
         }
         if lost_place {
             self.turns.request_hole(inside);
@@ -255,14 +273,32 @@ impl Http1 {
                     ..
                 } => self.end_response(time_ns, context),
                 Taken::Message {
+                    message: Message::Odd { anomalies, last },
+                    ..
+                } => {
+                    self.anomalies += note(self.turns.current_mut(), anomalies);
+                    if last {
+                        self.end_response(time_ns, context);
+                    }
+                }
+                Taken::Message {
+                    message: Message::Trailers { headers, anomalies },
+                    raw,
+                    ..
+                } => {
+                    self.anomalies += note(self.turns.current_mut(), anomalies);
+                    if let Some(response) = self.turns.response_mut() {
+                        response.trailers = Head { raw, headers };
+                    }
+                    self.end_response(time_ns, context);
+                }
+                Taken::Message {
                     message: Message::Cut,
                     ..
                 } => self.cut_response(None, context),
                 Taken::Rejected(anomaly) => {
                     self.anomalies += 1;
-                    if let Some(exchange) = self.turns.answered_mut() {
-                        exchange.anomalies.push(anomaly);
-                    }
+                    note(self.turns.answered_mut(), [anomaly]);
                     self.reason = GapReason::Lost;
                     self.response_gap(0, context);
                 }
@@ -293,12 +329,7 @@ impl Http1 {
             time_ns,
         };
         self.turns.response(response, context.out);
-        if !head.anomalies.is_empty()
-            && self.turns.response_mut().is_some()
-            && let Some(exchange) = self.turns.answered_mut()
-        {
-            exchange.anomalies.extend(head.anomalies);
-        }
+        note(self.turns.current_mut(), head.anomalies);
         match rest {
             Rest::Body => {}
             Rest::Nothing | Rest::Tunnel => self.turns.close_response(context.out),
@@ -348,7 +379,7 @@ impl Http1 {
                 self.turns.close_response(context.out);
             }
             Some(Message::Cut) => self.cut_response(Some(reason), context),
-            Some(Message::Head(_) | Message::Body { .. }) | None => {}
+            Some(_) | None => {}
         }
         if lost_place {
             self.turns.response_hole(inside, context.out);
@@ -397,7 +428,7 @@ impl Reader for Http1 {
         match self.responses.parser.on_end() {
             Some(Message::End { .. }) => self.end_response(time_ns, context),
             Some(Message::Cut) => self.cut_response(None, context),
-            Some(Message::Head(_) | Message::Body { .. }) | None => {}
+            Some(_) | None => {}
         }
     }
 
@@ -445,6 +476,21 @@ impl Reader for Http1 {
             unpaired: std::mem::take(&mut self.turns.unpaired),
         }
     }
+}
+
+/// Anomalies that the exchange does not have yet; gives the number of new ones, or of all without an exchange.
+fn note(exchange: Option<&mut Exchange>, anomalies: impl IntoIterator<Item = Anomaly>) -> u64 {
+    let anomalies = anomalies.into_iter();
+    let Some(exchange) = exchange else {
+        return anomalies.count() as u64;
+    };
+    let known = exchange.anomalies.len();
+    for anomaly in anomalies {
+        if !exchange.anomalies.contains(&anomaly) {
+            exchange.anomalies.push(anomaly);
+        }
+    }
+    (exchange.anomalies.len() - known) as u64
 }
 
 fn cut(body: &mut Body, hole: Option<GapReason>) {
