@@ -149,9 +149,9 @@ pub enum Anomaly {
     BadFieldValue,
     /// A line among the fields without a colon (RFC 9112, 5).
     FieldWithoutColon,
-    /// A request target in none of the four forms, or with a control character in it (RFC 9112, 3.2).
+    /// A request target in none of the four forms, or with a byte in it that is no visible ASCII (RFC 9112, 3.2).
     BadTarget,
-    /// A message behind one that said `Connection: close` (RFC 9112, 9.6).
+    /// A message behind one that was the last, as it said (RFC 9112, 9.3 and 9.6).
     DataAfterClose,
     /// A chunk size that is no hexadecimal number: a sign, `0x`, white space before it, nothing (RFC 9112, 7.1).
     BadChunkSize,

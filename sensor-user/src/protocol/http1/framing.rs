@@ -29,8 +29,9 @@ pub(super) struct Fields {
     unknown_coding: bool,
     /// The message has an `Upgrade` field.
     pub(super) upgrade: bool,
-    /// It is the last one on its connection, as it says.
-    pub(super) close: bool,
+    /// `Connection` says that it is the last one, or that it is not.
+    close: bool,
+    keep_alive: bool,
     hosts: u8,
     /// A field that must not be among trailers.
     pub(super) forbids_trailer: bool,
@@ -78,8 +79,10 @@ impl Fields {
             }
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
             10 if name.eq_ignore_ascii_case(b"connection") => {
-                let mut options = value.split(|byte| *byte == b',');
-                self.close |= options.any(|option| trim(option).eq_ignore_ascii_case(b"close"));
+                for option in value.split(|byte| *byte == b',').map(trim) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
             }
             13 if name.eq_ignore_ascii_case(b"authorization") => self.forbids_trailer = true,
             14 if name.eq_ignore_ascii_case(b"content-length") => {
@@ -119,6 +122,11 @@ impl Fields {
         } else {
             Framing::Chunked
         }
+    }
+
+    /// Whether the message is the last one on its connection (RFC 9112, 9.3).
+    pub(super) fn closes(&self, version: u8) -> bool {
+        self.close || (version == 10 && !self.keep_alive)
     }
 
     /// Whether a body is announced; a length of nothing announces none.

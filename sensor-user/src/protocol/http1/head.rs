@@ -169,7 +169,7 @@ impl Requests {
             fields,
             mut anomalies,
         } = reading;
-        if std::mem::replace(&mut self.closing, fields.close) {
+        if std::mem::replace(&mut self.closing, fields.closes(line.version)) {
             note(&mut anomalies, Anomaly::DataAfterClose);
         }
         let connect = line.method.of(raw) == b"CONNECT";
@@ -197,7 +197,7 @@ impl Requests {
 
 /// Whether a target has one of the four forms (RFC 9112, 3.2).
 fn is_target(target: &[u8], connect: bool) -> bool {
-    if target.iter().any(u8::is_ascii_control) {
+    if !target.iter().all(u8::is_ascii_graphic) {
         return false;
     }
     match target {
@@ -258,7 +258,7 @@ impl Responses {
             fields,
             mut anomalies,
         } = reading;
-        if std::mem::replace(&mut self.closing, fields.close) {
+        if std::mem::replace(&mut self.closing, status >= 200 && fields.closes(version)) {
             note(&mut anomalies, Anomaly::DataAfterClose);
         }
         let after = self.body(status, fields, version, &mut anomalies);

@@ -20,8 +20,8 @@
 //! | start line with tabs, several spaces, spaces at its end or in the target | `OddStartLine` | first word, last word, and what is between |
 //! | another version than 1.0 and 1.1 | `UnknownVersion` | below 1.1 as 1.0, else as 1.1 |
 //! | `GET /target` without version | `MissingVersion` | a head of HTTP/1.0: fields follow, to the empty line |
-//! | target in none of the four forms, or with control characters | `BadTarget` | kept as it is |
-//! | a message behind one with `Connection: close` | `DataAfterClose` | a message like others |
+//! | target in none of the four forms, or with other than visible ASCII | `BadTarget` | kept as it is |
+//! | a message behind one with `Connection: close`, or of HTTP/1.0 without `keep-alive` | `DataAfterClose` | a message like others |
 //! | more fields than [`MAX_HEADERS`] | `TooManyHeaders` | the first ones are given, all count for the framing |
 //! | a head, trailer section or chunk line beyond the limit | `HeadTooLong`, `ChunkLineTooLong` | lost, to the next start line |
 //! | chunk size with sign, `0x`, space before it, or none | `BadChunkSize` | body cut; on to the next start line |

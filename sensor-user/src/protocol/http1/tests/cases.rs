@@ -14,7 +14,10 @@ fn sound_requests() -> Vec<Case> {
         ),
         (
             "\r\n\nGET /a HTTP/1.0\n\nGET /b HTTP/1.1\r\n\r\n",
-            vec![head("GET /a 10 Nothing [BareLf]"), head("GET /b 11 Nothing []")],
+            vec![
+                head("GET /a 10 Nothing [BareLf]"),
+                head("GET /b 11 Nothing [DataAfterClose]"),
+            ],
         ),
         (
             "POST /a HTTP/1.1\r\ncontent-length: 5\r\n\r\nhelloPUT /b HTTP/1.1\r\nContent-Length: 0\r\n\r\n",

@@ -64,7 +64,10 @@ fn odd_request_heads_have_one_reading() {
         ("GET  / HTTP/1.1\r\n\r\n", "GET / 11 Nothing [OddStartLine]"),
         ("GET\t/ HTTP/1.1\r\n\r\n", "GET / 11 Nothing [OddStartLine]"),
         ("GET / HTTP/1.1 \r\n\r\n", "GET / 11 Nothing [OddStartLine]"),
-        ("GET /a b HTTP/1.1\r\n\r\n", "GET /a b 11 Nothing [OddStartLine]"),
+        (
+            "GET /a b HTTP/1.1\r\n\r\n",
+            "GET /a b 11 Nothing [OddStartLine, BadTarget]",
+        ),
         ("GET /\x01 HTTP/1.1\r\n\r\n", "GET /\x01 11 Nothing [BadTarget]"),
         ("GET / HTTP/1.2\r\n\r\n", "GET / 11 Nothing [UnknownVersion]"),
         ("GET / HTTP/3.1\r\n\r\n", "GET / 11 Nothing [UnknownVersion]"),
