@@ -11,6 +11,8 @@ mod conversations;
 mod ends;
 mod half;
 mod http1;
+#[cfg(test)]
+mod laws;
 mod patience;
 mod prefix;
 mod reader;

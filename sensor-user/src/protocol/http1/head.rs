@@ -23,6 +23,12 @@ pub trait Kind: Default {
     #[doc(hidden)]
     fn starts(input: &[u8]) -> Start;
 
+    /// As [`Self::starts`], where the byte before may be any.
+    #[doc(hidden)]
+    fn starts_anywhere(input: &[u8]) -> Start {
+        Self::starts(input)
+    }
+
     /// Whether the bytes, however few, may begin a head, leniently. Once it says no, more bytes do not help.
     #[doc(hidden)]
     fn may_begin(input: &[u8]) -> bool;
@@ -123,6 +129,10 @@ impl Kind for Requests {
 
     fn starts(input: &[u8]) -> Start {
         start::request(input)
+    }
+
+    fn starts_anywhere(input: &[u8]) -> Start {
+        start::request_anywhere(input)
     }
 
     /// A method is a token (RFC 9110, 9.1); 32 bytes leave room for any that is in use.

@@ -171,6 +171,8 @@ pub struct Parser<K> {
     state: State,
     /// Bytes at the front of the input known not to hold the end of the head, or of the trailer section.
     scanned: usize,
+    /// While searching: the input begins a line.
+    line_start: bool,
     /// When the message under way ends, wait for [`Parser::resolve`].
     wait_after: bool,
 }
@@ -197,6 +199,7 @@ impl<K: Kind> Parser<K> {
             limits,
             state: State::Start,
             scanned: 0,
+            line_start: false,
             wait_after: false,
         }
     }
@@ -293,9 +296,15 @@ impl<K: Kind> Parser<K> {
     }
 
     fn search(&mut self, input: &[u8]) -> Step<Message<K::Head>> {
-        match K::starts(input) {
+        let starts = if self.line_start {
+            K::starts(input)
+        } else {
+            K::starts_anywhere(input)
+        };
+        match starts {
             Start::Yes => {
                 self.state = State::Start;
+                self.line_start = false;
                 return self.head(input);
             }
             Start::NeedMore(at_least) => return Step::NeedMore { at_least },
@@ -308,6 +317,7 @@ impl<K: Kind> Parser<K> {
                     .get(*next..)
                     .is_some_and(|line| !line.is_empty() && K::starts(line) != Start::No)
             });
+        self.line_start = candidate.is_some() || input.ends_with(b"\n");
         skip(candidate.unwrap_or(input.len()))
     }
 
@@ -395,6 +405,7 @@ impl<K: Kind> StreamParser for Parser<K> {
 
     fn on_gap(&mut self, missing: u64) -> Resync<Self::Message> {
         self.scanned = 0;
+        self.line_start = false;
         self.kind.lost();
         let place = match self.state {
             State::Start | State::Search => {
