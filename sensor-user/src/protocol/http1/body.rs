@@ -6,6 +6,7 @@
 
 use std::num::NonZeroUsize;
 
+use super::framing::MOST;
 use super::odd::{self, note};
 use super::{Anomalies, Anomaly, CHUNK_LINE, Headers, Span, head};
 
@@ -185,7 +186,8 @@ fn size(line: &[u8], odd: &mut Anomalies) -> Result<u64, Anomaly> {
         .iter()
         .filter_map(|digit| (*digit as char).to_digit(16))
         .try_fold(0_u64, |size, digit| {
-            size.checked_mul(16).map(|size| size | u64::from(digit))
+            let size = size.checked_mul(16)? | u64::from(digit);
+            (size <= MOST).then_some(size)
         })
         .ok_or(Anomaly::ChunkTooBig)
 }

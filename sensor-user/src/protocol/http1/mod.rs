@@ -25,7 +25,7 @@
 //! | more fields than [`MAX_HEADERS`] | `TooManyHeaders` | the first ones are given, all count for the framing |
 //! | a head, trailer section or chunk line beyond the limit | `HeadTooLong`, `ChunkLineTooLong` | lost, to the next start line |
 //! | chunk size with sign, `0x`, space before it, or none | `BadChunkSize` | body cut; on to the next start line |
-//! | chunk size above 64 bits | `ChunkTooBig` | the same |
+//! | chunk size above 63 bits | `ChunkTooBig` | the same |
 //! | data that goes on where the chunk ended | `BadChunk` | the same |
 //! | white space after the size | `SpaceAfterChunkSize` | skipped |
 //! | an extension that is none | `BadChunkExtension` | skipped, to the LF |
