@@ -109,16 +109,17 @@ fn theirs(file: &Path) -> Vec<Line> {
     }
     let output = tshark.arg("-r").arg(file).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let (mut lines, mut inside, mut depth) = (Vec::new(), None::<Message>, 0);
+    let (mut lines, mut inside) = (Vec::new(), None::<Message>);
     for element in text.lines().map(str::trim) {
-        if element.starts_with("<proto ") {
+        // A remark within a message is an element that ends itself.
+        if element.starts_with("<proto ") && !element.ends_with("/>") {
             if let Some(message) = inside.take() {
                 lines.extend(message.line());
             }
             if attribute(element, "name") == "http" {
-                (inside, depth) = (Some(Message::default()), 0);
+                inside = Some(Message::default());
             }
-        } else if element.starts_with("</proto>") && depth == 0 {
+        } else if element.starts_with("</proto>") {
             lines.extend(inside.take().and_then(Message::line));
         } else if let Some(message) = &mut inside {
             message.take(element);
