@@ -19,6 +19,10 @@ use super::{Anomalies, Anomaly};
 
 /// What the fields say about the body, and about the message as a whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is something that a field said, and no state"
+)]
 pub(super) struct Fields {
     pub(super) length: Length,
     /// More than one length was given.
@@ -278,32 +282,39 @@ mod tests {
         }
     }
 
-    #[test]
-    fn disagreements_are_marked() {
+    /// Fields, version, and what they come to.
+    type Case = (
+        &'static [(&'static str, &'static str)],
+        u8,
+        Framing,
+        &'static [Anomaly],
+    );
+
+    fn cases() -> Vec<Case> {
         use Anomaly::{
             BadContentLength, CodingInHttp10, ConflictingLengths, LengthAndChunked, RepeatedHost,
             RepeatedLength, RepeatedTransferCoding, UnknownTransferCoding,
         };
-        let length = ("Content-Length", "5");
-        let chunked = ("Transfer-Encoding", "chunked");
-        let cases: &[(&[_], u8, Framing, &[Anomaly])] = &[
-            (&[length, chunked], 11, Framing::Chunked, &[LengthAndChunked]),
-            (&[chunked], 10, Framing::Chunked, &[CodingInHttp10]),
+        const LENGTH: (&str, &str) = ("Content-Length", "5");
+        const CHUNKED: (&str, &str) = ("Transfer-Encoding", "chunked");
+        vec![
+            (&[LENGTH, CHUNKED], 11, Framing::Chunked, &[LengthAndChunked]),
+            (&[CHUNKED], 10, Framing::Chunked, &[CodingInHttp10]),
             (
                 &[("Content-Length", "x")],
                 11,
                 Framing::Unknowable,
                 &[BadContentLength],
             ),
-            (&[length, length], 11, Framing::Length(5), &[RepeatedLength]),
+            (&[LENGTH, LENGTH], 11, Framing::Length(5), &[RepeatedLength]),
             (
-                &[length, ("Content-Length", "6")],
+                &[LENGTH, ("Content-Length", "6")],
                 11,
                 Framing::Unknowable,
                 &[ConflictingLengths],
             ),
             (
-                &[chunked, chunked],
+                &[CHUNKED, CHUNKED],
                 11,
                 Framing::Chunked,
                 &[RepeatedTransferCoding],
@@ -333,15 +344,19 @@ mod tests {
                 &[RepeatedHost],
             ),
             (&[], 11, Framing::Unsaid, &[]),
-        ];
-        for (headers, version, framing, expected) in cases {
+        ]
+    }
+
+    #[test]
+    fn disagreements_are_marked() {
+        for (headers, version, framing, expected) in cases() {
             let mut anomalies = Anomalies::new();
             assert_eq!(
-                fields(headers).framing(*version, &mut anomalies),
-                *framing,
+                fields(headers).framing(version, &mut anomalies),
+                framing,
                 "{headers:?}"
             );
-            assert_eq!(anomalies.as_slice(), *expected, "{headers:?}");
+            assert_eq!(anomalies.as_slice(), expected, "{headers:?}");
         }
     }
 }
