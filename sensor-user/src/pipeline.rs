@@ -9,7 +9,7 @@ use crate::capture::{Comm, ProcessKey, Record};
 use crate::classify::{Classifier, Labels};
 use crate::detect::{Engine, Finding, Observation};
 use crate::exchange::secret::HashKey;
-use crate::exchange::{Caller, Conversations, Ends, Exchange, Patience};
+use crate::exchange::{Caller, Conversations, Ends, Exchange, Outcome, Patience};
 use crate::export::{Event, Summary};
 use crate::flow::{FlowEvent, FlowTable};
 use crate::inventory::Inventory;
@@ -54,6 +54,7 @@ pub struct Shard {
     flow: FlowTable,
     talk: Talk,
     classifier: Classifier,
+    counters: Arc<Counters>,
 }
 
 /// Exchange stage of a shard.
@@ -101,6 +102,7 @@ impl Shard {
                 done: Vec::new(),
             },
             classifier: Classifier::new(settings.classify),
+            counters: Arc::clone(counters),
         }
     }
 
@@ -135,8 +137,17 @@ impl Shard {
     }
 
     fn flush(&mut self, out: &mut Vec<Observed>) {
-        for exchange in self.talk.done.drain(..) {
-            let labels = self.classifier.classify(&exchange);
+        for mut exchange in self.talk.done.drain(..) {
+            let mut labels = self.classifier.classify(&exchange);
+            // One that a parser of calls met in the same body is one.
+            labels.anomalies.retain(|odd| !exchange.anomalies.contains(odd));
+            let odd = labels.anomalies.len() as u64;
+            self.counters.add(Metric::Anomalies, odd);
+            exchange.anomalies.extend(labels.anomalies.drain(..));
+            exchange.request.body.forget_decoded();
+            if let Outcome::Answered(response) = &mut exchange.outcome {
+                response.body.forget_decoded();
+            }
             out.push(Observed { exchange, labels });
         }
     }
@@ -278,6 +289,7 @@ fn summarise(seen: &Observation<'_>) -> Summary {
             .iter()
             .map(|label| (label.place.half, label.kind, label.count))
             .collect(),
+        calls: seen.labels.calls.clone(),
         early_data: exchange.request.early_data,
         partial: !whole,
     }

@@ -268,6 +268,8 @@ impl Watch {
             }
         }
         self.shard.finish(&mut self.observed);
+        let skipped = self.source.skipped_reader().value();
+        assert_eq!(skipped, 0, "the kernel left out runs of hooks");
         assert_eq!(self.counters.value(Metric::RecordsMalformed), 0);
         let open: Option<Imbalance> = self.ledger().unbalanced();
         assert_eq!(open, None, "{:#?}", self.ledger().accounts());

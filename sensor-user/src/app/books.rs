@@ -9,6 +9,7 @@ use crate::capture::accounts::AccountReader;
 use crate::capture::coverage::Observer;
 use crate::capture::kernel::KernelSource;
 use crate::capture::load::CounterReader;
+use crate::capture::skipped::SkippedReader;
 use crate::telemetry::ledger::Imbalance;
 use crate::telemetry::log::Repeat;
 use crate::telemetry::{Accounts, Metric};
@@ -22,6 +23,9 @@ pub(super) struct Books {
     reader: AccountReader,
     observer: Observer,
     accounts: Accounts,
+    skipped: SkippedReader,
+    /// What of it is counted.
+    skipped_before: u64,
     next_report: u64,
 }
 
@@ -32,6 +36,8 @@ impl Books {
             reader: source.account_reader(),
             observer: Observer::new(source.attachments(), source.rings()),
             accounts: accounts.clone(),
+            skipped: source.skipped_reader(),
+            skipped_before: 0,
             next_report: 0,
         }
     }
@@ -62,6 +68,10 @@ impl Books {
     }
 
     fn report(&mut self, now_ns: u64) {
+        let skipped = self.skipped.value();
+        let more = skipped.saturating_sub(self.skipped_before);
+        self.accounts.sensor.add(Metric::HookRunsSkipped, more);
+        self.skipped_before = skipped;
         let ledger = self.accounts.sensor.ledger();
         let live = self.observer.report(Path::new("/proc"), ledger, now_ns);
         let json = serde_json::to_string(&live).unwrap_or_default();

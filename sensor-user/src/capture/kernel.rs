@@ -346,6 +346,11 @@ impl KernelSource {
         self.loaded.account_reader()
     }
 
+    /// Runs of programs that the kernel left out, for another thread.
+    pub fn skipped_reader(&self) -> super::skipped::SkippedReader {
+        self.loaded.skipped_reader()
+    }
+
     /// A reader of the kernel-side counters for another thread.
     pub fn counter_reader(&self) -> load::CounterReader {
         self.loaded.counter_reader()

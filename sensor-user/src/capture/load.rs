@@ -20,6 +20,7 @@ use super::beyond::{self, Beyond, Source};
 use super::btf::{Btf, BtfError};
 use super::kernel::Options;
 use super::offsets;
+use super::skipped::SkippedReader;
 use super::tracefs::{self, TracefsError};
 
 /// The compiled kernel object.
@@ -428,6 +429,11 @@ impl Loaded {
     /// The accounts of processes, for another thread.
     pub fn account_reader(&self) -> AccountReader {
         self.accounts.clone()
+    }
+
+    /// Runs of programs that the kernel left out, for another thread.
+    pub fn skipped_reader(&self) -> SkippedReader {
+        SkippedReader::new(&self.object())
     }
 
     /// For another thread.

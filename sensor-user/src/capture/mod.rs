@@ -40,6 +40,8 @@ mod record;
 mod ring;
 #[cfg(feature = "kernel")]
 mod scan;
+#[cfg(feature = "kernel")]
+pub mod skipped;
 pub mod source;
 #[cfg(feature = "kernel")]
 pub mod tracefs;

@@ -78,6 +78,9 @@ metrics! {
     ShardPanics = "shard_panics",
     /// Processes whose accounts did not add up: bytes are nowhere, or counted twice. A fault of the sensor.
     LedgerUnbalanced = "ledger_unbalanced",
+    /// Runs of hooks that the kernel left out, because one was under way on the same processor: what they would have told
+    /// is lost, and nobody knows of which stream.
+    HookRunsSkipped = "hook_runs_skipped",
     /// Events that an exporter could not take in time.
     ExportDropped = "export_dropped",
 }

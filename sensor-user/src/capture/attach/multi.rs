@@ -84,14 +84,19 @@ struct LinkCreate {
     padding: u32,
 }
 
-/// Issues one bpf(2) command that returns a descriptor.
-pub(super) fn bpf<T>(command: i64, attr: &T) -> io::Result<OwnedFd> {
+/// Issues one bpf(2) command.
+pub(in crate::capture) fn command<T>(command: i64, attr: &T) -> io::Result<RawFd> {
     // SAFETY: `attr` is a repr(C) prefix of union bpf_attr and its true size is passed; the kernel reads no further.
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<T>()) };
-    if fd < 0 {
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<T>()) };
+    if result < 0 {
         return Err(io::Error::last_os_error());
     }
-    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
+    RawFd::try_from(result).map_err(io::Error::other)
+}
+
+/// Issues one bpf(2) command that returns a descriptor.
+pub(super) fn bpf<T>(number: i64, attr: &T) -> io::Result<OwnedFd> {
+    let fd = command(number, attr)?;
     // SAFETY: the kernel just made this descriptor for us; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

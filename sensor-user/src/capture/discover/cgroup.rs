@@ -16,23 +16,23 @@ const FILEID_KERNFS: i32 = 0xfe;
 /// `struct file_handle` with room for such a handle.
 #[repr(C)]
 struct Handle {
-    handle_bytes: u32,
-    handle_type: i32,
+    bytes: u32,
+    kind: i32,
     id: u64,
 }
 
 /// The root of the hierarchy, and where it is mounted.
-struct Root {
+struct Hierarchy {
     directory: File,
     path: PathBuf,
 }
 
-fn root() -> Option<&'static Root> {
-    static ROOT: OnceLock<Option<Root>> = OnceLock::new();
+fn root() -> Option<&'static Hierarchy> {
+    static ROOT: OnceLock<Option<Hierarchy>> = OnceLock::new();
     let found = ROOT.get_or_init(|| {
         let path = mounts().ok()?.into_iter().next()?;
         let directory = File::open(&path).ok()?;
-        Some(Root { directory, path })
+        Some(Hierarchy { directory, path })
     });
     found.as_ref()
 }
@@ -61,8 +61,8 @@ pub fn below_root(directory: &Path) -> std::io::Result<(PathBuf, Option<PathBuf>
 pub fn path(id: u64) -> Option<String> {
     let root = root()?;
     let mut handle = Handle {
-        handle_bytes: 8,
-        handle_type: FILEID_KERNFS,
+        bytes: 8,
+        kind: FILEID_KERNFS,
         id,
     };
     // SAFETY: `handle` is laid out as `struct file_handle` with 8 bytes behind it, and lives during the call.
