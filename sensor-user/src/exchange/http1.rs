@@ -11,12 +11,12 @@ use super::caller::{self, Memo};
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally};
 use super::turns::Turns;
-use super::{Body, Exchange, Head, Limits, Outcome, Request, Response};
+use super::{Body, Caller, Exchange, Head, Limits, Outcome, Request, Response};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::http1::{
     self, Answering, Message, RequestHead, RequestParser, ResponseHead, ResponseParser, Rest,
 };
-use crate::protocol::{Resync, StreamParser};
+use crate::protocol::{Anomaly, Resync, StreamParser};
 use crate::telemetry::ledger::{Post, Tally as Books};
 
 /// A connection on which nothing moved for a second has no answer under way that a client still waits for while it
@@ -77,44 +77,13 @@ impl Http1 {
         while let Some(taken) = self.requests.next() {
             match taken {
                 Taken::Message {
-                    message: Message::Head(head),
+                    message,
                     raw,
                     since_ns,
-                } => {
-                    self.requests.fates.heads += raw.len() as u64;
-                    self.request_head(head, raw, (since_ns, time_ns), context);
-                }
-                Taken::Message {
-                    message: Message::Body { piece, last },
-                    raw,
-                    ..
-                } => {
-                    if let Some(exchange) = self.turns.request_mut() {
-                        exchange.request.time_ns.1 = time_ns;
-                        exchange
-                            .request
-                            .body
-                            .add(raw.slice(piece.range()), context.limits.body_bytes);
-                    }
-                    if last {
-                        self.turns.close_request(context.out);
-                    }
-                }
-                Taken::Message {
-                    message: Message::End { .. },
-                    ..
-                } => {
-                    self.end_request(time_ns, context);
-                }
-                Taken::Message {
-                    message: Message::Cut,
-                    ..
-                } => self.cut_request(None, context),
+                } => self.request_message(message, raw, (since_ns, time_ns), context),
                 Taken::Rejected(anomaly) => {
                     self.anomalies += 1;
-                    if let Some(exchange) = self.turns.request_mut() {
-                        exchange.anomalies.push(anomaly);
-                    }
+                    note(self.turns.request_mut(), [anomaly]);
                     self.reason = GapReason::Lost;
                     self.request_gap(0, context);
                 }
@@ -122,6 +91,43 @@ impl Http1 {
         }
         if self.requests.parser.is_waiting() && self.requests.waiting_bytes() > context.limits.head_bytes {
             self.requests.parser.tunnel();
+        }
+    }
+
+    fn request_message(
+        &mut self,
+        message: Message<RequestHead>,
+        raw: Bytes,
+        time_ns: (u64, u64),
+        context: &mut Context<'_>,
+    ) {
+        match message {
+            Message::Head(head) => {
+                self.requests.fates.heads += raw.len() as u64;
+                self.request_head(head, raw, time_ns, context);
+            }
+            Message::Body { piece, last } => {
+                if let Some(exchange) = self.turns.request_mut() {
+                    exchange.request.time_ns.1 = time_ns.1;
+                    let body = &mut exchange.request.body;
+                    body.add(raw.slice(piece.range()), context.limits.body_bytes);
+                }
+                if last {
+                    self.turns.close_request(context.out);
+                }
+            }
+            Message::End { .. } => self.end_request(time_ns.1, context),
+            Message::Odd { anomalies, last } => {
+                self.anomalies += note(self.turns.request_mut(), anomalies);
+                if last {
+                    self.end_request(time_ns.1, context);
+                }
+            }
+            Message::Trailers(trailers) => {
+                self.anomalies += note(self.turns.request_mut(), trailers.anomalies);
+                self.end_request(time_ns.1, context);
+            }
+            Message::Cut => self.cut_request(None, context),
         }
     }
 
@@ -152,12 +158,16 @@ impl Http1 {
             time_ns,
             early_data: self.early,
         };
-        let caller = caller::identify(
+        let mut caller = caller::identify(
             &request.head,
             target.of(&request.head.raw),
             context.key,
             &mut self.memo,
         );
+        // The credentials may stand in a field that was not kept.
+        if caller == Caller::Anonymous && head.anomalies.contains(&Anomaly::TooManyHeaders) {
+            caller = Caller::Unseen;
+        }
         let exchange = Exchange {
             connection: Arc::clone(context.connection),
             request,
@@ -213,7 +223,7 @@ impl Http1 {
                 self.turns.close_request(context.out);
             }
             Some(Message::Cut) => self.cut_request(Some(reason), context),
-            Some(Message::Head(_) | Message::Body { .. }) | None => {}
+            Some(_) | None => {}
         }
         if lost_place {
             self.turns.request_hole(inside);
@@ -228,45 +238,58 @@ impl Http1 {
             let Some(taken) = self.responses.next() else { break };
             match taken {
                 Taken::Message {
-                    message: Message::Head(head),
+                    message,
                     raw,
                     since_ns,
-                } => {
-                    self.responses.fates.heads += raw.len() as u64;
-                    self.response_head(head, raw, (since_ns, time_ns), context);
-                }
-                Taken::Message {
-                    message: Message::Body { piece, last },
-                    raw,
-                    ..
-                } => {
-                    if let Some(response) = self.turns.response_mut() {
-                        response.time_ns.1 = time_ns;
-                        response
-                            .body
-                            .add(raw.slice(piece.range()), context.limits.body_bytes);
-                    }
-                    if last {
-                        self.turns.close_response(context.out);
-                    }
-                }
-                Taken::Message {
-                    message: Message::End { .. },
-                    ..
-                } => self.end_response(time_ns, context),
-                Taken::Message {
-                    message: Message::Cut,
-                    ..
-                } => self.cut_response(None, context),
+                } => self.response_message(message, raw, (since_ns, time_ns), context),
                 Taken::Rejected(anomaly) => {
                     self.anomalies += 1;
-                    if let Some(exchange) = self.turns.answered_mut() {
-                        exchange.anomalies.push(anomaly);
-                    }
+                    note(self.turns.answered_mut(), [anomaly]);
                     self.reason = GapReason::Lost;
                     self.response_gap(0, context);
                 }
             }
+        }
+    }
+
+    fn response_message(
+        &mut self,
+        message: Message<ResponseHead>,
+        raw: Bytes,
+        time_ns: (u64, u64),
+        context: &mut Context<'_>,
+    ) {
+        match message {
+            Message::Head(head) => {
+                self.responses.fates.heads += raw.len() as u64;
+                self.response_head(head, raw, time_ns, context);
+            }
+            Message::Body { piece, last } => {
+                if let Some(response) = self.turns.response_mut() {
+                    response.time_ns.1 = time_ns.1;
+                    let body = &mut response.body;
+                    body.add(raw.slice(piece.range()), context.limits.body_bytes);
+                }
+                if last {
+                    self.turns.close_response(context.out);
+                }
+            }
+            Message::End { .. } => self.end_response(time_ns.1, context),
+            Message::Odd { anomalies, last } => {
+                self.anomalies += note(self.turns.current_mut(), anomalies);
+                if last {
+                    self.end_response(time_ns.1, context);
+                }
+            }
+            Message::Trailers(trailers) => {
+                self.anomalies += note(self.turns.current_mut(), trailers.anomalies);
+                if let Some(response) = self.turns.response_mut() {
+                    let headers = trailers.headers;
+                    response.trailers = Head { raw, headers };
+                }
+                self.end_response(time_ns.1, context);
+            }
+            Message::Cut => self.cut_response(None, context),
         }
     }
 
@@ -293,12 +316,7 @@ impl Http1 {
             time_ns,
         };
         self.turns.response(response, context.out);
-        if !head.anomalies.is_empty()
-            && self.turns.response_mut().is_some()
-            && let Some(exchange) = self.turns.answered_mut()
-        {
-            exchange.anomalies.extend(head.anomalies);
-        }
+        note(self.turns.current_mut(), head.anomalies);
         match rest {
             Rest::Body => {}
             Rest::Nothing | Rest::Tunnel => self.turns.close_response(context.out),
@@ -348,7 +366,7 @@ impl Http1 {
                 self.turns.close_response(context.out);
             }
             Some(Message::Cut) => self.cut_response(Some(reason), context),
-            Some(Message::Head(_) | Message::Body { .. }) | None => {}
+            Some(_) | None => {}
         }
         if lost_place {
             self.turns.response_hole(inside, context.out);
@@ -397,7 +415,7 @@ impl Reader for Http1 {
         match self.responses.parser.on_end() {
             Some(Message::End { .. }) => self.end_response(time_ns, context),
             Some(Message::Cut) => self.cut_response(None, context),
-            Some(Message::Head(_) | Message::Body { .. }) | None => {}
+            Some(_) | None => {}
         }
     }
 
@@ -445,6 +463,21 @@ impl Reader for Http1 {
             unpaired: std::mem::take(&mut self.turns.unpaired),
         }
     }
+}
+
+/// Anomalies that the exchange does not have yet; gives the number of new ones, or of all without an exchange.
+fn note(exchange: Option<&mut Exchange>, anomalies: impl IntoIterator<Item = Anomaly>) -> u64 {
+    let anomalies = anomalies.into_iter();
+    let Some(exchange) = exchange else {
+        return anomalies.count() as u64;
+    };
+    let known = exchange.anomalies.len();
+    for anomaly in anomalies {
+        if !exchange.anomalies.contains(&anomaly) {
+            exchange.anomalies.push(anomaly);
+        }
+    }
+    (exchange.anomalies.len() - known) as u64
 }
 
 fn cut(body: &mut Body, hole: Option<GapReason>) {

@@ -15,6 +15,8 @@ mod grpc;
 mod half;
 mod http1;
 mod http2;
+#[cfg(test)]
+mod laws;
 mod patience;
 mod prefix;
 mod reader;
