@@ -6,11 +6,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::caller::{self, Memo};
+use super::events::Events;
 use super::half::{Half, Taken};
-use super::reader::{Chunk, Context, Reader, ReaderTally};
+use super::prefix::Holes;
+use super::reader::{Chunk, Context, Next, Reader, ReaderTally, Turn};
 use super::turns::Turns;
+use super::upgrade;
 use super::{Body, Exchange, Head, Limits, Outcome, Request, Response};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::http1::{
@@ -39,6 +43,11 @@ pub(super) struct Http1 {
     anomalies: u64,
     /// The first hole since the message under way lost its place says why it is not whole.
     reason: GapReason,
+    /// The answer under way, when it is a stream of events.
+    events: Option<Events>,
+    /// Bytes missing of what the client sent while it waited for the answer to an upgrade.
+    missing_in_wait: u64,
+    turn: Option<Turn>,
 }
 
 impl Http1 {
@@ -63,6 +72,9 @@ impl Http1 {
             early: false,
             anomalies: 0,
             reason: GapReason::Lost,
+            events: None,
+            missing_in_wait: 0,
+            turn: None,
         }
     }
 
@@ -195,6 +207,10 @@ impl Http1 {
 
     fn request_gap(&mut self, missing: u64, context: &mut Context<'_>) {
         let reason = self.reason;
+        if self.requests.parser.is_waiting() {
+            let spoilt = self.requests.waiting_bytes() as u64;
+            self.missing_in_wait = self.missing_in_wait.saturating_add(missing).saturating_add(spoilt);
+        }
         let inside = self.turns.request_mut().is_some();
         let (message, lost_place) = match self.requests.gap(missing) {
             Resync::Exact(message) => (message, false),
@@ -240,13 +256,9 @@ impl Http1 {
                     raw,
                     ..
                 } => {
-                    if let Some(response) = self.turns.response_mut() {
-                        response.time_ns.1 = time_ns;
-                        response
-                            .body
-                            .add(raw.slice(piece.range()), context.limits.body_bytes);
-                    }
+                    self.response_piece(raw.slice(piece.range()), time_ns, context);
                     if last {
+                        self.end_events(time_ns, context);
                         self.turns.close_response(context.out);
                     }
                 }
@@ -299,6 +311,7 @@ impl Http1 {
         {
             exchange.anomalies.extend(head.anomalies);
         }
+        let next = self.begin_rest(rest, context);
         match rest {
             Rest::Body => {}
             Rest::Nothing | Rest::Tunnel => self.turns.close_response(context.out),
@@ -307,6 +320,9 @@ impl Http1 {
                 self.turns.response_hole(true, context.out);
             }
         }
+        if let Some(next) = next {
+            return self.turn_into(next);
+        }
         if rest == Rest::Tunnel || !self.turns.is_waiting() {
             self.requests.parser.resolve(rest == Rest::Tunnel);
             self.requests.retry();
@@ -314,7 +330,72 @@ impl Http1 {
         }
     }
 
+    /// What follows a response's head, where it is more than a body.
+    fn begin_rest(&mut self, rest: Rest, context: &Context<'_>) -> Option<Next> {
+        self.events = None;
+        self.turns.response_mut()?;
+        let is_waiting = self.requests.parser.is_waiting();
+        let exchange = self.turns.answered_mut()?;
+        match rest {
+            Rest::Body => self.events = Events::of(exchange, context.limits.body_bytes),
+            Rest::Tunnel if is_waiting => {
+                let before = exchange.anomalies.len();
+                let next = upgrade::next(exchange, self.requests_travel, context.limits);
+                self.anomalies += (exchange.anomalies.len() - before) as u64;
+                return next;
+            }
+            Rest::Nothing | Rest::Cut | Rest::Tunnel => {}
+        }
+        None
+    }
+
+    fn response_piece(&mut self, piece: Bytes, time_ns: u64, context: &mut Context<'_>) {
+        let Some(response) = self.turns.response_mut() else {
+            return;
+        };
+        response.time_ns.1 = time_ns;
+        match &mut self.events {
+            None => response.body.add(piece, context.limits.body_bytes),
+            // Each event has its own exchange, so this one only counts them.
+            Some(events) => {
+                self.anomalies += events.piece(&piece, time_ns, context);
+                response.body.add(piece, 0);
+            }
+        }
+    }
+
+    fn end_events(&mut self, time_ns: u64, context: &mut Context<'_>) {
+        if let Some(mut events) = self.events.take() {
+            self.anomalies += events.finish(time_ns, context);
+        }
+    }
+
+    /// HTTP ends here, and another protocol begins: hands over what came of it already.
+    fn turn_into(&mut self, next: Next) {
+        let mut seen = SmallVec::new();
+        let both = [
+            (self.requests_travel, self.requests.take_unread(), self.early),
+            (self.requests_travel.opposite(), self.responses.take_unread(), false),
+        ];
+        for (direction, (bytes, time_ns), early) in both {
+            if !bytes.is_empty() {
+                seen.push(Chunk {
+                    direction,
+                    time_ns,
+                    early,
+                    bytes,
+                });
+            }
+        }
+        let mut holes = Holes::new();
+        if self.missing_in_wait > 0 {
+            holes.push((self.requests_travel, self.missing_in_wait, self.reason));
+        }
+        self.turn = Some(Turn { next, holes, seen });
+    }
+
     fn end_response(&mut self, time_ns: u64, context: &mut Context<'_>) {
+        self.end_events(time_ns, context);
         if let Some(response) = self.turns.response_mut() {
             response.time_ns.1 = time_ns;
         }
@@ -322,6 +403,10 @@ impl Http1 {
     }
 
     fn cut_response(&mut self, hole: Option<GapReason>, context: &mut Context<'_>) {
+        if let (Some(events), Some(reason)) = (&mut self.events, hole) {
+            self.anomalies += events.gap(reason, self.last_ns, context);
+        }
+        self.end_events(self.last_ns, context);
         if let Some(response) = self.turns.response_mut() {
             cut(&mut response.body, hole);
         }
@@ -337,6 +422,9 @@ impl Http1 {
         };
         match message {
             None if !lost_place => {
+                if let Some(events) = &mut self.events {
+                    self.anomalies += events.gap(reason, self.last_ns, context);
+                }
                 if let Some(response) = self.turns.response_mut() {
                     response.body.hole(missing, reason);
                 }
@@ -344,6 +432,9 @@ impl Http1 {
             Some(Message::End { lost }) => {
                 if let Some(response) = self.turns.response_mut() {
                     response.body.hole(lost, reason);
+                }
+                if let Some(mut events) = self.events.take() {
+                    self.anomalies += events.gap(reason, self.last_ns, context);
                 }
                 self.turns.close_response(context.out);
             }
@@ -372,7 +463,7 @@ impl Reader for Http1 {
         } else {
             self.responses.push(bytes, time_ns);
             self.read_responses(time_ns, context);
-            !self.responses.parser.is_tunnel()
+            self.turn.is_some() || !self.responses.parser.is_tunnel()
         };
         self.last_ns = time_ns;
         is_http
@@ -444,6 +535,10 @@ impl Reader for Http1 {
             anomalies: std::mem::take(&mut self.anomalies),
             unpaired: std::mem::take(&mut self.turns.unpaired),
         }
+    }
+
+    fn take_turn(&mut self) -> Option<Turn> {
+        self.turn.take()
     }
 }
 

@@ -8,9 +8,12 @@ pub mod call;
 mod caller;
 mod conversation;
 mod conversations;
+mod dialogue;
 mod ends;
+mod events;
 mod half;
 mod http1;
+mod part;
 mod patience;
 mod prefix;
 mod reader;
@@ -18,6 +21,8 @@ pub mod secret;
 #[cfg(test)]
 pub(crate) mod test_support;
 mod turns;
+mod upgrade;
+mod websocket;
 
 use std::sync::Arc;
 

@@ -10,7 +10,9 @@ pub mod form;
 pub mod http1;
 pub mod json;
 pub mod proxy;
+pub mod sse;
 pub mod walk;
+pub mod websocket;
 
 use std::num::NonZeroUsize;
 
@@ -109,6 +111,31 @@ pub enum Anomaly {
     BadChunk,
     /// `Transfer-Encoding` with a last coding other than chunked in a request (RFC 9112, 6.3).
     BadTransferEncoding,
+    // ws
+    /// A WebSocket handshake whose key, answer or extensions do not fit each other (RFC 6455, 4.2.2).
+    WebSocketHandshake,
+    /// A frame's head that is wrong in more than one way: no WebSocket any more.
+    WebSocketFrame,
+    /// A reserved bit that no extension gave a meaning (RFC 6455, 5.2).
+    WebSocketReservedBit,
+    /// A reserved opcode (RFC 6455, 5.2).
+    WebSocketOpcode,
+    /// A control frame that is fragmented or longer than 125 bytes, or a bad close code (RFC 6455, 5.5 and 7.4).
+    WebSocketControl,
+    /// A client's frame without mask, or a server's with one (RFC 6455, 5.1).
+    WebSocketMask,
+    /// A length in more bytes than it needs, or beyond 63 bits (RFC 6455, 5.2).
+    WebSocketLength,
+    /// A continuation of nothing, or a message within a message (RFC 6455, 5.4).
+    WebSocketFragment,
+    /// Text that is not UTF-8 (RFC 6455, 8.1).
+    WebSocketText,
+    /// A compressed message that does not inflate (RFC 7692, 6.2).
+    WebSocketDeflate,
+    /// A compressed message that inflates beyond the limit of size or ratio.
+    WebSocketInflated,
+    /// A line of an event stream longer than the limit.
+    EventTooLong,
 }
 
 impl Anomaly {
@@ -122,6 +149,19 @@ impl Anomaly {
             Self::LengthAndChunked => "length_and_chunked",
             Self::BadChunk => "bad_chunk",
             Self::BadTransferEncoding => "bad_transfer_encoding",
+            // ws
+            Self::WebSocketHandshake => "websocket_handshake",
+            Self::WebSocketFrame => "websocket_frame",
+            Self::WebSocketReservedBit => "websocket_reserved_bit",
+            Self::WebSocketOpcode => "websocket_opcode",
+            Self::WebSocketControl => "websocket_control",
+            Self::WebSocketMask => "websocket_mask",
+            Self::WebSocketLength => "websocket_length",
+            Self::WebSocketFragment => "websocket_fragment",
+            Self::WebSocketText => "websocket_text",
+            Self::WebSocketDeflate => "websocket_deflate",
+            Self::WebSocketInflated => "websocket_inflated",
+            Self::EventTooLong => "event_too_long",
         }
     }
 }
