@@ -43,7 +43,11 @@ impl Dialogue {
     pub(super) fn new(subprotocol: &[u8]) -> Self {
         let graphql = [&b"graphql-transport-ws"[..], b"graphql-ws"];
         Self {
-            kind: if graphql.contains(&subprotocol) { Kind::Graphql } else { Kind::Other },
+            kind: if graphql.contains(&subprotocol) {
+                Kind::Graphql
+            } else {
+                Kind::Other
+            },
             subprotocol: CallName::new(subprotocol),
             open: VecDeque::new(),
         }
@@ -80,7 +84,11 @@ impl Dialogue {
             b"next" | b"data" => {
                 let mut call = self.asked(Travel::ToServer, &id)?.call.clone();
                 // GraphQL, 7.1: `errors` beside `data` is a failure in part, and said to be one.
-                call.outcome = if envelope.has_errors { CallOutcome::Failure(0) } else { CallOutcome::Success };
+                call.outcome = if envelope.has_errors {
+                    CallOutcome::Failure(0)
+                } else {
+                    CallOutcome::Success
+                };
                 Some(call)
             }
             b"error" => {
@@ -135,7 +143,10 @@ impl Dialogue {
     }
 
     fn forget(&mut self, travel: Travel, id: &CallName) -> Option<Call> {
-        let at = self.open.iter().position(|one| one.travel == travel && one.id == *id)?;
+        let at = self
+            .open
+            .iter()
+            .position(|one| one.travel == travel && one.id == *id)?;
         self.open.remove(at).map(|one| one.call)
     }
 }

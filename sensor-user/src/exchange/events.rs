@@ -79,7 +79,11 @@ fn part_of(event: Event, hole: Option<GapReason>, time_ns: (u64, u64)) -> Part {
         (false, _) => BodyState::Whole,
     };
     // 9.2.6: an event without a type is a `message`.
-    let name: &[u8] = if event.kind.is_empty() { b"message" } else { &event.kind };
+    let name: &[u8] = if event.kind.is_empty() {
+        b"message"
+    } else {
+        &event.kind
+    };
     let mut calls = Calls::new();
     calls.push(part::call(CallKind::ServerSentEvent, name));
     let mut pieces = SmallVec::new();

@@ -209,7 +209,10 @@ impl Http1 {
         let reason = self.reason;
         if self.requests.parser.is_waiting() {
             let spoilt = self.requests.waiting_bytes() as u64;
-            self.missing_in_wait = self.missing_in_wait.saturating_add(missing).saturating_add(spoilt);
+            self.missing_in_wait = self
+                .missing_in_wait
+                .saturating_add(missing)
+                .saturating_add(spoilt);
         }
         let inside = self.turns.request_mut().is_some();
         let (message, lost_place) = match self.requests.gap(missing) {
@@ -375,7 +378,11 @@ impl Http1 {
         let mut seen = SmallVec::new();
         let both = [
             (self.requests_travel, self.requests.take_unread(), self.early),
-            (self.requests_travel.opposite(), self.responses.take_unread(), false),
+            (
+                self.requests_travel.opposite(),
+                self.responses.take_unread(),
+                false,
+            ),
         ];
         for (direction, (bytes, time_ns), early) in both {
             if !bytes.is_empty() {

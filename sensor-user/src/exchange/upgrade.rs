@@ -34,8 +34,14 @@ pub(super) fn next(exchange: &mut Exchange, requests_travel: Direction, limits: 
 fn websocket(exchange: &Exchange, requests_travel: Direction, limits: &Limits) -> Option<(WebSocket, bool)> {
     let answered = &exchange.outcome.response()?.head;
     let asked = &exchange.request.head;
-    let value = |head: &'_ Head, name| head.header(name).map(|value| value.expose().trim_ascii().to_vec());
-    let (key, accept) = (value(asked, "sec-websocket-key"), value(answered, "sec-websocket-accept"));
+    let value = |head: &'_ Head, name| {
+        head.header(name)
+            .map(|value| value.expose().trim_ascii().to_vec())
+    };
+    let (key, accept) = (
+        value(asked, "sec-websocket-key"),
+        value(answered, "sec-websocket-accept"),
+    );
     let is_proven = match (&key, &accept) {
         (Some(key), Some(accept)) => handshake::is_key(key) && handshake::accepts(key, accept),
         _ => false,
@@ -46,7 +52,8 @@ fn websocket(exchange: &Exchange, requests_travel: Direction, limits: &Limits) -
     }
     // A server must not agree to what was not offered (RFC 6455, 9.1 and 4.2.2).
     let offered = asked.fields().any(|(name, value)| {
-        is_extensions(name) && names(value.expose()).any(|name| name.eq_ignore_ascii_case(b"permessage-deflate"))
+        is_extensions(name)
+            && names(value.expose()).any(|name| name.eq_ignore_ascii_case(b"permessage-deflate"))
     });
     let subprotocol = value(answered, "sec-websocket-protocol").unwrap_or_default();
     let is_offered = subprotocol.is_empty()
@@ -56,7 +63,10 @@ fn websocket(exchange: &Exchange, requests_travel: Direction, limits: &Limits) -
         });
     let whole = Whole::of(exchange)?;
     let reader = WebSocket::new(whole, requests_travel, &extensions, &subprotocol, limits);
-    Some((reader, is_proven && is_offered && (offered || extensions.deflate.is_none())))
+    Some((
+        reader,
+        is_proven && is_offered && (offered || extensions.deflate.is_none()),
+    ))
 }
 
 fn is_extensions(name: &[u8]) -> bool {
@@ -76,6 +86,10 @@ fn both_name(asked: &Head, answered: &Head, protocol: &[u8]) -> bool {
 
 /// Names in a list, parameters left out.
 fn names(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    list.split(|byte| *byte == b',')
-        .map(|item| item.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii())
+    list.split(|byte| *byte == b',').map(|item| {
+        item.split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii()
+    })
 }

@@ -37,7 +37,13 @@ pub struct Event {
 
 impl std::fmt::Debug for Event {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[event, {} of {} bytes, cut: {}]", self.data.len(), self.total, self.cut)
+        write!(
+            f,
+            "[event, {} of {} bytes, cut: {}]",
+            self.data.len(),
+            self.total,
+            self.cut
+        )
     }
 }
 
@@ -119,9 +125,13 @@ impl Parser {
                 continue;
             }
             let end = memchr::memchr2(b'\r', b'\n', input);
-            let (part, rest) = input.split_at_checked(end.unwrap_or(input.len())).unwrap_or_default();
+            let (part, rest) = input
+                .split_at_checked(end.unwrap_or(input.len()))
+                .unwrap_or_default();
             self.part(part);
-            let Some((end, rest)) = rest.split_first() else { return };
+            let Some((end, rest)) = rest.split_first() else {
+                return;
+            };
             self.after_return = *end == b'\r';
             self.end_line(sink);
             input = rest;
@@ -275,7 +285,10 @@ mod tests {
     fn texts(stream: &str) -> Vec<(String, String)> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let events = events(&[stream.as_bytes()], 1024);
-        events.iter().map(|event| (text(&event.kind), text(&event.data))).collect()
+        events
+            .iter()
+            .map(|event| (text(&event.kind), text(&event.data)))
+            .collect()
     }
 
     fn pair(kind: &str, data: &str) -> (String, String) {
@@ -291,7 +304,10 @@ mod tests {
             [pair("", "one"), pair("", "two"), pair("", " three")]
         );
         // The third is never ended, and empty.
-        assert_eq!(texts("data\n\ndata\ndata\n\ndata:"), [pair("", ""), pair("", "\n")]);
+        assert_eq!(
+            texts("data\n\ndata\ndata\n\ndata:"),
+            [pair("", ""), pair("", "\n")]
+        );
         assert_eq!(texts("data:x\n\ndata: x\n\n"), [pair("", "x"), pair("", "x")]);
         assert_eq!(
             texts("event: add\r\ndata: 1\r\revent:a\nevent: b\ndata: 2\r\n\r\nevent: no data\n\n"),
@@ -311,7 +327,10 @@ mod tests {
     #[test]
     fn data_is_kept_up_to_the_limit_and_counted() {
         let seen = events(&[b"data: 12345\ndata: 678\nid: 7\n\ndata: ok\nid: a\0\n\n"], 6);
-        assert_eq!((&*seen[0].data, seen[0].total, seen[0].has_id), (&b"12345\n"[..], 9, true));
+        assert_eq!(
+            (&*seen[0].data, seen[0].total, seen[0].has_id),
+            (&b"12345\n"[..], 9, true)
+        );
         assert_eq!((&*seen[1].data, seen[1].has_id), (&b"ok"[..], false));
     }
 

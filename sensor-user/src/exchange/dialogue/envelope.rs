@@ -57,7 +57,11 @@ impl Envelope {
             Some((kind, name)) => (*kind, name.as_slice()),
             None => (CallKind::GraphqlQuery, &[][..]),
         };
-        let name = if self.operation_name.is_empty() { name } else { &self.operation_name };
+        let name = if self.operation_name.is_empty() {
+            name
+        } else {
+            &self.operation_name
+        };
         Call {
             kind,
             name: CallName::new(name),
@@ -174,7 +178,9 @@ impl Visitor for Reading {
                 let code = std::str::from_utf8(value).ok().and_then(|code| code.parse().ok());
                 envelope.error = Some(code.unwrap_or(0));
             }
-            (2, [Member::Payload, Member::Query, _]) if is_text => envelope.operation = Some(operation(value)),
+            (2, [Member::Payload, Member::Query, _]) if is_text => {
+                envelope.operation = Some(operation(value))
+            }
             (2, [Member::Payload, Member::OperationName, _]) if is_text => envelope.operation_name = short(),
             _ => {}
         }

@@ -100,20 +100,17 @@ impl Messages {
 
     /// An anomaly of the message under way, or of none.
     pub(super) fn blame(&mut self, anomaly: Anomaly) {
-        let list = self.open.as_mut().map_or(&mut self.blame, |open| &mut open.anomalies);
+        let list = self
+            .open
+            .as_mut()
+            .map_or(&mut self.blame, |open| &mut open.anomalies);
         if !list.contains(&anomaly) {
             list.push(anomaly);
         }
     }
 
     /// Takes what the parser found. Gives the bytes of it that were a head.
-    pub(super) fn take(
-        &mut self,
-        message: Message,
-        raw: &Bytes,
-        since_ns: u64,
-        anomalies: &mut u64,
-    ) -> u64 {
+    pub(super) fn take(&mut self, message: Message, raw: &Bytes, since_ns: u64, anomalies: &mut u64) -> u64 {
         match message {
             Message::Frame(frame) => {
                 *anomalies += frame.anomalies.len() as u64;
@@ -374,12 +371,20 @@ impl Open {
     }
 
     fn is_bad_text(&self) -> bool {
-        let text: &[u8] = if self.whole.is_empty() { &self.joined } else { &self.whole };
+        let text: &[u8] = if self.whole.is_empty() {
+            &self.joined
+        } else {
+            &self.whole
+        };
         self.text && self.state == BodyState::Whole && std::str::from_utf8(text).is_err()
     }
 
     fn done(self) -> Done {
-        let bytes = if self.whole.is_empty() { self.joined.freeze() } else { self.whole };
+        let bytes = if self.whole.is_empty() {
+            self.joined.freeze()
+        } else {
+            self.whole
+        };
         let state = match self.state {
             BodyState::Whole if self.total == 0 => BodyState::Empty,
             state => state,

@@ -116,7 +116,11 @@ impl Inflater {
     fn fail(&mut self, anomaly: Anomaly) -> Failure {
         let unseen = self.torn && anomaly == Anomaly::WebSocketDeflate;
         self.spoil();
-        if unseen { Failure::Unseen } else { Failure::Bad(anomaly) }
+        if unseen {
+            Failure::Unseen
+        } else {
+            Failure::Bad(anomaly)
+        }
     }
 
     fn end_message(&mut self) {

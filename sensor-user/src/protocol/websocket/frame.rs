@@ -86,12 +86,16 @@ pub(super) fn decode(input: &[u8]) -> Decoded {
     };
     let length = match wide {
         0 => u64::from(short),
-        _ => length.iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte)),
+        _ => length
+            .iter()
+            .fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte)),
     };
     if length >> 63 != 0 {
         return Decoded::TooLong;
     }
-    let mask = input.get(2 + wide..len).and_then(|key| <[u8; 4]>::try_from(key).ok());
+    let mask = input
+        .get(2 + wide..len)
+        .and_then(|key| <[u8; 4]>::try_from(key).ok());
     Decoded::Head(Head {
         len,
         fin: first & 0x80 != 0,

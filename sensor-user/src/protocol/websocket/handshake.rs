@@ -24,7 +24,10 @@ pub fn accepts(key: &[u8], accept: &[u8]) -> bool {
 pub fn is_key(key: &[u8]) -> bool {
     // 24 characters; a decoder's buffer of 18 bytes holds what they can be.
     let mut bytes = [0; 18];
-    key.len() == 24 && STANDARD.decode_slice(key, &mut bytes).is_ok_and(|len| len == KEY_BYTES)
+    key.len() == 24
+        && STANDARD
+            .decode_slice(key, &mut bytes)
+            .is_ok_and(|len| len == KEY_BYTES)
 }
 
 /// What `Sec-WebSocket-Extensions` of the answer agreed on.
@@ -133,7 +136,10 @@ mod tests {
             extensions
         };
         let plain = of(b"permessage-deflate").deflate.unwrap();
-        assert_eq!((plain.to_server, plain.to_client), (Window::default(), Window::default()));
+        assert_eq!(
+            (plain.to_server, plain.to_client),
+            (Window::default(), Window::default())
+        );
         let set = of(
             b"permessage-deflate; server_no_context_takeover; client_max_window_bits=\"10\" ; \
               server_max_window_bits=9",
@@ -142,9 +148,21 @@ mod tests {
         .unwrap();
         assert_eq!((set.to_client.bits, set.to_client.takeover), (9, false));
         assert_eq!((set.to_server.bits, set.to_server.takeover), (10, true));
-        for bad in ["client_max_window_bits=7", "server_max_window_bits=16", "server_max_window_bits", "x"] {
+        for bad in [
+            "client_max_window_bits=7",
+            "server_max_window_bits=16",
+            "server_max_window_bits",
+            "x",
+        ] {
             let value = format!("permessage-deflate; {bad}");
-            assert_eq!(of(value.as_bytes()), Extensions { deflate: None, foreign: true }, "{bad}");
+            assert_eq!(
+                of(value.as_bytes()),
+                Extensions {
+                    deflate: None,
+                    foreign: true
+                },
+                "{bad}"
+            );
         }
         assert!(of(b"x-webkit-deflate-frame").foreign);
         assert_eq!(of(b""), Extensions::default());

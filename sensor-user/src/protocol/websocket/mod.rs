@@ -167,8 +167,14 @@ impl Parser {
         let checks = [
             (marked && !self.rules.foreign, Anomaly::WebSocketReservedBit),
             (head.opcode == Opcode::Reserved, Anomaly::WebSocketOpcode),
-            (control && (!head.fin || head.length > MAX_CONTROL), Anomaly::WebSocketControl),
-            (head.mask.is_some() != (self.travel == Travel::ToServer), Anomaly::WebSocketMask),
+            (
+                control && (!head.fin || head.length > MAX_CONTROL),
+                Anomaly::WebSocketControl,
+            ),
+            (
+                head.mask.is_some() != (self.travel == Travel::ToServer),
+                Anomaly::WebSocketMask,
+            ),
             (head.padded, Anomaly::WebSocketLength),
             (bad_order, Anomaly::WebSocketFragment),
         ];

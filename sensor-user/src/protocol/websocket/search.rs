@@ -16,12 +16,15 @@ const ENOUGH: u32 = 18;
 const HEAD: u32 = 5;
 /// It is the first byte of a chunk: programs write whole frames, mostly.
 const CHUNK_START: u32 = 7;
-/// A frame ends with the chunk.
-const CHUNK_END: u32 = 6;
+/// Behind it comes another head, or the chunk's end: one random length in sixty leads there. Whatever speaks for the
+/// later frames speaks for their places, not for this one.
+const FOLLOWED: u32 = 6;
 /// Bytes of text that count, a bit each (a random byte is printable ASCII in 37 of 100 cases).
 const TEXT: usize = 16;
-/// Frames that are followed for evidence.
+/// Frames that are followed: each may refute the first.
 const CHAIN: usize = 4;
+/// Most payload of a control frame that may be the first one found. Pings carry a number, if anything.
+const SHORT_CONTROL: u64 = 8;
 
 pub(super) enum Found {
     /// At the front of the input.
@@ -42,7 +45,9 @@ enum Judgement {
 pub(super) fn find(input: &[u8], travel: Travel, rules: Rules, at_start: bool) -> Found {
     for place in 0..input.len() {
         let Some(tail) = input.get(place..) else { break };
-        let judgement = judge(tail, travel, rules, at_start && place == 0, || inside_text(input, place));
+        let judgement = judge(tail, travel, rules, at_start && place == 0, || {
+            inside_text(input, place)
+        });
         match judgement {
             Judgement::No => {}
             Judgement::Yes if place == 0 => return Found::Here,
@@ -70,26 +75,35 @@ fn judge(
     chunk_start: bool,
     inside_text: impl FnOnce() -> bool,
 ) -> Judgement {
-    let mut bits = if chunk_start { CHUNK_START } else { 0 };
+    let mut bits = HEAD + if chunk_start { CHUNK_START } else { 0 };
     let mut rest = tail;
     for link in 0..CHAIN {
         let head = match frame::decode(rest) {
             Decoded::Head(head) => head,
             Decoded::TooLong => return Judgement::No,
             Decoded::NeedMore(at_least) => {
-                let refuted = rest.first().is_some_and(|first| !may_begin(*first, rules, link == 0));
-                return if refuted { Judgement::No } else { verdict(bits, tail.len() - rest.len() + at_least) };
+                let refuted = rest
+                    .first()
+                    .is_some_and(|first| !may_begin(*first, rules, link == 0));
+                let at_least = tail.len() - rest.len() + at_least;
+                return if refuted {
+                    Judgement::No
+                } else {
+                    verdict(bits, at_least)
+                };
             }
         };
         if !plausible(&head, travel, rules, link == 0) {
             return Judgement::No;
         }
-        bits += HEAD;
         let payload = rest.get(head.len..).unwrap_or_default();
         match text(&head, payload) {
-            Some(Some(seen)) => bits += seen,
+            Some(Some(seen)) if link == 0 => bits += seen,
             Some(None) => return Judgement::No,
-            None => {}
+            Some(Some(_)) | None => {}
+        }
+        if link == 1 {
+            bits += FOLLOWED;
         }
         let length = usize::try_from(head.length).unwrap_or(usize::MAX);
         let Some(behind) = payload.get(length..) else {
@@ -97,22 +111,26 @@ fn judge(
             if link == 0 && !chunk_start && inside_text() {
                 bits = bits.saturating_sub(ENOUGH);
             }
-            let end = (tail.len() - rest.len()).saturating_add(head.len).saturating_add(length);
+            let end = (tail.len() - rest.len())
+                .saturating_add(head.len)
+                .saturating_add(length);
             return verdict(bits, end);
         };
         rest = behind;
         if rest.is_empty() {
-            return verdict(bits + CHUNK_END, tail.len() + 2);
-        }
-        if bits >= ENOUGH + HEAD {
-            break;
+            let bits = if link == 0 { bits + FOLLOWED } else { bits };
+            return verdict(bits, tail.len() + 2);
         }
     }
     verdict(bits, tail.len() + 1)
 }
 
 const fn verdict(bits: u32, at_least: usize) -> Judgement {
-    if bits >= ENOUGH { Judgement::Yes } else { Judgement::Perhaps(at_least) }
+    if bits >= ENOUGH {
+        Judgement::Yes
+    } else {
+        Judgement::Perhaps(at_least)
+    }
 }
 
 fn may_begin(first: u8, rules: Rules, front: bool) -> bool {
@@ -137,6 +155,7 @@ fn plausible(head: &Head, travel: Travel, rules: Rules, front: bool) -> bool {
         && !head.padded
         && !(head.opcode.is_control() && (!head.fin || head.length > MAX_CONTROL))
         && !(!head.fin && head.length == 0)
+        && !(front && head.opcode.is_control() && head.length > SHORT_CONTROL)
         // 64 MiB: larger frames exist, but not as a way to find one's place again.
         && head.length <= 64 << 20
 }

@@ -109,7 +109,11 @@ fn examples_of_the_standard() {
         [fine(Opcode::Text, true), hello.clone()]
     );
     assert_eq!(
-        whole(Travel::ToServer, PLAIN, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"),
+        whole(
+            Travel::ToServer,
+            PLAIN,
+            b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
+        ),
         [fine(Opcode::Text, true), hello.clone()]
     );
     assert_eq!(
@@ -133,23 +137,90 @@ fn examples_of_the_standard() {
 fn each_departure_is_an_anomaly() {
     let key = Some([1, 2, 3, 4]);
     let cases: &[(Travel, Rules, Vec<u8>, Anomaly)] = &[
-        (Travel::ToClient, PLAIN, frame(0xc1, b"a", None), Anomaly::WebSocketReservedBit),
-        (Travel::ToClient, DEFLATE, frame(0xa1, b"a", None), Anomaly::WebSocketReservedBit),
-        (Travel::ToClient, DEFLATE, frame(0xc9, b"a", None), Anomaly::WebSocketReservedBit),
-        (Travel::ToClient, PLAIN, frame(0x83, b"a", None), Anomaly::WebSocketOpcode),
-        (Travel::ToClient, PLAIN, frame(0x8f, b"a", None), Anomaly::WebSocketOpcode),
-        (Travel::ToClient, PLAIN, frame(0x09, b"a", None), Anomaly::WebSocketControl),
-        (Travel::ToClient, PLAIN, frame(0x89, &[b'a'; 126], None), Anomaly::WebSocketControl),
-        (Travel::ToClient, PLAIN, frame(0x81, b"a", key), Anomaly::WebSocketMask),
-        (Travel::ToServer, PLAIN, frame(0x81, b"a", None), Anomaly::WebSocketMask),
-        (Travel::ToClient, PLAIN, b"\x81\x7e\x00\x01a".to_vec(), Anomaly::WebSocketLength),
-        (Travel::ToClient, PLAIN, b"\x81\x7f\0\0\0\0\0\0\0\x01a".to_vec(), Anomaly::WebSocketLength),
-        (Travel::ToClient, PLAIN, frame(0x80, b"a", None), Anomaly::WebSocketFragment),
-        (Travel::ToClient, PLAIN, b"\x01\x01a\x81\x01b".to_vec(), Anomaly::WebSocketFragment),
+        (
+            Travel::ToClient,
+            PLAIN,
+            frame(0xc1, b"a", None),
+            Anomaly::WebSocketReservedBit,
+        ),
+        (
+            Travel::ToClient,
+            DEFLATE,
+            frame(0xa1, b"a", None),
+            Anomaly::WebSocketReservedBit,
+        ),
+        (
+            Travel::ToClient,
+            DEFLATE,
+            frame(0xc9, b"a", None),
+            Anomaly::WebSocketReservedBit,
+        ),
+        (
+            Travel::ToClient,
+            PLAIN,
+            frame(0x83, b"a", None),
+            Anomaly::WebSocketOpcode,
+        ),
+        (
+            Travel::ToClient,
+            PLAIN,
+            frame(0x8f, b"a", None),
+            Anomaly::WebSocketOpcode,
+        ),
+        (
+            Travel::ToClient,
+            PLAIN,
+            frame(0x09, b"a", None),
+            Anomaly::WebSocketControl,
+        ),
+        (
+            Travel::ToClient,
+            PLAIN,
+            frame(0x89, &[b'a'; 126], None),
+            Anomaly::WebSocketControl,
+        ),
+        (
+            Travel::ToClient,
+            PLAIN,
+            frame(0x81, b"a", key),
+            Anomaly::WebSocketMask,
+        ),
+        (
+            Travel::ToServer,
+            PLAIN,
+            frame(0x81, b"a", None),
+            Anomaly::WebSocketMask,
+        ),
+        (
+            Travel::ToClient,
+            PLAIN,
+            b"\x81\x7e\x00\x01a".to_vec(),
+            Anomaly::WebSocketLength,
+        ),
+        (
+            Travel::ToClient,
+            PLAIN,
+            b"\x81\x7f\0\0\0\0\0\0\0\x01a".to_vec(),
+            Anomaly::WebSocketLength,
+        ),
+        (
+            Travel::ToClient,
+            PLAIN,
+            frame(0x80, b"a", None),
+            Anomaly::WebSocketFragment,
+        ),
+        (
+            Travel::ToClient,
+            PLAIN,
+            b"\x01\x01a\x81\x01b".to_vec(),
+            Anomaly::WebSocketFragment,
+        ),
     ];
     for (travel, rules, bytes, anomaly) in cases {
         let seen = whole(*travel, *rules, bytes);
-        let found = seen.iter().any(|seen| matches!(seen, Seen::Frame(.., list) if list == &[*anomaly]));
+        let found = seen
+            .iter()
+            .any(|seen| matches!(seen, Seen::Frame(.., list) if list == &[*anomaly]));
         assert!(found, "{anomaly:?}: {seen:?}");
     }
     assert_eq!(
@@ -172,7 +243,11 @@ fn each_departure_is_an_anomaly() {
 
 #[test]
 fn a_hole_in_a_payload_is_skipped_exactly() {
-    let bytes = [frame(0x82, &[9; 5000], Some([1, 2, 3, 4])), frame(0x81, b"next", Some([5, 6, 7, 8]))].concat();
+    let bytes = [
+        frame(0x82, &[9; 5000], Some([1, 2, 3, 4])),
+        frame(0x81, b"next", Some([5, 6, 7, 8])),
+    ]
+    .concat();
     for hole in [1, 2, 3, 100, 4000] {
         let (before, behind) = (&bytes[..1000], &bytes[1000 + hole..]);
         let mut parser = Parser::new(Travel::ToServer, PLAIN);
@@ -189,14 +264,18 @@ fn a_hole_in_a_payload_is_skipped_exactly() {
     }
     // To its very end.
     let mut parser = Parser::new(Travel::ToServer, PLAIN);
-    let seen = feed(&mut parser, &[Ok(&bytes[..1000]), Err(5008 - 1000), Ok(&bytes[5008..])]);
+    let seen = feed(
+        &mut parser,
+        &[Ok(&bytes[..1000]), Err(5008 - 1000), Ok(&bytes[5008..])],
+    );
     assert_eq!(seen.last(), Some(&Seen::Payload(b"next".to_vec())));
     assert!(seen.contains(&Seen::Hole));
 }
 
 /// Messages as APIs send them.
 fn talk(travel: Travel, compressed: bool) -> Vec<Vec<u8>> {
-    let key = |index: u32| (travel == Travel::ToServer).then(|| (index.wrapping_mul(0x9e37_79b9)).to_be_bytes());
+    let key =
+        |index: u32| (travel == Travel::ToServer).then(|| (index.wrapping_mul(0x9e37_79b9)).to_be_bytes());
     (0..40_u32)
         .map(|index| {
             if compressed {
@@ -206,7 +285,9 @@ fn talk(travel: Travel, compressed: bool) -> Vec<Vec<u8>> {
                     .collect();
                 frame(0xc1, &noise, key(index))
             } else {
-                let text = format!("{{\"type\":\"next\",\"id\":\"{index}\",\"payload\":{{\"city\":\"Málaga, Ávila сто\"}}}}");
+                let text = format!(
+                    "{{\"type\":\"next\",\"id\":\"{index}\",\"payload\":{{\"city\":\"Málaga, Ávila сто\"}}}}"
+                );
                 frame(0x81, text.as_bytes(), key(index))
             }
         })
@@ -223,11 +304,13 @@ fn behind_a_hole_the_next_frame_is_found() {
             other => panic!("{other:?}"),
         };
         let all: Vec<_> = frames.iter().map(|frame| payload(frame)).collect();
-        let mut worst = 0;
         for from in (0..1500).step_by(7) {
             for len in [1, 13, 90, 200, 700] {
                 let mut parser = Parser::new(travel, PLAIN);
-                let seen = feed(&mut parser, &[Ok(&bytes[..from]), Err(len), Ok(&bytes[from + len as usize..])]);
+                let seen = feed(
+                    &mut parser,
+                    &[Ok(&bytes[..from]), Err(len), Ok(&bytes[from + len as usize..])],
+                );
                 let found: Vec<_> = seen
                     .iter()
                     .filter_map(|seen| match seen {
@@ -235,19 +318,18 @@ fn behind_a_hole_the_next_frame_is_found() {
                         _ => None,
                     })
                     .collect();
-                // Every payload is one that was sent, or the front of one.
-                for payload in &found {
-                    let known = all.contains(payload)
-                        || all.iter().any(|sent| sent.starts_with(payload) || payload.len() < sent.len());
-                    assert!(known, "{travel:?} {from} {len}");
-                }
                 let whole = found.iter().filter(|payload| all.contains(payload)).count();
                 let spoilt = 2 + len as usize / frames[0].len() + 1;
-                worst = worst.max(all.len() - whole);
+                // Every other payload is one that was sent, but for the one that the hole is in.
+                let unknown: Vec<_> = found
+                    .iter()
+                    .filter(|one| !all.contains(one))
+                    .map(|one| String::from_utf8_lossy(one))
+                    .collect();
+                assert!(unknown.len() <= 1, "{travel:?} {from} {len} {unknown:?} {seen:?}");
                 assert!(whole + spoilt >= all.len(), "{travel:?} {from} {len}: {whole}");
             }
         }
-        assert!(worst <= 10, "{worst}");
     }
 }
 
@@ -258,7 +340,9 @@ fn compressed_frames_are_found_where_chunks_begin() {
         let mut parts: Vec<Result<&[u8], u64>> = vec![Ok(&frames[0]), Err(frames[1].len() as u64)];
         parts.extend(frames[2..].iter().map(|frame| Ok(&frame[..])));
         let seen = feed(&mut Parser::new(travel, DEFLATE), &parts);
-        let frames = seen.iter().filter(|seen| matches!(seen, Seen::Frame(.., list) if list.is_empty()));
+        let frames = seen
+            .iter()
+            .filter(|seen| matches!(seen, Seen::Frame(.., list) if list.is_empty()));
         assert_eq!(frames.count(), 39);
     }
 }
@@ -268,20 +352,21 @@ fn noise_is_not_taken_for_frames() {
     let mut state = 1_u64;
     let mut noise = |len: usize| -> Vec<u8> {
         let next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             state.to_be_bytes()[0]
         };
         std::iter::repeat_with(next).take(len).collect()
     };
     let mut taken = 0;
-    for round in 0..64 {
+    for _ in 0..64 {
         let mut parser = Parser::new(Travel::ToClient, DEFLATE);
         let _ = parser.on_gap(1);
         let bytes = noise(16 * 1024);
         let parts: Vec<Result<&[u8], u64>> = bytes.chunks(1400).map(Ok).collect();
         let seen = feed(&mut parser, &parts);
         taken += usize::from(seen.iter().any(|seen| matches!(seen, Seen::Frame(..))));
-        let _ = round;
     }
     // A megabyte.
     assert!(taken <= 2, "{taken}");
