@@ -62,7 +62,7 @@ fn websocket(exchange: &Exchange, requests_travel: Direction, limits: &Limits) -
                 && names(value.expose()).any(|name| name == subprotocol)
         });
     let whole = Whole::of(exchange)?;
-    let reader = WebSocket::new(whole, requests_travel, &extensions, &subprotocol, limits);
+    let reader = WebSocket::new(whole, requests_travel, extensions, &subprotocol, limits);
     Some((
         reader,
         is_proven && is_offered && (offered || extensions.deflate.is_none()),

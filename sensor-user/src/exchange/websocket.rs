@@ -43,7 +43,7 @@ struct Side {
 }
 
 impl Side {
-    fn new(travel: Travel, extensions: &Extensions, limits: &Limits) -> Self {
+    fn new(travel: Travel, extensions: Extensions, limits: &Limits) -> Self {
         let rules = Rules {
             deflate: extensions.deflate.is_some(),
             foreign: extensions.foreign,
@@ -86,7 +86,7 @@ impl Side {
     fn gap(&mut self, missing: u64, reason: GapReason) {
         match self.half.gap(missing) {
             Resync::Exact(end) => self.messages.hole(missing, end.is_some(), reason),
-            Resync::Searching(end) => self.messages.lose_place(end, reason),
+            Resync::Searching(end) => self.messages.lose_place(end.as_ref(), reason),
         }
     }
 }
@@ -96,7 +96,7 @@ impl WebSocket {
     pub(super) fn new(
         whole: Whole,
         requests_travel: Direction,
-        extensions: &Extensions,
+        extensions: Extensions,
         subprotocol: &[u8],
         limits: &Limits,
     ) -> Self {

@@ -267,6 +267,28 @@ impl Parser {
     }
 }
 
+/// Entry for fuzzing: the first byte says how the rest is split, which must not matter.
+pub fn fuzz(input: &[u8]) {
+    const LIMIT: usize = 64;
+    let Some((size, rest)) = input.split_first() else {
+        return;
+    };
+    let read = |size: usize| {
+        let (mut parser, mut events) = (Parser::new(LIMIT), Vec::new());
+        let mut sink = |event: Event| events.push(event);
+        rest.chunks(size.max(1))
+            .for_each(|piece| parser.feed(piece, &mut sink));
+        parser.finish(&mut sink);
+        events
+    };
+    let events = read(rest.len());
+    assert!(events == read(usize::from(*size)), "a split mattered");
+    assert!(
+        events.iter().all(|event| event.data.len() <= LIMIT),
+        "too much kept"
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -42,12 +42,12 @@ impl Envelope {
         }
         let mut walker = Walker::new(TOKEN);
         let mut reading = Reading::default();
+        // What is broken names nothing behind the fault; what is cut nothing behind the cut.
         for piece in &body.pieces {
             if walker.feed(&piece.0, &mut reading).is_err() {
                 break;
             }
         }
-        let _ = walker.finish(&mut reading);
         Some(reading.envelope)
     }
 
@@ -179,7 +179,7 @@ impl Visitor for Reading {
                 envelope.error = Some(code.unwrap_or(0));
             }
             (2, [Member::Payload, Member::Query, _]) if is_text => {
-                envelope.operation = Some(operation(value))
+                envelope.operation = Some(operation(value));
             }
             (2, [Member::Payload, Member::OperationName, _]) if is_text => envelope.operation_name = short(),
             _ => {}

@@ -122,7 +122,7 @@ impl Messages {
             }
             Message::Piece { piece, key, last } => {
                 let bytes = raw.slice(piece.range());
-                *anomalies += u64::from(self.piece(bytes, key, last));
+                *anomalies += u64::from(self.piece(&bytes, key, last));
                 if last {
                     *anomalies += u64::from(self.end_frame());
                 }
@@ -164,10 +164,10 @@ impl Messages {
     }
 
     /// Part of a payload. Gives whether it was an anomaly.
-    fn piece(&mut self, bytes: Bytes, key: [u8; 4], last: bool) -> bool {
+    fn piece(&mut self, bytes: &Bytes, key: [u8; 4], last: bool) -> bool {
         match self.frame {
             Under::Nothing => false,
-            Under::Close(first) => self.close_code(first, &bytes, key),
+            Under::Close(first) => self.close_code(first, bytes, key),
             Under::Data { only, .. } => {
                 let Some(open) = &mut self.open else { return false };
                 if open.foreign {
@@ -180,7 +180,7 @@ impl Messages {
                 let limit = self.limit;
                 match &mut self.inflater {
                     Some(inflater) if open.compressed => {
-                        let result = open.inflate(inflater, &bytes, key, limit);
+                        let result = open.inflate(inflater, bytes, key, limit);
                         self.judge(result)
                     }
                     _ => {
@@ -279,9 +279,9 @@ impl Messages {
     }
 
     /// Frames are missing.
-    pub(super) fn lose_place(&mut self, end: Option<Message>, reason: GapReason) {
+    pub(super) fn lose_place(&mut self, end: Option<&Message>, reason: GapReason) {
         if let Some(Message::End { lost }) = end {
-            self.hole(lost, true, reason);
+            self.hole(*lost, true, reason);
         }
         self.reason = reason;
         self.interrupt(BodyState::Holed(reason));
@@ -316,7 +316,7 @@ impl Open {
     }
 
     /// Uncompressed bytes.
-    fn add(&mut self, bytes: Bytes, key: [u8; 4], is_all: bool, limit: usize) {
+    fn add(&mut self, bytes: &Bytes, key: [u8; 4], is_all: bool, limit: usize) {
         let len = bytes.len();
         let before = self.total;
         self.total = before.saturating_add(len as u64);

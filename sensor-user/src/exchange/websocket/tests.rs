@@ -89,11 +89,11 @@ fn frame(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {
     if payload.len() < 126 {
         bytes.push(mask | u8::try_from(payload.len()).unwrap());
     } else {
-        bytes.push(mask | 127);
+        bytes.push(mask + 127);
         bytes.extend((payload.len() as u64).to_be_bytes());
         if payload.len() < 65536 {
             bytes.drain(1..);
-            bytes.push(mask | 126);
+            bytes.push(mask + 126);
             bytes.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
         }
     }
@@ -161,7 +161,11 @@ fn each_message_is_an_exchange_at_the_endpoint_of_its_handshake() {
         assert_eq!(exchange.caller, out[0].caller);
         assert_eq!(exchange.request.target().expose(), b"/chat");
         assert_eq!(
-            exchange.request.head.header("host").map(|host| host.expose()),
+            exchange
+                .request
+                .head
+                .header("host")
+                .map(crate::exchange::Secret::expose),
             Some(&b"a.example"[..])
         );
         assert_eq!(exchange.outcome.response().unwrap().status, 101);
@@ -467,7 +471,7 @@ fn behind_a_connect_a_connection_begins() {
     let out = run(vec![
         ToServer(ask.into()),
         ToClient("HTTP/1.1 200 OK\r\n\r\n".into()),
-        ToServer(format!("{proxy}").into()),
+        ToServer(proxy.into()),
         ToServer(inside.into()),
         ToClient("HTTP/1.1 204 No Content\r\n\r\n".into()),
     ]);

@@ -49,17 +49,34 @@ impl Opcode {
 pub(super) struct Head {
     /// Its own length.
     pub(super) len: usize,
-    pub(super) fin: bool,
-    /// RSV1, for compression (RFC 7692, 6).
-    pub(super) rsv1: bool,
-    /// RSV2 or RSV3.
-    pub(super) rsv23: bool,
+    pub(super) bits: Bits,
     pub(super) opcode: Opcode,
     pub(super) mask: Option<[u8; 4]>,
     /// Of the payload.
     pub(super) length: u64,
     /// The length was written in more bytes than it needs.
     pub(super) padded: bool,
+}
+
+/// The four bits in front of the opcode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Bits(u8);
+
+impl Bits {
+    /// The last frame of its message.
+    pub(super) const fn fin(self) -> bool {
+        self.0 & 0x80 != 0
+    }
+
+    /// RSV1, for compression (RFC 7692, 6).
+    pub(super) const fn rsv1(self) -> bool {
+        self.0 & 0x40 != 0
+    }
+
+    /// RSV2 or RSV3.
+    pub(super) const fn rsv23(self) -> bool {
+        self.0 & 0x30 != 0
+    }
 }
 
 pub(super) enum Decoded {
@@ -98,9 +115,7 @@ pub(super) fn decode(input: &[u8]) -> Decoded {
         .and_then(|key| <[u8; 4]>::try_from(key).ok());
     Decoded::Head(Head {
         len,
-        fin: first & 0x80 != 0,
-        rsv1: first & 0x40 != 0,
-        rsv23: first & 0x30 != 0,
+        bits: Bits(*first),
         opcode: Opcode::of(*first),
         mask,
         length,

@@ -6,6 +6,7 @@
 
 pub mod deflate;
 mod frame;
+pub mod fuzz;
 pub mod handshake;
 mod search;
 
@@ -130,7 +131,7 @@ impl Parser {
             return Step::Reject(Anomaly::WebSocketFrame);
         }
         if !head.opcode.is_control() && head.opcode != Opcode::Reserved {
-            self.open = match (head.fin, head.opcode) {
+            self.open = match (head.bits.fin(), head.opcode) {
                 (true, _) => Open::No,
                 (false, Opcode::Continuation) => self.open,
                 (false, _) => Open::Yes,
@@ -145,9 +146,9 @@ impl Parser {
         let begins = matches!(head.opcode, Opcode::Text | Opcode::Binary);
         let frame = Frame {
             opcode: head.opcode,
-            fin: head.fin,
-            compressed: begins && head.rsv1 && self.rules.deflate,
-            foreign: head.rsv23 || (head.rsv1 && !(begins && self.rules.deflate)),
+            fin: head.bits.fin(),
+            compressed: begins && head.bits.rsv1() && self.rules.deflate,
+            foreign: head.bits.rsv23() || (head.bits.rsv1() && !(begins && self.rules.deflate)),
             length: head.length,
             anomalies,
         };
@@ -158,7 +159,7 @@ impl Parser {
     fn judge(&self, head: &Head) -> SmallVec<[Anomaly; 2]> {
         let begins = matches!(head.opcode, Opcode::Text | Opcode::Binary);
         let control = head.opcode.is_control();
-        let marked = head.rsv23 || (head.rsv1 && !(self.rules.deflate && begins));
+        let marked = head.bits.rsv23() || (head.bits.rsv1() && !(self.rules.deflate && begins));
         let bad_order = match self.open {
             Open::No => head.opcode == Opcode::Continuation,
             Open::Yes => begins,
@@ -168,7 +169,7 @@ impl Parser {
             (marked && !self.rules.foreign, Anomaly::WebSocketReservedBit),
             (head.opcode == Opcode::Reserved, Anomaly::WebSocketOpcode),
             (
-                control && (!head.fin || head.length > MAX_CONTROL),
+                control && (!head.bits.fin() || head.length > MAX_CONTROL),
                 Anomaly::WebSocketControl,
             ),
             (

@@ -98,9 +98,9 @@ fn judge(
         }
         let payload = rest.get(head.len..).unwrap_or_default();
         match text(&head, payload) {
-            Some(Some(seen)) if link == 0 => bits += seen,
-            Some(None) => return Judgement::No,
-            Some(Some(_)) | None => {}
+            Payload::Text(seen) if link == 0 => bits += seen,
+            Payload::Wrong => return Judgement::No,
+            Payload::Text(_) | Payload::Any => {}
         }
         if link == 1 {
             bits += FOLLOWED;
@@ -144,7 +144,7 @@ fn may_begin(first: u8, rules: Rules, front: bool) -> bool {
 fn bits_and_opcode(head: &Head, rules: Rules, front: bool) -> bool {
     let begins = matches!(head.opcode, Opcode::Text | Opcode::Binary);
     head.opcode != Opcode::Reserved
-        && (rules.foreign || (!head.rsv23 && (!head.rsv1 || (rules.deflate && begins))))
+        && (rules.foreign || (!head.bits.rsv23() && (!head.bits.rsv1() || (rules.deflate && begins))))
         // A message's middle is of no use, and zeroes look like nothing else.
         && !(front && head.opcode == Opcode::Continuation)
 }
@@ -153,17 +153,26 @@ fn plausible(head: &Head, travel: Travel, rules: Rules, front: bool) -> bool {
     bits_and_opcode(head, rules, front)
         && head.mask.is_some() == (travel == Travel::ToServer)
         && !head.padded
-        && !(head.opcode.is_control() && (!head.fin || head.length > MAX_CONTROL))
-        && !(!head.fin && head.length == 0)
+        && !(head.opcode.is_control() && (!head.bits.fin() || head.length > MAX_CONTROL))
+        && (head.bits.fin() || head.length > 0)
         && !(front && head.opcode.is_control() && head.length > SHORT_CONTROL)
         // 64 MiB: larger frames exist, but not as a way to find one's place again.
         && head.length <= 64 << 20
 }
 
-/// Bits that the text of a frame says for it; `Some(None)` when it is none; `None` when it need not be one.
-fn text(head: &Head, payload: &[u8]) -> Option<Option<u32>> {
-    if head.opcode != Opcode::Text || head.rsv1 {
-        return None;
+/// What the payload says for its frame.
+enum Payload {
+    /// So many bits: it is text, as announced.
+    Text(u32),
+    /// It is not what was announced.
+    Wrong,
+    /// It may be anything.
+    Any,
+}
+
+fn text(head: &Head, payload: &[u8]) -> Payload {
+    if head.opcode != Opcode::Text || head.bits.rsv1() {
+        return Payload::Any;
     }
     let length = usize::try_from(head.length).unwrap_or(usize::MAX);
     let seen = payload.get(..length.min(2 * TEXT)).unwrap_or(payload);
@@ -180,9 +189,9 @@ fn text(head: &Head, payload: &[u8]) -> Option<Option<u32>> {
         Err(error) => error.error_len().is_none() && clear.len() < length,
     };
     if !is_text || clear.iter().any(control) {
-        return Some(None);
+        return Payload::Wrong;
     }
-    Some(Some(u32::try_from(clear.len().min(TEXT)).unwrap_or(0)))
+    Payload::Text(u32::try_from(clear.len().min(TEXT)).unwrap_or(0))
 }
 
 /// Whether the byte at `place` goes on with a character of UTF-8 that began before it.

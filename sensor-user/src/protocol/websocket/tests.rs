@@ -27,11 +27,11 @@ fn frame(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {
     match payload.len() {
         len @ 0..126 => bytes.push(mask | u8::try_from(len).unwrap()),
         len @ 126..65536 => {
-            bytes.push(mask | 126);
+            bytes.push(mask + 126);
             bytes.extend(u16::try_from(len).unwrap().to_be_bytes());
         }
         len => {
-            bytes.push(mask | 127);
+            bytes.push(mask + 127);
             bytes.extend((len as u64).to_be_bytes());
         }
     }
@@ -67,7 +67,7 @@ fn feed(parser: &mut Parser, parts: &[Result<&[u8], u64>]) -> Vec<Seen> {
                 Step::Reject(anomaly) => {
                     seen.push(Seen::Rejected(anomaly));
                     kept.clear();
-                    let _ = parser.on_gap(0);
+                    assert!(matches!(parser.on_gap(0), Resync::Searching(_)));
                 }
             }
         }
@@ -133,96 +133,49 @@ fn examples_of_the_standard() {
     }
 }
 
+/// To the client unless there is a key, without extensions.
+fn check(bytes: &[u8], travel: Travel, rules: Rules, anomaly: Anomaly) {
+    let seen = whole(travel, rules, bytes);
+    let is_it = |seen: &Seen| matches!(seen, Seen::Frame(.., list) if list == &[anomaly]);
+    assert!(seen.iter().any(is_it), "{anomaly:?}: {seen:?}");
+}
+
 #[test]
 fn each_departure_is_an_anomaly() {
-    let key = Some([1, 2, 3, 4]);
-    let cases: &[(Travel, Rules, Vec<u8>, Anomaly)] = &[
-        (
-            Travel::ToClient,
-            PLAIN,
-            frame(0xc1, b"a", None),
-            Anomaly::WebSocketReservedBit,
-        ),
-        (
-            Travel::ToClient,
-            DEFLATE,
-            frame(0xa1, b"a", None),
-            Anomaly::WebSocketReservedBit,
-        ),
-        (
-            Travel::ToClient,
-            DEFLATE,
-            frame(0xc9, b"a", None),
-            Anomaly::WebSocketReservedBit,
-        ),
-        (
-            Travel::ToClient,
-            PLAIN,
-            frame(0x83, b"a", None),
-            Anomaly::WebSocketOpcode,
-        ),
-        (
-            Travel::ToClient,
-            PLAIN,
-            frame(0x8f, b"a", None),
-            Anomaly::WebSocketOpcode,
-        ),
-        (
-            Travel::ToClient,
-            PLAIN,
-            frame(0x09, b"a", None),
-            Anomaly::WebSocketControl,
-        ),
-        (
-            Travel::ToClient,
-            PLAIN,
-            frame(0x89, &[b'a'; 126], None),
-            Anomaly::WebSocketControl,
-        ),
-        (
-            Travel::ToClient,
-            PLAIN,
-            frame(0x81, b"a", key),
-            Anomaly::WebSocketMask,
-        ),
-        (
-            Travel::ToServer,
-            PLAIN,
-            frame(0x81, b"a", None),
-            Anomaly::WebSocketMask,
-        ),
-        (
-            Travel::ToClient,
-            PLAIN,
-            b"\x81\x7e\x00\x01a".to_vec(),
-            Anomaly::WebSocketLength,
-        ),
-        (
-            Travel::ToClient,
-            PLAIN,
-            b"\x81\x7f\0\0\0\0\0\0\0\x01a".to_vec(),
-            Anomaly::WebSocketLength,
-        ),
-        (
-            Travel::ToClient,
-            PLAIN,
-            frame(0x80, b"a", None),
-            Anomaly::WebSocketFragment,
-        ),
-        (
-            Travel::ToClient,
-            PLAIN,
-            b"\x01\x01a\x81\x01b".to_vec(),
-            Anomaly::WebSocketFragment,
-        ),
-    ];
-    for (travel, rules, bytes, anomaly) in cases {
-        let seen = whole(*travel, *rules, bytes);
-        let found = seen
-            .iter()
-            .any(|seen| matches!(seen, Seen::Frame(.., list) if list == &[*anomaly]));
-        assert!(found, "{anomaly:?}: {seen:?}");
+    let plain = |first: u8, payload: &[u8], anomaly| {
+        check(&frame(first, payload, None), Travel::ToClient, PLAIN, anomaly);
+    };
+    plain(0xc1, b"a", Anomaly::WebSocketReservedBit);
+    plain(0x83, b"a", Anomaly::WebSocketOpcode);
+    plain(0x8f, b"a", Anomaly::WebSocketOpcode);
+    plain(0x09, b"a", Anomaly::WebSocketControl);
+    plain(0x89, &[b'a'; 126], Anomaly::WebSocketControl);
+    plain(0x80, b"a", Anomaly::WebSocketFragment);
+    for first in [0xa1, 0xc9, 0xf1] {
+        let bytes = frame(first, b"a", None);
+        check(&bytes, Travel::ToClient, DEFLATE, Anomaly::WebSocketReservedBit);
     }
+    let masked = frame(0x81, b"a", Some([1, 2, 3, 4]));
+    check(&masked, Travel::ToClient, PLAIN, Anomaly::WebSocketMask);
+    check(
+        &frame(0x81, b"a", None),
+        Travel::ToServer,
+        PLAIN,
+        Anomaly::WebSocketMask,
+    );
+    for padded in [&b"\x81\x7e\x00\x01a"[..], b"\x81\x7f\0\0\0\0\0\0\0\x01a"] {
+        check(padded, Travel::ToClient, PLAIN, Anomaly::WebSocketLength);
+    }
+    check(
+        b"\x01\x01a\x81\x01b",
+        Travel::ToClient,
+        PLAIN,
+        Anomaly::WebSocketFragment,
+    );
+}
+
+#[test]
+fn what_is_no_frame_is_refused() {
     assert_eq!(
         whole(Travel::ToClient, PLAIN, b"\x81\x7f\xff\0\0\0\0\0\0\0"),
         [Seen::Rejected(Anomaly::WebSocketLength)]
@@ -231,6 +184,10 @@ fn each_departure_is_an_anomaly() {
         whole(Travel::ToClient, PLAIN, &frame(0xb3, b"a", None)),
         [Seen::Rejected(Anomaly::WebSocketFrame)]
     );
+}
+
+#[test]
+fn an_extension_that_is_not_read_is_no_anomaly() {
     let foreign = Rules {
         foreign: true,
         ..PLAIN
@@ -305,11 +262,11 @@ fn behind_a_hole_the_next_frame_is_found() {
         };
         let all: Vec<_> = frames.iter().map(|frame| payload(frame)).collect();
         for from in (0..1500).step_by(7) {
-            for len in [1, 13, 90, 200, 700] {
+            for len in [1_usize, 13, 90, 200, 700] {
                 let mut parser = Parser::new(travel, PLAIN);
                 let seen = feed(
                     &mut parser,
-                    &[Ok(&bytes[..from]), Err(len), Ok(&bytes[from + len as usize..])],
+                    &[Ok(&bytes[..from]), Err(len as u64), Ok(&bytes[from + len..])],
                 );
                 let found: Vec<_> = seen
                     .iter()
@@ -319,7 +276,7 @@ fn behind_a_hole_the_next_frame_is_found() {
                     })
                     .collect();
                 let whole = found.iter().filter(|payload| all.contains(payload)).count();
-                let spoilt = 2 + len as usize / frames[0].len() + 1;
+                let spoilt = 2 + len / frames[0].len() + 1;
                 // Every other payload is one that was sent, but for the one that the hole is in.
                 let unknown: Vec<_> = found
                     .iter()
@@ -362,7 +319,7 @@ fn noise_is_not_taken_for_frames() {
     let mut taken = 0;
     for _ in 0..64 {
         let mut parser = Parser::new(Travel::ToClient, DEFLATE);
-        let _ = parser.on_gap(1);
+        assert_eq!(parser.on_gap(1), Resync::Searching(None));
         let bytes = noise(16 * 1024);
         let parts: Vec<Result<&[u8], u64>> = bytes.chunks(1400).map(Ok).collect();
         let seen = feed(&mut parser, &parts);
@@ -411,5 +368,17 @@ proptest! {
             .collect();
         let travel = if to_server { Travel::ToServer } else { Travel::ToClient };
         feed(&mut Parser::new(travel, DEFLATE), &parts);
+    }
+}
+
+#[test]
+fn the_fuzz_entries_run() {
+    for seed in 0..=255_u8 {
+        let bytes: Vec<u8> = (0..400_u32)
+            .map(|at| (at.wrapping_mul(0x9e37_79b1 ^ u32::from(seed)) >> 13).to_le_bytes()[0])
+            .collect();
+        fuzz::frames(&bytes);
+        fuzz::deflate(&bytes);
+        crate::protocol::sse::fuzz(&bytes);
     }
 }

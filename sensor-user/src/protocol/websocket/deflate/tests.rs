@@ -169,7 +169,7 @@ proptest! {
     fn any_bytes_are_survived(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..6)) {
         let mut inflater = Inflater::new(TAKEOVER);
         for part in &parts {
-            let _ = receive(&mut inflater, &[part]);
+            receive(&mut inflater, &[part]).ok();
         }
     }
 }
