@@ -1,7 +1,13 @@
 //! Third-party suites, run whole: what they mark valid is read as they say, what they mark invalid is refused or
 //! reported as an anomaly. `cargo xtask conformance` shows the counts.
 
+#[path = "conformance/curl.rs"]
+mod curl;
+#[path = "conformance/http1.rs"]
+mod http1;
 #[path = "conformance/json.rs"]
 mod json;
+#[path = "conformance/llhttp.rs"]
+mod llhttp;
 #[path = "conformance/suite.rs"]
 mod suite;

@@ -158,3 +158,16 @@ fn a_guard_ends_the_process_and_its_children() {
     })
     .unwrap();
 }
+
+#[test]
+fn sources_are_fetched_once_and_found_again() {
+    let curl = match sensor_tests::sources::debian_source("curl") {
+        Ok(curl) => curl,
+        Err(error) => {
+            println!("SKIPPED sources of curl: {error:#}");
+            return;
+        }
+    };
+    assert!(curl.join("tests/data").is_dir());
+    assert_eq!(sensor_tests::sources::debian_source("curl").ok(), Some(curl));
+}

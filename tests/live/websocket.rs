@@ -99,7 +99,12 @@ fn node_and_python_speak_websocket_and_every_message_is_seen() {
             let pid = perform(&mut watch, &client);
             check(&format!("{what}, client's end"), &watch, pid);
             check(&format!("{what}, server's end"), &watch, server.pid());
-            let head = &watch.exchanges(pid, "/live")[0].exchange.outcome.response().unwrap().head;
+            let head = &watch.exchanges(pid, "/live")[0]
+                .exchange
+                .outcome
+                .response()
+                .unwrap()
+                .head;
             let agreed = head.header("sec-websocket-extensions").is_some();
             assert_eq!(agreed, compression != "none", "{what}");
             watch.stop();

@@ -17,6 +17,7 @@ pub mod privileges;
 pub mod programs;
 pub mod receiver;
 pub mod servers;
+pub mod sources;
 pub mod testbed;
 pub mod tools;
 pub mod wait;

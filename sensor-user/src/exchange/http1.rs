@@ -6,22 +6,21 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use super::caller::{self, Memo};
 use super::events::Events;
 use super::half::{Half, Taken};
-use super::prefix::Holes;
-use super::reader::{Chunk, Context, Next, Reader, ReaderTally, Turn};
+use super::reader::{Chunk, Context, Reader, ReaderTally, Turn};
 use super::turns::Turns;
-use super::upgrade;
-use super::{Body, Exchange, Head, Limits, Outcome, Request, Response};
+use super::{Body, Caller, Exchange, Head, Limits, Outcome, Request, Response};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::http1::{
     self, Answering, Message, RequestHead, RequestParser, ResponseHead, ResponseParser, Rest,
 };
-use crate::protocol::{Resync, StreamParser};
+use crate::protocol::{Anomaly, Resync, StreamParser};
 use crate::telemetry::ledger::{Post, Tally as Books};
+
+mod rest;
 
 /// A connection on which nothing moved for a second has no answer under way that a client still waits for while it
 /// sends another request: pairing that was in doubt begins anew.
@@ -119,14 +118,28 @@ impl Http1 {
                     self.end_request(time_ns, context);
                 }
                 Taken::Message {
+                    message: Message::Odd { anomalies, last },
+                    ..
+                } => {
+                    self.anomalies += note(self.turns.request_mut(), anomalies);
+                    if last {
+                        self.end_request(time_ns, context);
+                    }
+                }
+                Taken::Message {
+                    message: Message::Trailers { anomalies, .. },
+                    ..
+                } => {
+                    self.anomalies += note(self.turns.request_mut(), anomalies);
+                    self.end_request(time_ns, context);
+                }
+                Taken::Message {
                     message: Message::Cut,
                     ..
                 } => self.cut_request(None, context),
                 Taken::Rejected(anomaly) => {
                     self.anomalies += 1;
-                    if let Some(exchange) = self.turns.request_mut() {
-                        exchange.anomalies.push(anomaly);
-                    }
+                    note(self.turns.request_mut(), [anomaly]);
                     self.reason = GapReason::Lost;
                     self.request_gap(0, context);
                 }
@@ -164,12 +177,16 @@ impl Http1 {
             time_ns,
             early_data: self.early,
         };
-        let caller = caller::identify(
+        let mut caller = caller::identify(
             &request.head,
             target.of(&request.head.raw),
             context.key,
             &mut self.memo,
         );
+        // The credentials may stand in a field that was not kept.
+        if caller == Caller::Anonymous && head.anomalies.contains(&Anomaly::TooManyHeaders) {
+            caller = Caller::Unseen;
+        }
         let exchange = Exchange {
             connection: Arc::clone(context.connection),
             request,
@@ -232,7 +249,7 @@ impl Http1 {
                 self.turns.close_request(context.out);
             }
             Some(Message::Cut) => self.cut_request(Some(reason), context),
-            Some(Message::Head(_) | Message::Body { .. }) | None => {}
+            Some(_) | None => {}
         }
         if lost_place {
             self.turns.request_hole(inside);
@@ -270,14 +287,32 @@ impl Http1 {
                     ..
                 } => self.end_response(time_ns, context),
                 Taken::Message {
+                    message: Message::Odd { anomalies, last },
+                    ..
+                } => {
+                    self.anomalies += note(self.turns.current_mut(), anomalies);
+                    if last {
+                        self.end_response(time_ns, context);
+                    }
+                }
+                Taken::Message {
+                    message: Message::Trailers { headers, anomalies },
+                    raw,
+                    ..
+                } => {
+                    self.anomalies += note(self.turns.current_mut(), anomalies);
+                    if let Some(response) = self.turns.response_mut() {
+                        response.trailers = Head { raw, headers };
+                    }
+                    self.end_response(time_ns, context);
+                }
+                Taken::Message {
                     message: Message::Cut,
                     ..
                 } => self.cut_response(None, context),
                 Taken::Rejected(anomaly) => {
                     self.anomalies += 1;
-                    if let Some(exchange) = self.turns.answered_mut() {
-                        exchange.anomalies.push(anomaly);
-                    }
+                    note(self.turns.answered_mut(), [anomaly]);
                     self.reason = GapReason::Lost;
                     self.response_gap(0, context);
                 }
@@ -308,12 +343,7 @@ impl Http1 {
             time_ns,
         };
         self.turns.response(response, context.out);
-        if !head.anomalies.is_empty()
-            && self.turns.response_mut().is_some()
-            && let Some(exchange) = self.turns.answered_mut()
-        {
-            exchange.anomalies.extend(head.anomalies);
-        }
+        note(self.turns.current_mut(), head.anomalies);
         let next = self.begin_rest(rest, context);
         match rest {
             Rest::Body => {}
@@ -333,89 +363,10 @@ impl Http1 {
         }
     }
 
-    /// What follows a response's head, where it is more than a body.
-    fn begin_rest(&mut self, rest: Rest, context: &Context<'_>) -> Option<Next> {
-        self.events = None;
-        self.turns.response_mut()?;
-        let is_waiting = self.requests.parser.is_waiting();
-        let exchange = self.turns.answered_mut()?;
-        match rest {
-            Rest::Body => self.events = Events::of(exchange, context.limits.body_bytes),
-            Rest::Tunnel if is_waiting => {
-                let before = exchange.anomalies.len();
-                let next = upgrade::next(exchange, self.requests_travel, context.limits);
-                self.anomalies += (exchange.anomalies.len() - before) as u64;
-                return next;
-            }
-            Rest::Nothing | Rest::Cut | Rest::Tunnel => {}
-        }
-        None
-    }
-
-    fn response_piece(&mut self, piece: Bytes, time_ns: u64, context: &mut Context<'_>) {
-        let Some(response) = self.turns.response_mut() else {
-            return;
-        };
-        response.time_ns.1 = time_ns;
-        match &mut self.events {
-            None => response.body.add(piece, context.limits.body_bytes),
-            // Each event has its own exchange, so this one only counts them.
-            Some(events) => {
-                self.anomalies += events.piece(&piece, time_ns, context);
-                response.body.add(piece, 0);
-            }
-        }
-    }
-
-    fn end_events(&mut self, time_ns: u64, context: &mut Context<'_>) {
-        if let Some(mut events) = self.events.take() {
-            self.anomalies += events.finish(time_ns, context);
-        }
-    }
-
-    /// HTTP ends here, and another protocol begins: hands over what came of it already.
-    fn turn_into(&mut self, next: Next) {
-        let mut seen = SmallVec::new();
-        let both = [
-            (self.requests_travel, self.requests.take_unread(), self.early),
-            (
-                self.requests_travel.opposite(),
-                self.responses.take_unread(),
-                false,
-            ),
-        ];
-        for (direction, (bytes, time_ns), early) in both {
-            if !bytes.is_empty() {
-                seen.push(Chunk {
-                    direction,
-                    time_ns,
-                    early,
-                    bytes,
-                });
-            }
-        }
-        let mut holes = Holes::new();
-        if self.missing_in_wait > 0 {
-            holes.push((self.requests_travel, self.missing_in_wait, self.reason));
-        }
-        self.turn = Some(Turn { next, holes, seen });
-    }
-
     fn end_response(&mut self, time_ns: u64, context: &mut Context<'_>) {
         self.end_events(time_ns, context);
         if let Some(response) = self.turns.response_mut() {
             response.time_ns.1 = time_ns;
-        }
-        self.turns.close_response(context.out);
-    }
-
-    fn cut_response(&mut self, hole: Option<GapReason>, context: &mut Context<'_>) {
-        if let (Some(events), Some(reason)) = (&mut self.events, hole) {
-            self.anomalies += events.gap(reason, self.last_ns, context);
-        }
-        self.end_events(self.last_ns, context);
-        if let Some(response) = self.turns.response_mut() {
-            cut(&mut response.body, hole);
         }
         self.turns.close_response(context.out);
     }
@@ -446,7 +397,7 @@ impl Http1 {
                 self.turns.close_response(context.out);
             }
             Some(Message::Cut) => self.cut_response(Some(reason), context),
-            Some(Message::Head(_) | Message::Body { .. }) | None => {}
+            Some(_) | None => {}
         }
         if lost_place {
             self.turns.response_hole(inside, context.out);
@@ -495,7 +446,7 @@ impl Reader for Http1 {
         match self.responses.parser.on_end() {
             Some(Message::End { .. }) => self.end_response(time_ns, context),
             Some(Message::Cut) => self.cut_response(None, context),
-            Some(Message::Head(_) | Message::Body { .. }) | None => {}
+            Some(_) | None => {}
         }
     }
 
@@ -547,6 +498,21 @@ impl Reader for Http1 {
     fn take_turn(&mut self) -> Option<Turn> {
         self.turn.take()
     }
+}
+
+/// Anomalies that the exchange does not have yet; gives the number of new ones, or of all without an exchange.
+fn note(exchange: Option<&mut Exchange>, anomalies: impl IntoIterator<Item = Anomaly>) -> u64 {
+    let anomalies = anomalies.into_iter();
+    let Some(exchange) = exchange else {
+        return anomalies.count() as u64;
+    };
+    let known = exchange.anomalies.len();
+    for anomaly in anomalies {
+        if !exchange.anomalies.contains(&anomaly) {
+            exchange.anomalies.push(anomaly);
+        }
+    }
+    (exchange.anomalies.len() - known) as u64
 }
 
 fn cut(body: &mut Body, hole: Option<GapReason>) {

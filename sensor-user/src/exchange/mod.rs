@@ -13,6 +13,8 @@ mod ends;
 mod events;
 mod half;
 mod http1;
+#[cfg(test)]
+mod laws;
 mod part;
 mod patience;
 mod prefix;

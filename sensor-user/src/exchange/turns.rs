@@ -221,13 +221,18 @@ impl Turns {
         self.overlapped |= waiting > 1;
     }
 
-    /// The response under way, when it is paired.
-    pub(super) fn response_mut(&mut self) -> Option<&mut Response> {
+    /// The exchange of the response under way, when it is paired.
+    pub(super) fn current_mut(&mut self) -> Option<&mut Exchange> {
         if self.current != Current::Answer {
             return None;
         }
         let open = self.queue.iter_mut().find(|open| open.fate == Fate::Answering)?;
-        match &mut open.exchange.outcome {
+        Some(&mut open.exchange)
+    }
+
+    /// The response under way, when it is paired.
+    pub(super) fn response_mut(&mut self) -> Option<&mut Response> {
+        match &mut self.current_mut()?.outcome {
             Outcome::Answered(response) => Some(response),
             Outcome::Unanswered | Outcome::Lost => None,
         }

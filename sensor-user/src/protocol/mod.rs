@@ -103,14 +103,71 @@ pub enum Anomaly {
     HeadTooLong,
     /// More header fields than the limit.
     TooManyHeaders,
-    /// `Content-Length` is not a number, or several disagree (RFC 9112, 6.3).
+    /// `Content-Length` is not a number (RFC 9112, 6.3).
     BadContentLength,
     /// `Content-Length` beside `Transfer-Encoding` (RFC 9112, 6.1).
     LengthAndChunked,
-    /// A chunk size or chunk delimiter is malformed (RFC 9112, 7.1).
+    /// A chunk's data is not followed by a line end: its size was a lie (RFC 9112, 7.1).
     BadChunk,
     /// `Transfer-Encoding` with a last coding other than chunked in a request (RFC 9112, 6.3).
     BadTransferEncoding,
+    // HTTP/1: http1/mod.rs says how each is read.
+    /// Several lengths that disagree (RFC 9112, 6.3).
+    ConflictingLengths,
+    /// The same length twice (RFC 9112, 6.3).
+    RepeatedLength,
+    /// Chunked applied twice, or several `Transfer-Encoding` fields (RFC 9112, 6.1 and 7).
+    RepeatedTransferCoding,
+    /// A transfer coding that is not registered, or chunked with parameters (RFC 9112, 7).
+    UnknownTransferCoding,
+    /// `Transfer-Encoding` in a message of HTTP/1.0 (RFC 9112, 6.1).
+    CodingInHttp10,
+    /// A length or coding where no body can be: in a 1xx or 204, or in the answer that opens a tunnel (RFC 9112, 6.1;
+    /// RFC 9110, 8.6).
+    FramingNotAllowed,
+    /// Several `Host` fields (RFC 9112, 3.2).
+    RepeatedHost,
+    /// A line that ends in LF without CR (RFC 9112, 2.2).
+    BareLf,
+    /// CR without LF (RFC 9112, 2.2).
+    BareCr,
+    /// A field that goes on in the next line (RFC 9112, 5.2).
+    ObsoleteFolding,
+    /// White space between a field's name and the colon (RFC 9112, 5.1).
+    SpaceBeforeColon,
+    /// White space before the first field (RFC 9112, 2.2).
+    SpaceBeforeField,
+    /// Odd white space in a start line (RFC 9112, 3 and 4).
+    OddStartLine,
+    /// Another version than 1.0 and 1.1 in the words of HTTP/1 (RFC 9112, 2.3).
+    UnknownVersion,
+    /// A request line without version, as in HTTP/0.9.
+    MissingVersion,
+    /// NUL in a head, chunk line or trailer section (RFC 9110, 5.5).
+    NulByte,
+    /// A field name that is empty or no token (RFC 9110, 5.1).
+    BadFieldName,
+    /// A control character in a field value (RFC 9110, 5.5).
+    BadFieldValue,
+    /// A line among the fields without a colon (RFC 9112, 5).
+    FieldWithoutColon,
+    /// A request target in none of the four forms, or with a byte in it that is no visible ASCII (RFC 9112, 3.2).
+    BadTarget,
+    /// A message behind one that was the last, as it said (RFC 9112, 9.3 and 9.6).
+    DataAfterClose,
+    /// A chunk size that is no hexadecimal number: a sign, `0x`, white space before it, nothing (RFC 9112, 7.1).
+    BadChunkSize,
+    /// A chunk size above 64 bits (RFC 9112, 7.1).
+    ChunkTooBig,
+    /// A chunk line beyond the limit.
+    ChunkLineTooLong,
+    /// White space after a chunk size (RFC 9112, 7.1.1).
+    SpaceAfterChunkSize,
+    /// A chunk extension that is not one (RFC 9112, 7.1.1).
+    BadChunkExtension,
+    /// A trailer field that frames, routes or authorises (RFC 9110, 6.5.1).
+    ForbiddenTrailer,
+    // End of HTTP/1.
     // ws
     /// A WebSocket handshake whose key, answer or extensions do not fit each other (RFC 6455, 4.2.2).
     WebSocketHandshake,
@@ -149,6 +206,35 @@ impl Anomaly {
             Self::LengthAndChunked => "length_and_chunked",
             Self::BadChunk => "bad_chunk",
             Self::BadTransferEncoding => "bad_transfer_encoding",
+            // HTTP/1
+            Self::ConflictingLengths => "conflicting_lengths",
+            Self::RepeatedLength => "repeated_length",
+            Self::RepeatedTransferCoding => "repeated_transfer_coding",
+            Self::UnknownTransferCoding => "unknown_transfer_coding",
+            Self::CodingInHttp10 => "coding_in_http10",
+            Self::FramingNotAllowed => "framing_not_allowed",
+            Self::RepeatedHost => "repeated_host",
+            Self::BareLf => "bare_lf",
+            Self::BareCr => "bare_cr",
+            Self::ObsoleteFolding => "obsolete_folding",
+            Self::SpaceBeforeColon => "space_before_colon",
+            Self::SpaceBeforeField => "space_before_field",
+            Self::OddStartLine => "odd_start_line",
+            Self::UnknownVersion => "unknown_version",
+            Self::MissingVersion => "missing_version",
+            Self::NulByte => "nul_byte",
+            Self::BadFieldName => "bad_field_name",
+            Self::BadFieldValue => "bad_field_value",
+            Self::FieldWithoutColon => "field_without_colon",
+            Self::BadTarget => "bad_target",
+            Self::DataAfterClose => "data_after_close",
+            Self::BadChunkSize => "bad_chunk_size",
+            Self::ChunkTooBig => "chunk_too_big",
+            Self::ChunkLineTooLong => "chunk_line_too_long",
+            Self::SpaceAfterChunkSize => "space_after_chunk_size",
+            Self::BadChunkExtension => "bad_chunk_extension",
+            Self::ForbiddenTrailer => "forbidden_trailer",
+            // End of HTTP/1.
             // ws
             Self::WebSocketHandshake => "websocket_handshake",
             Self::WebSocketFrame => "websocket_frame",

@@ -1,11 +1,13 @@
 //! Bodies: known length, chunked (RFC 9112, 7.1), and everything until the connection ends.
 //!
-//! Takes a place in a body and the bytes from there on. Gives the next place. Never accepts a bare line feed in
-//! chunked framing: recipients disagree about it, which is what request smuggling lives on.
+//! Takes a place in a body and the bytes from there on. Gives the next place. Bounded by [`CHUNK_LINE`] and the limit
+//! of a trailer section. Never guesses a size: what follows a chunk size that is none is lost, while what lenient
+//! recipients agree on (line ends, white space, extensions) is read and marked.
 
 use std::num::NonZeroUsize;
 
-use super::{Anomaly, CHUNK_LINE, Span};
+use super::odd::{self, note};
+use super::{Anomalies, Anomaly, CHUNK_LINE, Headers, Span, head};
 
 /// Where in a body the next byte is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,18 +18,28 @@ pub(super) enum Place {
     ChunkLine { first: bool },
     /// So many bytes to the end of the chunk.
     Chunk(u64),
-    /// The trailer section, of which so many bytes are consumed.
-    Trailers(usize),
+    /// The trailer section.
+    Trailers,
     /// The connection's end is the body's end.
     UntilClose,
 }
 
 /// A step forward. `place` is `None` at the end of the body.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Progress {
     pub(super) consumed: NonZeroUsize,
     pub(super) place: Option<Place>,
-    pub(super) piece: Option<Span>,
+    pub(super) part: Part,
+}
+
+/// What was stepped over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Part {
+    Piece(Span),
+    /// A chunk line, or the end of the body, and what was odd about it.
+    Line(Anomalies),
+    /// Trailer fields, with which the body ends.
+    Trailers(Headers, Anomalies),
 }
 
 /// Why there is no step.
@@ -46,7 +58,13 @@ pub(super) enum Skip {
     Lost,
 }
 
-pub(super) fn step(place: Place, input: &[u8], trailer_limit: usize) -> Result<Progress, Stop> {
+/// `scanned` bytes of the input are known not to hold the end of the trailer section.
+pub(super) fn step(
+    place: Place,
+    input: &[u8],
+    scanned: usize,
+    trailer_limit: usize,
+) -> Result<Progress, Stop> {
     match place {
         Place::Fixed(remaining) => {
             let (piece, left) = take(input, remaining)?;
@@ -65,7 +83,7 @@ pub(super) fn step(place: Place, input: &[u8], trailer_limit: usize) -> Result<P
             piece.to(Some(Place::UntilClose))
         }
         Place::ChunkLine { first } => chunk_line(first, input),
-        Place::Trailers(used) => trailer(used, input, trailer_limit),
+        Place::Trailers => trailers(input, scanned, trailer_limit),
     }
 }
 
@@ -79,7 +97,7 @@ pub(super) fn skip(place: Place, missing: u64) -> Skip {
         Place::Fixed(remaining) => Skip::PastEnd { lost: remaining },
         Place::Chunk(remaining) if missing < remaining => Skip::Inside(Place::Chunk(remaining - missing)),
         Place::Chunk(remaining) if missing == remaining => Skip::Inside(Place::ChunkLine { first: false }),
-        Place::Chunk(_) | Place::ChunkLine { .. } | Place::Trailers(_) => Skip::Lost,
+        Place::Chunk(_) | Place::ChunkLine { .. } | Place::Trailers => Skip::Lost,
     }
 }
 
@@ -93,7 +111,7 @@ impl Piece {
         Ok(Progress {
             consumed: self.0,
             place,
-            piece: Some(Span { start: 0, len }),
+            part: Part::Piece(Span { start: 0, len }),
         })
     }
 }
@@ -107,83 +125,145 @@ fn take(input: &[u8], remaining: u64) -> Result<(Piece, u64), Stop> {
 }
 
 fn chunk_line(first: bool, input: &[u8]) -> Result<Progress, Stop> {
-    const BROKEN: Result<Progress, Stop> = Err(Stop::Broken(Anomaly::BadChunk));
+    let mut odd = Anomalies::new();
     let line = match (first, input) {
         (true, line) | (false, [b'\r', b'\n', line @ ..]) => line,
+        (false, [b'\n', line @ ..]) => {
+            note(&mut odd, Anomaly::BareLf);
+            line
+        }
         (false, [b'\r'] | []) => return Err(Stop::NeedMore),
-        (false, _) => return BROKEN,
+        (false, _) => return Err(Stop::Broken(Anomaly::BadChunk)),
     };
     let Some(end) = memchr::memchr(b'\n', line.get(..CHUNK_LINE).unwrap_or(line)) else {
-        let hopeless = line.len() >= CHUNK_LINE || !begins_with_size(line);
-        return if hopeless { BROKEN } else { Err(Stop::NeedMore) };
+        if line.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) {
+            return Err(Stop::Broken(Anomaly::BadChunkSize));
+        }
+        return Err(if line.len() >= CHUNK_LINE {
+            Stop::Broken(Anomaly::ChunkLineTooLong)
+        } else {
+            Stop::NeedMore
+        });
     };
-    let Some(size) = line
-        .get(..end)
-        .and_then(|line| line.strip_suffix(b"\r"))
-        .and_then(size)
-    else {
-        return BROKEN;
-    };
+    let size = size(line.get(..end).unwrap_or_default(), &mut odd).map_err(Stop::Broken)?;
     let consumed = input.len() - line.len() + end + 1;
-    let place = if size == 0 {
-        Place::Trailers(0)
-    } else {
-        Place::Chunk(size)
-    };
     Ok(Progress {
         consumed: NonZeroUsize::MIN.saturating_add(consumed - 1),
-        place: Some(place),
-        piece: None,
+        place: Some(if size == 0 {
+            Place::Trailers
+        } else {
+            Place::Chunk(size)
+        }),
+        part: Part::Line(odd),
     })
 }
 
-/// Early verdict on a line whose end is not in sight; says no only where [`size`] would.
-fn begins_with_size(line: &[u8]) -> bool {
-    line.first().is_none_or(u8::is_ascii_hexdigit)
-}
-
-/// `chunk-size [ chunk-ext ]` (RFC 9112, 7.1); white space before an extension is tolerated as in 7.1.1.
-fn size(line: &[u8]) -> Option<u64> {
-    // 16 hexadecimal digits are 64 bits.
+/// `chunk-size [ chunk-ext ]` (RFC 9112, 7.1) and the CR behind it.
+fn size(line: &[u8], odd: &mut Anomalies) -> Result<u64, Anomaly> {
+    let line = line.strip_suffix(b"\r").unwrap_or_else(|| {
+        note(odd, Anomaly::BareLf);
+        line
+    });
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-    if !(1..=16).contains(&digits) {
-        return None;
-    }
-    let (digits, extension) = line.split_at_checked(digits)?;
+    let (digits, extension) = line.split_at_checked(digits).ok_or(Anomaly::BadChunkSize)?;
     let blank = extension
         .iter()
         .take_while(|byte| matches!(byte, b' ' | b'\t'))
         .count();
-    match extension.get(blank) {
-        None => {}
-        Some(b';') if !extension.contains(&b'\r') => {}
-        Some(_) => return None,
+    if blank > 0 {
+        note(odd, Anomaly::SpaceAfterChunkSize);
     }
-    let size = digits.iter().filter_map(|digit| (*digit as char).to_digit(16));
-    Some(size.fold(0, |size, digit| size << 4 | u64::from(digit)))
+    match extension.get(blank..).unwrap_or_default() {
+        [] => {}
+        [b';', extension @ ..] => check_extension(extension, odd),
+        _ => return Err(Anomaly::BadChunkSize),
+    }
+    if digits.is_empty() {
+        return Err(Anomaly::BadChunkSize);
+    }
+    digits
+        .iter()
+        .filter_map(|digit| (*digit as char).to_digit(16))
+        .try_fold(0_u64, |size, digit| {
+            size.checked_mul(16).map(|size| size | u64::from(digit))
+        })
+        .ok_or(Anomaly::ChunkTooBig)
 }
 
-fn trailer(used: usize, input: &[u8], limit: usize) -> Result<Progress, Stop> {
-    let left = limit.saturating_sub(used);
-    let Some(end) = memchr::memchr(b'\n', input.get(..left).unwrap_or(input)) else {
-        return Err(if input.len() >= left {
+/// `*( name [ "=" ( token / quoted-string ) ] ";" )` (RFC 9112, 7.1.1), in which it changes nothing: recipients skip
+/// extensions they do not know.
+fn check_extension(mut rest: &[u8], odd: &mut Anomalies) {
+    if rest.contains(&b'\r') {
+        note(odd, Anomaly::BareCr);
+    }
+    if rest.contains(&0) {
+        note(odd, Anomaly::NulByte);
+    }
+    loop {
+        let Some(next) = one_extension(rest) else {
+            return note(odd, Anomaly::BadChunkExtension);
+        };
+        match next {
+            [] => return,
+            [b';', next @ ..] => rest = next,
+            _ => return note(odd, Anomaly::BadChunkExtension),
+        }
+    }
+}
+
+/// What follows one extension; `None` when it is none.
+fn one_extension(rest: &[u8]) -> Option<&[u8]> {
+    let rest = token(rest)?;
+    let [b'=', value @ ..] = rest else {
+        return Some(rest);
+    };
+    let [b'"', quoted @ ..] = value.trim_ascii_start() else {
+        return token(value);
+    };
+    let mut at = 0;
+    loop {
+        match quoted.get(at)? {
+            b'"' => return Some(quoted.get(at + 1..)?.trim_ascii_start()),
+            // RFC 9110, 5.6.4: a backslash takes a byte with it.
+            b'\\' => {
+                quoted.get(at + 1).filter(|byte| is_text(**byte))?;
+                at += 2;
+            }
+            byte if is_text(*byte) => at += 1,
+            _ => return None,
+        }
+    }
+}
+
+const fn is_text(byte: u8) -> bool {
+    byte == b'\t' || !byte.is_ascii_control()
+}
+
+/// What follows a token of at least one byte and the white space around it.
+fn token(rest: &[u8]) -> Option<&[u8]> {
+    let rest = rest.trim_ascii_start();
+    let len = rest.iter().take_while(|byte| odd::is_token(**byte)).count();
+    (len > 0).then_some(rest.get(len..)?.trim_ascii_start())
+}
+
+fn trailers(input: &[u8], scanned: usize, limit: usize) -> Result<Progress, Stop> {
+    let done = |len: usize, part| Progress {
+        consumed: NonZeroUsize::MIN.saturating_add(len - 1),
+        place: None,
+        part,
+    };
+    match input {
+        [b'\r', b'\n', ..] => return Ok(done(2, Part::Line(Anomalies::new()))),
+        [b'\n', ..] => return Ok(done(1, Part::Line([Anomaly::BareLf].into_iter().collect()))),
+        _ => {}
+    }
+    let Some(end) = head::end(input, scanned, limit) else {
+        return Err(if input.len() >= limit {
             Stop::Broken(Anomaly::HeadTooLong)
         } else {
             Stop::NeedMore
         });
     };
-    let line = input.get(..end).unwrap_or_default();
-    let Some(line) = line.strip_suffix(b"\r") else {
-        return Err(Stop::Broken(Anomaly::BadChunk));
-    };
-    let place = if line.is_empty() {
-        None
-    } else {
-        Some(Place::Trailers(used + end + 1))
-    };
-    Ok(Progress {
-        consumed: NonZeroUsize::MIN.saturating_add(end),
-        place,
-        piece: None,
-    })
+    let reading = odd::trailers(input.get(..end).unwrap_or_default());
+    Ok(done(end, Part::Trailers(reading.headers, reading.anomalies)))
 }

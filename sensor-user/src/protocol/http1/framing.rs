@@ -3,23 +3,38 @@
 //! | seen | anomaly | parsed as |
 //! | --- | --- | --- |
 //! | `Transfer-Encoding` and `Content-Length` | `LengthAndChunked` | transfer coding wins |
-//! | `Transfer-Encoding` in HTTP/1.0, or chunked named twice | `BadTransferEncoding` | chunked |
+//! | `Transfer-Encoding` in HTTP/1.0 | `CodingInHttp10` | as in HTTP/1.1 |
+//! | chunked named twice, or several `Transfer-Encoding` fields | `RepeatedTransferCoding` | one list; chunked once |
+//! | a coding that is not registered, chunked with parameters | `UnknownTransferCoding` | only its place in the list counts |
 //! | request whose last coding is not chunked | `BadTransferEncoding` | end unknowable: skipped to the next start line |
 //! | response whose last coding is not chunked | none | until the connection ends |
-//! | `Content-Length` not a number, too big, or several that differ | `BadContentLength` | end unknowable |
-//! | several equal `Content-Length` | none | that length |
+//! | `Content-Length` not a number (sign, base, empty), or above 64 bits | `BadContentLength` | end unknowable |
+//! | several `Content-Length` that differ | `ConflictingLengths` | end unknowable |
+//! | several equal `Content-Length` | `RepeatedLength` | that length |
+//! | `Content-Length` with leading zeros | none | decimal |
+//! | any of them in a 1xx, a 204, or the answer that opens a tunnel | `FramingNotAllowed` | no body |
 
-use httparse::Header;
-
+use super::odd::{note, trim};
 use super::{Anomalies, Anomaly};
 
-/// What the fields say about the body.
+/// What the fields say about the body, and about the message as a whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Fields {
     pub(super) length: Length,
+    /// More than one length was given.
+    repeated_length: bool,
     pub(super) coding: Coding,
+    /// More than one coding field, or chunked applied twice.
+    repeated_coding: bool,
+    unknown_coding: bool,
     /// The message has an `Upgrade` field.
     pub(super) upgrade: bool,
+    /// `Connection` says that it is the last one, or that it is not.
+    close: bool,
+    keep_alive: bool,
+    hosts: u8,
+    /// A field that must not be among trailers.
+    pub(super) forbids_trailer: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -28,6 +43,7 @@ pub(super) enum Length {
     Absent,
     Known(u64),
     Bad,
+    Conflict,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -36,8 +52,6 @@ pub(super) enum Coding {
     Absent,
     /// Chunked is the last coding.
     Chunked,
-    /// Chunked is the last coding and was applied before as well.
-    ChunkedTwice,
     /// Something else is the last coding.
     Other,
 }
@@ -55,37 +69,53 @@ pub(super) enum Framing {
 }
 
 impl Fields {
-    pub(super) fn of(headers: &[Header<'_>]) -> Self {
-        let mut fields = Self::default();
-        for header in headers {
-            // By length first: most fields are dismissed without comparing a byte.
-            match header.name.len() {
-                7 if header.name.eq_ignore_ascii_case("upgrade") => fields.upgrade = true,
-                14 if header.name.eq_ignore_ascii_case("content-length") => fields.length.add(header.value),
-                17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                    fields.coding.add(header.value);
-                }
-                _ => {}
+    /// Takes the next field.
+    pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
+        // Told by length first: most fields are none of these.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                self.hosts = self.hosts.saturating_add(1);
+                self.forbids_trailer = true;
             }
+            7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                for option in value.split(|byte| *byte == b',').map(trim) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            13 if name.eq_ignore_ascii_case(b"authorization") => self.forbids_trailer = true,
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                self.add_lengths(value);
+                self.forbids_trailer = true;
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                self.add_codings(value);
+                self.forbids_trailer = true;
+            }
+            _ => {}
         }
-        fields
     }
 
-    pub(super) fn framing(self, version: u8, anomalies: &mut Anomalies) -> Framing {
-        let twice = self.coding == Coding::ChunkedTwice;
-        match (self.coding, self.length) {
-            (Coding::Absent, Length::Absent) => return Framing::Unsaid,
-            (Coding::Absent, Length::Known(length)) => return Framing::Length(length),
-            (Coding::Absent, Length::Bad) => {
-                anomalies.push(Anomaly::BadContentLength);
-                return Framing::Unknowable;
-            }
-            (_, Length::Absent) => {}
-            (_, Length::Known(_) | Length::Bad) => anomalies.push(Anomaly::LengthAndChunked),
+    /// The framing, and what is odd about it and the rest.
+    pub(super) fn framing(&self, version: u8, anomalies: &mut Anomalies) -> Framing {
+        if self.hosts > 1 {
+            note(anomalies, Anomaly::RepeatedHost);
         }
-        // RFC 9112, 6.1: HTTP/1.0 has no transfer codings.
-        if twice || version == 10 {
-            anomalies.push(Anomaly::BadTransferEncoding);
+        if self.coding == Coding::Absent {
+            return self.by_length(anomalies);
+        }
+        if self.length != Length::Absent {
+            note(anomalies, Anomaly::LengthAndChunked);
+        }
+        if self.repeated_coding {
+            note(anomalies, Anomaly::RepeatedTransferCoding);
+        }
+        if self.unknown_coding {
+            note(anomalies, Anomaly::UnknownTransferCoding);
+        }
+        if version == 10 {
+            note(anomalies, Anomaly::CodingInHttp10);
         }
         if self.coding == Coding::Other {
             Framing::Coded
@@ -93,16 +123,69 @@ impl Fields {
             Framing::Chunked
         }
     }
-}
 
-impl Length {
-    fn add(&mut self, value: &[u8]) {
+    /// Whether the message is the last one on its connection (RFC 9112, 9.3).
+    pub(super) fn closes(&self, version: u8) -> bool {
+        self.close || (version == 10 && !self.keep_alive)
+    }
+
+    /// Whether a body is announced; a length of nothing announces none.
+    pub(super) fn announces_body(&self) -> bool {
+        self.coding != Coding::Absent || !matches!(self.length, Length::Absent | Length::Known(0))
+    }
+
+    fn by_length(&self, anomalies: &mut Anomalies) -> Framing {
+        match self.length {
+            Length::Absent => Framing::Unsaid,
+            Length::Known(length) => {
+                if self.repeated_length {
+                    note(anomalies, Anomaly::RepeatedLength);
+                }
+                Framing::Length(length)
+            }
+            Length::Bad => {
+                note(anomalies, Anomaly::BadContentLength);
+                Framing::Unknowable
+            }
+            Length::Conflict => {
+                note(anomalies, Anomaly::ConflictingLengths);
+                Framing::Unknowable
+            }
+        }
+    }
+
+    fn add_lengths(&mut self, value: &[u8]) {
         for item in value.split(|byte| *byte == b',') {
-            *self = match (*self, number(item.trim_ascii())) {
-                (Self::Absent, Some(length)) => Self::Known(length),
-                (Self::Known(known), Some(length)) if known == length => Self::Known(known),
-                _ => Self::Bad,
+            self.repeated_length |= self.length != Length::Absent;
+            self.length = match (self.length, number(trim(item))) {
+                (Length::Absent, Some(length)) => Length::Known(length),
+                (Length::Known(known), Some(length)) if known == length => Length::Known(known),
+                (Length::Known(_) | Length::Conflict, Some(_)) => Length::Conflict,
+                _ => Length::Bad,
             };
+        }
+    }
+
+    fn add_codings(&mut self, value: &[u8]) {
+        self.repeated_coding |= self.coding != Coding::Absent;
+        for item in value.split(|byte| *byte == b',') {
+            let name = trim(item.split(|byte| *byte == b';').next().unwrap_or_default());
+            if name.is_empty() {
+                continue;
+            }
+            if name.eq_ignore_ascii_case(b"chunked") {
+                self.repeated_coding |= self.coding == Coding::Chunked;
+                self.unknown_coding |= item.contains(&b';');
+                self.coding = Coding::Chunked;
+            } else {
+                self.unknown_coding |= !is_registered(name);
+                self.coding = Coding::Other;
+            }
+        }
+        // An empty list names no coding, yet the field is there: no recipient agrees with another about it.
+        if self.coding == Coding::Absent {
+            self.coding = Coding::Other;
+            self.unknown_coding = true;
         }
     }
 }
@@ -118,102 +201,141 @@ fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-impl Coding {
-    fn add(&mut self, value: &[u8]) {
-        for item in value.split(|byte| *byte == b',') {
-            let name = item
-                .split(|byte| *byte == b';')
-                .next()
-                .unwrap_or_default()
-                .trim_ascii();
-            if name.is_empty() {
-                continue;
-            }
-            let chunked = name.eq_ignore_ascii_case(b"chunked");
-            *self = match (*self, chunked) {
-                (Self::Chunked | Self::ChunkedTwice, true) => Self::ChunkedTwice,
-                (_, true) => Self::Chunked,
-                (_, false) => Self::Other,
-            };
-        }
-        // An empty list names no coding, yet the field is there: no recipient agrees with another about it.
-        if *self == Self::Absent {
-            *self = Self::Other;
-        }
-    }
+/// Codings of RFC 9112, 7.2, beside chunked; `identity` was taken back (RFC 7230, A.2).
+fn is_registered(name: &[u8]) -> bool {
+    [&b"gzip"[..], b"deflate", b"compress", b"x-gzip", b"x-compress"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fields(headers: &[(&'static str, &'static str)]) -> Fields {
-        let headers: Vec<_> = headers
-            .iter()
-            .map(|(name, value)| Header {
-                name,
-                value: value.as_bytes(),
-            })
-            .collect();
-        Fields::of(&headers)
+    fn fields(headers: &[(&str, &str)]) -> Fields {
+        let mut fields = Fields::default();
+        for (name, value) in headers {
+            fields.add(name.as_bytes(), value.as_bytes());
+        }
+        fields
     }
 
     #[test]
     fn lengths() {
         let length = |value| fields(&[("Content-Length", value)]).length;
         assert_eq!(length("0"), Length::Known(0));
+        assert_eq!(length("007"), Length::Known(7));
         assert_eq!(length("18446744073709551615"), Length::Known(u64::MAX));
         assert_eq!(length("7, 7"), Length::Known(7));
+        assert_eq!(length("7,8"), Length::Conflict);
         for bad in [
             "",
             "+7",
             "-7",
             "0x7",
             "7 7",
-            "7,8",
+            "7\r\n 7",
             "18446744073709551616",
             "7;",
+            "7,",
             "\u{660}",
         ] {
             assert_eq!(length(bad), Length::Bad, "{bad}");
         }
         let twice = |a, b| fields(&[("content-length", a), ("CONTENT-LENGTH", b)]).length;
         assert_eq!(twice("7", "07"), Length::Known(7));
-        assert_eq!(twice("7", "8"), Length::Bad);
+        assert_eq!(twice("7", "8"), Length::Conflict);
         assert_eq!(twice("x", "7"), Length::Bad);
     }
 
     #[test]
     fn codings() {
         let coding = |value| fields(&[("Transfer-Encoding", value)]).coding;
-        assert_eq!(coding("Chunked"), Coding::Chunked);
-        assert_eq!(coding("gzip , chunked"), Coding::Chunked);
-        assert_eq!(coding("chunked, chunked"), Coding::ChunkedTwice);
-        for other in ["", "identity", "chunked, gzip", "xchunked", "chunked\u{b}"] {
+        for chunked in [
+            "Chunked",
+            "gzip , chunked",
+            "chunked, chunked",
+            "\r\n chunked",
+            "chunked;a=b",
+        ] {
+            assert_eq!(coding(chunked), Coding::Chunked, "{chunked}");
+        }
+        for other in [
+            "",
+            "identity",
+            "chunked, gzip",
+            "xchunked",
+            "chunked\u{b}",
+            "\u{c}chunked",
+        ] {
             assert_eq!(coding(other), Coding::Other, "{other}");
         }
     }
 
     #[test]
     fn disagreements_are_marked() {
-        let judge = |headers, version| {
-            let mut anomalies = Anomalies::new();
-            let framing = fields(headers).framing(version, &mut anomalies);
-            (framing, anomalies.to_vec())
+        use Anomaly::{
+            BadContentLength, CodingInHttp10, ConflictingLengths, LengthAndChunked, RepeatedHost,
+            RepeatedLength, RepeatedTransferCoding, UnknownTransferCoding,
         };
-        let both: &[_] = &[("Content-Length", "5"), ("Transfer-Encoding", "chunked")];
-        assert_eq!(
-            judge(both, 11),
-            (Framing::Chunked, vec![Anomaly::LengthAndChunked])
-        );
-        assert_eq!(
-            judge(&both[1..], 10),
-            (Framing::Chunked, vec![Anomaly::BadTransferEncoding])
-        );
-        assert_eq!(
-            judge(&[("Content-Length", "x")], 11),
-            (Framing::Unknowable, vec![Anomaly::BadContentLength])
-        );
-        assert_eq!(judge(&[], 11), (Framing::Unsaid, vec![]));
+        let length = ("Content-Length", "5");
+        let chunked = ("Transfer-Encoding", "chunked");
+        let cases: &[(&[_], u8, Framing, &[Anomaly])] = &[
+            (&[length, chunked], 11, Framing::Chunked, &[LengthAndChunked]),
+            (&[chunked], 10, Framing::Chunked, &[CodingInHttp10]),
+            (
+                &[("Content-Length", "x")],
+                11,
+                Framing::Unknowable,
+                &[BadContentLength],
+            ),
+            (&[length, length], 11, Framing::Length(5), &[RepeatedLength]),
+            (
+                &[length, ("Content-Length", "6")],
+                11,
+                Framing::Unknowable,
+                &[ConflictingLengths],
+            ),
+            (
+                &[chunked, chunked],
+                11,
+                Framing::Chunked,
+                &[RepeatedTransferCoding],
+            ),
+            (
+                &[("Transfer-Encoding", "chunked, chunked")],
+                11,
+                Framing::Chunked,
+                &[RepeatedTransferCoding],
+            ),
+            (
+                &[("Transfer-Encoding", "x, chunked")],
+                11,
+                Framing::Chunked,
+                &[UnknownTransferCoding],
+            ),
+            (
+                &[("Transfer-Encoding", "xchunked")],
+                11,
+                Framing::Coded,
+                &[UnknownTransferCoding],
+            ),
+            (
+                &[("Host", "a"), ("host", "a")],
+                11,
+                Framing::Unsaid,
+                &[RepeatedHost],
+            ),
+            (&[], 11, Framing::Unsaid, &[]),
+        ];
+        for (headers, version, framing, expected) in cases {
+            let mut anomalies = Anomalies::new();
+            assert_eq!(
+                fields(headers).framing(*version, &mut anomalies),
+                *framing,
+                "{headers:?}"
+            );
+            assert_eq!(anomalies.as_slice(), *expected, "{headers:?}");
+        }
     }
 }

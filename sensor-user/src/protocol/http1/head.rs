@@ -1,4 +1,4 @@
-//! Heads by `httparse`, and what follows from them.
+//! Heads by `httparse`, what it refuses by `odd`, and what follows from them.
 //!
 //! Takes bytes from the start of a message on. Gives a head with spans, and where its body is. Never copies.
 //! Bounded by [`MAX_HEADERS`]; the caller bounds the bytes.
@@ -6,10 +6,11 @@
 use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 
-use httparse::{Error, Header, ParserConfig, Status};
+use httparse::{Error, Header, Status};
 
 use super::body::Place;
 use super::framing::{Fields, Framing};
+use super::odd::{self, Reading, is_token, note};
 use super::start::{self, Start};
 use super::{Anomalies, Anomaly, Headers, MAX_HEADERS, RequestHead, ResponseHead, Rest, Span};
 
@@ -22,13 +23,23 @@ pub trait Kind: Default {
     #[doc(hidden)]
     fn starts(input: &[u8]) -> Start;
 
+    /// As [`Self::starts`], where the byte before may be any.
+    #[doc(hidden)]
+    fn starts_anywhere(input: &[u8]) -> Start {
+        Self::starts(input)
+    }
+
     /// Whether the bytes, however few, may begin a head, leniently. Once it says no, more bytes do not help.
     #[doc(hidden)]
     fn may_begin(input: &[u8]) -> bool;
 
-    /// Reads a head; `None` when it is not complete.
+    /// Reads a head strictly; `None` when it is not complete, or not strictly HTTP/1.
     #[doc(hidden)]
-    fn parse(&mut self, input: &[u8]) -> Parsed<Self::Head>;
+    fn parse(&mut self, input: &[u8]) -> Option<Parsed<Self::Head>>;
+
+    /// Reads what [`Self::parse`] did not, up to and with its empty line.
+    #[doc(hidden)]
+    fn parse_odd(&mut self, head: &[u8]) -> Result<Parsed<Self::Head>, Anomaly>;
 
     /// Whether the body that was announced may not be there.
     #[doc(hidden)]
@@ -39,10 +50,14 @@ pub trait Kind: Default {
     /// Stops doubting.
     #[doc(hidden)]
     fn trust_body(&mut self) {}
+
+    /// Bytes are missing: what the last message said of the next one is void.
+    #[doc(hidden)]
+    fn lost(&mut self);
 }
 
 /// A head, its length and what follows.
-pub(super) type Parsed<H> = Result<Option<(NonZeroUsize, H, Next)>, Anomaly>;
+pub(super) type Parsed<H> = (NonZeroUsize, H, Next);
 
 /// What follows a head.
 #[doc(hidden)]
@@ -81,13 +96,18 @@ impl After {
 
 /// Requests.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Requests;
+pub struct Requests {
+    /// The last message said that none follows.
+    closing: bool,
+}
 
 /// Responses, each parsed in the light of the request it answers.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Responses {
     answering: Answering,
     doubt: bool,
+    /// The last message said that none follows.
+    closing: bool,
 }
 
 /// What is known of the request that a response answers.
@@ -111,63 +131,120 @@ impl Kind for Requests {
         start::request(input)
     }
 
+    fn starts_anywhere(input: &[u8]) -> Start {
+        start::request_anywhere(input)
+    }
+
     /// A method is a token (RFC 9110, 9.1); 32 bytes leave room for any that is in use.
     fn may_begin(input: &[u8]) -> bool {
         let token = input.iter().take(33).take_while(|byte| is_token(**byte)).count();
-        token <= 32 && token > 0 && input.get(token).is_none_or(|byte| *byte == b' ')
+        token <= 32 && token > 0 && input.get(token).is_none_or(|byte| matches!(byte, b' ' | b'\t'))
     }
 
-    fn parse(&mut self, input: &[u8]) -> Parsed<RequestHead> {
+    fn parse(&mut self, input: &[u8]) -> Option<Parsed<RequestHead>> {
         let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut []);
-        let status =
-            ParserConfig::default().parse_request_with_uninit_headers(&mut request, input, &mut fields);
-        let Some(len) = complete(status)? else {
-            return Ok(None);
+        let len = complete(request.parse_with_uninit_headers(input, &mut fields))?;
+        let line = odd::RequestLine {
+            method: span(input, request.method?.as_bytes()),
+            target: span(input, request.path?.as_bytes()),
+            version: version(request.version),
         };
-        let version = version(request.version);
-        let (method, target) = (
-            request.method.unwrap_or_default(),
-            request.path.unwrap_or_default(),
-        );
-        let fields = Fields::of(request.headers);
-        let mut anomalies = Anomalies::new();
-        let connect = method == "CONNECT";
-        let after = request_body(fields, connect, version, &mut anomalies);
+        let reading = strict(input.get(..len.get())?, request.headers);
+        Some(self.finish(input, len, &line, reading))
+    }
+
+    fn parse_odd(&mut self, head: &[u8]) -> Result<Parsed<RequestHead>, Anomaly> {
+        let (line, reading) = odd::request(head)?;
+        let len = NonZeroUsize::new(head.len()).ok_or(Anomaly::MalformedHead)?;
+        Ok(self.finish(head, len, &line, reading))
+    }
+
+    fn lost(&mut self) {
+        self.closing = false;
+    }
+}
+
+impl Requests {
+    /// What follows from a head.
+    fn finish(
+        &mut self,
+        raw: &[u8],
+        len: NonZeroUsize,
+        line: &odd::RequestLine,
+        reading: Reading,
+    ) -> Parsed<RequestHead> {
+        let Reading {
+            headers,
+            fields,
+            mut anomalies,
+        } = reading;
+        if std::mem::replace(&mut self.closing, fields.closes(line.version)) {
+            note(&mut anomalies, Anomaly::DataAfterClose);
+        }
+        let connect = line.method.of(raw) == b"CONNECT";
+        if !is_target(line.target.of(raw), connect) {
+            note(&mut anomalies, Anomaly::BadTarget);
+        }
+        let after = request_body(fields, connect, line.version, &mut anomalies);
         let asks_for_tunnel = connect || fields.upgrade;
         let head = RequestHead {
-            method: span(input, method.as_bytes()),
-            target: span(input, target.as_bytes()),
-            version,
-            headers: spans(input, request.headers),
+            method: line.method,
+            target: line.target,
+            version: line.version,
+            headers,
             rest: after.rest(),
             asks_for_tunnel,
             anomalies,
         };
-        Ok(Some((
-            len,
-            head,
-            Next {
-                rest: after,
-                wait_after: asks_for_tunnel,
-            },
-        )))
+        let next = Next {
+            rest: after,
+            wait_after: asks_for_tunnel,
+        };
+        (len, head, next)
+    }
+}
+
+/// Whether a target has one of the four forms (RFC 9112, 3.2).
+fn is_target(target: &[u8], connect: bool) -> bool {
+    if !target.iter().all(u8::is_ascii_graphic) {
+        return false;
+    }
+    match target {
+        // host ":" port
+        _ if connect => target.contains(&b':') && !target.contains(&b'/'),
+        [b'/', ..] | [b'*'] => true,
+        // scheme "://" authority, of which the user's part is within one "@" (RFC 3986, 3.1 and 3.2)
+        [first, ..] => {
+            let is_scheme = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+            let scheme = target.iter().take_while(is_scheme).count();
+            let authority = target.get(scheme..).and_then(|rest| rest.strip_prefix(b"://"));
+            first.is_ascii_alphabetic()
+                && authority.is_some_and(|rest| {
+                    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+                    let authority = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+                    !authority.is_empty() && authority.iter().filter(|byte| **byte == b'@').count() < 2
+                })
+        }
+        [] => false,
     }
 }
 
 fn request_body(fields: Fields, connect: bool, version: u8, anomalies: &mut Anomalies) -> After {
+    let framing = fields.framing(version, anomalies);
     // RFC 9110, 9.3.6: CONNECT has no content.
     if connect {
+        if fields.announces_body() {
+            note(anomalies, Anomaly::FramingNotAllowed);
+        }
         return After::Nothing;
     }
-    match fields.framing(version, anomalies) {
+    match framing {
         Framing::Unsaid => After::Nothing,
         Framing::Length(length) => After::fixed(length),
         Framing::Chunked => After::Body(Place::ChunkLine { first: true }),
         Framing::Coded => {
-            if !anomalies.contains(&Anomaly::BadTransferEncoding) {
-                anomalies.push(Anomaly::BadTransferEncoding);
-            }
+            note(anomalies, Anomaly::BadTransferEncoding);
             After::Unknowable
         }
         Framing::Unknowable => After::Unknowable,
@@ -179,16 +256,52 @@ impl Responses {
         self.answering = request;
     }
 
+    /// What follows from a head.
+    fn finish(
+        &mut self,
+        len: NonZeroUsize,
+        (version, status): (u8, u16),
+        reading: Reading,
+    ) -> Parsed<ResponseHead> {
+        let Reading {
+            headers,
+            fields,
+            mut anomalies,
+        } = reading;
+        if std::mem::replace(&mut self.closing, status >= 200 && fields.closes(version)) {
+            note(&mut anomalies, Anomaly::DataAfterClose);
+        }
+        let after = self.body(status, fields, version, &mut anomalies);
+        let head = ResponseHead {
+            status,
+            version,
+            headers,
+            rest: after.rest(),
+            anomalies,
+        };
+        let next = Next {
+            rest: after,
+            wait_after: false,
+        };
+        (len, head, next)
+    }
+
     fn body(&mut self, status: u16, fields: Fields, version: u8, anomalies: &mut Anomalies) -> After {
+        let framing = fields.framing(version, anomalies);
         let success = (200..300).contains(&status);
-        if status == 101 || (success && self.answering == Answering::Connect) {
+        let tunnel = status == 101 || (success && self.answering == Answering::Connect);
+        if (tunnel || status < 200 || status == 204) && fields.announces_body() {
+            note(anomalies, Anomaly::FramingNotAllowed);
+        }
+        if tunnel {
             return After::Tunnel;
         }
         // RFC 9112, 6.3, first rule.
         if status < 200 || status == 204 || status == 304 || self.answering == Answering::Head {
+            // A length that is not used frames nothing, whatever it says.
             return After::Nothing;
         }
-        let after = match fields.framing(version, anomalies) {
+        let after = match framing {
             Framing::Unsaid | Framing::Coded => After::Body(Place::UntilClose),
             Framing::Length(length) => After::fixed(length),
             Framing::Chunked => After::Body(Place::ChunkLine { first: true }),
@@ -208,44 +321,28 @@ impl Kind for Responses {
     }
 
     fn may_begin(input: &[u8]) -> bool {
-        let expected = b"HTTP/1.";
+        let expected = b"HTTP/";
         let seen = input.get(..expected.len()).unwrap_or(input);
         expected.starts_with(seen)
     }
 
-    fn parse(&mut self, input: &[u8]) -> Parsed<ResponseHead> {
+    fn parse(&mut self, input: &[u8]) -> Option<Parsed<ResponseHead>> {
         let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_HEADERS];
         let mut response = httparse::Response::new(&mut []);
-        let mut config = ParserConfig::default();
-        // What user agents accept (RFC 9112, 5.1 and 5.2).
-        config.allow_obsolete_multiline_headers_in_responses(true);
-        config.allow_spaces_after_header_name_in_responses(true);
+        let config = httparse::ParserConfig::default();
         let status = config.parse_response_with_uninit_headers(&mut response, input, &mut fields);
-        let Some(len) = complete(status)? else {
-            return Ok(None);
-        };
-        let (version, status) = (version(response.version), response.code.unwrap_or_default());
+        let len = complete(status)?;
         // RFC 9110, 15: codes below 100 do not exist.
-        if status < 100 {
-            return Err(Anomaly::MalformedHead);
-        }
-        let mut anomalies = Anomalies::new();
-        let after = self.body(status, Fields::of(response.headers), version, &mut anomalies);
-        let head = ResponseHead {
-            status,
-            version,
-            headers: spans(input, response.headers),
-            rest: after.rest(),
-            anomalies,
-        };
-        Ok(Some((
-            len,
-            head,
-            Next {
-                rest: after,
-                wait_after: false,
-            },
-        )))
+        let status = response.code.filter(|status| *status >= 100)?;
+        let line = (version(response.version), status);
+        let reading = strict(input.get(..len.get())?, response.headers);
+        Some(self.finish(len, line, reading))
+    }
+
+    fn parse_odd(&mut self, head: &[u8]) -> Result<Parsed<ResponseHead>, Anomaly> {
+        let (line, reading) = odd::response(head)?;
+        let len = NonZeroUsize::new(head.len()).ok_or(Anomaly::MalformedHead)?;
+        Ok(self.finish(len, line, reading))
     }
 
     fn doubts_body(&self) -> bool {
@@ -254,6 +351,11 @@ impl Kind for Responses {
 
     fn trust_body(&mut self) {
         self.doubt = false;
+    }
+
+    fn lost(&mut self) {
+        self.doubt = false;
+        self.closing = false;
     }
 }
 
@@ -270,12 +372,28 @@ pub(super) fn end(input: &[u8], scanned: usize, limit: usize) -> Option<usize> {
     })
 }
 
-fn complete(status: Result<Status<usize>, Error>) -> Result<Option<NonZeroUsize>, Anomaly> {
+fn complete(status: Result<Status<usize>, Error>) -> Option<NonZeroUsize> {
     match status {
-        Ok(Status::Complete(len)) => Ok(NonZeroUsize::new(len)),
-        Ok(Status::Partial) => Ok(None),
-        Err(Error::TooManyHeaders) => Err(Anomaly::TooManyHeaders),
-        Err(_) => Err(Anomaly::MalformedHead),
+        Ok(Status::Complete(len)) => NonZeroUsize::new(len),
+        Ok(Status::Partial) | Err(_) => None,
+    }
+}
+
+/// What `httparse` read; it takes LF for a line end.
+fn strict(head: &[u8], headers: &[Header<'_>]) -> Reading {
+    let mut fields = Fields::default();
+    for header in headers {
+        fields.add(header.name.as_bytes(), header.value);
+    }
+    let mut anomalies = Anomalies::new();
+    let mut ends = memchr::memchr_iter(b'\n', head);
+    if ends.any(|at| at == 0 || head.get(at - 1) != Some(&b'\r')) {
+        anomalies.push(Anomaly::BareLf);
+    }
+    Reading {
+        headers: spans(head, headers),
+        fields,
+        anomalies,
     }
 }
 
@@ -298,26 +416,4 @@ fn span(input: &[u8], part: &[u8]) -> Span {
         start: u32::try_from(start).unwrap_or(u32::MAX),
         len: u32::try_from(part.len()).unwrap_or(0),
     }
-}
-
-/// `tchar` of RFC 9110, 5.6.2.
-const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
 }

@@ -1,12 +1,41 @@
 //! HTTP/1.0 and HTTP/1.1 (RFC 9112), requests and responses.
 //!
 //! Takes the bytes of one direction. Gives heads with spans of their parts, pieces of bodies without transfer
-//! coding, and ends. Never guesses at framing: what RFC 9112 leaves open is decided in `framing.rs`, once, and marked
-//! by an [`Anomaly`]. Bounded by [`Limits`], [`MAX_HEADERS`] and [`CHUNK_LINE`].
+//! coding, trailers, and ends. Never guesses: what peers may read in two ways is read in one, and marked by an
+//! [`Anomaly`]. Bounded by [`Limits`], [`MAX_HEADERS`] and [`CHUNK_LINE`].
+//!
+//! A head that `httparse` takes is taken as it says; any other is read by `odd.rs`. How long the body is stands in
+//! `framing.rs`. What is left open besides, and how it is read:
+//!
+//! | seen | anomaly | read as |
+//! | --- | --- | --- |
+//! | a line that ends in LF alone | `BareLf` | a line end, everywhere |
+//! | CR without LF | `BareCr` | a space in a head, a part of a chunk extension |
+//! | a line that begins with white space, after a field | `ObsoleteFolding` | the value goes on; the line end stays in it |
+//! | the same before the first field | `SpaceBeforeField` | the line is skipped |
+//! | white space before the colon | `SpaceBeforeColon` | not part of the name |
+//! | a name that is empty or no token; a control character in a value | `BadFieldName`, `BadFieldValue` | kept as it is |
+//! | NUL in a head | `NulByte` | a byte like others |
+//! | a line without colon | `FieldWithoutColon` | skipped |
+//! | start line with tabs, several spaces, spaces at its end or in the target | `OddStartLine` | first word, last word, and what is between |
+//! | another version than 1.0 and 1.1 | `UnknownVersion` | below 1.1 as 1.0, else as 1.1 |
+//! | `GET /target` without version | `MissingVersion` | a head of HTTP/1.0: fields follow, to the empty line |
+//! | target in none of the four forms, or with other than visible ASCII | `BadTarget` | kept as it is |
+//! | a message behind one with `Connection: close`, or of HTTP/1.0 without `keep-alive` | `DataAfterClose` | a message like others |
+//! | more fields than [`MAX_HEADERS`] | `TooManyHeaders` | the first ones are given, all count for the framing |
+//! | a head, trailer section or chunk line beyond the limit | `HeadTooLong`, `ChunkLineTooLong` | lost, to the next start line |
+//! | chunk size with sign, `0x`, space before it, or none | `BadChunkSize` | body cut; on to the next start line |
+//! | chunk size above 64 bits | `ChunkTooBig` | the same |
+//! | data that goes on where the chunk ended | `BadChunk` | the same |
+//! | white space after the size | `SpaceAfterChunkSize` | skipped |
+//! | an extension that is none | `BadChunkExtension` | skipped, to the LF |
+//! | trailer that frames, routes or authorises | `ForbiddenTrailer` | kept among the trailers, without effect |
+//! | anything else | `MalformedHead` | lost, to the next start line |
 
 mod body;
 mod framing;
 mod head;
+mod odd;
 pub(crate) mod start;
 
 use std::num::NonZeroUsize;
@@ -14,7 +43,7 @@ use std::num::NonZeroUsize;
 use smallvec::SmallVec;
 
 use super::{Anomaly, Resync, Span, Step, StreamParser};
-use body::Place;
+use body::{Part, Place};
 use head::Kind;
 pub use head::{Answering, Requests, Responses};
 use start::Start;
@@ -55,6 +84,20 @@ pub enum Message<H> {
     End {
         /// Bytes of its body that fell into the hole that ended it.
         lost: u64,
+    },
+    /// The message ends, with these fields in what the step consumed (RFC 9110, 6.5).
+    Trailers {
+        /// Fields.
+        headers: Headers,
+        /// What is odd about them.
+        anomalies: Anomalies,
+    },
+    /// Between two pieces of the body, or at its end, stood something odd. The message goes on.
+    Odd {
+        /// What.
+        anomalies: Anomalies,
+        /// The message ends here.
+        last: bool,
     },
     /// The message goes on, but where it ends is lost.
     Cut,
@@ -126,8 +169,10 @@ pub struct Parser<K> {
     kind: K,
     limits: Limits,
     state: State,
-    /// Bytes at the front of the input known not to hold the end of the head.
+    /// Bytes at the front of the input known not to hold the end of the head, or of the trailer section.
     scanned: usize,
+    /// While searching: the input begins a line.
+    line_start: bool,
     /// When the message under way ends, wait for [`Parser::resolve`].
     wait_after: bool,
 }
@@ -154,6 +199,7 @@ impl<K: Kind> Parser<K> {
             limits,
             state: State::Start,
             scanned: 0,
+            line_start: false,
             wait_after: false,
         }
     }
@@ -205,14 +251,15 @@ impl<K: Kind> Parser<K> {
         if self.scanned > 0 && head::end(input, self.scanned, self.limits.head_bytes).is_none() {
             return self.unfinished_head(input.len());
         }
-        let parsed = self.kind.parse(input);
-        match parsed {
-            Ok(Some((len, head, next))) => self.accept(len, head, next),
-            // Judged only with the whole head in sight, so that splits do not matter.
-            Ok(None) | Err(_) if head::end(input, 0, self.limits.head_bytes).is_none() => {
-                self.unfinished_head(input.len())
-            }
-            Ok(None) => Step::Reject(Anomaly::MalformedHead),
+        if let Some((len, head, next)) = self.kind.parse(input) {
+            return self.accept(len, head, next);
+        }
+        // Judged only with the whole head in sight, so that splits do not matter.
+        let Some(end) = head::end(input, 0, self.limits.head_bytes) else {
+            return self.unfinished_head(input.len());
+        };
+        match self.kind.parse_odd(input.get(..end).unwrap_or_default()) {
+            Ok((len, head, next)) => self.accept(len, head, next),
             Err(anomaly) => Step::Reject(anomaly),
         }
     }
@@ -249,9 +296,15 @@ impl<K: Kind> Parser<K> {
     }
 
     fn search(&mut self, input: &[u8]) -> Step<Message<K::Head>> {
-        match K::starts(input) {
+        let starts = if self.line_start {
+            K::starts(input)
+        } else {
+            K::starts_anywhere(input)
+        };
+        match starts {
             Start::Yes => {
                 self.state = State::Start;
+                self.line_start = false;
                 return self.head(input);
             }
             Start::NeedMore(at_least) => return Step::NeedMore { at_least },
@@ -264,6 +317,7 @@ impl<K: Kind> Parser<K> {
                     .get(*next..)
                     .is_some_and(|line| !line.is_empty() && K::starts(line) != Start::No)
             });
+        self.line_start = candidate.is_some() || input.ends_with(b"\n");
         skip(candidate.unwrap_or(input.len()))
     }
 
@@ -279,24 +333,30 @@ impl<K: Kind> Parser<K> {
                 Start::No => self.kind.trust_body(),
             }
         }
-        match body::step(place, input, self.limits.head_bytes) {
+        match body::step(place, input, self.scanned, self.limits.head_bytes) {
             Ok(body::Progress {
                 consumed,
                 place,
-                piece,
+                part,
             }) => {
                 let last = place.is_none();
+                self.scanned = 0;
                 match place {
                     Some(place) => self.state = State::Body(place),
                     None => self.end_message(),
                 }
-                let message = match piece {
-                    Some(piece) => Some(Message::Body { piece, last }),
-                    None => last.then_some(Message::End { lost: 0 }),
+                let message = match part {
+                    Part::Piece(piece) => Some(Message::Body { piece, last }),
+                    Part::Trailers(headers, anomalies) => Some(Message::Trailers { headers, anomalies }),
+                    Part::Line(anomalies) if anomalies.is_empty() => last.then_some(Message::End { lost: 0 }),
+                    Part::Line(anomalies) => Some(Message::Odd { anomalies, last }),
                 };
                 Step::Advance { consumed, message }
             }
-            Err(body::Stop::NeedMore) => need(input.len()),
+            Err(body::Stop::NeedMore) => {
+                self.scanned = input.len();
+                need(input.len())
+            }
             Err(body::Stop::Broken(anomaly)) => Step::Reject(anomaly),
         }
     }
@@ -345,7 +405,8 @@ impl<K: Kind> StreamParser for Parser<K> {
 
     fn on_gap(&mut self, missing: u64) -> Resync<Self::Message> {
         self.scanned = 0;
-        self.kind.trust_body();
+        self.line_start = false;
+        self.kind.lost();
         let place = match self.state {
             State::Start | State::Search => {
                 self.state = State::Search;
@@ -375,6 +436,7 @@ impl<K: Kind> StreamParser for Parser<K> {
     }
 
     fn on_end(&mut self) -> Option<Self::Message> {
+        self.scanned = 0;
         let state = std::mem::replace(&mut self.state, State::Search);
         match state {
             State::Body(Place::UntilClose) => Some(Message::End { lost: 0 }),

@@ -58,6 +58,34 @@ pub(crate) fn request(input: &[u8]) -> Start {
     }
 }
 
+/// Methods of RFC 9110, 9, PATCH (RFC 5789) and QUERY. None is the end of another.
+const METHODS: &[&[u8]] = &[
+    b"GET ",
+    b"HEAD ",
+    b"POST ",
+    b"PUT ",
+    b"DELETE ",
+    b"CONNECT ",
+    b"OPTIONS ",
+    b"TRACE ",
+    b"PATCH ",
+    b"QUERY ",
+];
+
+/// As [`request`], where the byte before is not known to end a line: what is left of `POST` behind a hole, `ST`, is no
+/// method.
+pub(crate) fn request_anywhere(input: &[u8]) -> Start {
+    let begins = |method: &&[u8]| {
+        let len = method.len().min(input.len());
+        input.get(..len) == method.get(..len)
+    };
+    if METHODS.iter().any(|method| begins(method)) {
+        request(input)
+    } else {
+        Start::No
+    }
+}
+
 /// `HTTP/1.x NNN` and a delimiter.
 pub(crate) fn response(input: &[u8]) -> Start {
     for index in 0..13 {
@@ -113,6 +141,18 @@ mod tests {
         ] {
             assert_eq!(request(text.as_bytes()), Start::No, "{text}");
         }
+    }
+
+    #[test]
+    fn the_end_of_a_method_is_none() {
+        for method in METHODS {
+            let line = [*method, b"/ HTTP/1.1\r\n"].concat();
+            assert_eq!(request_anywhere(&line), Start::Yes);
+            for cut in 1..method.len() {
+                assert_eq!(request_anywhere(&line[cut..]), Start::No);
+            }
+        }
+        assert_eq!(request_anywhere(b"SEARCH / HTTP/1.1\r\n"), Start::No);
     }
 
     #[test]
