@@ -3,6 +3,8 @@
 
 #[path = "conformance/curl.rs"]
 mod curl;
+#[path = "conformance/graphql.rs"]
+mod graphql;
 #[path = "conformance/http1.rs"]
 mod http1;
 #[path = "conformance/json.rs"]

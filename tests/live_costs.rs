@@ -230,11 +230,11 @@ fn place(point: &ProbePoint, code: &[u8], strategy: Strategy) -> Vec<Point> {
     }
     let at = |hook, site: &site::Site| Point {
         hook,
-        offset: point.file_offset(site),
+        offset: point.file_offset(site).unwrap(),
         cookie: point.spec.to_cookie(),
     };
     let mut points: Vec<Point> = match &sites.ret {
-        ReturnSite::Impossible => return Vec::new(),
+        ReturnSite::Impossible | ReturnSite::Framed(_) => return Vec::new(),
         ReturnSite::None => Vec::new(),
         ReturnSite::Trampoline(site) => vec![at(Hook::Return, site)],
         ReturnSite::Instructions(sites) => sites.iter().map(|site| at(Hook::ReturnSite, site)).collect(),

@@ -25,3 +25,5 @@ mod tally;
 #[expect(dead_code, reason = "shared with live_kernel, which uses all of it")]
 #[path = "live/watch.rs"]
 mod watch;
+#[path = "coverage/workerd.rs"]
+mod workerd;

@@ -188,6 +188,7 @@ fn names_what_lacks(set: &[&str], said: &str) {
     }
 }
 
+/// LESSONS 23.
 #[test]
 fn the_table_of_privileges_is_true_of_this_kernel() {
     let what = "privileges";

@@ -98,6 +98,7 @@ fn exchange(role: Role, duration_ns: Option<u64>) -> Event {
         body_bytes: (0, 100),
         caller: None,
         data: vec![(Half::Response, DataKind::Iban, 1)],
+        calls: Vec::new(),
         early_data: false,
         partial: false,
     })

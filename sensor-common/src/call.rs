@@ -37,8 +37,12 @@ pub enum CallKind {
     GoWrite = 21,
     /// Entry of Go's `(*tls.Conn).Close`.
     GoClose = 22,
-    /// A return instruction of any of them.
+    /// A return instruction of Go's `Read` or `Write`.
     GoReturn = 23,
+    /// As [`Self::GoClose`], where the returns are probed, too.
+    GoClosing = 24,
+    /// A return instruction of Go's `Close`.
+    GoClosed = 25,
     /// rustls takes bytes from the application: a slice.
     RustlsWrite = 30,
     /// rustls takes bytes from the application: a slice, or a slice of slices, behind one pointer.
@@ -65,7 +69,7 @@ impl CallKind {
     pub const fn is_go(self) -> bool {
         matches!(
             self,
-            Self::GoRead | Self::GoWrite | Self::GoClose | Self::GoReturn
+            Self::GoRead | Self::GoWrite | Self::GoClose | Self::GoReturn | Self::GoClosing | Self::GoClosed
         )
     }
 
@@ -92,6 +96,8 @@ impl CallKind {
             | Self::Import
             | Self::GoClose
             | Self::GoReturn
+            | Self::GoClosing
+            | Self::GoClosed
             | Self::RustlsFlush
             | Self::RustlsState
             | Self::RustlsDrop => false,
@@ -138,6 +144,9 @@ pub enum Shape {
     NarrowVector = 2,
 }
 
+/// [`CallSpec::function`] of the two functions behind OpenSSL's `BIO_f_ssl`, whose object is a BIO over a connection.
+pub const BIO_FUNCTIONS: [u16; 2] = [28, 29];
+
 /// The argument number that means "no such argument".
 pub const NO_ARG: u8 = 0xf;
 
@@ -166,7 +175,22 @@ pub struct CallSpec {
     pub function: u16,
 }
 
+/// [`Cookie::mark`] of a function without one.
+pub const NO_MARK: u16 = 0xfff;
+
 impl CallSpec {
+    /// With the place in the connection object, in words of four bytes, of the number whose lowest bit says that it was
+    /// closed. Go's functions have fixed arguments, so the three fields are free for it.
+    #[must_use]
+    pub const fn with_mark(self, words: u16) -> Self {
+        Self {
+            buffer: (words & 0xf) as u8,
+            fd: (words >> 4 & 0xf) as u8,
+            out: (words >> 8 & 0xf) as u8,
+            ..self
+        }
+    }
+
     /// Packs the specification into an attach cookie. Never zero, because no kind is.
     pub const fn to_cookie(self) -> u64 {
         self.kind as u64
@@ -178,6 +202,12 @@ impl CallSpec {
             | (self.shape as u64 & 0x3) << 28
             | (self.imported as u64) << 30
             | (self.function as u64) << 32
+    }
+
+    /// The same for a return instruction that other calls pass, too: with the distance of the stack pointer at the entry
+    /// site from the return address, by which the return of a call is told from others.
+    pub const fn to_framed_cookie(self, below: u32) -> u64 {
+        self.to_cookie() | 1 << 31 | (below as u64 & 0xffff) << 48
     }
 }
 
@@ -216,6 +246,11 @@ impl Cookie {
     pub const fn out(self) -> u8 {
         (self.0 >> 20) as u8 & 0xf
     }
+    /// What [`CallSpec::with_mark`] stored, or [`NO_MARK`].
+    #[inline(always)]
+    pub const fn mark(self) -> u16 {
+        (self.0 >> 12) as u16 & 0xfff
+    }
     /// [`CountRule`] as a number.
     #[inline(always)]
     pub const fn count(self) -> u8 {
@@ -231,10 +266,26 @@ impl Cookie {
     pub const fn imported(self) -> bool {
         self.0 >> 30 & 1 != 0
     }
+    /// Whether the stack pointer must tell whose return it is.
+    #[inline(always)]
+    pub const fn framed(self) -> bool {
+        self.0 >> 31 & 1 != 0
+    }
+    /// What [`CallSpec::to_framed_cookie`] was given.
+    #[inline(always)]
+    pub const fn below(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
     /// Joins entry and return of one function.
     #[inline(always)]
     pub const fn function(self) -> u16 {
         (self.0 >> 32) as u16
+    }
+    /// Whether the object is a BIO over a connection.
+    #[inline(always)]
+    pub const fn is_bio(self) -> bool {
+        let [read, write] = BIO_FUNCTIONS;
+        self.function() == read || self.function() == write
     }
 }
 
@@ -265,5 +316,16 @@ mod tests {
         assert_eq!(cookie.shape(), Shape::NarrowVector as u8);
         assert!(cookie.imported());
         assert_eq!(cookie.function(), 0xabcd);
+        assert!(!cookie.framed());
+        let framed = Cookie(spec.to_framed_cookie(0x1238));
+        assert!(framed.framed() && framed.imported());
+        assert_eq!((framed.below(), framed.function()), (0x1238, 0xabcd));
+        assert_eq!(Cookie(spec.with_mark(0x9a5).to_cookie()).mark(), 0x9a5);
+        let none = CallSpec {
+            buffer: NO_ARG,
+            out: NO_ARG,
+            ..spec
+        };
+        assert_eq!(Cookie(none.to_cookie()).mark(), NO_MARK);
     }
 }

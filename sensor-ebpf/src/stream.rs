@@ -38,7 +38,7 @@ pub struct StreamState {
     pub run: [u64; 2],
     /// TLS stream: inode of its socket. 0 while unknown.
     pub socket: u64,
-    /// Socket: handle of the TLS stream that drives it. 0 while none does.
+    /// Socket: handle of the TLS stream that drives it. BIO: handle of the connection that it lies on. 0 while none.
     pub tls: u64,
     pub generation: u32,
     /// Descriptor by which the socket was last found.
@@ -55,7 +55,8 @@ pub struct StreamState {
     pub left: [u32; 2],
     /// Socket with TLS: calls that were told as [`KIND_IO`](sensor_common::record::KIND_IO).
     pub told: u32,
-    pub reserved: u32,
+    /// BIO: generation of the connection that it lies on.
+    pub below: u32,
 }
 
 impl StreamKey {
@@ -99,7 +100,7 @@ pub fn state<'a>(key: &StreamKey) -> Option<&'a mut StreamState> {
         suspicions: 0,
         left: [0; 2],
         told: 0,
-        reserved: 0,
+        below: 0,
     };
     // BPF_NOEXIST: another thread may have been first.
     let _ = STREAMS.insert(key, fresh, 1);

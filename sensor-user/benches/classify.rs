@@ -110,6 +110,7 @@ fn exchange(document: &str) -> Exchange {
         pieces: smallvec::smallvec![BodyPiece(Bytes::copy_from_slice(document.as_bytes()))],
         total: document.len() as u64,
         state: BodyState::Whole,
+        ..Body::default()
     };
     Exchange {
         connection: Arc::new(connection),

@@ -54,6 +54,7 @@ pub struct Shard {
     flow: FlowTable,
     talk: Talk,
     classifier: Classifier,
+    counters: Arc<Counters>,
 }
 
 /// Exchange stage of a shard.
@@ -101,6 +102,7 @@ impl Shard {
                 done: Vec::new(),
             },
             classifier: Classifier::new(settings.classify),
+            counters: Arc::clone(counters),
         }
     }
 
@@ -135,8 +137,17 @@ impl Shard {
     }
 
     fn flush(&mut self, out: &mut Vec<Observed>) {
-        for exchange in self.talk.done.drain(..) {
-            let labels = self.classifier.classify(&exchange);
+        for mut exchange in self.talk.done.drain(..) {
+            let mut labels = self.classifier.classify(&exchange);
+            let before = exchange.anomalies.len();
+            for anomaly in labels.anomalies.drain(..) {
+                // Whoever looked for calls may have met it first.
+                if !exchange.anomalies.contains(&anomaly) {
+                    exchange.anomalies.push(anomaly);
+                }
+            }
+            let anomalies = exchange.anomalies.len() - before;
+            self.counters.add(Metric::Anomalies, anomalies as u64);
             out.push(Observed { exchange, labels });
         }
     }
@@ -278,6 +289,7 @@ fn summarise(seen: &Observation<'_>) -> Summary {
             .iter()
             .map(|label| (label.place.half, label.kind, label.count))
             .collect(),
+        calls: seen.labels.calls.clone(),
         early_data: exchange.request.early_data,
         partial: !whole,
     }

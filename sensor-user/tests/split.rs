@@ -11,6 +11,7 @@ use sensor_user::capture::{Data, Direction, Origin, ProcessKey, Record, Source, 
 use sensor_user::exchange::secret::HashKey;
 use sensor_user::exchange::{Body, Exchange, Outcome};
 use sensor_user::pipeline::{Settings, Shard};
+use sensor_user::protocol::Anomaly;
 use sensor_user::telemetry::{Counters, Metric};
 
 /// Bytes that one side sends, in the order in which they are seen.
@@ -531,5 +532,48 @@ proptest! {
         split.drain(from..to);
         let (exchanges, _) = exchanges(split);
         assert_attributed(&exchanges, &format!("without {from}..{to}"));
+    }
+}
+
+/// A body says what is odd about it, and its content coding is undone, once the exchange is complete.
+#[test]
+fn bodies_are_decoded_and_their_anomalies_are_the_exchanges() {
+    use std::io::Write as _;
+    let body = "<!DOCTYPE a [<!ENTITY x \"y\">]><a>&x;</a>";
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+    packed.write_all(body.as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    let front = |start: &str| {
+        let length = packed.len();
+        let fields = "Content-Type: text/xml\r\nContent-Encoding: gzip";
+        format!("{start}\r\nHost: a\r\n{fields}\r\nContent-Length: {length}\r\n\r\n").into_bytes()
+    };
+    let turns = [
+        (
+            Direction::Read,
+            [front("POST /r/1 HTTP/1.1"), packed.clone()].concat(),
+        ),
+        (
+            Direction::Write,
+            [front("HTTP/1.1 200 OK"), packed.clone()].concat(),
+        ),
+    ];
+    for size in [usize::MAX, 7] {
+        let (exchanges, counters) = exchanges(records(&turns, |_| size));
+        let [exchange] = exchanges.as_slice() else {
+            panic!("{} exchanges", exchanges.len());
+        };
+        let response = exchange.outcome.response().unwrap();
+        for content in [exchange.request.body.content(), response.body.content()] {
+            let content: Vec<u8> = content.iter().flat_map(|piece| piece.0.to_vec()).collect();
+            assert!(content == body.as_bytes());
+        }
+        let expected = [
+            Anomaly::XmlDoctype,
+            Anomaly::XmlEntityDeclared,
+            Anomaly::XmlEntityUsed,
+        ];
+        assert_eq!(exchange.anomalies.as_slice(), expected);
+        assert_eq!(counters.value(Metric::Anomalies), 3);
     }
 }

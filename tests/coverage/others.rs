@@ -14,7 +14,6 @@ use sensor_tests::servers::{Calls, Layer, RustlsProgram, Transport, uvicorn};
 use sensor_tests::tools::{Fed, Serving, Tstclnt};
 
 use crate::matrix::{Bench, Found, LENGTHS, start_with, take};
-use crate::opaque;
 use crate::servers::script;
 
 /// A row that measures itself.
@@ -116,16 +115,9 @@ pub(crate) const ROWS: &[Other] = &[
             )
         },
     ),
-    row("bun", "BoringSSL (static, stripped)", "client", |bench| {
-        opaque::runtime(bench, 0)
-    }),
-    row("deno", "rustls (static, stripped)", "client", |bench| {
-        opaque::runtime(bench, 1)
-    }),
-    row("OpenJDK", "JSSE", "server", opaque::java),
 ];
 
-const fn row(
+pub(crate) const fn row(
     runtime: &'static str,
     stack: &'static str,
     role: &'static str,
@@ -171,20 +163,19 @@ impl Raw {
     }
 }
 
-/// Runs a client against the echo API under a watch of its own.
+/// Runs a client against a server on `port` under a watch of its own.
 fn client(
     bench: &Bench,
     found: &mut Found,
     command: &Command,
     libraries: Vec<PathBuf>,
-    raw: &Raw,
+    (port, raw): (u16, &Raw),
 ) -> Result<()> {
     let held = Held::new(command)?;
     let mut watch = start_with(bench, vec![held.pid()], libraries)?;
     // How it ends says little: some tools call it an error that the server closes without TLS's own goodbye.
     watch.follow(held.release()?);
     watch.settle();
-    let port = bench.api.port();
     take(
         found,
         &watch.stop(),
@@ -218,7 +209,7 @@ fn s_client(bench: &Bench) -> Result<Seen> {
             &mut found,
             bench.tls.apply(&mut command),
             vec![bench.tls.libssl()],
-            &raw,
+            (bench.api.port(), &raw),
         )?;
         ensure!(
             fed.received()?.ends_with(&raw.answer),
@@ -240,7 +231,7 @@ fn gnutls_cli(bench: &Bench) -> Result<Seen> {
             &mut found,
             &command,
             vec![copies.path("libgnutls.so.30")],
-            &raw,
+            (bench.api.port(), &raw),
         )?;
         ensure!(
             fed.received()?.ends_with(&raw.answer),
@@ -257,7 +248,13 @@ fn tstclnt(bench: &Bench) -> Result<Seen> {
         let raw = Raw::new(length);
         let tool = Tstclnt::new(&raw.request)?;
         let command = tool.command(bench.api.port(), &copies)?;
-        client(bench, &mut found, &command, nss_files(&copies), &raw)?;
+        client(
+            bench,
+            &mut found,
+            &command,
+            nss_files(&copies),
+            (bench.api.port(), &raw),
+        )?;
         ensure!(
             tool.received()?.ends_with(&raw.answer),
             "tstclnt received something else"
@@ -276,22 +273,30 @@ fn probed(bench: &Bench, program: &RustlsProgram) -> Vec<PathBuf> {
     vec![program.path(), bench.tls.libssl()]
 }
 
+/// Its server, which nobody watches, answers with the body reversed.
 fn rust_client(bench: &Bench, program: Result<RustlsProgram>) -> Result<Seen> {
     let program = built(program)?;
+    let server = program.serve(Layer::Hyper)?;
     let mut found = Found::default();
     for length in LENGTHS {
+        let raw = Raw::new(length);
         let raw = Raw {
             path: "/who/0/0".to_owned(),
-            answer: Vec::new(),
-            ..Raw::new(length)
+            answer: raw.sent.iter().rev().copied().collect(),
+            ..raw
         };
         let calls = Calls {
             connections: 1,
             requests: 1,
             body: &raw.sent,
         };
-        let command = program.call(Layer::Hyper, bench.api.port(), &calls)?;
-        client(bench, &mut found, &command, probed(bench, &program), &raw)?;
+        let command = program.call(Layer::Hyper, server.port(), &calls)?;
+        let at = (server.port(), &raw);
+        client(bench, &mut found, &command, probed(bench, &program), at)?;
+        ensure!(
+            program.answer()? == raw.answer,
+            "the client received something else"
+        );
     }
     Ok(Seen::Captured(found))
 }

@@ -9,9 +9,10 @@ use sensor_user::capture::Evidence;
 use sensor_user::capture::coverage::{Abilities, Verdict, report};
 use sensor_user::capture::discover::Cache;
 use sensor_user::capture::discover::process::Filter;
+use sensor_user::pipeline::Observed;
 
 use crate::setup::{End, client, observe, options, program};
-use crate::watch::{assert_same, bytes};
+use crate::watch::{assert_same, bytes, describe};
 
 #[test]
 fn a_buffer_on_a_stack_that_moves_is_read_where_it_is() {
@@ -124,4 +125,41 @@ fn doctor_says_that_a_go_server_is_covered_and_its_version() {
             .as_deref()
             .is_some_and(|version| version.starts_with("go1.27"))
     );
+}
+
+#[test]
+fn a_write_to_a_closed_connection_begins_no_stream() {
+    for release in [Release::Debian, Release::Newest] {
+        let what = format!("late {release:?}");
+        let Some(binary) = program(&what, release, Symbols::Stripped) else {
+            return;
+        };
+        let server = GoApi::start(&binary, &[]).unwrap();
+        let held = client(&binary, &["late", &server.port().to_string(), "50"], &[]);
+        let with = |pids: &[u32]| options(&binary, pids);
+        let Some((watch, pid)) = observe(&what, End::Client, with, &server, held) else {
+            return;
+        };
+        let observed = watch.stop();
+        let of = |path: &str| {
+            let path = path.to_owned();
+            let matches = move |one: &&Observed| {
+                let target = one.exchange.request.target().expose();
+                one.exchange.connection.process.pid == pid && target.starts_with(path.as_bytes())
+            };
+            observed.iter().filter(matches).collect::<Vec<_>>()
+        };
+        assert_eq!(of("/who/first").len(), 1, "{what}");
+        assert!(of("/who/late").is_empty(), "{what}");
+        let races = of("/who/race/");
+        assert!(!races.is_empty(), "{what}");
+        for one in races {
+            // A stream that begins after the end has no socket any more.
+            assert!(
+                one.exchange.connection.local.is_some(),
+                "{what}: {}",
+                describe(one)
+            );
+        }
+    }
 }

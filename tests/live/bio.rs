@@ -7,6 +7,7 @@ use sensor_tests::held::Held;
 use sensor_tests::programs::Program;
 use sensor_tests::servers::Transport;
 use sensor_tests::tools::Serving;
+use sensor_user::capture::kernel::Options;
 use sensor_user::capture::{Evidence, Role};
 
 use crate::gnutls::assert_once;
@@ -14,7 +15,13 @@ use crate::watch::{Watch, able, assert_same, options_for};
 
 #[test]
 fn a_server_on_bio_f_ssl_is_seen() {
-    let what = "openssl s_server -www";
+    for return_probes in [true, false] {
+        let what = format!("openssl s_server -www, return probes {return_probes}");
+        seen_once_and_sure_of_the_peer(&what, return_probes);
+    }
+}
+
+fn seen_once_and_sure_of_the_peer(what: &str, return_probes: bool) {
     if !able(what, &[Program::Openssl, Program::Curl]) {
         return;
     }
@@ -23,10 +30,11 @@ fn a_server_on_bio_f_ssl_is_seen() {
         PrivateTls::new().unwrap(),
     );
     let server = Serving::openssl(&copies, &["-www"]).unwrap();
-    let Some(mut watch) = Watch::start(
-        what,
-        &options_for(vec![copies.path("libssl.so.3")], &[server.pid()]),
-    ) else {
+    let options = Options {
+        return_probes,
+        ..options_for(vec![copies.path("libssl.so.3")], &[server.pid()])
+    };
+    let Some(mut watch) = Watch::start(what, &options) else {
         return;
     };
     for round in 0..3 {
@@ -42,11 +50,11 @@ fn a_server_on_bio_f_ssl_is_seen() {
         assert!(!received.is_empty(), "{what}: curl received nothing");
         let response = seen[0].exchange.outcome.response().unwrap();
         assert_same(what, &response.body, &received);
-        // The socket is the connection object's, too, which did the handshake: that is told as ambiguous, the peer
-        // being the same.
+        // One stream with the connection object, which did the handshake.
         let connection = &seen[0].exchange.connection;
         assert_eq!(connection.role, Role::Server, "{what}");
-        assert_eq!(connection.evidence, Some(Evidence::NestedSyscall), "{what}");
+        assert_eq!(connection.evidence, Some(Evidence::SetBio), "{what}");
+        assert!(!connection.ambiguous, "{what}");
         assert_eq!(
             connection.local.map(|(_, port)| port),
             Some(server.port()),

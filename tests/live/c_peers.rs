@@ -9,6 +9,7 @@ use sensor_tests::payload::body;
 use sensor_tests::peer::{self, Peer};
 use sensor_tests::programs::Program;
 use sensor_tests::servers::fixture;
+use sensor_user::capture::kernel::Options;
 use sensor_user::capture::{Evidence, GapReason, Role};
 use sensor_user::exchange::BodyState;
 
@@ -30,9 +31,15 @@ struct Library<'a> {
     is_unseen: bool,
 }
 
-/// One request and its answer, of both ends.
+/// One request and its answer, of both ends, with the kernel's return probes and without.
 fn both_ends_see_one_exchange(library: &Library<'_>) {
-    let what = library.what;
+    for return_probes in [true, false] {
+        both_ends_see(library, return_probes);
+    }
+}
+
+fn both_ends_see(library: &Library<'_>, return_probes: bool) {
+    let what = &format!("{}, return probes {return_probes}", library.what);
     let peer = Peer::compile(library.compile).unwrap();
     let (sent, answered) = (body(11, LENGTH), body(12, LENGTH));
     let request = message("POST /peer HTTP/1.1\r\nHost: peer", &sent);
@@ -40,7 +47,7 @@ fn both_ends_see_one_exchange(library: &Library<'_>) {
     let server = peer.server(library.copies, request.len(), &answer).unwrap();
     let held = Held::new(&peer.client(library.copies, server.port(), &request).unwrap()).unwrap();
     let pids = [server.pid(), held.pid()];
-    let Some(mut watch) = Watch::start(what, &options_for(library.probed.clone(), &pids)) else {
+    let Some(mut watch) = Watch::start(what, &options(library, &pids, return_probes)) else {
         return;
     };
     let output = watch.follow(held.release().unwrap());
@@ -89,6 +96,13 @@ fn both_ends_see_one_exchange(library: &Library<'_>) {
         assert_eq!(account.captured, moved - unseen, "{what}");
     }
     watch.stop();
+}
+
+fn options(library: &Library<'_>, pids: &[u32], return_probes: bool) -> Options {
+    Options {
+        return_probes,
+        ..options_for(library.probed.clone(), pids)
+    }
 }
 
 fn message(start: &str, body: &[u8]) -> Vec<u8> {

@@ -9,6 +9,7 @@ use sensor_tests::payload::{LENGTHS, body};
 use sensor_tests::programs::Program;
 use sensor_tests::servers::{PythonApi, Transport};
 use sensor_tests::tools::{Fed, Serving};
+use sensor_user::capture::kernel::Options;
 use sensor_user::capture::{Evidence, Role};
 
 use crate::bodies::{Expected, check, perform};
@@ -68,16 +69,29 @@ pub(crate) fn assert_once(watch: &Watch, what: &str, pid: u32) {
 
 #[test]
 fn wget_sends_and_receives() {
-    let what = "wget";
+    wget_is_seen("wget", true, &LENGTHS);
+}
+
+/// They end in jumps to a function that nothing names and that others call, too.
+#[test]
+fn without_return_probes_gnutls_is_read_where_the_functions_end_that_it_jumps_to() {
+    wget_is_seen("wget without return probes", false, &[1, 16_384, 100_000]);
+}
+
+fn wget_is_seen(what: &str, return_probes: bool, lengths: &[usize]) {
     if !able(what, &NEEDED) {
         return;
     }
     let (copies, tls) = (Copies::of(&[LIBRARY]).unwrap(), PrivateTls::new().unwrap());
     let api = PythonApi::start(&tls, Transport::Tls).unwrap();
-    let Some(mut watch) = Watch::start(what, &options_for(vec![copies.path(LIBRARY)], &[])) else {
+    let options = Options {
+        return_probes,
+        ..options_for(vec![copies.path(LIBRARY)], &[])
+    };
+    let Some(mut watch) = Watch::start(what, &options) else {
         return;
     };
-    for length in LENGTHS {
+    for &length in lengths {
         let (sent, answered) = (body(13, length), body(4, length));
         let target = format!("/echo?seed=4&length={length}");
         let file = copies.path("sent");

@@ -60,6 +60,7 @@ fn the_message_after_a_body_that_was_under_way_is_found() {
     }
 }
 
+/// LESSONS 14: connections that live long fell out of a table.
 #[test]
 fn busy_connections_stay_when_idle_ones_need_their_room() {
     const BUSY: usize = 20;

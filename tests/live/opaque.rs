@@ -82,6 +82,7 @@ renameSync(SAID + ".part", SAID);
 await new Promise((resolve) => setTimeout(resolve, 60000));
 "#;
 
+/// LESSONS 6: TLS that is stripped was not seen, without a word.
 #[test]
 fn runtimes_with_stripped_tls_give_nothing_and_the_report_says_why() {
     for runtime in &RUNTIMES {

@@ -23,6 +23,8 @@ const LONG: usize = 10_000;
 const LASTS: Duration = Duration::from_mins(2);
 const LASTS_LONG: Duration = Duration::from_mins(15);
 
+/// Also LESSONS 15: the server's `SSL` objects are freed and their addresses used again, so an end that is missed joins
+/// two connections.
 #[test]
 fn descriptors_used_again_by_a_server_that_calls_its_sockets() {
     plain_server(SHORT, LASTS);

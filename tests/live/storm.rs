@@ -103,6 +103,7 @@ fn two_hundred_probes_are_gone_within_a_second() {
 
 /// Calls 335 (`uretprobe`) and 336 (`uprobe`) end the client, as a filter does that does not know them: kernels 6.11
 /// to about 6.13 ask it.
+/// LESSONS 18.
 #[test]
 fn a_program_under_seccomp_survives_its_probes() {
     let what = "sandboxed program";

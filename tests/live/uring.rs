@@ -15,17 +15,23 @@ use crate::watch::{Watch, able, assert_same, describe, options};
 const NEEDED: [Program; 2] = [Program::Python, Program::Openssl];
 const LENGTH: usize = 30_000;
 
+/// A sensor, and the server that `uring.py` calls.
+struct Stage {
+    tls: PrivateTls,
+    api: PythonApi,
+    watch: Watch,
+}
+
 /// What a run of `uring.py` gave.
 struct Run {
-    watch: Watch,
     pid: u32,
     sent: u64,
     received: u64,
 }
 
-impl Run {
+impl Stage {
     /// Skips, aloud, what this kernel does not have.
-    fn new(what: &str, how: &str, beyond: Beyond, wanted: &[Source]) -> Option<Self> {
+    fn new(what: &str, beyond: Beyond, wanted: &[Source]) -> Option<Self> {
         if !able(what, &NEEDED) {
             return None;
         }
@@ -35,7 +41,7 @@ impl Run {
             beyond,
             ..options(&tls, &[])
         };
-        let mut watch = Watch::start(what, &options)?;
+        let watch = Watch::start(what, &options)?;
         let source = watch.source().beyond();
         if !wanted.contains(&source) {
             let refused = watch.source().beyond_refused().join("; ");
@@ -45,13 +51,17 @@ impl Run {
             );
             return None;
         }
-        let mut client = clients::python("uring.py", &tls).unwrap();
+        Some(Self { tls, api, watch })
+    }
+
+    fn run(&mut self, what: &str, how: &str) -> Option<Run> {
+        let mut client = clients::python("uring.py", &self.tls).unwrap();
         let target = format!("/echo?seed=9&length={LENGTH}");
-        client.args([how, &api.port().to_string(), &target, &LENGTH.to_string()]);
+        client.args([how, &self.api.port().to_string(), &target, &LENGTH.to_string()]);
         let held = Held::new(&client).unwrap();
         let pid = held.pid();
-        watch.also(pid);
-        let output = watch.follow(held.release().unwrap());
+        self.watch.also(pid);
+        let output = self.watch.follow(held.release().unwrap());
         let errors = String::from_utf8_lossy(&output.stderr);
         if errors.starts_with("no io_uring") {
             programs::skipped(what, &errors.trim());
@@ -60,18 +70,17 @@ impl Run {
         assert!(output.status.success(), "{what}: {errors}");
         let said = String::from_utf8_lossy(&output.stdout);
         let (sent, received) = said.trim().split_once(' ').unwrap();
-        Some(Self {
-            watch,
+        Some(Run {
             pid,
             sent: sent.parse().unwrap(),
             received: received.parse().unwrap(),
         })
     }
 
-    fn calls_are_whole(&self, what: &str, numbers: impl Iterator<Item = usize>) {
+    fn calls_are_whole(&self, what: &str, run: &Run, numbers: impl Iterator<Item = usize>) {
         for number in numbers {
             let target = format!("/echo?seed=9&length={LENGTH}&call={number}");
-            let seen = self.watch.exchanges(self.pid, &target);
+            let seen = self.watch.exchanges(run.pid, &target);
             assert_eq!(seen.len(), 1, "{what}: {:#?}", self.watch.tally);
             let exchange = &seen[0].exchange;
             assert_same(what, &exchange.request.body, &sent_body(number, LENGTH));
@@ -87,25 +96,25 @@ impl Run {
 const INSIDE: [Source; 2] = [Source::Fentry, Source::Kprobe];
 
 fn is_seen(beyond: Beyond, wanted: &[Source]) {
+    let what = format!("io_uring, {beyond:?}");
+    let Some(mut stage) = Stage::new(&what, beyond, wanted) else {
+        return;
+    };
+    let mut moved = 0;
     for how in ["inline", "worker", "vector", "answers"] {
-        let what = format!("io_uring, {how}, {beyond:?}");
-        let Some(run) = Run::new(&what, how, beyond, wanted) else {
-            return;
-        };
-        run.calls_are_whole(&what, 0..2);
-        let account = run.watch.tally.of_process(run.pid);
+        let what = format!("{what}, {how}");
+        let Some(run) = stage.run(&what, how) else { return };
+        stage.calls_are_whole(&what, &run, 0..2);
+        let account = stage.watch.tally.of_process(run.pid);
         assert_eq!(
             (account.gaps, account.jumps, account.repeated),
             (0, 0, 0),
             "{what}"
         );
-        assert_eq!(
-            run.watch.counter(Counter::BypassSeenBytes),
-            run.sent + run.received,
-            "{what}"
-        );
-        run.watch.stop();
+        moved += run.sent + run.received;
+        assert_eq!(stage.watch.counter(Counter::BypassSeenBytes), moved, "{what}");
     }
+    stage.watch.stop();
 }
 
 #[test]
@@ -120,12 +129,15 @@ fn is_seen_by_kprobes() {
 
 #[test]
 fn is_counted_to_the_byte_where_it_cannot_be_seen() {
+    let what = "account of io_uring";
+    let Some(mut stage) = Stage::new(what, Beyond::Lengths, &[Source::Lengths]) else {
+        return;
+    };
+    let mut moved = 0;
     for how in ["inline", "worker", "vector"] {
-        let what = format!("account of io_uring, {how}");
-        let Some(run) = Run::new(&what, how, Beyond::Lengths, &[Source::Lengths]) else {
-            return;
-        };
-        let told: Vec<_> = run
+        let what = format!("{what}, {how}");
+        let Some(run) = stage.run(&what, how) else { return };
+        let told: Vec<_> = stage
             .watch
             .unseen
             .iter()
@@ -140,34 +152,28 @@ fn is_counted_to_the_byte_where_it_cannot_be_seen() {
         assert_eq!(told.len(), 2, "{what}: {told:?}");
         assert_eq!(told[0].0, UnseenReason::IoUring, "{what}");
         let (_, bytes) = told[1];
-        assert_eq!(
-            (bytes.sent_unseen, bytes.received_unseen),
-            (run.sent, run.received),
-            "{what}"
-        );
-        assert_eq!(
-            (bytes.sent_all, bytes.received_all),
-            (run.sent, run.received),
-            "{what}"
-        );
-        assert_eq!(
-            run.watch.counter(Counter::BypassUnseenBytes),
-            run.sent + run.received
-        );
-        run.watch.stop();
+        let expected = (run.sent, run.received);
+        assert_eq!((bytes.sent_unseen, bytes.received_unseen), expected, "{what}");
+        assert_eq!((bytes.sent_all, bytes.received_all), expected, "{what}");
+        moved += run.sent + run.received;
+        assert_eq!(stage.watch.counter(Counter::BypassUnseenBytes), moved, "{what}");
     }
+    stage.watch.stop();
 }
 
 #[test]
 fn what_is_not_seen_of_a_known_connection_is_an_exact_gap() {
     let what = "gap of io_uring";
-    let Some(run) = Run::new(what, "answers", Beyond::Lengths, &[Source::Lengths]) else {
+    let Some(mut stage) = Stage::new(what, Beyond::Lengths, &[Source::Lengths]) else {
         return;
     };
-    let account = run.watch.tally.of_process(run.pid);
+    let Some(run) = stage.run(what, "answers") else {
+        return;
+    };
+    let account = stage.watch.tally.of_process(run.pid);
     assert_eq!((account.gaps, account.jumps), (run.received, 0), "{what}");
-    run.calls_are_whole(what, 1..2);
-    let observed = run.watch.stop();
+    stage.calls_are_whole(what, &run, 1..2);
+    let observed = stage.watch.stop();
     let first = format!("/echo?seed=9&length={LENGTH}&call=0");
     let lost = observed
         .iter()

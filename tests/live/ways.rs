@@ -76,6 +76,7 @@ fn a_bounded_loop_sees_calls_of_up_to_128_kib() {
     });
 }
 
+/// LESSONS 16: a limit dropped whole requests instead of marking the cut.
 #[test]
 fn what_exceeds_the_limit_is_an_exact_gap() {
     const LENGTH: usize = 1_048_576;

@@ -6,6 +6,7 @@
 pub mod clients;
 pub mod copies;
 pub mod corpus;
+pub mod crates;
 pub mod debian;
 pub mod golang;
 pub mod guard;

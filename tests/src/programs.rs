@@ -121,6 +121,8 @@ const PACKAGES: &[(&str, &str)] = &[
     (REQUESTS_PACKAGE, "lib/python3/dist-packages/requests"),
     ("python3-pip", "lib/python3/dist-packages/pip"),
     ("npm", "bin/npm"),
+    // Java with its compiler: the tests run source files.
+    ("default-jdk-headless", "bin/javac"),
     // What small observed programs are compiled against.
     ("libssl-dev", "include/openssl/ssl.h"),
     ("pkg-config", "bin/pkg-config"),

@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
 
 /// Runs the suites and shows their counts; fails when one failed.
 pub(crate) fn conformance(arguments: &Arguments) -> Result<()> {
+    for (what, why) in sensor_tests::crates::install() {
+        println!("SKIPPED {what}: {why}");
+    }
     let mut cargo = shell::cargo();
     cargo.args(["test", "--workspace", "--test", "conformance", "--"]);
     cargo

@@ -2,14 +2,18 @@
 //!
 //! Between the two the BIO is remembered by its address, which another BIO may have later: it is forgotten when it is
 //! given away, and believed only while its descriptor still leads to the same socket.
+//!
+//! And BIOs over a connection (`BIO_f_ssl`): what is read and written through one is the connection's. Which connection
+//! that is stands in structures of the library, so it is told by the socket: the one that a call on the BIO drives and
+//! that a connection of the process, which did its handshake, is bound to.
 
 use sensor_common::counter::Counter;
-use sensor_common::record::evidence;
+use sensor_common::record::{evidence, source};
 
 use super::tls_call;
 use crate::maps::{BIOS, NEW_BIOS};
 use crate::policy::Watched;
-use crate::stream::{self, StreamKey};
+use crate::stream::{self, StreamKey, StreamState};
 use crate::{emit, sock};
 
 /// A BIO of a process.
@@ -64,5 +68,32 @@ pub fn given(watched: Watched, handle: u64, bio: u64) {
     let key = StreamKey::tls(watched.tgid(), handle);
     if let Some(state) = stream::state(&key) {
         tls_call::bind(watched, &key, state, found, fd, evidence::SET_BIO);
+    }
+}
+
+/// Whether the socket that a call on the BIO drives is bound to a connection; the BIO then lies on that.
+#[inline(always)]
+pub fn lies_on(key: &StreamKey, layer: &mut StreamState, inode: u64) -> bool {
+    let Some(socket) = stream::known(&StreamKey { id: inode, source: source::SOCKET, ..*key }) else { return false };
+    let handle = socket.tls;
+    if handle == 0 || handle == key.id {
+        return false;
+    }
+    let Some(connection) = stream::known(&StreamKey { id: handle, ..*key }) else { return false };
+    if connection.socket != inode {
+        return false;
+    }
+    layer.tls = handle;
+    layer.below = connection.generation;
+    true
+}
+
+/// The stream that a call on the BIO belongs to: that of the connection below, as long as it is the one that was found.
+#[inline(always)]
+pub fn follow(key: &mut StreamKey) {
+    let Some(layer) = stream::known(key) else { return };
+    let below = StreamKey { id: layer.tls, ..*key };
+    if layer.tls != 0 && stream::known(&below).is_some_and(|connection| connection.generation == layer.below) {
+        key.id = below.id;
     }
 }

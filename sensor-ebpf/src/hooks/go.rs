@@ -12,7 +12,7 @@
 use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::pt_regs;
 use aya_ebpf::programs::ProbeContext;
-use sensor_common::call::CallKind;
+use sensor_common::call::{CallKind, Cookie, NO_MARK};
 use sensor_common::counter::Counter;
 use sensor_common::record::{close, evidence};
 
@@ -48,10 +48,13 @@ pub struct GoCall {
     depth: u64,
     /// The return address: still there while the call lasts.
     back: u64,
-    /// 0 reads, 1 writes.
+    /// 0 reads, 1 writes, [`CLOSES`].
     direction: u32,
     on_stack: u32,
 }
+
+/// [`GoCall::direction`] of `Close`.
+const CLOSES: u32 = 2;
 
 /// What a probe sees. Fields are loaded one by one, as in `tls_call`.
 struct Frame {
@@ -128,23 +131,65 @@ struct Portion {
     direction: u32,
 }
 
+/// A stream that ends, and how.
+struct Ended {
+    conn: u64,
+    reason: u16,
+}
+
 /// Any probed instruction of any of the methods.
 #[inline(always)]
 pub fn call(ctx: &ProbeContext, looping: Looping) {
     let Some(watched) = policy::watched() else { return };
-    let kind = cookie::of(ctx).kind();
+    let cookie = cookie::of(ctx);
+    let kind = cookie.kind();
     let Some(frame) = Frame::of(ctx) else { return };
+    let mut ended = Ended { conn: 0, reason: close::FREE };
     let portion = if kind == CallKind::GoReturn as u8 {
-        leave(&frame, watched)
+        leave(&frame, watched, &mut ended)
     } else if kind == CallKind::GoClose as u8 {
-        // The collector gives the address to another connection one day.
-        tls_call::end(watched, frame.first, close::FREE);
+        ended.conn = frame.first;
+        None
+    } else if kind == CallKind::GoClosed as u8 {
+        closed(&frame, watched, &mut ended);
+        None
+    } else if kind == CallKind::GoWrite as u8 && is_closed(frame.first, cookie) {
+        // It fails without a byte sent; its stream is not to begin anew.
         None
     } else {
-        enter(&frame, watched, u32::from(kind == CallKind::GoWrite as u8))
+        let direction = if kind == CallKind::GoClosing as u8 {
+            CLOSES
+        } else {
+            u32::from(kind == CallKind::GoWrite as u8)
+        };
+        enter(&frame, watched, direction, &mut ended)
     };
+    if ended.conn != 0 {
+        tls_call::end(watched, ended.conn, ended.reason);
+    }
     if let Some(portion) = portion {
-        deliver(watched, &portion, looping);
+        deliver(watched, &portion, cookie, looping);
+    }
+}
+
+/// Whether `Close` was called on a connection: a bit in it says so from then on, and that writes fail is up to that
+/// bit. User space found its place in the code of both.
+#[inline(always)]
+fn is_closed(conn: u64, cookie: Cookie) -> bool {
+    let mark = cookie.mark();
+    mark != NO_MARK && copy::user::<u32>(conn + mark as u64 * 4).is_some_and(|calls| calls & 1 != 0)
+}
+
+/// `Close` returned. Only now can no write be under way that was begun in time, and the collector gives the address to
+/// another connection one day.
+#[inline(always)]
+fn closed(frame: &Frame, watched: Watched, ended: &mut Ended) {
+    let key = frame.key(watched);
+    let Some(slot) = GO_CALLS.get_ptr(key) else { return };
+    let GoCall { conn, depth, direction, .. } = unsafe { *slot };
+    if direction == CLOSES && depth == frame.depth() {
+        let _ = GO_CALLS.remove(key);
+        ended.conn = conn;
     }
 }
 
@@ -154,7 +199,7 @@ pub fn call(ctx: &ProbeContext, looping: Looping) {
 ///
 /// May come twice for one call: when the stack has to grow, the function begins anew.
 #[inline(always)]
-fn enter(frame: &Frame, watched: Watched, direction: u32) -> Option<Portion> {
+fn enter(frame: &Frame, watched: Watched, direction: u32, ended: &mut Ended) -> Option<Portion> {
     let key = frame.key(watched);
     let depth = frame.depth();
     let (buffer, on_stack) = frame.lasting(frame.second);
@@ -164,6 +209,9 @@ fn enter(frame: &Frame, watched: Watched, direction: u32) -> Option<Portion> {
         // A call that a panic ended left its slot behind, but not its return address.
         if depth > outer.depth && copy::user::<u64>(frame.high - outer.depth) == Some(outer.back) {
             emit::count(Counter::NestedCalls, 1);
+            if direction == CLOSES {
+                ended.conn = frame.first;
+            }
             return None;
         }
         if depth != outer.depth {
@@ -181,6 +229,9 @@ fn enter(frame: &Frame, watched: Watched, direction: u32) -> Option<Portion> {
     let call = GoCall { conn, buffer, length, depth, back, direction, on_stack };
     if GO_CALLS.insert(key, call, 0).is_err() {
         emit::count(Counter::NoCallSlot, 1);
+        if direction == CLOSES {
+            ended.conn = conn;
+        }
     }
     let moved = positive(length);
     (direction == 1 && moved != 0).then_some(Portion { conn, base: frame.second, moved, direction })
@@ -188,7 +239,7 @@ fn enter(frame: &Frame, watched: Watched, direction: u32) -> Option<Portion> {
 
 /// Return, with the number of bytes where the receiver was.
 #[inline(always)]
-fn leave(frame: &Frame, watched: Watched) -> Option<Portion> {
+fn leave(frame: &Frame, watched: Watched, ended: &mut Ended) -> Option<Portion> {
     let key = frame.key(watched);
     let moved = positive(frame.first);
     let Some(slot) = GO_CALLS.get_ptr(key) else {
@@ -209,11 +260,12 @@ fn leave(frame: &Frame, watched: Watched) -> Option<Portion> {
     if direction == 1 {
         if moved < length {
             unsent(watched, conn, length - moved);
+            *ended = Ended { conn, reason: close::SHUTDOWN };
         }
         return None;
     }
     let base = if on_stack != 0 { frame.high.wrapping_sub(buffer) } else { buffer };
-    (moved != 0).then_some(Portion { conn, base, moved, direction })
+    (moved != 0 && direction == 0).then_some(Portion { conn, base, moved, direction })
 }
 
 /// A socket that carries TLS, of a stream that is not known, moved bytes. When that happened inside a call of the
@@ -253,15 +305,18 @@ fn unsent(watched: Watched, conn: u64, bytes: u64) {
     if let Some(state) = stream::known(&key) {
         state.position[1] = state.position[1].saturating_sub(bytes);
     }
-    tls_call::end(watched, conn, close::SHUTDOWN);
 }
 
 #[inline(always)]
-fn deliver(watched: Watched, portion: &Portion, looping: Looping) {
+fn deliver(watched: Watched, portion: &Portion, cookie: Cookie, looping: Looping) {
     let Portion { conn, base, moved, direction } = *portion;
     let key = StreamKey::tls(watched.tgid(), conn);
     emit::count(Counter::TlsCalls, 1);
     emit::count(Counter::TlsBytes, moved);
+    // What was decrypted before it was closed may be read after that.
+    if direction == 0 && is_closed(conn, cookie) && stream::known(&key).is_none() {
+        return account::unplaced(&key, moved);
+    }
     let Some(state) = bound(watched, &key) else { return account::unplaced(&key, moved) };
     let memory = Memory { base, left: moved, iov: 0, iov_left: 0 };
     let mut subject = Subject::new(watched, &key, state);

@@ -85,6 +85,16 @@ impl Registers {
         }
     }
 
+    /// The stack pointer alone.
+    #[inline(always)]
+    fn stack_of<C: EbpfContext>(ctx: &C) -> u64 {
+        let regs = ctx.as_ptr().cast::<pt_regs>();
+        #[cfg(not(bpf_target_arch = "aarch64"))]
+        return unsafe { (&raw const (*regs).rsp).read_volatile() };
+        #[cfg(bpf_target_arch = "aarch64")]
+        return unsafe { (&raw const (*regs).sp).read_volatile() };
+    }
+
     /// Argument by a number known at run time only; 0 where the function has none.
     #[inline(always)]
     pub fn argument(&self, number: u8) -> u64 {
@@ -237,7 +247,12 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
     if Cookie(call.cookie).function() != cookie.function() {
         return;
     }
-    if call.nested > 0 {
+    if cookie.framed() {
+        // The return address of the call itself, or of another one that passes here.
+        if Registers::stack_of(ctx).wrapping_sub(call.stack) != cookie.below() as u64 {
+            return;
+        }
+    } else if call.nested > 0 {
         call.nested -= 1;
         return;
     }
@@ -255,7 +270,10 @@ pub fn leave<C: EbpfContext>(ctx: &C, looping: Looping) {
         return;
     };
     let Some((direction, early)) = direction(cookie) else { return };
-    let key = StreamKey::tls(watched.tgid(), call.handle);
+    let mut key = StreamKey::tls(watched.tgid(), call.handle);
+    if cookie.is_bio() {
+        bio::follow(&mut key);
+    }
     emit::count(Counter::TlsCalls, 1);
     emit::count(Counter::TlsBytes, moved);
     let Some(state) = stream::state(&key) else { return account::unplaced(&key, moved) };
@@ -387,6 +405,10 @@ pub fn nested_socket_call(watched: Watched, fd: i32) -> bool {
         return true;
     }
     if let Some(found) = sock::find(fd) {
+        if Cookie(call.cookie).is_bio() && bio::lies_on(&key, state, found.inode) {
+            call.socket = found.inode;
+            return true;
+        }
         let second = call.socket != 0 && call.socket != found.inode;
         if second || (state.socket != 0 && state.socket != found.inode && still_bound(state)) {
             ambiguous(watched, &key, state, found, fd);

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::capture::discover::{container, process};
+use crate::capture::discover::{cgroup, container, process};
 use crate::capture::{Container, Origin, ProcessEvent, ProcessKey, Record};
 
 /// Processes whose names were looked up; beyond it the memory starts anew, at the price of another look each.
@@ -20,7 +20,8 @@ const MAX_CGROUPS: usize = 8192;
 pub(super) struct Names {
     seen: HashSet<ProcessKey>,
     /// For processes that end before they are looked at: the container that others of their cgroup were in, `None`
-    /// where several were (a cgroup of the unified hierarchy that nobody uses holds them all).
+    /// where several were (a cgroup of the unified hierarchy that nobody uses holds them all). A cgroup of which nobody
+    /// was seen is asked for its own name.
     cgroups: HashMap<u64, Option<Arc<Container>>>,
 }
 
@@ -31,7 +32,7 @@ impl Names {
         match record {
             Record::Exec(_) => {
                 self.remember(origin.process);
-                return [None, Some(self.place(origin))];
+                return [None, self.place(origin)];
             }
             Record::Exit(_) => {
                 // One that lived so shortly that its end is all there is is placed by its cgroup.
@@ -44,7 +45,7 @@ impl Names {
         if !self.remember(origin.process) {
             return [None, None];
         }
-        [name(origin), Some(self.place(origin))]
+        [name(origin), self.place(origin)]
     }
 
     fn remember(&mut self, process: ProcessKey) -> bool {
@@ -54,19 +55,16 @@ impl Names {
         self.seen.insert(process)
     }
 
-    fn place(&mut self, origin: Origin) -> Record {
-        let read = container::read(Path::new("/proc"), origin.process.pid);
-        let found = match read {
-            Ok(found) => {
-                self.learn(origin.cgroup, found.as_ref());
-                found
-            }
-            Err(_) => self.cgroups.get(&origin.cgroup).cloned().flatten(),
+    /// Nothing where the process has ended and its cgroup does not tell: what was known of it stays.
+    fn place(&mut self, origin: Origin) -> Option<Record> {
+        let container = if let Ok(found) = container::read(Path::new("/proc"), origin.process.pid) {
+            self.learn(origin.cgroup, found.as_ref());
+            found
+        } else {
+            let known = self.cgroups.get(&origin.cgroup).cloned();
+            Some(known.unwrap_or_else(|| named(origin.cgroup))?)
         };
-        Record::Place {
-            origin,
-            container: found,
-        }
+        Some(Record::Place { origin, container })
     }
 
     fn learn(&mut self, cgroup: u64, found: Option<&Arc<Container>>) {
@@ -81,6 +79,11 @@ impl Names {
             *known = None;
         }
     }
+}
+
+/// The container that a cgroup of the unified hierarchy is of, by its name.
+fn named(id: u64) -> Option<Arc<Container>> {
+    container::of_path(&cgroup::path(id)?).map(Arc::new)
 }
 
 fn name(origin: Origin) -> Option<Record> {

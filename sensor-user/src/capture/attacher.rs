@@ -21,6 +21,7 @@ use super::attach::seccomp::{self, Verdict};
 use super::attach::site::Returns;
 use super::attach::{AttachBackend, AttachError, trial};
 use super::coverage::Attachments;
+use super::discover::cgroup;
 use super::discover::process::Filter;
 use super::discover::standard_libraries;
 use super::imports::Imports;
@@ -206,6 +207,12 @@ fn returns(backend: &mut dyn AttachBackend, options: &Options) -> Result<Returns
             tracing::warn!("this kernel's return probes end processes under seccomp, so none is used");
             Returns::WithoutTrampoline
         }
+        Verdict::Unknown => {
+            tracing::warn!(
+                "whether this kernel's return probes end processes under seccomp could not be found out, so none is used; start the sensor again when the machine is less busy"
+            );
+            Returns::WithoutTrampoline
+        }
     })
 }
 
@@ -242,12 +249,6 @@ fn cgroup_names(paths: &[std::path::PathBuf]) -> Vec<String> {
 
 /// `/sys/fs/cgroup/unified/a/b` to `/a/b`: the name of a cgroup below the root of its hierarchy.
 fn cgroup_name(path: &Path) -> Option<String> {
-    let path = path.canonicalize().ok()?;
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let root = mounts
-        .lines()
-        .filter(|line| line.contains(" - cgroup2 "))
-        .filter_map(|line| line.split(' ').nth(4))
-        .find(|root| path.starts_with(root))?;
-    Some(format!("/{}", path.strip_prefix(root).ok()?.display()))
+    let (_, below) = cgroup::below_root(path).ok()?;
+    Some(format!("/{}", below?.display()))
 }

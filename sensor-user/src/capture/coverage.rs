@@ -20,7 +20,9 @@ use serde::Serialize;
 pub(super) use abilities::mount_of;
 pub use abilities::{Abilities, Ability, Privilege};
 pub use activity::Activity;
-pub use attachments::Attachments;
+#[cfg(feature = "kernel")]
+pub(super) use attachments::NO_RETURN;
+pub use attachments::{Attachments, Placed};
 pub use live::{Live, Observer};
 pub use render::render;
 pub use state::{Blindness, State};
@@ -199,7 +201,7 @@ fn examine_file(
             for found in inspected.stacks.iter().filter(|found| found.stack.is_whole()) {
                 let mut stack = stack_coverage(found, &shown);
                 if let Some(attached) = attached.filter(|_| found.stack.is_covered()) {
-                    attached.describe(identity, &mut stack);
+                    attached.describe(identity, found.stack, &mut stack);
                 }
                 into.stacks.push(stack);
             }

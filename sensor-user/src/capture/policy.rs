@@ -16,6 +16,7 @@ use sensor_common::policy::{
 use sensor_common::record::source;
 
 use super::adjacent::Found;
+use super::discover::cgroup;
 use super::discover::process::{self, Filter, Process};
 use super::kernel::Options;
 use super::load::{LoadError, Loaded, take};
@@ -206,25 +207,11 @@ fn kernel_device(device: u64) -> u64 {
 
 /// Id and depth of a cgroup: the id is the inode number of its directory.
 fn cgroup_filter(path: &Path, rule: u32) -> io::Result<Option<CgroupFilter>> {
-    let path = path.canonicalize()?;
+    let (path, below) = cgroup::below_root(path)?;
     let id = path.metadata()?.ino();
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
-    let root = mounts
-        .lines()
-        .filter(|line| line.contains(" - cgroup2 "))
-        .find_map(|line| {
-            let root = line.split(' ').nth(4)?;
-            path.starts_with(root).then(|| PathBuf::from(root))
-        });
-    Ok(root.map(|root| {
-        let depth = path
-            .components()
-            .count()
-            .saturating_sub(root.components().count());
-        CgroupFilter {
-            id,
-            level: u32::try_from(depth).unwrap_or(u32::MAX),
-            rule,
-        }
+    Ok(below.map(|below| CgroupFilter {
+        id,
+        level: u32::try_from(below.components().count()).unwrap_or(u32::MAX),
+        rule,
     }))
 }

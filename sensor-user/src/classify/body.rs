@@ -1,4 +1,4 @@
-//! Which way a body is read, and JSON bodies: every key and scalar under its path.
+//! Bodies of every format: each name and value under its path.
 
 use super::hint::Hint;
 use super::names::{NameId, Names};
@@ -7,87 +7,9 @@ use super::scan::{Scanner, Value, is_worth_a_look};
 use super::sink::Sink;
 use super::validate::Hit;
 use super::{BlindSpot, Half, Limits, Part};
-use crate::exchange::{Body, Head};
 use crate::protocol::chars::Classes;
+use crate::protocol::document::Format;
 use crate::protocol::walk::{Coding, Container, Scalar, Text, Visitor};
-
-/// How a body is read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Format {
-    /// As JSON.
-    Json,
-    /// As `application/x-www-form-urlencoded`.
-    Form,
-    /// As text of no known structure.
-    Text,
-    /// Not: it is compressed or binary.
-    Unread,
-}
-
-impl Format {
-    /// By `Content-Encoding` and `Content-Type`; where they say nothing, by the first bytes.
-    pub(super) fn of(head: &Head, body: &Body) -> Self {
-        let coding = head
-            .header("content-encoding")
-            .map(|value| value.expose().trim_ascii());
-        if coding.is_some_and(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")) {
-            return Self::Unread;
-        }
-        let front = body.pieces.first().map(|piece| &*piece.0).unwrap_or_default();
-        let typed = head
-            .header("content-type")
-            .and_then(|value| Self::of_type(value.expose()));
-        typed.unwrap_or_else(|| Self::sniff(front))
-    }
-
-    fn of_type(media: &[u8]) -> Option<Self> {
-        let end = media.iter().position(|byte| *byte == b';').unwrap_or(media.len());
-        let media = media.get(..end)?.trim_ascii().to_ascii_lowercase_short();
-        let media = media.as_slice();
-        if media == b"application/x-www-form-urlencoded" {
-            return Some(Self::Form);
-        }
-        if media.ends_with(b"json") {
-            return Some(Self::Json);
-        }
-        let text = [&b"text/"[..], b"multipart/"]
-            .iter()
-            .any(|front| media.starts_with(front))
-            || [&b"xml"[..], b"javascript", b"yaml", b"ndjson", b"graphql"]
-                .iter()
-                .any(|back| media.ends_with(back));
-        let binary = [&b"image/"[..], b"audio/", b"video/", b"font/"]
-            .iter()
-            .any(|front| media.starts_with(front));
-        match (text, binary) {
-            (true, _) => Some(Self::Text),
-            (false, true) => Some(Self::Unread),
-            (false, false) => None,
-        }
-    }
-
-    fn sniff(front: &[u8]) -> Self {
-        // What decides binary from text shows within the first bytes; 64 are one cache line.
-        let sample = front.get(..64).unwrap_or(front);
-        let control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
-        match front.trim_ascii_start().first() {
-            Some(b'{' | b'[') => Self::Json,
-            _ if sample.iter().any(control) => Self::Unread,
-            _ => Self::Text,
-        }
-    }
-}
-
-/// Lower-cases a media type without allocating.
-trait Short {
-    fn to_ascii_lowercase_short(&self) -> smallvec::SmallVec<[u8; 64]>;
-}
-
-impl Short for [u8] {
-    fn to_ascii_lowercase_short(&self) -> smallvec::SmallVec<[u8; 64]> {
-        self.iter().take(64).map(u8::to_ascii_lowercase).collect()
-    }
-}
 
 /// Buffers that live from exchange to exchange.
 #[derive(Default)]
@@ -100,7 +22,7 @@ pub(super) struct Scratch {
     pub(super) hits: Vec<Hit>,
     /// The place of a hit.
     pub(super) place: Vec<u8>,
-    /// Containers around a JSON value.
+    /// Containers around a value.
     pub(super) trail: Trail,
 }
 
@@ -111,8 +33,8 @@ impl std::fmt::Debug for Scratch {
     }
 }
 
-/// Looks at the scalars and keys of one JSON body.
-pub(super) struct JsonBody<'a> {
+/// Looks at the names and values of one body.
+pub(super) struct BodyVisitor<'a> {
     pub(super) scanner: &'a Scanner,
     pub(super) names: &'a mut Names,
     pub(super) scratch: &'a mut Scratch,
@@ -121,7 +43,7 @@ pub(super) struct JsonBody<'a> {
     pub(super) half: Half,
 }
 
-impl Visitor for JsonBody<'_> {
+impl Visitor for BodyVisitor<'_> {
     #[inline]
     fn open(&mut self, container: Container) {
         self.scratch.trail.open(container, self.names, self.limits.depth);
@@ -152,8 +74,9 @@ impl Visitor for JsonBody<'_> {
             // A number that the cut tore may be the front of a longer one.
             Scalar::Number if text.cut => return,
             Scalar::Number => true,
-            // Bytes that are no text are read by nobody yet.
-            Scalar::Bool | Scalar::Null | Scalar::Bytes => return,
+            Scalar::Bool | Scalar::Null => return,
+            Scalar::Bytes if Format::sniff(text.raw) != Format::Binary => false,
+            Scalar::Bytes => return self.sink.blind(BlindSpot::UnreadEncoding),
         };
         let hint = self.scratch.trail.hint();
         // A number holds digits only: shorter ones than nine matter by name, and fractions never.
@@ -171,7 +94,7 @@ impl Visitor for JsonBody<'_> {
     }
 }
 
-impl JsonBody<'_> {
+impl BodyVisitor<'_> {
     #[cold]
     fn coded_name(&mut self, text: Text<'_>) -> NameId {
         self.names.look_up(text.decode(&mut self.scratch.name))

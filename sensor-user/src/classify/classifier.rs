@@ -1,6 +1,7 @@
 //! An exchange part by part: path, query, header fields, cookies and body of both halves.
 
-use super::body::{Format, JsonBody, Scratch};
+use super::body::{BodyVisitor, Scratch};
+use super::calls;
 use super::hint::Hint;
 use super::names::{NameId, Names};
 use super::scan::{Scanner, Value, is_worth_a_look};
@@ -8,10 +9,11 @@ use super::sink::Sink;
 use super::validate::jwt;
 use super::{BlindSpot, Confidence, DataKind, Half, Labels, Limits, Part};
 use crate::classify::validate::Hit;
-use crate::exchange::{Body, Exchange, Head, Request};
+use crate::exchange::{Body, BodyPiece, Content, Exchange, Head, Request, Secret};
 use crate::protocol::chars::Classes;
+use crate::protocol::document::{Document, Documents, Format, Walked};
 use crate::protocol::form::{self, Plus};
-use crate::protocol::json::Walker;
+use crate::protocol::inflate::Ended;
 use crate::protocol::walk::Ending;
 
 /// Finds sensitive data. Reused from exchange to exchange, so that nothing is allocated when nothing is found.
@@ -20,9 +22,9 @@ pub struct Classifier {
     limits: Limits,
     scanner: Scanner,
     names: Names,
-    walker: Walker,
+    documents: Documents,
     scratch: Scratch,
-    /// A form or text body in more than one piece.
+    /// A body other than JSON in more than one piece.
     joined: Joined,
 }
 
@@ -73,7 +75,7 @@ impl Classifier {
             limits,
             scanner: Scanner::new(),
             names: Names::new(),
-            walker: Walker::new(limits.value_bytes),
+            documents: Documents::new(limits.value_bytes),
             scratch: Scratch::default(),
             joined: Joined::default(),
         }
@@ -90,7 +92,12 @@ impl Classifier {
             self.head(Half::Response, &response.head, &mut sink);
             self.body(Half::Response, &response.head, &response.body, &mut sink);
         }
-        sink.into_labels()
+        let mut labels = sink.into_labels();
+        let calls = exchange.calls.iter();
+        labels
+            .calls
+            .extend(calls.map(|call| calls::show(call, &mut self.names)));
+        labels
     }
 
     fn target(&mut self, request: &Request, sink: &mut Sink) {
@@ -185,36 +192,51 @@ impl Classifier {
                 Half::Response => BlindSpot::ResponseBodyCut,
             });
         }
-        if body.pieces.iter().all(|piece| piece.0.is_empty()) {
+        match &body.content {
+            Content::Plain
+            | Content::Decoded {
+                ended: Ended::Whole, ..
+            } => {}
+            Content::Decoded {
+                ended: Ended::Cut, ..
+            } if !body.is_whole() => {}
+            Content::Decoded {
+                ended: Ended::Cut | Ended::Broken,
+                ..
+            } => sink.blind(BlindSpot::BadCoding),
+            Content::Decoded {
+                ended: Ended::TooLarge | Ended::Bomb,
+                ..
+            } => sink.blind(BlindSpot::DecodedLimit),
+            Content::Unread(_) => sink.blind(BlindSpot::UnknownCoding),
+        }
+        let pieces = body.content();
+        if pieces.iter().all(|piece| piece.0.is_empty()) {
             return;
         }
-        match Format::of(head, body) {
-            Format::Json => self.json(half, body, sink),
-            Format::Form => self.joined(body, 0, |this, text| this.pairs(half, Part::Body, text, sink)),
-            Format::Text => self.joined(body, 0, |this, text| this.text(half, text, sink)),
-            Format::Unread => sink.blind(BlindSpot::UnreadEncoding),
+        let media = head.header("content-type");
+        let media = media.map(Secret::expose).unwrap_or_default();
+        let front = pieces.first().map(|piece| &*piece.0).unwrap_or_default();
+        let cut = !body.is_content_whole();
+        match Format::of(media, front) {
+            Format::Json => self.json(half, pieces, cut, sink),
+            Format::Text => self.joined(pieces, 0, |this, text| this.text(half, text, sink)),
+            Format::Binary => sink.blind(BlindSpot::UnreadEncoding),
+            format => self.joined(pieces, 0, |this, bytes| {
+                let document = Document {
+                    format,
+                    media,
+                    bytes,
+                    cut,
+                };
+                this.document(half, document, sink);
+            }),
         }
     }
 
-    fn json(&mut self, half: Half, body: &Body, sink: &mut Sink) {
-        let ending = self.walk(half, body, sink);
-        // A whole body that ends too early is as odd as one that goes on too long; a cut one is marked already.
-        if ending == Ending::Complete || (ending == Ending::Cut && !body.is_whole()) {
-            return;
-        }
-        sink.blind(BlindSpot::Malformed);
-        if let Ending::Refused(_) = ending {
-            let accepted = self.walker.accepted();
-            self.joined(body, accepted, |this, text| this.text(half, text, sink));
-        }
-    }
-
-    fn walk(&mut self, half: Half, body: &Body, sink: &mut Sink) -> Ending {
-        /// Byte order mark: RFC 8259, 8.1 forbids sending and allows ignoring it.
-        const MARK: &[u8] = b"\xef\xbb\xbf";
-        self.walker.restart();
+    fn json(&mut self, half: Half, pieces: &[BodyPiece], cut: bool, sink: &mut Sink) {
         self.scratch.trail.clear();
-        let mut visitor = JsonBody {
+        let mut visitor = BodyVisitor {
             scanner: &self.scanner,
             names: &mut self.names,
             scratch: &mut self.scratch,
@@ -222,24 +244,40 @@ impl Classifier {
             limits: self.limits,
             half,
         };
-        for (number, piece) in body.pieces.iter().enumerate() {
-            let bytes: &[u8] = &piece.0;
-            let marked = bytes.strip_prefix(MARK).filter(|_| number == 0);
-            if self.walker.feed(marked.unwrap_or(bytes), &mut visitor).is_err() {
-                break;
-            }
+        let walked = self
+            .documents
+            .json(pieces.iter().map(|piece| &*piece.0), &mut visitor);
+        if is_wrong(&walked, cut, sink) {
+            self.joined(pieces, walked.accepted, |this, text| this.text(half, text, sink));
         }
-        self.walker.finish(&mut visitor)
     }
 
-    /// Hands out the body from `skip` on as one slice; copies only a body in several pieces.
-    fn joined(&mut self, body: &Body, skip: usize, read: impl FnOnce(&mut Self, &[u8])) {
-        if let [piece] = body.pieces.as_slice() {
+    /// A body of any other structure.
+    fn document(&mut self, half: Half, document: Document<'_>, sink: &mut Sink) {
+        self.scratch.trail.clear();
+        let mut visitor = BodyVisitor {
+            scanner: &self.scanner,
+            names: &mut self.names,
+            scratch: &mut self.scratch,
+            sink,
+            limits: self.limits,
+            half,
+        };
+        let walked = self.documents.walk(document, &mut visitor);
+        if is_wrong(&walked, document.cut, sink) {
+            let rest = document.bytes.get(walked.accepted..).unwrap_or_default();
+            self.text(half, rest, sink);
+        }
+    }
+
+    /// Hands out a body from `skip` on as one slice; copies only a body in several pieces.
+    fn joined(&mut self, pieces: &[BodyPiece], skip: usize, read: impl FnOnce(&mut Self, &[u8])) {
+        if let [piece] = pieces {
             return read(self, piece.0.get(skip..).unwrap_or_default());
         }
         let mut joined = std::mem::take(&mut self.joined);
         joined.0.clear();
-        for piece in &body.pieces {
+        for piece in pieces {
             joined.0.extend_from_slice(&piece.0);
         }
         read(self, joined.0.get(skip..).unwrap_or_default());
@@ -287,4 +325,15 @@ impl Classifier {
             self.scratch.place.make_ascii_lowercase();
         }
     }
+}
+
+/// Notes what a walk came to; whether there is a rest that it did not tell.
+fn is_wrong(walked: &Walked, cut: bool, sink: &mut Sink) -> bool {
+    walked.notes.all().iter().for_each(|anomaly| sink.odd(*anomaly));
+    // A whole body that ends too early is as odd as one that goes on too long; a cut one is marked already.
+    if walked.ending == Ending::Complete || (walked.ending == Ending::Cut && cut) {
+        return false;
+    }
+    sink.blind(BlindSpot::Malformed);
+    matches!(walked.ending, Ending::Refused(_))
 }

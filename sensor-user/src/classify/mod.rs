@@ -4,6 +4,7 @@
 //! Bounded by [`Limits`]; a value or a count beyond them is marked, not ignored.
 
 mod body;
+mod calls;
 mod classifier;
 mod hint;
 mod mask;
@@ -16,7 +17,10 @@ mod validate;
 
 use smallvec::SmallVec;
 
+pub use calls::{ShownCall, ShownOperation};
 pub use classifier::Classifier;
+
+use crate::protocol::Anomaly;
 
 /// Kind of sensitive data.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -144,6 +148,10 @@ pub struct Labels {
     pub found: SmallVec<[Label; 0]>,
     /// Part of the exchange could not be looked at: holes, limits, an encoding that is not read.
     pub blind: SmallVec<[BlindSpot; 2]>,
+    /// The exchange's calls, fit to be shown.
+    pub calls: Vec<ShownCall>,
+    /// Departures of the bodies from their formats. They belong to the exchange, which the pipeline gives them to.
+    pub anomalies: SmallVec<[Anomaly; 0]>,
 }
 
 /// Why a part could not be looked at.
@@ -153,8 +161,14 @@ pub enum BlindSpot {
     RequestBodyCut,
     /// The response's body was not whole.
     ResponseBodyCut,
-    /// A body had a content coding or type that is not read.
+    /// A body, or a part of one, is binary or of a type that is not read.
     UnreadEncoding,
+    /// A body had a content coding that is not known, or too many of them.
+    UnknownCoding,
+    /// A body was not of its content coding; what came out before the mistake was looked at.
+    BadCoding,
+    /// More would have come out of a compressed body than is read; its front was looked at.
+    DecodedLimit,
     /// More distinct labels than the limit.
     TooManyLabels,
     /// A value was longer than the limit; its front was looked at.
@@ -170,6 +184,9 @@ impl BlindSpot {
             Self::RequestBodyCut => "request_body_cut",
             Self::ResponseBodyCut => "response_body_cut",
             Self::UnreadEncoding => "unread_encoding",
+            Self::UnknownCoding => "unknown_coding",
+            Self::BadCoding => "bad_coding",
+            Self::DecodedLimit => "decoded_limit",
             Self::TooManyLabels => "too_many_labels",
             Self::ValueCut => "value_cut",
             Self::Malformed => "malformed",

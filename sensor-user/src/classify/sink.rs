@@ -5,11 +5,13 @@ use smallvec::SmallVec;
 use super::mask::mask;
 use super::validate::Hit;
 use super::{BlindSpot, Half, Label, Labels, Part, Place};
+use crate::protocol::Anomaly;
 
 /// Labels of the exchange under way.
 pub(super) struct Sink {
     found: SmallVec<[Label; 0]>,
     blind: SmallVec<[BlindSpot; 2]>,
+    anomalies: SmallVec<[Anomaly; 0]>,
     limit: usize,
 }
 
@@ -19,6 +21,7 @@ impl Sink {
         Self {
             found: SmallVec::new(),
             blind: SmallVec::new(),
+            anomalies: SmallVec::new(),
             limit,
         }
     }
@@ -27,6 +30,13 @@ impl Sink {
     pub(super) fn blind(&mut self, spot: BlindSpot) {
         if !self.blind.contains(&spot) {
             self.blind.push(spot);
+        }
+    }
+
+    /// Notes that a body departs from its format.
+    pub(super) fn odd(&mut self, anomaly: Anomaly) {
+        if !self.anomalies.contains(&anomaly) {
+            self.anomalies.push(anomaly);
         }
     }
 
@@ -68,6 +78,8 @@ impl Sink {
         Labels {
             found: self.found,
             blind: self.blind,
+            calls: Vec::new(),
+            anomalies: self.anomalies,
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::io::Write as _;
+
 use super::*;
 use crate::capture::GapReason;
 use crate::exchange::test_support::Builder;
@@ -94,6 +96,98 @@ fn forms_and_text_are_read() {
     assert_eq!(found(&text)[0].0, DataKind::Email);
 }
 
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A card of a user in every format: media type, body, place.
+const CARDS: [(&str, &[u8], &str); 9] = [
+    (
+        "application/json",
+        br#"{"user":{"card":"4111 1111 1111 1111"}}"#,
+        "user.card",
+    ),
+    (
+        "application/x-ndjson",
+        b"{}\n{\"user\":{\"card\":\"4111 1111 1111 1111\"}}\n",
+        "[].user.card",
+    ),
+    (
+        "application/x-www-form-urlencoded",
+        b"user[card]=4111+1111%201111+1111&x=1",
+        "user.card",
+    ),
+    (
+        "multipart/form-data; boundary=b",
+        b"--b\r\nContent-Disposition: form-data; name=\"user\"\r\nContent-Type: application/json\r\n\r\n\
+            {\"card\":\"4111 1111 1111 1111\"}\r\n--b--\r\n",
+        "user.card",
+    ),
+    (
+        "application/xml",
+        b"<user><card>4111 1111<![CDATA[ 1111 ]]>&#49;111</card></user>",
+        "user.card",
+    ),
+    ("text/xml", b"<user card='4111 1111 1111 1111'/>", "user.card"),
+    (
+        "text/event-stream",
+        b"data: {\"user\":{\"card\":\"4111 1111 1111 1111\"}}\n\n",
+        "[].user.card",
+    ),
+    (
+        "application/msgpack",
+        b"\x81\xa4user\x81\xa4card\xb34111 1111 1111 1111",
+        "user.card",
+    ),
+    (
+        "application/cbor",
+        b"\xa1\x64user\xa1\x64card\x734111 1111 1111 1111",
+        "user.card",
+    ),
+];
+
+#[test]
+fn every_format_is_looked_into() {
+    for (media, body, place) in CARDS {
+        let kind = DataKind::PaymentCard;
+        let expected = [(kind, Half::Response, Part::Body, place.to_owned(), 1)];
+        let exchange = Builder::get("/").answer_bytes(media, body).build();
+        assert_eq!(found(&exchange), expected, "{media}");
+        let labels = classify(&exchange);
+        let sure = labels.blind.is_empty() && labels.anomalies.is_empty();
+        assert!(sure, "{media}: {:?}", labels.blind);
+        let (front, back) = body.split_at(body.len() / 2);
+        let split = Builder::get("/").answer_pieces(media, &[front, back]).build();
+        assert_eq!(found(&split), expected, "{media} in two pieces");
+        let packed = Builder::get("/")
+            .response_field("Content-Encoding", "gzip")
+            .answer_bytes(media, &gzip(body))
+            .build();
+        assert_eq!(found(&packed), expected, "{media} in gzip");
+    }
+}
+
+#[test]
+fn what_is_odd_about_a_body_is_told() {
+    let exchange = Builder::get("/")
+        .answer_bytes(
+            "text/xml",
+            b"<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>",
+        )
+        .build();
+    let odd = classify(&exchange).anomalies;
+    assert_eq!(
+        odd.as_slice(),
+        [
+            Anomaly::XmlDoctype,
+            Anomaly::XmlEntityDeclared,
+            Anomaly::XmlEntityUsed
+        ]
+    );
+}
+
 #[test]
 fn pieces_of_json_give_the_same_labels() {
     let body = r#"{"note":"a\u0040example.com","card":{"number":"4111 1111 1111 1111"},"tok\u0065n":"a8f5f167f44f4964"}"#;
@@ -120,11 +214,25 @@ fn keys_that_are_values_are_found_and_hidden() {
 
 #[test]
 fn what_could_not_be_read_is_said() {
-    let zipped = Builder::get("/")
-        .response_field("Content-Encoding", "gzip")
-        .answer("{}")
-        .build();
-    assert_eq!(classify(&zipped).blind.as_slice(), [BlindSpot::UnreadEncoding]);
+    let coded = |coding: &str, body: &[u8]| {
+        let exchange = Builder::get("/")
+            .response_field("Content-Encoding", coding)
+            .answer_bytes("application/json", body)
+            .build();
+        classify(&exchange).blind
+    };
+    assert_eq!(coded("gzip", b"{}").as_slice(), [BlindSpot::BadCoding]);
+    assert_eq!(coded("dcb", b"{}").as_slice(), [BlindSpot::UnknownCoding]);
+    let packed = gzip(b"{\"a\":\"b@example.org\"}");
+    assert_eq!(coded("gzip", &packed).as_slice(), []);
+    assert_eq!(
+        coded("gzip", &packed[..packed.len() - 3]).as_slice(),
+        [BlindSpot::BadCoding]
+    );
+    assert_eq!(
+        coded("gzip", &gzip(&vec![b' '; 5 << 20])).first(),
+        Some(&BlindSpot::DecodedLimit)
+    );
     let holed = Builder::get("/")
         .answer(r#"{"password":"hunter2","x"#)
         .answer_state(BodyState::Holed(GapReason::Lost))

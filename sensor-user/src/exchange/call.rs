@@ -1,16 +1,19 @@
 //! Calls of an API inside an exchange: a gRPC method, GraphQL operations, a SOAP action, JSON-RPC methods.
 //!
-//! Takes a complete exchange. Gives its [`Call`]s, none for plain REST. Never keeps a value: names only, and those print
-//! nothing until whoever shows them has judged them. Bounded by [`MAX_CALLS`] and [`MAX_NAME`].
+//! Takes what the readers of calls found. Gives [`Call`]s, none for plain REST. Never keeps a value: names only, and those
+//! print nothing until whoever shows them has judged them. Bounded by [`MAX_CALLS`] and [`MAX_NAME`].
 
 use smallvec::SmallVec;
+
+use crate::protocol::graphql::Shape;
+use crate::protocol::name::NameSet;
+use crate::protocol::soap::{FaultCode, SoapVersion};
+
+pub use crate::protocol::name::{MAX_NAME, Name as CallName};
 
 /// Calls of one exchange that are told apart; a batch beyond it is an anomaly. Apollo Server and common gateways allow
 /// ten by default, JSON-RPC nodes up to 1,000.
 pub const MAX_CALLS: usize = 64;
-
-/// Bytes of a name; what is longer is cut. Longer names of fields and methods are not written by people.
-pub const MAX_NAME: usize = 128;
 
 /// Calls in the order they were made.
 pub type Calls = SmallVec<[Call; 1]>;
@@ -24,6 +27,73 @@ pub struct Call {
     pub name: CallName,
     /// What came of it, as the API itself says.
     pub outcome: CallOutcome,
+    /// What only its kind of API has.
+    pub detail: Option<Box<Detail>>,
+}
+
+impl Call {
+    /// A call of which nothing more is known.
+    pub const fn new(kind: CallKind, name: CallName) -> Self {
+        Self {
+            kind,
+            name,
+            outcome: CallOutcome::Unknown,
+            detail: None,
+        }
+    }
+
+    /// The shape of a GraphQL operation.
+    pub fn graphql(&self) -> Option<&GraphqlShape> {
+        match self.detail.as_deref() {
+            Some(Detail::Graphql(shape)) => Some(shape),
+            Some(Detail::Soap(_)) | None => None,
+        }
+    }
+
+    /// What is special to a SOAP call.
+    pub fn soap(&self) -> Option<&SoapDetail> {
+        match self.detail.as_deref() {
+            Some(Detail::Soap(detail)) => Some(detail),
+            Some(Detail::Graphql(_)) | None => None,
+        }
+    }
+}
+
+/// What only one kind of API has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Detail {
+    /// Of a GraphQL operation.
+    Graphql(GraphqlShape),
+    /// Of a SOAP call.
+    Soap(SoapDetail),
+}
+
+/// A GraphQL operation as it was sent.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct GraphqlShape {
+    /// Sizes and names of the document's operation; empty when only the server has the document.
+    pub document: Shape,
+    /// Paths of the variables' values, such as `input.email`.
+    pub variables: NameSet,
+    /// Requests in the same batch, this one included; 0 when it was not a batch.
+    pub batch: u32,
+    /// The server has the document under a hash or id.
+    pub persisted: bool,
+    /// The document was not read whole: it was cut, or refused.
+    pub partial: bool,
+}
+
+/// What is special to a SOAP call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SoapDetail {
+    /// Version of the envelope.
+    pub version: SoapVersion,
+    /// Namespace of the body's first element; empty when it has none.
+    pub namespace: CallName,
+    /// `SOAPAction`, or the media type's `action`; empty when there is none. Peers choose it apart from the body.
+    pub action: CallName,
+    /// Code of the fault that came back.
+    pub fault: Option<FaultCode>,
 }
 
 /// Kind of API.
@@ -33,7 +103,7 @@ pub enum CallKind {
     Grpc,
     /// gRPC-Web.
     GrpcWeb,
-    /// GraphQL query.
+    /// GraphQL query, or an operation of which only the server has the document.
     GraphqlQuery,
     /// GraphQL mutation.
     GraphqlMutation,
@@ -52,6 +122,20 @@ pub enum CallKind {
 }
 
 impl CallKind {
+    /// Every kind, in order.
+    pub const ALL: [Self; 10] = [
+        Self::Grpc,
+        Self::GrpcWeb,
+        Self::GraphqlQuery,
+        Self::GraphqlMutation,
+        Self::GraphqlSubscription,
+        Self::Soap,
+        Self::XmlRpc,
+        Self::JsonRpc,
+        Self::WebSocket,
+        Self::ServerSentEvent,
+    ];
+
     /// Name in outputs.
     pub const fn name(self) -> &'static str {
         match self {
@@ -79,26 +163,4 @@ pub enum CallOutcome {
     Success,
     /// Failure, with the API's own code where it has one (gRPC status, JSON-RPC and XML-RPC fault codes), else 0.
     Failure(i64),
-}
-
-/// Name of what is called, at most [`MAX_NAME`] bytes, as the peer wrote it. Hostile, so it prints its length only.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct CallName(SmallVec<[u8; 32]>);
-
-impl CallName {
-    /// The front of a name.
-    pub fn new(name: &[u8]) -> Self {
-        Self(SmallVec::from_slice(name.get(..MAX_NAME).unwrap_or(name)))
-    }
-
-    /// The bytes. Whoever shows them judges them first.
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for CallName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[name, {} bytes]", self.0.len())
-    }
 }

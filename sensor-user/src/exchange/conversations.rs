@@ -7,6 +7,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
+use super::calls::CallFinder;
+use super::content::Decoder;
 use super::conversation::{Conversation, Talk};
 use super::prefix::Holes;
 use super::reader::{Chunk, Context, Reader, Turn};
@@ -31,6 +33,8 @@ pub struct Conversations {
     names: FxHashMap<ProcessKey, Comm>,
     /// Bounded as the names are.
     containers: FxHashMap<ProcessKey, Arc<Container>>,
+    finder: CallFinder,
+    decoder: Decoder,
 }
 
 impl Conversations {
@@ -43,6 +47,8 @@ impl Conversations {
             table: FxHashMap::default(),
             names: FxHashMap::default(),
             containers: FxHashMap::default(),
+            finder: CallFinder::default(),
+            decoder: Decoder::default(),
         }
     }
 
@@ -100,6 +106,20 @@ impl Conversations {
             FlowEvent::ProcessEnded(event) => {
                 self.names.remove(&event.origin.process);
                 self.containers.remove(&event.origin.process);
+            }
+        }
+        self.read(out, from);
+    }
+
+    /// Looks into completed exchanges: content codings are undone, then calls are found.
+    fn read(&mut self, out: &mut [Exchange], from: usize) {
+        for exchange in out.get_mut(from..).unwrap_or_default() {
+            let decoded = self.decoder.decode(exchange);
+            let before = exchange.anomalies.len();
+            self.finder.look(exchange);
+            let anomalies = decoded + (exchange.anomalies.len() - before) as u64;
+            if anomalies > 0 {
+                self.counters.add(Metric::Anomalies, anomalies);
             }
         }
     }

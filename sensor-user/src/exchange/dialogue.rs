@@ -63,9 +63,25 @@ impl Dialogue {
         if let Some(first) = calls.first_mut() {
             first.name = name;
         }
-        let Some(envelope) = envelope else { return };
+        let front = body.pieces.first().map(|piece| piece.0.trim_ascii_start());
+        let front = front.filter(|_| text).unwrap_or_default();
+        let Some(envelope) = envelope else {
+            // A batch of JSON-RPC (6): its answers come in a batch as well, and are not paired.
+            if front.first() == Some(&b'[') {
+                calls.extend(super::calls::message(front).calls);
+            }
+            return;
+        };
         match self.kind {
-            Kind::Graphql => calls.extend(self.graphql(travel, &envelope)),
+            Kind::Graphql => {
+                let asks = matches!(envelope.kind.as_slice(), b"subscribe" | b"start");
+                let found = if asks {
+                    super::calls::message(front).calls
+                } else {
+                    Calls::new()
+                };
+                calls.extend(self.graphql(travel, &envelope, found));
+            }
             Kind::Other if envelope.is_json_rpc => calls.extend(self.json_rpc(travel, &envelope)),
             Kind::Other => {}
         }
@@ -73,11 +89,12 @@ impl Dialogue {
 
     /// The message types of both subprotocols: `subscribe`, `next` and `complete` of the newer, `start`, `data` and
     /// `stop` of the older; `error` and `complete` of both.
-    fn graphql(&mut self, travel: Travel, envelope: &Envelope) -> Option<Call> {
+    fn graphql(&mut self, travel: Travel, envelope: &Envelope, found: Calls) -> Option<Call> {
         let id = CallName::new(&envelope.id);
         match envelope.kind.as_slice() {
             b"subscribe" | b"start" => {
-                let call = envelope.operation();
+                // The front of the document names it when the rest is not there.
+                let call = found.into_iter().next().unwrap_or_else(|| envelope.operation());
                 self.remember(travel, id, call.clone());
                 Some(call)
             }
@@ -105,11 +122,7 @@ impl Dialogue {
     fn json_rpc(&mut self, travel: Travel, envelope: &Envelope) -> Option<Call> {
         let id = CallName::new(&envelope.id);
         if !envelope.method.is_empty() {
-            let call = Call {
-                kind: CallKind::JsonRpc,
-                name: CallName::new(&envelope.method),
-                outcome: CallOutcome::Unknown,
-            };
+            let call = Call::new(CallKind::JsonRpc, CallName::new(&envelope.method));
             // One without an id is a notification (4.1).
             if !envelope.id.is_empty() {
                 self.remember(travel, id, call.clone());
@@ -123,11 +136,9 @@ impl Dialogue {
         };
         let asked = self.forget(opposite(travel), &id);
         let name = asked.map(|call| call.name).unwrap_or_default();
-        Some(Call {
-            kind: CallKind::JsonRpc,
-            name,
-            outcome,
-        })
+        let mut call = Call::new(CallKind::JsonRpc, name);
+        call.outcome = outcome;
+        Some(call)
     }
 
     fn remember(&mut self, travel: Travel, id: CallName, call: Call) {

@@ -96,6 +96,7 @@ fn part_of(event: Event, hole: Option<GapReason>, time_ns: (u64, u64)) -> Part {
             pieces,
             total: event.total,
             state,
+            ..Body::default()
         },
         time_ns,
         calls,

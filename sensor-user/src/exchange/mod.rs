@@ -6,6 +6,8 @@
 mod body;
 pub mod call;
 mod caller;
+mod calls;
+mod content;
 mod conversation;
 mod conversations;
 mod dialogue;
@@ -32,6 +34,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::capture::{Comm, Container, Endpoint, Evidence, GapReason, ProcessKey, Role, StreamKey};
+use crate::protocol::inflate::{Ended, Unreadable};
 use crate::protocol::{Anomaly, Span};
 
 pub use conversations::Conversations;
@@ -134,6 +137,25 @@ pub struct Body {
     pub total: u64,
     /// Whether `pieces` is all of it.
     pub state: BodyState,
+    /// What it says once its content coding is undone, which is when the exchange is complete.
+    pub content: Content,
+}
+
+/// A body without its content coding (RFC 9110, 8.4).
+#[derive(Clone, Default, Debug)]
+pub enum Content {
+    /// It has none: `pieces` is the content.
+    #[default]
+    Plain,
+    /// Its content.
+    Decoded {
+        /// Everything up to where decoding ended.
+        piece: BodyPiece,
+        /// How it ended.
+        ended: Ended,
+    },
+    /// Why it was not decoded.
+    Unread(Unreadable),
 }
 
 /// Part of a body. Prints its length only.
@@ -166,6 +188,28 @@ impl Body {
     /// Whether a judgement about absence ("contains no ...") may rest on it.
     pub const fn is_whole(&self) -> bool {
         matches!(self.state, BodyState::Empty | BodyState::Whole)
+    }
+
+    /// The content, as far as it is known, without content coding. Parsers of bodies read this.
+    pub fn content(&self) -> &[BodyPiece] {
+        match &self.content {
+            Content::Plain => &self.pieces,
+            Content::Decoded { piece, .. } => std::slice::from_ref(piece),
+            Content::Unread(_) => &[],
+        }
+    }
+
+    /// Whether [`Self::content`] is all of it.
+    pub const fn is_content_whole(&self) -> bool {
+        let decoded = matches!(
+            self.content,
+            Content::Plain
+                | Content::Decoded {
+                    ended: Ended::Whole,
+                    ..
+                }
+        );
+        self.is_whole() && decoded
     }
 }
 

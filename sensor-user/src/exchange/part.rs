@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::call::{Call, CallKind, CallName, CallOutcome, Calls};
+use super::call::{Call, CallKind, CallName, Calls};
 use super::{Body, Caller, Connection, Exchange, Head, Outcome, Request, Response};
 use crate::protocol::Anomaly;
 
@@ -88,9 +88,5 @@ impl Whole {
 
 /// A part's own call.
 pub(super) fn call(kind: CallKind, name: &[u8]) -> Call {
-    Call {
-        kind,
-        name: CallName::new(name),
-        outcome: CallOutcome::Unknown,
-    }
+    Call::new(kind, CallName::new(name))
 }

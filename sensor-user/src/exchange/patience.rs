@@ -104,6 +104,7 @@ mod tests {
         assert!(patience.is_empty());
     }
 
+    /// LESSONS 12: bytes that came before the record of their connection were dropped.
     #[test]
     fn an_exchange_waits_no_longer_than_said() {
         let (mut patience, mut out) = (Patience::default(), Vec::new());

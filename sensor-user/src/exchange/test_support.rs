@@ -135,8 +135,19 @@ impl Builder {
         self
     }
 
-    /// The exchange.
+    /// Gives the response a body of bytes.
+    pub(crate) fn answer_bytes(self, media: &str, bytes: &[u8]) -> Self {
+        self.answer_pieces(media, &[bytes])
+    }
+
+    /// The exchange, content codings undone.
     pub(crate) fn build(self) -> Exchange {
+        let mut exchange = self.sent();
+        super::content::Decoder::default().decode(&mut exchange);
+        exchange
+    }
+
+    fn sent(self) -> Exchange {
         let start = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         let request = Request {
             head: head(&start, &self.request_fields),
@@ -203,6 +214,7 @@ fn whole(pieces: &[&[u8]]) -> Body {
             .collect(),
         total: pieces.iter().map(|piece| piece.len() as u64).sum(),
         state: BodyState::Whole,
+        content: super::Content::default(),
     }
 }
 

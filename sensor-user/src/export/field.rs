@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::wording::{Wording, clean, half_name};
+use super::wording::{self, Wording, clean, half_name};
 use super::{Event, Snapshot, Summary};
 use crate::capture::{Container, Role};
+use crate::classify::ShownCall;
 use crate::detect::Finding;
 use crate::exchange::Connection;
 
@@ -86,11 +87,45 @@ pub fn of_exchange(call: &Summary) -> Fields<'_> {
             .map(|(half, kind, count)| format!("{}.{}:{count}", half_name(*half), kind.name()));
         fields.push(("api_sensor.data", Value::Texts(data.collect())));
     }
+    of_calls(&call.calls, &mut fields);
     if call.early_data {
         fields.push(("api_sensor.tls.early_data", Value::Flag(true)));
     }
     fields.push(("api_sensor.partial", Value::Flag(call.partial)));
     fields
+}
+
+/// Calls of an API inside of the exchange; the size is that of the first, if it is one of GraphQL.
+fn of_calls<'a>(calls: &'a [ShownCall], fields: &mut Fields<'a>) {
+    let Some(first) = calls.first() else {
+        return;
+    };
+    fields.push(("api_sensor.call.kind", Value::Text(first.kind.name().into())));
+    let texts = calls.iter().map(wording::call).collect();
+    fields.push(("api_sensor.calls", Value::Texts(texts)));
+    let Some(operation) = &first.graphql else {
+        return;
+    };
+    for (name, number) in [
+        ("api_sensor.graphql.depth", operation.depth),
+        ("api_sensor.graphql.fields", operation.fields),
+        ("api_sensor.graphql.aliases", operation.aliases),
+        ("api_sensor.graphql.batch", operation.batch),
+    ] {
+        fields.push((name, Value::Count(number.into())));
+    }
+    if operation.introspection {
+        fields.push(("api_sensor.graphql.introspection", Value::Flag(true)));
+    }
+    for (name, paths) in [
+        ("api_sensor.graphql.selected", &operation.selected),
+        ("api_sensor.graphql.variables", &operation.variables),
+    ] {
+        if !paths.is_empty() {
+            let paths = paths.iter().map(|path| clean(path).into_owned());
+            fields.push((name, Value::Texts(paths.collect())));
+        }
+    }
 }
 
 /// The container and pod of the process, by OpenTelemetry's names.

@@ -17,7 +17,7 @@ pub mod wording;
 
 use std::sync::Arc;
 
-use crate::classify::{DataKind, Half};
+use crate::classify::{DataKind, Half, ShownCall};
 use crate::detect::Finding;
 use crate::exchange::{AuthScheme, CallerHash, Connection};
 use crate::inventory::EndpointRef;
@@ -77,6 +77,8 @@ pub struct Summary {
     pub caller: Option<(AuthScheme, CallerHash)>,
     /// Kinds of sensitive data and how many, by half.
     pub data: Vec<(Half, DataKind, u32)>,
+    /// Calls of an API inside, fit to be shown.
+    pub calls: Vec<ShownCall>,
     /// The request came as TLS early data and may be a replay.
     pub early_data: bool,
     /// Holes, limits or a missing response.

@@ -226,6 +226,9 @@ fn shown(labels: &Labels) -> String {
     if labels.status != 0 {
         let _infallible = write!(shown, ",status=\"{}\"", labels.status);
     }
+    if let Some(call) = labels.call {
+        let _infallible = write!(shown, ",call=\"{}\"", call.name());
+    }
     shown
 }
 
@@ -345,7 +348,7 @@ mod tests {
             format!("http_client_request_duration_seconds_bucket{{{labels},status=\"200\",le=\"0.025\"}} 1"),
             format!("http_client_request_duration_seconds_bucket{{{labels},status=\"200\",le=\"+Inf\"}} 1"),
             format!("http_server_request_duration_seconds_sum{{{labels},status=\"200\"}} 0.012345678"),
-            format!("api_sensor_unanswered_total{{{labels}}} 1"),
+            format!("api_sensor_unanswered_total{{{labels},call=\"graphql_query\"}} 1"),
             "api_sensor_sensitive_data_total{half=\"response\",kind=\"email\"} 4".to_owned(),
             "api_sensor_findings_by_rule_total{rule=\"API3-001\",severity=\"high\"} 1".to_owned(),
         ] {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::{Event, Snapshot, Summary};
 use crate::capture::{Comm, Container, Evidence as Binding, ProcessKey, Role, Runtime, Source, StreamKey};
-use crate::classify::{Confidence, DataKind, Half, Label, Masked, Part, Place};
+use crate::classify::{Confidence, DataKind, Half, Label, Masked, Part, Place, ShownCall, ShownOperation};
 use crate::detect::{Evidence, Finding, Input, RuleId, RuleMeta, Severity};
+use crate::exchange::call::{CallKind, CallOutcome};
 use crate::exchange::{AuthScheme, CallerHash, Connection, Method};
 use crate::inventory::{Endpoint, EndpointRef};
+use crate::protocol::soap::FaultCode;
 use crate::telemetry::{Accounts, Metric};
 
 static RULE: RuleMeta = RuleMeta {
@@ -82,6 +84,7 @@ pub(super) fn summary(role: Role) -> Summary {
             (Half::Response, DataKind::Email, 2),
             (Half::Response, DataKind::PaymentCard, 1),
         ],
+        calls: Vec::new(),
         early_data: false,
         partial: false,
     }
@@ -129,6 +132,34 @@ pub(super) fn findings() -> [Finding; 3] {
     ]
 }
 
+fn calls() -> Vec<ShownCall> {
+    let call = |kind, name: &str, outcome| ShownCall {
+        kind,
+        name: name.into(),
+        outcome,
+        fault: None,
+        graphql: None,
+    };
+    let mut operation = call(CallKind::GraphqlQuery, "Hero", CallOutcome::Success);
+    operation.graphql = Some(ShownOperation {
+        depth: 3,
+        fields: 7,
+        aliases: 1,
+        batch: 3,
+        introspection: true,
+        selected: vec!["hero.name".into(), "hero.friends.name".into()],
+        variables: vec!["id".into()],
+    });
+    let mut soap = call(
+        CallKind::Soap,
+        "{http://example.com/orders}Get",
+        CallOutcome::Failure(0),
+    );
+    soap.fault = Some(FaultCode::Sender);
+    let rpc = call(CallKind::JsonRpc, "orders.list", CallOutcome::Failure(-32_601));
+    vec![operation, soap, rpc]
+}
+
 pub(super) fn events() -> Vec<Event> {
     let mut unanswered = summary(Role::Unknown);
     (
@@ -137,6 +168,7 @@ pub(super) fn events() -> Vec<Event> {
         unanswered.caller,
         unanswered.partial,
     ) = (0, None, None, true);
+    unanswered.calls = calls();
     unanswered.early_data = true;
     unanswered.data.clear();
     let accounts = Accounts::default();
@@ -153,6 +185,13 @@ pub(super) fn hostile() -> Vec<Event> {
     let mut call = summary(Role::Client);
     let mut connection = connection(Role::Client);
     connection.comm = comm(b"\x1b[2J\x07\xff");
+    call.calls = calls();
+    if let Some(shown) = call.calls.first_mut() {
+        shown.name = bad.into();
+        if let Some(operation) = &mut shown.graphql {
+            operation.selected = vec![bad.into()];
+        }
+    }
     (call.endpoint, call.connection) = (endpoint(bad, bad), Arc::new(connection));
     let [mut finding, ..] = findings();
     finding.endpoint = endpoint(bad, bad);

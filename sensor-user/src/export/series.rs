@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::{Summary, wording};
 use crate::capture::Role;
 use crate::exchange::Method;
+use crate::exchange::call::CallKind;
 use crate::inventory::EndpointRef;
 
 /// What takes the place of labels beyond the bound (as OpenTelemetry's conventions do for methods).
@@ -23,6 +24,8 @@ pub struct Labels {
     pub route: Box<str>,
     /// Status code; 0 when none was seen or when it is beyond the bound.
     pub status: u16,
+    /// Kind of the first call of an API inside; `None` for plain REST and beyond the bound.
+    pub call: Option<CallKind>,
 }
 
 impl Labels {
@@ -35,7 +38,7 @@ impl Labels {
 /// Admits series up to a bound.
 #[derive(Debug)]
 pub struct Series {
-    known: HashSet<(bool, EndpointRef, u16)>,
+    known: HashSet<(bool, EndpointRef, u16, Option<CallKind>)>,
     most: usize,
 }
 
@@ -55,7 +58,8 @@ impl Series {
     /// A process whose end is not known counts as a server, because requests arrive at more processes than send any.
     pub fn labels(&mut self, call: &Summary) -> Labels {
         let server = call.connection.role != Role::Client;
-        let key = (server, EndpointRef::clone(&call.endpoint), call.status);
+        let kind = call.calls.first().map(|call| call.kind);
+        let key = (server, EndpointRef::clone(&call.endpoint), call.status, kind);
         let method = call.endpoint.method;
         if self.known.contains(&key) || self.known.len() < self.most {
             self.known.insert(key);
@@ -67,6 +71,7 @@ impl Series {
                 host,
                 route,
                 status: call.status,
+                call: kind,
             };
         }
         Labels {
@@ -75,6 +80,7 @@ impl Series {
             host: OTHER.into(),
             route: OTHER.into(),
             status: 0,
+            call: None,
         }
     }
 }

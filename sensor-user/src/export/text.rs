@@ -300,7 +300,10 @@ impl View {
 }
 
 fn data(call: &Summary) -> String {
-    let mut text: Vec<String> = Vec::new();
+    let mut text: Vec<String> = call.calls.first().map(wording::call).into_iter().collect();
+    if call.calls.len() > 1 {
+        text.push(format!("(+{} calls)", call.calls.len() - 1));
+    }
     for (half, kind, count) in &call.data {
         let half = if *half == Half::Request { ">" } else { "" };
         let times = if *count == 1 {

@@ -4,9 +4,11 @@
 //! kinds and masked samples only.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
-use crate::classify::{Half, Part, Place};
+use crate::classify::{Half, Part, Place, ShownCall};
 use crate::detect::{Evidence, Finding};
+use crate::exchange::call::CallOutcome;
 
 /// A finding in words.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -109,6 +111,27 @@ pub const fn half_name(half: Half) -> &'static str {
         Half::Request => "request",
         Half::Response => "response",
     }
+}
+
+/// A call in words: kind, name where it has one, and what came of it where it says so.
+pub fn call(call: &ShownCall) -> String {
+    let mut text = call.kind.name().to_owned();
+    if !call.name.is_empty() {
+        text.push(' ');
+        text.push_str(&clean(&call.name));
+    }
+    match (call.outcome, call.fault) {
+        (CallOutcome::Unknown, _) => {}
+        (CallOutcome::Success, _) => text.push_str(" success"),
+        (CallOutcome::Failure(_), Some(fault)) => {
+            let _infallible = write!(text, " failure:{}", fault.name());
+        }
+        (CallOutcome::Failure(0), None) => text.push_str(" failure"),
+        (CallOutcome::Failure(code), None) => {
+            let _infallible = write!(text, " failure:{code}");
+        }
+    }
+    text
 }
 
 /// A place in words.

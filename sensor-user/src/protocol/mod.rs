@@ -6,13 +6,21 @@
 
 pub mod chars;
 pub mod detect;
+pub mod document;
+pub mod envelope;
 pub mod form;
+pub mod graphql;
 pub mod http1;
+pub mod inflate;
 pub mod json;
+pub mod multipart;
+pub mod name;
 pub mod proxy;
+pub mod soap;
 pub mod sse;
 pub mod walk;
 pub mod websocket;
+pub mod xml;
 
 use std::num::NonZeroUsize;
 
@@ -111,6 +119,49 @@ pub enum Anomaly {
     BadChunk,
     /// `Transfer-Encoding` with a last coding other than chunked in a request (RFC 9112, 6.3).
     BadTransferEncoding,
+    // calls
+    /// More calls in one message than are told apart.
+    TooManyCalls,
+    /// A GraphQL document that is not of the grammar, or whose fragments are not defined once each.
+    GraphqlMalformed,
+    /// A GraphQL document nests deeper than is followed.
+    GraphqlTooDeep,
+    /// A GraphQL document has more tokens than are read.
+    GraphqlTooLong,
+    /// GraphQL fragments that spread themselves.
+    GraphqlFragmentCycle,
+    /// A message of JSON-RPC that is not one of version 2.0 (JSON-RPC 2.0, 4 to 6).
+    JsonRpcMalformed,
+    /// An answer of JSON-RPC to a call that was not made, or a second one.
+    JsonRpcUnpaired,
+    /// A SOAP envelope or XML-RPC message that is not well-formed, or not what its specification says.
+    XmlCallMalformed,
+    // body
+    /// A body is not of the content coding that its head names, or its checksum is wrong.
+    BadContentCoding,
+    /// A content coding that is not known (RFC 9110, 8.4.1).
+    UnknownContentCoding,
+    /// More content codings over each other than `inflate::MAX_LAYERS`.
+    TooManyCodings,
+    /// More would come out of a compressed body than `inflate::Limits::output_bytes`.
+    DecodedTooLarge,
+    /// Out of all proportion comes out of a compressed body, or it asks for more memory or members than
+    /// `inflate::MAX_WINDOW` and `inflate::MAX_MEMBERS`.
+    DecompressionBomb,
+    /// A structured body nests deeper than `walk::MAX_DEPTH`.
+    BodyTooDeep,
+    /// XML with a document type declaration: the way to entities and to files of the server (XML 1.0, 2.8).
+    XmlDoctype,
+    /// XML that declares an entity (XML 1.0, 4.2).
+    XmlEntityDeclared,
+    /// XML that refers to an entity other than the five predefined ones (XML 1.0, 4.6). None is expanded.
+    XmlEntityUsed,
+    /// More parts in a multipart body than `multipart::MAX_PARTS`.
+    TooManyParts,
+    /// A part of a multipart body whose header is not one, or exceeds `multipart::MAX_HEADER`.
+    BadPartHeader,
+    /// A multipart body without its boundary, or whose boundary is not one (RFC 2046, 5.1.1).
+    BadBoundary,
     // HTTP/1: http1/mod.rs says how each is read.
     /// Several lengths that disagree (RFC 9112, 6.3).
     ConflictingLengths,
@@ -206,6 +257,28 @@ impl Anomaly {
             Self::LengthAndChunked => "length_and_chunked",
             Self::BadChunk => "bad_chunk",
             Self::BadTransferEncoding => "bad_transfer_encoding",
+            // calls
+            Self::TooManyCalls => "too_many_calls",
+            Self::GraphqlMalformed => "graphql_malformed",
+            Self::GraphqlTooDeep => "graphql_too_deep",
+            Self::GraphqlTooLong => "graphql_too_long",
+            Self::GraphqlFragmentCycle => "graphql_fragment_cycle",
+            Self::JsonRpcMalformed => "json_rpc_malformed",
+            Self::JsonRpcUnpaired => "json_rpc_unpaired",
+            Self::XmlCallMalformed => "xml_call_malformed",
+            // body
+            Self::BadContentCoding => "bad_content_coding",
+            Self::UnknownContentCoding => "unknown_content_coding",
+            Self::TooManyCodings => "too_many_codings",
+            Self::DecodedTooLarge => "decoded_too_large",
+            Self::DecompressionBomb => "decompression_bomb",
+            Self::BodyTooDeep => "body_too_deep",
+            Self::XmlDoctype => "xml_doctype",
+            Self::XmlEntityDeclared => "xml_entity_declared",
+            Self::XmlEntityUsed => "xml_entity_used",
+            Self::TooManyParts => "too_many_parts",
+            Self::BadPartHeader => "bad_part_header",
+            Self::BadBoundary => "bad_boundary",
             // HTTP/1
             Self::ConflictingLengths => "conflicting_lengths",
             Self::RepeatedLength => "repeated_length",

@@ -4,9 +4,11 @@
 //! a tree and without an allocation per value. A body that was cut gives everything up to the cut. Bounded by
 //! [`MAX_DEPTH`] and the parser's own token limit.
 
+use smallvec::SmallVec;
+
 use super::chars::Classes;
 use super::form::{self, Plus};
-use super::json;
+use super::{Anomaly, json, xml};
 
 /// Nesting that is followed. `serde_json` stops at the same depth; a `u128` holds one bit per level.
 pub const MAX_DEPTH: u32 = 128;
@@ -57,12 +59,14 @@ pub enum Coding {
     Json,
     /// Percent-encoded, `+` for a space (WHATWG URL, 5.1).
     Form,
+    /// XML's character data with references, sections or comments (XML 1.0, 2.4), when [`Classes::ESCAPE`] is set.
+    Xml,
 }
 
 /// A token as written: of a JSON string what is between the quotes, escapes not undone. Prints its length only.
 #[derive(Clone, Copy)]
 pub struct Text<'a> {
-    /// The bytes, at most as many as the parser's token limit.
+    /// The bytes, of JSON at most as many as the walker's token limit.
     pub raw: &'a [u8],
     /// Kinds of characters in the whole token as written; of a key only [`Classes::ESCAPE`], when one is in it.
     pub classes: Classes,
@@ -97,6 +101,11 @@ impl<'a> Text<'a> {
                 scratch
             }
             Coding::Form => form::decode(self.raw, Plus::Space, scratch),
+            Coding::Xml => {
+                scratch.clear();
+                xml::undo(self.raw, scratch);
+                scratch
+            }
         }
     }
 }
@@ -126,4 +135,22 @@ pub enum Refusal {
     Malformed,
     /// It nests deeper than [`MAX_DEPTH`].
     TooDeep,
+}
+
+/// Anomalies met on a walk, each once.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Notes(SmallVec<[Anomaly; 2]>);
+
+impl Notes {
+    /// Notes one.
+    pub fn add(&mut self, anomaly: Anomaly) {
+        if !self.0.contains(&anomaly) {
+            self.0.push(anomaly);
+        }
+    }
+
+    /// What was noted, in order.
+    pub fn all(&self) -> &[Anomaly] {
+        &self.0
+    }
 }

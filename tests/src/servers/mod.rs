@@ -75,6 +75,8 @@ impl Certificate {
         ]);
         openssl.args(["-nodes", "-days", "2", "-subj", "/CN=localhost"]);
         openssl.args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
+        // Without it OpenSSL makes an authority, which rustls does not take for a server.
+        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
         openssl
             .arg("-keyout")
             .arg(&made.key)

@@ -21,7 +21,7 @@ pub(super) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/p
 pub struct PythonApi {
     guard: Guard,
     port: u16,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl PythonApi {
@@ -52,13 +52,18 @@ impl PythonApi {
         Ok(Self {
             guard,
             port,
-            _directory: directory,
+            directory,
         })
     }
 
     /// The server process.
     pub fn pid(&self) -> u32 {
         self.guard.pid()
+    }
+
+    /// Its certificate, where it speaks TLS.
+    pub fn certificate(&self) -> PathBuf {
+        self.directory.path().join("certificate.pem")
     }
 
     /// The port it listens on.

@@ -27,7 +27,7 @@ use report::Run;
 const LIVE: &str = "live_kernel";
 
 /// How long one kernel's tests may take.
-const LONG_PATIENCE: Duration = Duration::from_mins(10);
+const LONG_PATIENCE: Duration = Duration::from_mins(30);
 
 /// How long the measuring of one kernel's rows may take: every set of capabilities loads and attaches twice.
 const ROWS_PATIENCE: Duration = Duration::from_mins(20);
@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = LIVE)]
     test: String,
     /// Seconds per kernel.
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 1800)]
     patience: u64,
     /// Arguments of the test program, such as a part of a test's name.
     #[arg(last = true)]

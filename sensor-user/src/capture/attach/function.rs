@@ -98,6 +98,12 @@ impl<'c> Function<'c> {
         Some((start, self.code.get(start..start + instruction.len())?))
     }
 
+    /// The instruction that begins at an offset.
+    pub(super) fn index_at(&self, offset: u64) -> Option<usize> {
+        let found = self.instructions.binary_search_by_key(&offset, Instruction::ip);
+        found.ok()
+    }
+
     pub(super) fn flow(&self, index: usize) -> Option<Flow> {
         self.flows.get(index).copied()
     }

@@ -11,10 +11,13 @@
 //! Return sites are chosen so that every return of the function passes exactly one of them, errors included: a
 //! forgotten slot would look like a call still running to the kernel's nesting logic.
 
+pub mod ends;
 pub mod go;
 
 use iced_x86::{InstructionInfoFactory, Mnemonic, OpKind, Register};
 use sensor_common::call::{CallSpec, NO_ARG};
+
+use ends::{Alone, Around};
 
 use super::function::{
     self, Flow, Function, Stack, first_instruction, is_emulated, is_emulated_push_or_nop, is_probeable,
@@ -77,8 +80,8 @@ pub enum Returns {
 /// One instruction to probe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Site {
-    /// Offset from the function's first byte.
-    pub offset: u32,
+    /// Offset from the function's first byte. Outside of the function where that ends in a jump to another one.
+    pub offset: i64,
     /// Bytes the stack pointer is below its value at the function's first byte.
     pub stack_adjust: u32,
     /// Whether the kernel emulates the instruction (cheap) or single-steps it.
@@ -96,6 +99,8 @@ pub enum ReturnSite {
     Trampoline(Site),
     /// Ordinary probes, of which every return passes exactly one, with the result in its register.
     Instructions(Vec<Site>),
+    /// The same, but other calls pass them, too: which return it is, the stack pointer tells.
+    Framed(Vec<Site>),
     /// Wanted without a trampoline, and the function offers no such way.
     Impossible,
 }
@@ -124,7 +129,7 @@ impl Site {
         }
     }
 
-    fn new(offset: u32, stack_adjust: u32, instruction: &[u8]) -> Self {
+    fn new(offset: i64, stack_adjust: u32, instruction: &[u8]) -> Self {
         let mut bytes = [0; MAX_INSTRUCTION_BYTES];
         let length = instruction.len().min(MAX_INSTRUCTION_BYTES);
         for (to, from) in bytes.iter_mut().zip(instruction) {
@@ -142,10 +147,31 @@ impl Site {
 
 /// Chooses. `code` is the whole function, from its first byte to its last.
 pub fn choose(machine: Machine, code: &[u8], needs: ArgumentSet, returns: Returns) -> Sites {
-    match (machine, Function::decode(code)) {
+    choose_among(machine, code, &Alone, needs, returns)
+}
+
+/// The same, where the function can be followed out of its code.
+pub fn choose_among(
+    machine: Machine,
+    code: &[u8],
+    around: &dyn Around,
+    needs: ArgumentSet,
+    returns: Returns,
+) -> Sites {
+    let mut sites = match (machine, Function::decode(code)) {
         (Machine::X86_64, Some(function)) => Choice::new(&function).sites(code, needs, returns),
         _ => at_first_byte(machine, code, returns),
+    };
+    if machine == Machine::X86_64
+        && sites.ret == ReturnSite::Impossible
+        && is_probeable(sites.entry.bytes())
+        // As much as the kernel object is told.
+        && u16::try_from(sites.entry.stack_adjust).is_ok()
+        && let Some(returns) = ends::all(code, around)
+    {
+        sites.ret = ReturnSite::Framed(returns);
     }
+    sites
 }
 
 /// Whether the function does nothing but set up arguments and jump to another one, which then is as good a place.
@@ -295,7 +321,7 @@ impl<'f, 'c> Choice<'f, 'c> {
 
     fn site(offset: usize, adjust: i64, bytes: &[u8]) -> Option<Site> {
         Some(Site::new(
-            u32::try_from(offset).ok()?,
+            i64::try_from(offset).ok()?,
             u32::try_from(adjust).ok()?,
             bytes,
         ))

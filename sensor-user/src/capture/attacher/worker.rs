@@ -13,8 +13,9 @@ use sensor_common::call::{CallKind, CallSpec};
 use super::files::{Files, Next, State, key_of};
 use super::schedule::{Schedule, retry_at};
 use super::{Request, Shared};
-use crate::capture::attach::site::{ReturnSite, Returns};
+use crate::capture::attach::site::{ReturnSite, Returns, Site};
 use crate::capture::attach::{AttachBackend, AttachError, Attachment, Hook, Point, trial};
+use crate::capture::coverage::{NO_RETURN, Placed};
 use crate::capture::discover::look::{self, MapName, Memory};
 use crate::capture::discover::process::{self, Filter};
 use crate::capture::discover::{Cache, FileIdentity, Target, target_of_file};
@@ -214,7 +215,8 @@ impl Worker {
             Next::Known => {
                 // The report asks by the names that processes map.
                 if let Some(probes) = self.files.alias(&target.identity) {
-                    self.shared.attachments.note(key_of(&target.identity), Ok(probes));
+                    let placed = placed(target, probes);
+                    self.shared.attachments.note(key_of(&target.identity), Ok(placed));
                 }
                 return None;
             }
@@ -233,7 +235,8 @@ impl Worker {
         match self.try_attach(target) {
             Ok(links) => {
                 self.report_unprobed(target);
-                self.shared.attachments.note(key, Ok(links.points()));
+                let placed = placed(target, links.points());
+                self.shared.attachments.note(key, Ok(placed));
                 self.attached_well(target, links.as_ref());
                 if self.files.settle(target, Some(links), now_ns) > 0 {
                     self.works_again(&shown);
@@ -260,11 +263,7 @@ impl Worker {
         }
         let left_out = target.unprobed();
         if !left_out.is_empty() {
-            let problem = format!(
-                "{} cannot be probed without return probes, which this kernel or the configuration rules out",
-                left_out.join(", ")
-            );
-            self.report(&target.path, &problem);
+            self.report(&target.path, &format!("{}: {NO_RETURN}", left_out.join(", ")));
         }
     }
 
@@ -414,40 +413,57 @@ fn thread_cpu_ns() -> u64 {
         .saturating_add(u64::try_from(spent.tv_nsec).unwrap_or(0))
 }
 
+fn placed(target: &Target, probes: usize) -> Placed {
+    Placed {
+        probes,
+        unseen: target.unseen(),
+    }
+}
+
 /// A target's sites as the kernel wants them.
 fn points(target: &Target) -> Vec<Point> {
     let mut points = Vec::new();
     for point in &target.points {
-        let mut add = |hook: Hook, site| {
-            let (hook, spec) = match (point.spec.kind.is_go(), hook) {
-                (false, hook) => (hook, point.spec),
-                (true, Hook::Enter) => (Hook::Go, point.spec),
-                (true, _) => (
-                    Hook::Go,
-                    CallSpec {
-                        kind: CallKind::GoReturn,
-                        ..point.spec
-                    },
-                ),
+        let mut add = |hook: Hook, site: &Site, cookie: u64| {
+            // Verified by `is_unchanged`: each site is in the file.
+            let Some(offset) = point.file_offset(site) else {
+                return;
             };
-            points.push(Point {
-                hook,
-                offset: point.file_offset(site),
-                cookie: spec.to_cookie(),
-            });
+            points.push(Point { hook, offset, cookie });
+        };
+        let (spec, entry) = (point.spec, &point.sites.entry);
+        let (enter, back) = if spec.kind.is_go() {
+            (Hook::Go, Hook::Go)
+        } else {
+            (Hook::Enter, Hook::ReturnSite)
         };
         match &point.sites.ret {
             // Without its return an entry tells nothing, and would leave its slot behind.
             ReturnSite::Impossible => continue,
             ReturnSite::None => {}
-            ReturnSite::Trampoline(site) => add(Hook::Return, site),
+            ReturnSite::Trampoline(site) => add(Hook::Return, site, spec.to_cookie()),
             ReturnSite::Instructions(sites) => {
                 for site in sites {
-                    add(Hook::ReturnSite, site);
+                    add(back, site, returned(spec).to_cookie());
+                }
+            }
+            ReturnSite::Framed(sites) => {
+                for site in sites {
+                    add(back, site, spec.to_framed_cookie(entry.stack_adjust));
                 }
             }
         }
-        add(Hook::Enter, &point.sites.entry);
+        add(enter, entry, spec.to_cookie());
     }
     points
+}
+
+/// The specification at a return instruction: Go's have kinds of their own.
+fn returned(spec: CallSpec) -> CallSpec {
+    let kind = match spec.kind {
+        CallKind::GoClosing => CallKind::GoClosed,
+        kind if kind.is_go() => CallKind::GoReturn,
+        kind => kind,
+    };
+    CallSpec { kind, ..spec }
 }

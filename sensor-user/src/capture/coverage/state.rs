@@ -141,13 +141,17 @@ pub(super) fn blindness_of(
 ) -> Vec<Blindness> {
     let mut blind = Vec::new();
     match state {
-        State::NeverFired => blind.push(Blindness {
-            what: state.name(),
-            reason: "probes are in its TLS library and its sockets carried TLS, but the library was never called: \
-                     it may pass TLS on, use another TLS library, or hold connections older than the sensor"
-                .into(),
-            remedy: "restart the process once; if that does not help, observe the plain side of a proxy",
-        }),
+        State::NeverFired => {
+            // A stack that is known not to be read is the likelier of the ways: Python loads libssl beside grpcio's own.
+            blind.extend(unread_stack(coverage).map(|stack| opaque(Some(stack))));
+            blind.push(Blindness {
+                what: state.name(),
+                reason: "probes are in its TLS library and its sockets carried TLS, but the library was never called: \
+                         it may pass TLS on, use another TLS library, or hold connections older than the sensor"
+                    .into(),
+                remedy: "restart the process once; if that does not help, observe the plain side of a proxy",
+            });
+        }
         State::Opaque => blind.push(opaque(unread_stack(coverage))),
         State::Captured if seen.cipher_bytes > explained(seen.tls_bytes) => {
             blind.extend(unread_stack(coverage).map(|stack| opaque(Some(stack))));
@@ -289,6 +293,27 @@ mod tests {
             blindness_of(&probed(), state, &fired, &[]),
             [],
             "it may pass TLS on"
+        );
+    }
+
+    #[test]
+    fn a_stack_that_is_not_read_is_named_beside_a_probed_one_that_was_never_called() {
+        let silent = Activity {
+            cipher_bytes: 5000,
+            ..Activity::default()
+        };
+        let mut both = probed();
+        both.stacks.push(stack("openssl-stripped", Some("stripped")));
+        let state = judge(&both, &silent, &[]);
+        assert_eq!(state, State::NeverFired);
+        let blind = blindness_of(&both, state, &silent, &[]);
+        let said: Vec<_> = blind.iter().map(|one| one.what).collect();
+        assert_eq!(said, ["opaque", "never_fired"]);
+        assert_eq!(blind[0].reason, "openssl-stripped: stripped");
+        let alone = blindness_of(&probed(), state, &silent, &[]);
+        assert_eq!(
+            alone.iter().map(|one| one.what).collect::<Vec<_>>(),
+            ["never_fired"]
         );
     }
 

@@ -23,12 +23,12 @@ pub(super) fn functions(elf: &Elf<'_>, symbols: &[Symbol]) -> Result<Vec<Symbol>
     };
     let found = [(BIO_WRITE, write), (BIO_READ, read)].map(|(name, address)| {
         let offset = elf.code_at(address)?;
-        // Nothing says how long it is.
-        Some(Symbol {
-            name,
-            offset,
-            size: 0,
-        })
+        // 0 where nothing says how long it is.
+        let size = match elf.extent(address) {
+            Some((start, size)) if start == address => size,
+            _ => 0,
+        };
+        Some(Symbol { name, offset, size })
     });
     let [Some(write), Some(read)] = found else {
         return Ok(Vec::new());

@@ -4,6 +4,7 @@
 //! the file. Never maps the file (it may shrink under us), never trusts a size before comparing it with the file's,
 //! never panics. Bounded by [`MAX_TABLE_BYTES`] per table and [`MAX_FOUND`] functions.
 
+mod extent;
 mod pointers;
 pub mod region;
 

@@ -4,6 +4,7 @@
 //! remembered files; each is read once however many processes map it.
 
 mod bio;
+pub mod cgroup;
 pub mod container;
 pub mod elf;
 pub mod go;

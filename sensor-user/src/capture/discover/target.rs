@@ -16,6 +16,7 @@ use super::recognise::Recognised;
 use super::rustls_state::Places;
 use super::stacks::Stack;
 use super::{Cache, FileIdentity};
+use crate::capture::attach::site::ends::Around;
 use crate::capture::attach::site::{self, ArgumentSet, ReturnSite, Returns, Site, Sites};
 
 /// A file in which a covered TLS stack was found.
@@ -138,6 +139,7 @@ fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<
     let mut points: Vec<ProbePoint> = Vec::new();
     for recognised in covered {
         let places = Places::find(&elf, &recognised.functions)?;
+        let mark = go_mark(&elf, recognised)?;
         for symbol in &recognised.functions {
             let Some(row) = recognised
                 .stack
@@ -158,7 +160,8 @@ fn points(file: &File, covered: &[&Recognised], returns: Returns) -> Result<Vec<
             let is_alias =
                 |point: &ProbePoint| point.offset == symbol.offset && point.spec.kind == row.spec.kind;
             if !points.iter().any(is_alias) {
-                points.push(point(&elf, symbol, places.tell(row.spec), returns)?);
+                let spec = mark.map_or_else(|| places.tell(row.spec), |mark| row.spec.with_mark(mark));
+                points.push(point(&elf, symbol, spec, returns)?);
             }
         }
     }
@@ -180,7 +183,8 @@ fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Re
         let some = Symbol { size: 1, ..*symbol };
         site::at_first_byte(elf.machine(), &elf.code(&some, 1)?, returns)
     } else {
-        site::choose(elf.machine(), &code, ArgumentSet::of(spec), returns)
+        let around = InFile::of(elf, symbol);
+        site::choose_among(elf.machine(), &code, &around, ArgumentSet::of(spec), returns)
     };
     Ok(ProbePoint {
         symbol: symbol.name,
@@ -191,9 +195,90 @@ fn point(elf: &Elf<'_>, symbol: &Symbol, spec: CallSpec, returns: Returns) -> Re
     })
 }
 
-/// A method of Go's `tls.Conn`, all of whose returns are probed or none.
+/// What a file holds around a function.
+struct InFile<'e, 'f> {
+    elf: &'e Elf<'f>,
+    offset: u64,
+    /// Address of the function; nothing is read where it has none.
+    address: Option<u64>,
+}
+
+impl<'e, 'f> InFile<'e, 'f> {
+    fn of(elf: &'e Elf<'f>, symbol: &Symbol) -> Self {
+        Self {
+            elf,
+            offset: symbol.offset,
+            address: elf.address_of(symbol.offset),
+        }
+    }
+
+    fn at(&self, at: i64) -> Option<u64> {
+        self.address?.checked_add_signed(at)
+    }
+}
+
+impl Around for InFile<'_, '_> {
+    fn code(&self, at: i64) -> Option<Vec<u8>> {
+        let address = self.at(at)?;
+        // Of the same segment: sites are told by their distance in the file.
+        if self.elf.code_at(address) != self.offset.checked_add_signed(at) {
+            return None;
+        }
+        let (start, size) = self.elf.extent(address)?;
+        let left = size.checked_sub(address.checked_sub(start)?)?;
+        // One byte beyond the limit, as above.
+        let limit = site::MAX_FUNCTION_BYTES as u64 + 1;
+        self.elf.at_address(address, left.min(limit), "function").ok()
+    }
+
+    fn numbers(&self, at: i64, count: u64) -> Option<Vec<i32>> {
+        let bytes = self
+            .elf
+            .at_address(self.at(at)?, count.checked_mul(4)?, "jumps")
+            .ok()?;
+        let (numbers, _) = bytes.as_chunks();
+        (numbers.len() as u64 == count).then(|| numbers.iter().copied().map(i32::from_le_bytes).collect())
+    }
+}
+
+/// Where a connection of Go's says that it was closed, in words of four bytes.
+fn go_mark(elf: &Elf<'_>, recognised: &Recognised) -> Result<Option<u16>, ElfError> {
+    let code = |kind: CallKind| -> Result<Vec<u8>, ElfError> {
+        let row = recognised
+            .stack
+            .functions()
+            .iter()
+            .find(|row| row.spec.kind == kind);
+        let symbol = row.and_then(|row| {
+            recognised
+                .functions
+                .iter()
+                .find(|symbol| symbol.name == row.symbol)
+        });
+        match symbol {
+            Some(symbol) => Ok(elf.code(symbol, site::MAX_FUNCTION_BYTES as u64)?),
+            None => Ok(Vec::new()),
+        }
+    };
+    Ok(site::go::mark(
+        &code(CallKind::GoWrite)?,
+        &code(CallKind::GoClose)?,
+    ))
+}
+
+/// A method of Go's `tls.Conn`, all of whose returns are probed or none. The end of a connection is worth having even
+/// where only its beginning is known.
 fn go_point(symbol: &Symbol, spec: CallSpec, code: &[u8]) -> ProbePoint {
-    let (sites, refused) = match site::go::choose(code, spec.kind != CallKind::GoClose) {
+    let closing = CallSpec {
+        kind: CallKind::GoClosing,
+        ..spec
+    };
+    let (chosen, spec) = match site::go::choose(code, true) {
+        Ok(sites) if spec.kind == CallKind::GoClose => (Ok(sites), closing),
+        Err(_) if spec.kind == CallKind::GoClose => (site::go::choose(code, false), spec),
+        chosen => (chosen, spec),
+    };
+    let (sites, refused) = match chosen {
         Ok(sites) => (sites, None),
         Err(reason) => {
             let first = site::at_first_byte(Machine::native(), code, Returns::WithoutTrampoline);
@@ -234,7 +319,7 @@ impl Target {
                 let returns = match &point.sites.ret {
                     ReturnSite::None | ReturnSite::Impossible => &[],
                     ReturnSite::Trampoline(site) => std::slice::from_ref(site),
-                    ReturnSite::Instructions(sites) => sites.as_slice(),
+                    ReturnSite::Instructions(sites) | ReturnSite::Framed(sites) => sites.as_slice(),
                 };
                 returns
                     .iter()
@@ -245,23 +330,38 @@ impl Target {
 
     /// Functions that are left out because their returns cannot be seen in a safe way.
     pub fn unprobed(&self) -> Vec<&'static str> {
-        let impossible = self
-            .points
+        self.left_out().map(|point| point.symbol).collect()
+    }
+
+    /// Those of them without which plaintext is not seen. Without the others, which run handshakes, sockets are found
+    /// when bytes move.
+    pub fn unseen(&self) -> Vec<&'static str> {
+        let carries =
+            |point: &&ProbePoint| point.spec.kind.moves_bytes() || point.spec.kind == CallKind::Import;
+        self.left_out()
+            .filter(carries)
+            .map(|point| point.symbol)
+            .collect()
+    }
+
+    fn left_out(&self) -> impl Iterator<Item = &ProbePoint> {
+        self.points
             .iter()
-            .filter(|point| point.sites.ret == ReturnSite::Impossible && point.refused.is_none());
-        impossible.map(|point| point.symbol).collect()
+            .filter(|point| point.sites.ret == ReturnSite::Impossible && point.refused.is_none())
     }
 
     fn has_instruction(&self, point: &ProbePoint, site: &Site) -> bool {
         let mut found = vec![0; site.bytes().len()];
-        let read = self.file.read_exact_at(&mut found, point.file_offset(site));
-        read.is_ok() && found == site.bytes()
+        let read = point
+            .file_offset(site)
+            .is_some_and(|offset| self.file.read_exact_at(&mut found, offset).is_ok());
+        read && found == site.bytes()
     }
 }
 
 impl ProbePoint {
     /// Offset of a site in the file, as the kernel wants it.
-    pub const fn file_offset(&self, site: &Site) -> u64 {
-        self.offset + site.offset as u64
+    pub const fn file_offset(&self, site: &Site) -> Option<u64> {
+        self.offset.checked_add_signed(site.offset)
     }
 }

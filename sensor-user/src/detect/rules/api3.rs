@@ -61,6 +61,9 @@ impl Detector for SensitiveDataInResponse {
         let unread = [
             BlindSpot::ResponseBodyCut,
             BlindSpot::UnreadEncoding,
+            BlindSpot::UnknownCoding,
+            BlindSpot::BadCoding,
+            BlindSpot::DecodedLimit,
             BlindSpot::TooManyLabels,
             BlindSpot::ValueCut,
         ];

@@ -5,7 +5,7 @@
 use smallvec::SmallVec;
 
 use crate::exchange::Body;
-use crate::exchange::call::{Call, CallKind, CallName, CallOutcome, MAX_NAME};
+use crate::exchange::call::{Call, CallKind, CallName, MAX_NAME};
 use crate::protocol::json::Walker;
 use crate::protocol::walk::{Container, Scalar, Text, Visitor};
 
@@ -62,11 +62,7 @@ impl Envelope {
         } else {
             &self.operation_name
         };
-        Call {
-            kind,
-            name: CallName::new(name),
-            outcome: CallOutcome::Unknown,
-        }
+        Call::new(kind, CallName::new(name))
     }
 }
 

@@ -399,6 +399,7 @@ impl Open {
                 pieces,
                 total: self.total,
                 state,
+                ..Body::default()
             },
             since_ns: self.since_ns,
             anomalies: self.anomalies,

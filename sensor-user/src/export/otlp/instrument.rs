@@ -112,6 +112,9 @@ fn attributes(labels: &Labels) -> Vec<KeyValue> {
             i64::from(labels.status),
         ));
     }
+    if let Some(call) = labels.call {
+        attributes.push(KeyValue::new("api_sensor.call.kind", call.name()));
+    }
     if labels.is_error() {
         attributes.push(KeyValue::new("error.type", labels.status.to_string()));
     }

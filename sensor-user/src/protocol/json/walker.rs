@@ -117,6 +117,13 @@ impl Walker {
         }
     }
 
+    /// Closes the containers that a document which ended early left open; [`Self::restart`] is next.
+    pub fn abandon(&mut self, visitor: &mut impl Visitor) {
+        for _ in 0..std::mem::take(&mut self.depth) {
+            visitor.close();
+        }
+    }
+
     /// Walks to the end of the slice. On refusal `rest` begins with the refused token, after its quote.
     fn run(&mut self, rest: &mut &[u8], visitor: &mut impl Visitor) -> Result<(), Refusal> {
         if let Some(token) = self.token.take() {

@@ -4,7 +4,8 @@
 //! them return addresses. Functions are swept from front to end, since Go's compiler puts no data between
 //! instructions and `runtime.deferreturn` is reached by no jump.
 
-use iced_x86::Mnemonic;
+use iced_x86::{MemorySize, Mnemonic, Register};
+use sensor_common::call::NO_MARK;
 
 use super::{ReturnSite, Site, Sites};
 use crate::capture::attach::function::{Flow, Function, is_emulated, is_emulated_push_or_nop};
@@ -22,6 +23,26 @@ pub fn choose(code: &[u8], with_returns: bool) -> Result<Sites, &'static str> {
         ReturnSite::None
     };
     Ok(Sites { entry, ret })
+}
+
+/// Where a connection counts its calls and notes that it was closed, in words of four bytes: what both methods compare
+/// and exchange first (`activeCall` of `src/crypto/tls/conn.go`, since Go 1.8). Neither is asked alone, because either
+/// may begin with another lock one day.
+pub fn mark(write: &[u8], close: &[u8]) -> Option<u16> {
+    let (write, close) = (Function::decode(write)?, Function::decode(close)?);
+    let found = first_exchange(&write).filter(|found| first_exchange(&close) == Some(*found))?;
+    let words = u16::try_from(found / 4).ok()?;
+    (found % 4 == 0 && words < NO_MARK).then_some(words)
+}
+
+/// Displacement of the first `lock cmpxchg` of four bytes at a place in an object.
+fn first_exchange(function: &Function<'_>) -> Option<u64> {
+    let all = (0..function.len()).filter_map(|index| function.instruction(index));
+    let first = all
+        .into_iter()
+        .find(|here| here.has_lock_prefix() && here.mnemonic() == Mnemonic::Cmpxchg)?;
+    let in_object = first.memory_base().is_gpr64() && first.memory_index() == Register::None;
+    (in_object && first.memory_size() == MemorySize::UInt32).then(|| first.memory_displacement64())
 }
 
 /// The prologue is `cmp`, perhaps with a `lea` before it, and `jbe` to a call of `runtime.morestack`, after which it
@@ -42,7 +63,7 @@ fn entry(function: &Function<'_>) -> Option<Site> {
     } else {
         (offset, bytes)
     };
-    Some(Site::new(u32::try_from(chosen.0).ok()?, 0, chosen.1))
+    Some(Site::new(i64::try_from(chosen.0).ok()?, 0, chosen.1))
 }
 
 /// Every return; an error when the function can be left in another way.
@@ -59,7 +80,7 @@ fn returns(function: &Function<'_>) -> Result<Vec<Site>, &'static str> {
                 let (offset, bytes) = function
                     .bytes(index)
                     .ok_or("its code does not decode to the end")?;
-                let offset = u32::try_from(offset).map_err(|_too_large| "it is too long")?;
+                let offset = i64::try_from(offset).map_err(|_too_large| "it is too long")?;
                 sites.push(Site::new(offset, 0, bytes));
             }
             Some(Flow::Leave) => return Err("it jumps into another function, whose return would be missed"),
@@ -91,7 +112,7 @@ mod tests {
         0xe5, 0x48, 0x85, 0xc0, 0x74, 0x02, 0x5d, 0xc3, 0x5d, 0xc3, 0xe8, 0, 1, 0, 0, 0xeb, 0xde,
     ];
 
-    fn offsets(sites: &Sites) -> (u32, Vec<u32>) {
+    fn offsets(sites: &Sites) -> (i64, Vec<i64>) {
         let ReturnSite::Instructions(returns) = &sites.ret else {
             panic!("{sites:?}");
         };
@@ -107,6 +128,19 @@ mod tests {
         assert_eq!(offsets(&choose(NEW, true).unwrap()), (14, vec![24, 26]));
         assert!(choose(NEW, true).unwrap().entry.emulated);
         assert_eq!(choose(NEW, false).unwrap().ret, ReturnSite::None);
+    }
+
+    #[test]
+    fn the_mark_is_what_write_and_close_both_exchange_first() {
+        // lock cmpxchg [rbx+0x3f4], ecx; then the same of another place; then of eight bytes.
+        let here = &[0xf0, 0x0f, 0xb1, 0x8b, 0xf4, 3, 0, 0, 0xf0, 0x0f, 0xb1, 0x0a];
+        let there = &[0xf0, 0x0f, 0xb1, 0x8a, 0xf8, 3, 0, 0];
+        let wide = &[0xf0, 0x48, 0x0f, 0xb1, 0x8b, 0xf4, 3, 0, 0];
+        assert_eq!(mark(here, here), Some(0x3f4 / 4));
+        assert_eq!(mark(here, there), None);
+        assert_eq!(mark(wide, wide), None);
+        assert_eq!(mark(here, &[0xc3]), None);
+        assert_eq!(mark(&[], here), None);
     }
 
     #[test]

@@ -28,12 +28,52 @@ fn chosen(listing: &str, needs: ArgumentSet, returns: Returns) -> Sites {
     choose(Machine::X86_64, &assemble(listing), needs, returns)
 }
 
+/// Memory around a function, as far as it is there.
+struct Here(Vec<(i64, Vec<u8>)>);
+
+impl Around for Here {
+    fn code(&self, at: i64) -> Option<Vec<u8>> {
+        self.0
+            .iter()
+            .find(|(start, _)| *start == at)
+            .map(|(_, code)| code.clone())
+    }
+    fn numbers(&self, at: i64, count: u64) -> Option<Vec<i32>> {
+        let numbers: Vec<i32> = self
+            .code(at)?
+            .chunks_exact(4)
+            .map(|bytes| i32::from_le_bytes(bytes.try_into().unwrap()))
+            .collect();
+        (numbers.len() as u64 == count).then_some(numbers)
+    }
+}
+
+fn followed(listing: &str, around: &[(i64, &str)]) -> ReturnSite {
+    let around = around.iter().map(|(at, listing)| (*at, assemble(listing)));
+    let around = Here(around.collect());
+    choose_among(
+        Machine::X86_64,
+        &assemble(listing),
+        &around,
+        SSL_READ,
+        Returns::WithoutTrampoline,
+    )
+    .ret
+}
+
+fn framed(ret: &ReturnSite) -> Vec<i64> {
+    match ret {
+        ReturnSite::Framed(sites) => sites.iter().map(|site| site.offset).collect(),
+        other => panic!("expected framed returns, found {other:?}"),
+    }
+}
+
 /// Offset, stack adjustment and whether it is emulated.
-fn place(site: &Site) -> (u32, u32, bool) {
+fn place(site: &Site) -> (i64, u32, bool) {
     (site.offset, site.stack_adjust, site.emulated)
 }
 
-fn instructions(ret: &ReturnSite) -> Vec<(u32, u32, bool)> {
+fn instructions(ret: &ReturnSite) -> Vec<(i64, u32, bool)> {
     match ret {
         ReturnSite::Instructions(sites) => sites.iter().map(place).collect(),
         other => panic!("expected instructions, found {other:?}"),
@@ -119,6 +159,52 @@ fn a_tail_jump_leaves_only_the_trampoline() {
         chosen(TAILJUMP, SSL_READ, Returns::WithoutTrampoline).ret,
         ReturnSite::Impossible
     );
+}
+
+#[test]
+fn a_tail_jump_is_followed_to_the_returns_of_the_other_function() {
+    // `jmp elsewhere` of TAILJUMP leads to 0x300; that function returns, or goes on in front of the first.
+    let there = "00 85ff test edi,edi\n02 7401 je 5\n04 c3 ret\n05 e9f6fcffff jmp 0";
+    let before = "00 31c0 xor eax,eax\n02 f3c3 repz ret";
+    let found = followed(TAILJUMP, &[(0x300, there), (0, TAILJUMP)]);
+    assert_eq!(framed(&found), [0x1c, 0x304]);
+    let there = there.replace("e9f6fcffff", "e9f6fbffff");
+    let found = followed(TAILJUMP, &[(0x300, &there), (-0x100, before)]);
+    assert_eq!(framed(&found), [-0xfe, 0x1c, 0x304]);
+    // One that leads where nothing can be read, or through a pointer.
+    assert_eq!(followed(TAILJUMP, &[(0x300, &there)]), ReturnSite::Impossible);
+    let through = "00 ff6010 jmp [rax+0x10]";
+    assert_eq!(followed(TAILJUMP, &[(0x300, through)]), ReturnSite::Impossible);
+    // Return probes are as they were.
+    let sites = chosen(TAILJUMP, SSL_READ, Returns::Cheapest);
+    assert!(matches!(sites.ret, ReturnSite::Trampoline(_)));
+}
+
+#[test]
+fn a_switch_is_followed_through_its_table_and_no_further() {
+    let table = "00 e8feffff 18\n04 ebfeffff 1b\n08 e8feffff 18";
+    assert_eq!(framed(&followed(TABLE, &[(0x130, table)])), [0x1a, 0x1d]);
+    // A target outside of the function, one inside an instruction, no bound, another register, no table.
+    for wrong in [
+        table.replace("04 ebfeffff", "04 ebff0000"),
+        table.replace("04 ebfeffff", "04 e9feffff"),
+    ] {
+        assert_eq!(followed(TABLE, &[(0x130, &wrong)]), ReturnSite::Impossible);
+    }
+    for (from, to) in [
+        ("83fe02", "85f690"),
+        ("7715", "7615"),
+        ("4801d0", "4801d8"),
+        ("ffe0", "ffe1"),
+    ] {
+        let other = TABLE.replace(from, to);
+        assert_eq!(
+            followed(&other, &[(0x130, table)]),
+            ReturnSite::Impossible,
+            "{from}"
+        );
+    }
+    assert_eq!(followed(TABLE, &[]), ReturnSite::Impossible);
 }
 
 #[test]
@@ -402,4 +488,19 @@ const REALIGN: &str = "
     04 85d2                 test edx,edx
     06 7800                 js 8
     08 c3                   ret
+";
+
+const TABLE: &str = "
+    00 83fe02               cmp esi,2
+    03 7715                 ja 1a
+    05 89f0                 mov eax,esi
+    07 488d1522010000       lea rdx,[rip+0x122]
+    0e 48630482             movsxd rax,[rdx+rax*4]
+    12 4801d0               add rax,rdx
+    15 ffe0                 jmp rax
+    17 90                   nop
+    18 31c0                 xor eax,eax
+    1a c3                   ret
+    1b 31d2                 xor edx,edx
+    1d c3                   ret
 ";

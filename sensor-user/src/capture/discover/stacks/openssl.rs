@@ -3,7 +3,7 @@
 //! `SSL_peek` is left alone: what it shows is read again. Where one function is built on another (`SSL_read_ex` on
 //! `SSL_read` in LibreSSL and AWS-LC), the outermost call of a thread counts.
 
-use sensor_common::call::{CallKind, CallSpec, NO_ARG};
+use sensor_common::call::{BIO_FUNCTIONS, CallKind, CallSpec, NO_ARG};
 
 use super::{Function, bare, bufferless, counted, counted_by_pointer, descriptor, plain, row};
 
@@ -19,7 +19,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     counted("SSL_read", 0, CallKind::Read),
     counted("SSL_write", 1, CallKind::Write),
     counted_by_pointer("SSL_read_ex", 2, CallKind::Read, 3),
-    counted_by_pointer("SSL_write_ex", 3, CallKind::Write, 3),
+    Function {
+        // Since 3.3.
+        jumps_to: Some("SSL_write_ex2"),
+        ..counted_by_pointer("SSL_write_ex", 3, CallKind::Write, 3)
+    },
     descriptor("SSL_set_fd", 4),
     descriptor("SSL_set_rfd", 5),
     descriptor("SSL_set_wfd", 6),
@@ -35,9 +39,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     counted_by_pointer("SSL_write_early_data", 22, CallKind::EarlyWrite, 3),
     // 3.0, only with TLS in the kernel: the file's bytes never pass through the process.
     bufferless("SSL_sendfile", 23, CallKind::Write),
-    // Of a chain of BIOs: the object is the BIO, whose end is that of the socket.
-    counted_by_pointer(BIO_READ, 28, CallKind::Read, 3),
-    counted_by_pointer(BIO_WRITE, 29, CallKind::Write, 3),
+    // Of a chain of BIOs: the object is the BIO. The kernel object takes it for the connection below it, once a socket
+    // shows which that is; where no handshake was seen, its end is that of the socket.
+    counted_by_pointer(BIO_READ, BIO_FUNCTIONS[0], CallKind::Read, 3),
+    counted_by_pointer(BIO_WRITE, BIO_FUNCTIONS[1], CallKind::Write, 3),
     bio("SSL_set_bio", 24),
     bio("SSL_set0_rbio", 25),
     bio("SSL_set0_wbio", 26),

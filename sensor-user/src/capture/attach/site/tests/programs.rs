@@ -160,7 +160,7 @@ proptest! {
         let (code, offsets) = encode(&program);
         let returns = if trampoline { Returns::Cheapest } else { Returns::WithoutTrampoline };
         let sites = choose(Machine::X86_64, &code, SSL_READ, returns);
-        let index = |site: &Site| offsets.iter().position(|offset| *offset == site.offset as usize);
+        let index = |site: &Site| offsets.iter().position(|offset| usize::try_from(site.offset) == Ok(*offset));
 
         let entry = index(&sites.entry);
         prop_assert!(entry.is_some(), "the entry is not at an instruction");
@@ -185,14 +185,14 @@ proptest! {
                 prop_assert_eq!(index(site), Some(entry));
                 prop_assert!(before.iter().all(|at| !matches!(program[*at], Op::Push | Op::LowerStack | Op::RaiseStack)));
             }
-            ReturnSite::Instructions(sites) if walked.returned => {
+            ReturnSite::Instructions(sites) | ReturnSite::Framed(sites) if walked.returned => {
                 let sites: Vec<usize> = sites.iter().map(|site| index(site).unwrap()).collect();
                 let passes: Vec<usize> = (0..path.len()).filter(|step| sites.contains(&path[*step])).collect();
                 prop_assert_eq!(passes.len(), 1, "returned past {:?} of {:?}", &passes, &sites);
                 let after = &path[passes[0]..];
                 prop_assert!(after.iter().all(|at| !matches!(program[*at], Op::SetResult | Op::Call)));
             }
-            ReturnSite::Instructions(sites) => {
+            ReturnSite::Instructions(sites) | ReturnSite::Framed(sites) => {
                 // A path that does not return (it traps, or has not ended) must not report a return.
                 let passed = sites.iter().filter(|site| path.contains(&index(site).unwrap()));
                 let unfinished = path.last().is_some_and(|at| program[*at] == Op::CompareCanary || program[*at].target().is_some());
@@ -206,7 +206,7 @@ proptest! {
     fn any_bytes_are_survived(code in prop::collection::vec(any::<u8>(), 0..80)) {
         for returns in [Returns::Unwanted, Returns::Cheapest, Returns::WithoutTrampoline] {
             let sites = choose(Machine::X86_64, &code, SSL_READ, returns);
-            let start = sites.entry.offset as usize;
+            let start = usize::try_from(sites.entry.offset).unwrap();
             prop_assert_eq!(code.get(start..start + sites.entry.bytes().len()), Some(sites.entry.bytes()));
         }
     }
