@@ -4,15 +4,19 @@
 //! compiler is what can be asked.
 #![expect(clippy::unwrap_used, reason = "tests panic with context")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use aya_obj::Object;
+use aya_obj::{Object, ProgramSection};
 use sensor_tests::programs;
 use sensor_user::capture::load::OBJECT;
 
 /// `e_machine` of BPF (`include/uapi/linux/elf-em.h`), at 18 of a little-endian ELF header.
 const EM_BPF: [u8; 2] = 247_u16.to_le_bytes();
+
+/// `BPF_JMP | BPF_CALL` and `BPF_FUNC_tail_call` (`include/uapi/linux/bpf.h`).
+const CALL: u8 = 0x85;
+const TAIL_CALL: i32 = 12;
 
 fn built_for(arch: &str) -> Option<Vec<u8>> {
     let toolchain = match ebpf_build::find() {
@@ -62,4 +66,31 @@ fn the_object_for_aarch64_has_the_programs_and_maps_of_the_one_for_x86_64() {
         };
         assert_ne!(code(&other, "tls_enter"), code(&own, "tls_enter"));
     }
+}
+
+/// What programs that are hit while they are preempted need on Linux 6.13 and later: see the kernel object's
+/// `hooks/kernel_stack.rs`. The tail call may stand in a function that the entry point calls.
+#[test]
+fn every_program_of_a_uprobe_stays_on_the_kernels_stack() {
+    let mut object = Object::parse(OBJECT).unwrap();
+    let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+    object.relocate_calls(&text).unwrap();
+    let mut seen = 0;
+    for (name, program) in &object.programs {
+        if matches!(
+            program.section,
+            ProgramSection::UProbe { .. } | ProgramSection::URetProbe { .. }
+        ) {
+            seen += 1;
+            let linked = &object.functions[&program.function_key()].instructions;
+            let tail_calls = linked
+                .iter()
+                .filter(|one| (one.code, one.imm) == (CALL, TAIL_CALL));
+            assert!(
+                tail_calls.count() > 0,
+                "{name} may be given a stack of the processor"
+            );
+        }
+    }
+    assert!(seen >= 7, "{seen} programs");
 }

@@ -30,7 +30,7 @@ use aya_ebpf::EbpfContext as _;
 
 use copy::Looping;
 use hooks::socket::Shape;
-use hooks::{closing, go, kernel_socket, lengths, lifecycle, many, notice, socket, tls_call, unseen};
+use hooks::{closing, go, kernel_socket, kernel_stack, lengths, lifecycle, many, notice, socket, tls_call, unseen};
 use maps::RECEIVE_ARGS;
 
 /// bpf_probe_read_user and the ring buffer helpers are GPL-only.
@@ -41,6 +41,7 @@ static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 // kernel: uprobe at the chosen instruction of a TLS library's function, arguments still in their registers
 #[uprobe]
 pub fn tls_enter(ctx: ProbeContext) -> u32 {
+    kernel_stack::keep(&ctx);
     tls_call::enter(&ctx);
     0
 }
@@ -48,12 +49,14 @@ pub fn tls_enter(ctx: ProbeContext) -> u32 {
 // kernel: uretprobe of the same function
 #[uretprobe]
 pub fn tls_return(ctx: RetProbeContext) -> u32 {
+    kernel_stack::keep(&ctx);
     tls_call::leave(&ctx, Looping::Bounded);
     0
 }
 
 #[uretprobe]
 pub fn tls_return_loop(ctx: RetProbeContext) -> u32 {
+    kernel_stack::keep(&ctx);
     tls_call::leave(&ctx, Looping::Helper);
     0
 }
@@ -61,12 +64,14 @@ pub fn tls_return_loop(ctx: RetProbeContext) -> u32 {
 // kernel: uprobe at an instruction every return of the function passes, the result in its register
 #[uprobe]
 pub fn tls_return_site(ctx: ProbeContext) -> u32 {
+    kernel_stack::keep(&ctx);
     tls_call::leave(&ctx, Looping::Bounded);
     0
 }
 
 #[uprobe]
 pub fn tls_return_site_loop(ctx: ProbeContext) -> u32 {
+    kernel_stack::keep(&ctx);
     tls_call::leave(&ctx, Looping::Helper);
     0
 }
@@ -74,12 +79,14 @@ pub fn tls_return_site_loop(ctx: ProbeContext) -> u32 {
 // kernel: uprobe at the chosen instructions of the methods of Go's tls.Conn, entries and returns
 #[uprobe]
 pub fn go_call(ctx: ProbeContext) -> u32 {
+    kernel_stack::keep(&ctx);
     go::call(&ctx, Looping::Bounded);
     0
 }
 
 #[uprobe]
 pub fn go_call_loop(ctx: ProbeContext) -> u32 {
+    kernel_stack::keep(&ctx);
     go::call(&ctx, Looping::Helper);
     0
 }

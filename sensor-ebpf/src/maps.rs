@@ -2,7 +2,7 @@
 
 use aya_ebpf::Global;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use sensor_common::account::{AccountKey, ENTRIES, MAX_ACCOUNTS};
 use sensor_common::counter::Counter;
 use sensor_common::policy::{CGROUP_SLOTS, CgroupFilter, ExeKey, Place};
@@ -88,6 +88,10 @@ pub static UNBOUND: LruHashMap<u32, u32> = LruHashMap::with_max_entries(4096, 0)
 /// Sockets whose TLS stream user space found out, until the kernel object takes note.
 #[map]
 pub static SETTLED: LruHashMap<StreamKey, Settled> = LruHashMap::with_max_entries(8192, 0);
+
+/// Programs to go on in: none. See `hooks::kernel_stack`.
+#[map]
+pub static NOWHERE: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 macro_rules! globals {
     ($($(#[$doc:meta])+ $name:ident: $type:ty = $value:expr;)+) => {$(
@@ -228,6 +232,8 @@ globals! {
     MOUNTS_COMMON: u32 = 0;
     /// ns_common.inum
     COMMON_INUM: u32 = 0;
+    /// Nothing sets it.
+    NEVER: u32 = 0;
     /// Payload bytes per call.
     CALL_LIMIT: u64 = 1 << 20;
     /// Bytes waiting in the data ring from which the reader is woken.

@@ -5,6 +5,7 @@ pub mod bio;
 pub mod bypass;
 pub mod closing;
 pub mod kernel_socket;
+pub mod kernel_stack;
 pub mod lengths;
 pub mod cookie;
 pub mod go;

@@ -158,6 +158,7 @@ pub(super) fn descriptor(map: &Map) -> Option<RawFd> {
     | Map::PerCpuArray(data)
     | Map::HashMap(data)
     | Map::LruHashMap(data)
+    | Map::ProgramArray(data)
     | Map::RingBuf(data)) = map
     else {
         return None;
