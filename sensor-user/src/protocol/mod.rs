@@ -248,6 +248,7 @@ pub enum Anomaly {
 
 impl Anomaly {
     /// Name in outputs and metrics.
+    #[expect(clippy::too_many_lines, reason = "one for each")]
     pub const fn name(self) -> &'static str {
         match self {
             Self::MalformedHead => "malformed_head",

@@ -4,6 +4,11 @@
 //! 32 KiB, and none without context takeover; the 10 KiB of the decoder live while a message does. Never gives more
 //! than [`MAX_MESSAGE`] of one message, nor inflates beyond [`MAX_RATIO`].
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the capped door of compressed messages, which share a window: protocol::inflate reads whole bodies"
+)]
+
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::{
     TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
