@@ -13,3 +13,5 @@ mod json;
 mod llhttp;
 #[path = "conformance/suite.rs"]
 mod suite;
+#[path = "conformance/zeek.rs"]
+mod zeek;

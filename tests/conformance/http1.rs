@@ -157,9 +157,9 @@ impl Account {
                 self.anomalies.extend(anomalies);
                 last.complete = end;
             }
-            Message::Trailers { headers, anomalies } => {
-                self.anomalies.extend(anomalies);
-                last.fields.extend(fields(&headers, raw));
+            Message::Trailers(trailers) => {
+                last.fields.extend(fields(&trailers.headers, raw));
+                self.anomalies.extend(trailers.anomalies);
                 last.complete = true;
             }
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 /// Failures that are shown in full; all are counted.
-const SHOWN: usize = 120;
+const SHOWN: usize = 20;
 
 /// A suite under way. [`Suite::finish`] judges it.
 #[derive(Debug)]

@@ -133,14 +133,11 @@ where
                             searched |= rest == Rest::Cut;
                             seen.push(text);
                         }
-                        Some(Message::Trailers { headers, anomalies }) => {
-                            for (name, value) in &headers {
+                        Some(Message::Trailers(trailers)) => {
+                            for (name, value) in &trailers.headers {
                                 inside(&raw, &[*name, *value]);
                             }
-                            seen.push(format!(
-                                "body {:?} {headers:?} {anomalies:?}",
-                                std::mem::take(&mut body)
-                            ));
+                            seen.push(format!("body {:?} {trailers:?}", std::mem::take(&mut body)));
                         }
                         Some(Message::Odd { anomalies, last }) => seen.push(format!("{anomalies:?} {last}")),
                         Some(Message::End { lost }) => {

@@ -88,55 +88,10 @@ impl Http1 {
         while let Some(taken) = self.requests.next() {
             match taken {
                 Taken::Message {
-                    message: Message::Head(head),
+                    message,
                     raw,
                     since_ns,
-                } => {
-                    self.requests.fates.heads += raw.len() as u64;
-                    self.request_head(head, raw, (since_ns, time_ns), context);
-                }
-                Taken::Message {
-                    message: Message::Body { piece, last },
-                    raw,
-                    ..
-                } => {
-                    if let Some(exchange) = self.turns.request_mut() {
-                        exchange.request.time_ns.1 = time_ns;
-                        exchange
-                            .request
-                            .body
-                            .add(raw.slice(piece.range()), context.limits.body_bytes);
-                    }
-                    if last {
-                        self.turns.close_request(context.out);
-                    }
-                }
-                Taken::Message {
-                    message: Message::End { .. },
-                    ..
-                } => {
-                    self.end_request(time_ns, context);
-                }
-                Taken::Message {
-                    message: Message::Odd { anomalies, last },
-                    ..
-                } => {
-                    self.anomalies += note(self.turns.request_mut(), anomalies);
-                    if last {
-                        self.end_request(time_ns, context);
-                    }
-                }
-                Taken::Message {
-                    message: Message::Trailers { anomalies, .. },
-                    ..
-                } => {
-                    self.anomalies += note(self.turns.request_mut(), anomalies);
-                    self.end_request(time_ns, context);
-                }
-                Taken::Message {
-                    message: Message::Cut,
-                    ..
-                } => self.cut_request(None, context),
+                } => self.request_message(message, raw, (since_ns, time_ns), context),
                 Taken::Rejected(anomaly) => {
                     self.anomalies += 1;
                     note(self.turns.request_mut(), [anomaly]);
@@ -147,6 +102,43 @@ impl Http1 {
         }
         if self.requests.parser.is_waiting() && self.requests.waiting_bytes() > context.limits.head_bytes {
             self.requests.parser.tunnel();
+        }
+    }
+
+    fn request_message(
+        &mut self,
+        message: Message<RequestHead>,
+        raw: Bytes,
+        time_ns: (u64, u64),
+        context: &mut Context<'_>,
+    ) {
+        match message {
+            Message::Head(head) => {
+                self.requests.fates.heads += raw.len() as u64;
+                self.request_head(head, raw, time_ns, context);
+            }
+            Message::Body { piece, last } => {
+                if let Some(exchange) = self.turns.request_mut() {
+                    exchange.request.time_ns.1 = time_ns.1;
+                    let body = &mut exchange.request.body;
+                    body.add(raw.slice(piece.range()), context.limits.body_bytes);
+                }
+                if last {
+                    self.turns.close_request(context.out);
+                }
+            }
+            Message::End { .. } => self.end_request(time_ns.1, context),
+            Message::Odd { anomalies, last } => {
+                self.anomalies += note(self.turns.request_mut(), anomalies);
+                if last {
+                    self.end_request(time_ns.1, context);
+                }
+            }
+            Message::Trailers(trailers) => {
+                self.anomalies += note(self.turns.request_mut(), trailers.anomalies);
+                self.end_request(time_ns.1, context);
+            }
+            Message::Cut => self.cut_request(None, context),
         }
     }
 
@@ -264,52 +256,10 @@ impl Http1 {
             let Some(taken) = self.responses.next() else { break };
             match taken {
                 Taken::Message {
-                    message: Message::Head(head),
+                    message,
                     raw,
                     since_ns,
-                } => {
-                    self.responses.fates.heads += raw.len() as u64;
-                    self.response_head(head, raw, (since_ns, time_ns), context);
-                }
-                Taken::Message {
-                    message: Message::Body { piece, last },
-                    raw,
-                    ..
-                } => {
-                    self.response_piece(raw.slice(piece.range()), time_ns, context);
-                    if last {
-                        self.end_events(time_ns, context);
-                        self.turns.close_response(context.out);
-                    }
-                }
-                Taken::Message {
-                    message: Message::End { .. },
-                    ..
-                } => self.end_response(time_ns, context),
-                Taken::Message {
-                    message: Message::Odd { anomalies, last },
-                    ..
-                } => {
-                    self.anomalies += note(self.turns.current_mut(), anomalies);
-                    if last {
-                        self.end_response(time_ns, context);
-                    }
-                }
-                Taken::Message {
-                    message: Message::Trailers { headers, anomalies },
-                    raw,
-                    ..
-                } => {
-                    self.anomalies += note(self.turns.current_mut(), anomalies);
-                    if let Some(response) = self.turns.response_mut() {
-                        response.trailers = Head { raw, headers };
-                    }
-                    self.end_response(time_ns, context);
-                }
-                Taken::Message {
-                    message: Message::Cut,
-                    ..
-                } => self.cut_response(None, context),
+                } => self.response_message(message, raw, (since_ns, time_ns), context),
                 Taken::Rejected(anomaly) => {
                     self.anomalies += 1;
                     note(self.turns.answered_mut(), [anomaly]);
@@ -317,6 +267,44 @@ impl Http1 {
                     self.response_gap(0, context);
                 }
             }
+        }
+    }
+
+    fn response_message(
+        &mut self,
+        message: Message<ResponseHead>,
+        raw: Bytes,
+        time_ns: (u64, u64),
+        context: &mut Context<'_>,
+    ) {
+        match message {
+            Message::Head(head) => {
+                self.responses.fates.heads += raw.len() as u64;
+                self.response_head(head, raw, time_ns, context);
+            }
+            Message::Body { piece, last } => {
+                self.response_piece(raw.slice(piece.range()), time_ns.1, context);
+                if last {
+                    self.end_events(time_ns.1, context);
+                    self.turns.close_response(context.out);
+                }
+            }
+            Message::End { .. } => self.end_response(time_ns.1, context),
+            Message::Odd { anomalies, last } => {
+                self.anomalies += note(self.turns.current_mut(), anomalies);
+                if last {
+                    self.end_response(time_ns.1, context);
+                }
+            }
+            Message::Trailers(trailers) => {
+                self.anomalies += note(self.turns.current_mut(), trailers.anomalies);
+                if let Some(response) = self.turns.response_mut() {
+                    let headers = trailers.headers;
+                    response.trailers = Head { raw, headers };
+                }
+                self.end_response(time_ns.1, context);
+            }
+            Message::Cut => self.cut_response(None, context),
         }
     }
 

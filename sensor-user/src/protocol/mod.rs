@@ -208,7 +208,7 @@ pub enum Anomaly {
     DataAfterClose,
     /// A chunk size that is no hexadecimal number: a sign, `0x`, white space before it, nothing (RFC 9112, 7.1).
     BadChunkSize,
-    /// A chunk size above 64 bits (RFC 9112, 7.1).
+    /// A chunk size above 63 bits (RFC 9112, 7.1).
     ChunkTooBig,
     /// A chunk line beyond the limit.
     ChunkLineTooLong,

@@ -6,8 +6,9 @@
 
 use std::num::NonZeroUsize;
 
+use super::framing::MOST;
 use super::odd::{self, note};
-use super::{Anomalies, Anomaly, CHUNK_LINE, Headers, Span, head};
+use super::{Anomalies, Anomaly, CHUNK_LINE, Span, Trailers, head};
 
 /// Where in a body the next byte is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,7 +40,7 @@ pub(super) enum Part {
     /// A chunk line, or the end of the body, and what was odd about it.
     Line(Anomalies),
     /// Trailer fields, with which the body ends.
-    Trailers(Headers, Anomalies),
+    Trailers(Box<Trailers>),
 }
 
 /// Why there is no step.
@@ -185,7 +186,8 @@ fn size(line: &[u8], odd: &mut Anomalies) -> Result<u64, Anomaly> {
         .iter()
         .filter_map(|digit| (*digit as char).to_digit(16))
         .try_fold(0_u64, |size, digit| {
-            size.checked_mul(16).map(|size| size | u64::from(digit))
+            let size = size.checked_mul(16)? | u64::from(digit);
+            (size <= MOST).then_some(size)
         })
         .ok_or(Anomaly::ChunkTooBig)
 }
@@ -265,5 +267,9 @@ fn trailers(input: &[u8], scanned: usize, limit: usize) -> Result<Progress, Stop
         });
     };
     let reading = odd::trailers(input.get(..end).unwrap_or_default());
-    Ok(done(end, Part::Trailers(reading.headers, reading.anomalies)))
+    let trailers = Trailers {
+        headers: reading.headers,
+        anomalies: reading.anomalies,
+    };
+    Ok(done(end, Part::Trailers(Box::new(trailers))))
 }

@@ -8,7 +8,7 @@
 //! | a coding that is not registered, chunked with parameters | `UnknownTransferCoding` | only its place in the list counts |
 //! | request whose last coding is not chunked | `BadTransferEncoding` | end unknowable: skipped to the next start line |
 //! | response whose last coding is not chunked | none | until the connection ends |
-//! | `Content-Length` not a number (sign, base, empty), or above 64 bits | `BadContentLength` | end unknowable |
+//! | `Content-Length` not a number (sign, base, empty), or above 63 bits, which many take for negative | `BadContentLength` | end unknowable |
 //! | several `Content-Length` that differ | `ConflictingLengths` | end unknowable |
 //! | several equal `Content-Length` | `RepeatedLength` | that length |
 //! | `Content-Length` with leading zeros | none | decimal |
@@ -19,6 +19,10 @@ use super::{Anomalies, Anomaly};
 
 /// What the fields say about the body, and about the message as a whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is something that a field said, and no state"
+)]
 pub(super) struct Fields {
     pub(super) length: Length,
     /// More than one length was given.
@@ -190,16 +194,20 @@ impl Fields {
     }
 }
 
-/// `1*DIGIT` that fits into 64 bits; no sign, no base.
+/// `1*DIGIT` that fits into 63 bits; no sign, no base.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
     digits.iter().try_fold(0_u64, |number, digit| {
         let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
+        let number = number.checked_mul(10)?.checked_add(digit)?;
+        (number <= MOST).then_some(number)
     })
 }
+
+/// Lengths above this are negative, or none, to recipients that count in signed numbers.
+pub(super) const MOST: u64 = i64::MAX as u64;
 
 /// Codings of RFC 9112, 7.2, beside chunked; `identity` was taken back (RFC 7230, A.2).
 fn is_registered(name: &[u8]) -> bool {
@@ -225,7 +233,7 @@ mod tests {
         let length = |value| fields(&[("Content-Length", value)]).length;
         assert_eq!(length("0"), Length::Known(0));
         assert_eq!(length("007"), Length::Known(7));
-        assert_eq!(length("18446744073709551615"), Length::Known(u64::MAX));
+        assert_eq!(length("9223372036854775807"), Length::Known(MOST));
         assert_eq!(length("7, 7"), Length::Known(7));
         assert_eq!(length("7,8"), Length::Conflict);
         for bad in [
@@ -235,6 +243,8 @@ mod tests {
             "0x7",
             "7 7",
             "7\r\n 7",
+            "9223372036854775808",
+            "18446744073709551615",
             "18446744073709551616",
             "7;",
             "7,",
@@ -272,32 +282,39 @@ mod tests {
         }
     }
 
-    #[test]
-    fn disagreements_are_marked() {
+    /// Fields, version, and what they come to.
+    type Case = (
+        &'static [(&'static str, &'static str)],
+        u8,
+        Framing,
+        &'static [Anomaly],
+    );
+
+    fn cases() -> Vec<Case> {
         use Anomaly::{
             BadContentLength, CodingInHttp10, ConflictingLengths, LengthAndChunked, RepeatedHost,
             RepeatedLength, RepeatedTransferCoding, UnknownTransferCoding,
         };
-        let length = ("Content-Length", "5");
-        let chunked = ("Transfer-Encoding", "chunked");
-        let cases: &[(&[_], u8, Framing, &[Anomaly])] = &[
-            (&[length, chunked], 11, Framing::Chunked, &[LengthAndChunked]),
-            (&[chunked], 10, Framing::Chunked, &[CodingInHttp10]),
+        const LENGTH: (&str, &str) = ("Content-Length", "5");
+        const CHUNKED: (&str, &str) = ("Transfer-Encoding", "chunked");
+        vec![
+            (&[LENGTH, CHUNKED], 11, Framing::Chunked, &[LengthAndChunked]),
+            (&[CHUNKED], 10, Framing::Chunked, &[CodingInHttp10]),
             (
                 &[("Content-Length", "x")],
                 11,
                 Framing::Unknowable,
                 &[BadContentLength],
             ),
-            (&[length, length], 11, Framing::Length(5), &[RepeatedLength]),
+            (&[LENGTH, LENGTH], 11, Framing::Length(5), &[RepeatedLength]),
             (
-                &[length, ("Content-Length", "6")],
+                &[LENGTH, ("Content-Length", "6")],
                 11,
                 Framing::Unknowable,
                 &[ConflictingLengths],
             ),
             (
-                &[chunked, chunked],
+                &[CHUNKED, CHUNKED],
                 11,
                 Framing::Chunked,
                 &[RepeatedTransferCoding],
@@ -327,15 +344,19 @@ mod tests {
                 &[RepeatedHost],
             ),
             (&[], 11, Framing::Unsaid, &[]),
-        ];
-        for (headers, version, framing, expected) in cases {
+        ]
+    }
+
+    #[test]
+    fn disagreements_are_marked() {
+        for (headers, version, framing, expected) in cases() {
             let mut anomalies = Anomalies::new();
             assert_eq!(
-                fields(headers).framing(*version, &mut anomalies),
-                *framing,
+                fields(headers).framing(version, &mut anomalies),
+                framing,
                 "{headers:?}"
             );
-            assert_eq!(anomalies.as_slice(), *expected, "{headers:?}");
+            assert_eq!(anomalies.as_slice(), expected, "{headers:?}");
         }
     }
 }

@@ -223,7 +223,7 @@ fn is_target(target: &[u8], connect: bool) -> bool {
                 && authority.is_some_and(|rest| {
                     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
                     let authority = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-                    !authority.is_empty() && authority.iter().filter(|byte| **byte == b'@').count() < 2
+                    !authority.is_empty() && authority.split(|byte| *byte == b'@').nth(2).is_none()
                 })
         }
         [] => false,

@@ -25,7 +25,7 @@
 //! | more fields than [`MAX_HEADERS`] | `TooManyHeaders` | the first ones are given, all count for the framing |
 //! | a head, trailer section or chunk line beyond the limit | `HeadTooLong`, `ChunkLineTooLong` | lost, to the next start line |
 //! | chunk size with sign, `0x`, space before it, or none | `BadChunkSize` | body cut; on to the next start line |
-//! | chunk size above 64 bits | `ChunkTooBig` | the same |
+//! | chunk size above 63 bits | `ChunkTooBig` | the same |
 //! | data that goes on where the chunk ended | `BadChunk` | the same |
 //! | white space after the size | `SpaceAfterChunkSize` | skipped |
 //! | an extension that is none | `BadChunkExtension` | skipped, to the LF |
@@ -86,12 +86,7 @@ pub enum Message<H> {
         lost: u64,
     },
     /// The message ends, with these fields in what the step consumed (RFC 9110, 6.5).
-    Trailers {
-        /// Fields.
-        headers: Headers,
-        /// What is odd about them.
-        anomalies: Anomalies,
-    },
+    Trailers(Box<Trailers>),
     /// Between two pieces of the body, or at its end, stood something odd. The message goes on.
     Odd {
         /// What.
@@ -101,6 +96,15 @@ pub enum Message<H> {
     },
     /// The message goes on, but where it ends is lost.
     Cut,
+}
+
+/// Fields behind a body. There are few, so they are not in the way of other messages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trailers {
+    /// Fields.
+    pub headers: Headers,
+    /// What is odd about them.
+    pub anomalies: Anomalies,
 }
 
 /// What follows a head.
@@ -347,7 +351,7 @@ impl<K: Kind> Parser<K> {
                 }
                 let message = match part {
                     Part::Piece(piece) => Some(Message::Body { piece, last }),
-                    Part::Trailers(headers, anomalies) => Some(Message::Trailers { headers, anomalies }),
+                    Part::Trailers(trailers) => Some(Message::Trailers(trailers)),
                     Part::Line(anomalies) if anomalies.is_empty() => last.then_some(Message::End { lost: 0 }),
                     Part::Line(anomalies) => Some(Message::Odd { anomalies, last }),
                 };

@@ -79,7 +79,7 @@ pub(crate) fn request_anywhere(input: &[u8]) -> Start {
         let len = method.len().min(input.len());
         input.get(..len) == method.get(..len)
     };
-    if METHODS.iter().any(|method| begins(method)) {
+    if METHODS.iter().any(begins) {
         request(input)
     } else {
         Start::No

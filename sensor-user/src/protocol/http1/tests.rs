@@ -78,8 +78,9 @@ fn note<H>(seen: &mut Vec<Seen>, message: Message<H>, raw: &[u8], name: impl Fn(
                 seen.push(Seen::End);
             }
         }
-        Message::Trailers { headers, anomalies } => {
-            seen.push(Seen::Trailers(format!("{}{anomalies:?}", fields(&headers, raw))));
+        Message::Trailers(trailers) => {
+            let shown = format!("{}{:?}", fields(&trailers.headers, raw), trailers.anomalies);
+            seen.push(Seen::Trailers(shown));
             seen.push(Seen::End);
         }
         Message::Cut => seen.push(Seen::Cut),
