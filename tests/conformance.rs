@@ -15,8 +15,6 @@ mod http1;
 mod http2;
 #[path = "conformance/json.rs"]
 mod json;
-#[path = "conformance/json.rs"]
-mod json;
 #[path = "conformance/llhttp.rs"]
 mod llhttp;
 #[path = "conformance/protobuf.rs"]

@@ -78,5 +78,7 @@ mod vectors;
 mod watch;
 #[path = "live/ways.rs"]
 mod ways;
+#[path = "live/websocket.rs"]
+mod websocket;
 #[path = "live/wheels.rs"]
 mod wheels;

@@ -22,7 +22,7 @@ use sensor_user::protocol::http1::{
 };
 use sensor_user::protocol::json::Walker;
 use sensor_user::protocol::walk::{Container, Scalar, Text, Visitor};
-use sensor_user::protocol::{Resync, Span, Step, StreamParser, detect, form, proxy};
+use sensor_user::protocol::{Resync, Span, Step, StreamParser, detect, form, proxy, sse, websocket};
 use sensor_user::telemetry::Counters;
 use sensor_user::{classify, exchange, flow, inventory};
 
@@ -36,6 +36,10 @@ pub(crate) const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("detect", detect),
     ("pcapng", pcapng),
     ("ring_record", ring_record),
+    ("websocket_frames", websocket::fuzz::frames),
+    ("websocket_deflate", websocket::fuzz::deflate),
+    ("websocket_handshake", websocket::fuzz::handshake),
+    ("sse", sse::fuzz),
     ("pipeline", pipeline),
 ];
 

@@ -14,6 +14,7 @@ use crate::programs::Program;
 /// Packages for Debian's Python, pinned.
 pub const PYTHON: &[&str] = &[
     "uvicorn==0.54.0",
+    "websockets==17.4",
     "aioquic==1.7.2",
     // BoringSSL linked in, stripped.
     "grpcio==1.85.1",

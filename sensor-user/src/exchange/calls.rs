@@ -184,7 +184,6 @@ impl CallFinder {
 
 /// Calls in one message on a WebSocket: GraphQL in the `payload` of `graphql-transport-ws` or `graphql-ws`, or JSON-RPC.
 /// Also takes such a payload by itself.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the reader of WebSocket"))]
 pub(super) fn message(text: &[u8]) -> Found {
     Json::default().message(text)
 }

@@ -5,12 +5,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::http1::Http1;
 use super::http2::Http2;
 use super::prefix::{Holes, Prefixes, Protocol, Proxied, Seen};
-use super::reader::{Reader, ReaderTally};
-use super::{Connection, Limits};
+use super::reader::{Chunk, Context, Next, Reader, ReaderTally, Turn};
+use super::secret::HashKey;
+use super::{Connection, Exchange, Limits};
 use crate::capture::{Comm, Direction, Evidence, Role, SocketAddress, Source, StreamKey};
 use crate::telemetry::ledger::{Post, Tally as Books};
 use crate::telemetry::{Counters, Metric};
@@ -141,6 +143,32 @@ impl Conversation {
             }
         }
         None
+    }
+
+    /// Goes on in another protocol. Gives what came of it already.
+    pub(super) fn turn(
+        &mut self,
+        turn: Turn,
+        (limits, key): (&Limits, &HashKey),
+        out: &mut Vec<Exchange>,
+    ) -> SmallVec<[Chunk; 2]> {
+        let Turn { next, holes, seen } = turn;
+        self.talk = match next {
+            Next::Recognise => Talk::Unrecognised(Prefixes::within(holes)),
+            Next::Read(mut reader) => {
+                let mut context = Context {
+                    limits,
+                    key,
+                    connection: &self.connection,
+                    out,
+                };
+                for (direction, missing, reason) in holes {
+                    reader.gap(direction, missing, reason, &mut context);
+                }
+                Talk::Known(reader)
+            }
+        };
+        seen
     }
 
     /// A PROXY header was read: bytes of the connection's head.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use smallvec::{SmallVec, smallvec};
 
 use super::calls::CallFinder;
 use super::content::Decoder;
@@ -160,51 +161,26 @@ impl Conversations {
     }
 
     fn chunk(&mut self, stream: StreamKey, chunk: Chunk, out: &mut Vec<Exchange>) {
-        let conversation = self
-            .table
+        let Self {
+            table,
+            counters,
+            limits,
+            key,
+            ..
+        } = self;
+        let conversation = table
             .entry(stream)
-            .or_insert_with(|| Conversation::new(stream, &self.counters));
-        let (direction, len) = (chunk.direction, chunk.bytes.len());
-        conversation.under_way = len;
-        let mut holes = Holes::new();
-        let mut chunk = chunk;
-        match &conversation.talk {
-            Talk::Unrecognised(_) => {
-                let recognised = conversation.recognise(direction, chunk.bytes, &self.limits, &self.counters);
-                let Some(recognised) = recognised else { return };
-                holes = recognised.holes;
-                chunk.bytes = recognised.bytes;
-            }
-            Talk::Known(_) => {}
-            Talk::Opaque => {
-                return conversation.pass_over(Post::OpaqueBytes, len as u64, &self.counters);
+            .or_insert_with(|| Conversation::new(stream, counters));
+        // What a connection turned into reads what came of it already; each turn consumed a head.
+        let mut left: SmallVec<[Chunk; 3]> = smallvec![chunk];
+        while let Some(chunk) = left.pop() {
+            let waiting: usize = left.iter().map(|chunk| chunk.bytes.len()).sum();
+            conversation.under_way = waiting + chunk.bytes.len();
+            let turn = step(conversation, chunk, (limits, key), counters, out);
+            if let Some(turn) = turn {
+                left.extend(conversation.turn(turn, (limits, key), out).into_iter().rev());
             }
         }
-        let mut context = Context {
-            limits: &self.limits,
-            key: &self.key,
-            connection: &conversation.connection,
-            out,
-        };
-        if let Talk::Known(reader) = &mut conversation.talk {
-            for (direction, missing, reason) in holes {
-                reader.gap(direction, missing, reason, &mut context);
-            }
-            let turn = read(reader.as_mut(), chunk, &mut context, &self.counters);
-            if let Some(Turn {
-                reader: mut next,
-                seen,
-            }) = turn
-            {
-                for chunk in seen {
-                    // A protocol within a protocol within a protocol is nobody's.
-                    let _ = read(next.as_mut(), chunk, &mut context, &self.counters);
-                }
-                conversation.enter(&self.counters);
-                conversation.talk = Talk::Known(next);
-            }
-        }
-        conversation.enter(&self.counters);
     }
 
     fn gap(
@@ -306,6 +282,44 @@ impl Conversations {
     }
 }
 
+/// Gives a conversation bytes; gives what it turned into.
+fn step(
+    conversation: &mut Conversation,
+    mut chunk: Chunk,
+    (limits, key): (&Limits, &HashKey),
+    counters: &Counters,
+    out: &mut Vec<Exchange>,
+) -> Option<Turn> {
+    let mut holes = Holes::new();
+    match &conversation.talk {
+        Talk::Unrecognised(_) => {
+            let recognised = conversation.recognise(chunk.direction, chunk.bytes, limits, counters)?;
+            holes = recognised.holes;
+            chunk.bytes = recognised.bytes;
+        }
+        Talk::Known(_) => {}
+        Talk::Opaque => {
+            conversation.pass_over(Post::OpaqueBytes, chunk.bytes.len() as u64, counters);
+            return None;
+        }
+    }
+    let mut context = Context {
+        limits,
+        key,
+        connection: &conversation.connection,
+        out,
+    };
+    let mut turn = None;
+    if let Talk::Known(reader) = &mut conversation.talk {
+        for (direction, missing, reason) in holes {
+            reader.gap(direction, missing, reason, &mut context);
+        }
+        turn = read(reader.as_mut(), chunk, &mut context, counters);
+    }
+    conversation.enter(counters);
+    turn
+}
+
 /// Gives a reader bytes; counts them, and gives what the connection turned into.
 fn read(
     reader: &mut dyn Reader,
@@ -313,14 +327,20 @@ fn read(
     context: &mut Context<'_>,
     counters: &Counters,
 ) -> Option<Turn> {
-    let len = chunk.bytes.len() as u64;
+    let (direction, mut len) = (chunk.direction, chunk.bytes.len() as u64);
     let metric = if reader.chunk(chunk, context) {
         Metric::BytesParsed
     } else {
         Metric::BytesUnrecognised
     };
+    let turn = reader.take_turn();
+    // What is handed on is counted by whoever takes it.
+    let handed = turn.iter().flat_map(|turn| &turn.seen);
+    for chunk in handed.filter(|chunk| chunk.direction == direction) {
+        len = len.saturating_sub(chunk.bytes.len() as u64);
+    }
     counters.add(metric, len);
-    reader.take_turn()
+    turn
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
+use super::call::CallKind;
 use super::{Connection, Exchange};
 use crate::capture::Role;
 
@@ -247,10 +248,22 @@ fn common(connection: &Connection, exchange: &Exchange) -> Option<u64> {
         connection.tls,
         request.method(),
         request.target().expose(),
+        part_bytes(exchange),
     );
     let mut hasher = FxBuildHasher.build_hasher();
     std::hash::Hash::hash(&line, &mut hasher);
     Some(hasher.finish())
+}
+
+/// Messages and events of one connection share its request line; their sizes tell them apart.
+fn part_bytes(exchange: &Exchange) -> Option<(u64, u64)> {
+    let kind = exchange.calls.first()?.kind;
+    let is_part = matches!(kind, CallKind::WebSocket | CallKind::ServerSentEvent);
+    let answered = exchange
+        .outcome
+        .response()
+        .map_or(0, |response| response.body.total);
+    is_part.then_some((exchange.request.body.total, answered))
 }
 
 fn span(exchange: &Exchange) -> Span {

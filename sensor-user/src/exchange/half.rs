@@ -147,6 +147,16 @@ impl<P: StreamParser> Half<P> {
         self.wanted = 0;
     }
 
+    /// Takes what was not consumed, and when the first of it came: another protocol's.
+    pub(super) fn take_unread(&mut self) -> (Bytes, u64) {
+        let bytes = if self.rest.0.is_empty() {
+            std::mem::take(&mut self.input.0)
+        } else {
+            std::mem::take(&mut self.rest.0).freeze()
+        };
+        (bytes, self.since_ns)
+    }
+
     /// Bytes that wait for more.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.rest.0.len()

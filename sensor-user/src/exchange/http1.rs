@@ -8,8 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::caller::{self, Memo};
+use super::events::Events;
 use super::half::{Half, Taken};
-use super::reader::{Chunk, Context, Reader, ReaderTally};
+use super::reader::{Chunk, Context, Reader, ReaderTally, Turn};
 use super::turns::Turns;
 use super::{Body, Caller, Exchange, Head, Limits, Outcome, Request, Response};
 use crate::capture::{Direction, GapReason};
@@ -18,6 +19,8 @@ use crate::protocol::http1::{
 };
 use crate::protocol::{Anomaly, Resync, StreamParser};
 use crate::telemetry::ledger::{Post, Tally as Books};
+
+mod rest;
 
 /// A connection on which nothing moved for a second has no answer under way that a client still waits for while it
 /// sends another request: pairing that was in doubt begins anew.
@@ -39,6 +42,11 @@ pub(super) struct Http1 {
     anomalies: u64,
     /// The first hole since the message under way lost its place says why it is not whole.
     reason: GapReason,
+    /// The answer under way, when it is a stream of events.
+    events: Option<Events>,
+    /// Bytes missing of what the client sent while it waited for the answer to an upgrade.
+    missing_in_wait: u64,
+    turn: Option<Turn>,
 }
 
 impl Http1 {
@@ -63,6 +71,9 @@ impl Http1 {
             early: false,
             anomalies: 0,
             reason: GapReason::Lost,
+            events: None,
+            missing_in_wait: 0,
+            turn: None,
         }
     }
 
@@ -205,6 +216,13 @@ impl Http1 {
 
     fn request_gap(&mut self, missing: u64, context: &mut Context<'_>) {
         let reason = self.reason;
+        if self.requests.parser.is_waiting() {
+            let spoilt = self.requests.waiting_bytes() as u64;
+            self.missing_in_wait = self
+                .missing_in_wait
+                .saturating_add(missing)
+                .saturating_add(spoilt);
+        }
         let inside = self.turns.request_mut().is_some();
         let (message, lost_place) = match self.requests.gap(missing) {
             Resync::Exact(message) => (message, false),
@@ -265,12 +283,9 @@ impl Http1 {
                 self.response_head(head, raw, time_ns, context);
             }
             Message::Body { piece, last } => {
-                if let Some(response) = self.turns.response_mut() {
-                    response.time_ns.1 = time_ns.1;
-                    let body = &mut response.body;
-                    body.add(raw.slice(piece.range()), context.limits.body_bytes);
-                }
+                self.response_piece(raw.slice(piece.range()), time_ns.1, context);
                 if last {
+                    self.end_events(time_ns.1, context);
                     self.turns.close_response(context.out);
                 }
             }
@@ -317,6 +332,7 @@ impl Http1 {
         };
         self.turns.response(response, context.out);
         note(self.turns.current_mut(), head.anomalies);
+        let next = self.begin_rest(rest, context);
         match rest {
             Rest::Body => {}
             Rest::Nothing | Rest::Tunnel => self.turns.close_response(context.out),
@@ -324,6 +340,9 @@ impl Http1 {
                 self.cut_response(None, context);
                 self.turns.response_hole(true, context.out);
             }
+        }
+        if let Some(next) = next {
+            return self.turn_into(next);
         }
         if rest == Rest::Tunnel || !self.turns.is_waiting() {
             self.requests.parser.resolve(rest == Rest::Tunnel);
@@ -333,15 +352,9 @@ impl Http1 {
     }
 
     fn end_response(&mut self, time_ns: u64, context: &mut Context<'_>) {
+        self.end_events(time_ns, context);
         if let Some(response) = self.turns.response_mut() {
             response.time_ns.1 = time_ns;
-        }
-        self.turns.close_response(context.out);
-    }
-
-    fn cut_response(&mut self, hole: Option<GapReason>, context: &mut Context<'_>) {
-        if let Some(response) = self.turns.response_mut() {
-            cut(&mut response.body, hole);
         }
         self.turns.close_response(context.out);
     }
@@ -355,6 +368,9 @@ impl Http1 {
         };
         match message {
             None if !lost_place => {
+                if let Some(events) = &mut self.events {
+                    self.anomalies += events.gap(reason, self.last_ns, context);
+                }
                 if let Some(response) = self.turns.response_mut() {
                     response.body.hole(missing, reason);
                 }
@@ -362,6 +378,9 @@ impl Http1 {
             Some(Message::End { lost }) => {
                 if let Some(response) = self.turns.response_mut() {
                     response.body.hole(lost, reason);
+                }
+                if let Some(mut events) = self.events.take() {
+                    self.anomalies += events.gap(reason, self.last_ns, context);
                 }
                 self.turns.close_response(context.out);
             }
@@ -390,7 +409,7 @@ impl Reader for Http1 {
         } else {
             self.responses.push(bytes, time_ns);
             self.read_responses(time_ns, context);
-            !self.responses.parser.is_tunnel()
+            self.turn.is_some() || !self.responses.parser.is_tunnel()
         };
         self.last_ns = time_ns;
         is_http
@@ -462,6 +481,10 @@ impl Reader for Http1 {
             anomalies: std::mem::take(&mut self.anomalies),
             unpaired: std::mem::take(&mut self.turns.unpaired),
         }
+    }
+
+    fn take_turn(&mut self) -> Option<Turn> {
+        self.turn.take()
     }
 }
 

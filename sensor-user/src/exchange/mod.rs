@@ -10,13 +10,16 @@ mod calls;
 mod content;
 mod conversation;
 mod conversations;
+mod dialogue;
 mod ends;
+mod events;
 mod grpc;
 mod half;
 mod http1;
 mod http2;
 #[cfg(test)]
 mod laws;
+mod part;
 mod patience;
 mod prefix;
 mod reader;
@@ -25,6 +28,8 @@ mod streams;
 #[cfg(test)]
 pub(crate) mod test_support;
 mod turns;
+mod upgrade;
+mod websocket;
 
 use std::sync::Arc;
 

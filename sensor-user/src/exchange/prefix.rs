@@ -80,6 +80,20 @@ impl Seen {
 }
 
 impl Prefixes {
+    /// Of a connection within a tunnel. What a PROXY header would say in there is said by the client itself.
+    pub(super) fn within(holes: Holes) -> Self {
+        let begun = || Prefix {
+            bytes: BytesMut::new(),
+            begun: true,
+        };
+        Self {
+            read: begun(),
+            write: begun(),
+            proxied: None,
+            holes,
+        }
+    }
+
     pub(super) fn recognise(&mut self, direction: Direction, bytes: Bytes) -> Seen {
         let kept = self.of(direction);
         let mut bytes = if kept.bytes.is_empty() {

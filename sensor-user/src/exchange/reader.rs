@@ -7,7 +7,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
+use super::prefix::Holes;
 use super::secret::HashKey;
 use super::{Connection, Exchange, Limits};
 use crate::capture::{Direction, GapReason};
@@ -72,10 +74,21 @@ pub(super) struct ReaderTally {
 /// A connection goes on in another protocol (RFC 9110, 7.8).
 #[derive(Debug)]
 pub(super) struct Turn {
-    /// What reads it from now on.
-    pub(super) reader: Box<dyn Reader>,
-    /// Bytes of the new protocol that came already.
-    pub(super) seen: Vec<Chunk>,
+    /// What comes next.
+    pub(super) next: Next,
+    /// What is missing before the first bytes of it.
+    pub(super) holes: Holes,
+    /// Bytes of the new protocol that came already, in the order of their directions.
+    pub(super) seen: SmallVec<[Chunk; 2]>,
+}
+
+/// What a connection goes on in.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A protocol that is read.
+    Read(Box<dyn Reader>),
+    /// A tunnel: a connection begins in it, and its protocol is to be recognised.
+    Recognise,
 }
 
 impl Debug for Chunk {

@@ -20,7 +20,9 @@ pub mod name;
 pub mod protobuf;
 pub mod proxy;
 pub mod soap;
+pub mod sse;
 pub mod walk;
+pub mod websocket;
 pub mod xml;
 
 use std::num::NonZeroUsize;
@@ -135,6 +137,49 @@ pub enum Anomaly {
     GrpcBadBase64,
     /// Data after the trailers of a gRPC-Web body, or trailers in a request.
     GrpcAfterTrailers,
+    // calls
+    /// More calls in one message than are told apart.
+    TooManyCalls,
+    /// A GraphQL document that is not of the grammar, or whose fragments are not defined once each.
+    GraphqlMalformed,
+    /// A GraphQL document nests deeper than is followed.
+    GraphqlTooDeep,
+    /// A GraphQL document has more tokens than are read.
+    GraphqlTooLong,
+    /// GraphQL fragments that spread themselves.
+    GraphqlFragmentCycle,
+    /// A message of JSON-RPC that is not one of version 2.0 (JSON-RPC 2.0, 4 to 6).
+    JsonRpcMalformed,
+    /// An answer of JSON-RPC to a call that was not made, or a second one.
+    JsonRpcUnpaired,
+    /// A SOAP envelope or XML-RPC message that is not well-formed, or not what its specification says.
+    XmlCallMalformed,
+    // body
+    /// A body is not of the content coding that its head names, or its checksum is wrong.
+    BadContentCoding,
+    /// A content coding that is not known (RFC 9110, 8.4.1).
+    UnknownContentCoding,
+    /// More content codings over each other than `inflate::MAX_LAYERS`.
+    TooManyCodings,
+    /// More would come out of a compressed body than `inflate::Limits::output_bytes`.
+    DecodedTooLarge,
+    /// Out of all proportion comes out of a compressed body, or it asks for more memory or members than
+    /// `inflate::MAX_WINDOW` and `inflate::MAX_MEMBERS`.
+    DecompressionBomb,
+    /// A structured body nests deeper than `walk::MAX_DEPTH`.
+    BodyTooDeep,
+    /// XML with a document type declaration: the way to entities and to files of the server (XML 1.0, 2.8).
+    XmlDoctype,
+    /// XML that declares an entity (XML 1.0, 4.2).
+    XmlEntityDeclared,
+    /// XML that refers to an entity other than the five predefined ones (XML 1.0, 4.6). None is expanded.
+    XmlEntityUsed,
+    /// More parts in a multipart body than `multipart::MAX_PARTS`.
+    TooManyParts,
+    /// A part of a multipart body whose header is not one, or exceeds `multipart::MAX_HEADER`.
+    BadPartHeader,
+    /// A multipart body without its boundary, or whose boundary is not one (RFC 2046, 5.1.1).
+    BadBoundary,
     // HTTP/1: http1/mod.rs says how each is read.
     /// Several lengths that disagree (RFC 9112, 6.3).
     ConflictingLengths,
@@ -192,66 +237,6 @@ pub enum Anomaly {
     /// A trailer field that frames, routes or authorises (RFC 9110, 6.5.1).
     ForbiddenTrailer,
     // End of HTTP/1.
-    // calls
-    /// More calls in one message than are told apart.
-    TooManyCalls,
-    /// A GraphQL document that is not of the grammar, or whose fragments are not defined once each.
-    GraphqlMalformed,
-    /// A GraphQL document nests deeper than is followed.
-    GraphqlTooDeep,
-    /// A GraphQL document has more tokens than are read.
-    GraphqlTooLong,
-    /// GraphQL fragments that spread themselves.
-    GraphqlFragmentCycle,
-    /// A message of JSON-RPC that is not one of version 2.0 (JSON-RPC 2.0, 4 to 6).
-    JsonRpcMalformed,
-    /// An answer of JSON-RPC to a call that was not made, or a second one.
-    JsonRpcUnpaired,
-    /// A SOAP envelope or XML-RPC message that is not well-formed, or not what its specification says.
-    XmlCallMalformed,
-    // body
-    /// A body is not of the content coding that its head names, or its checksum is wrong.
-    BadContentCoding,
-    /// A content coding that is not known (RFC 9110, 8.4.1).
-    UnknownContentCoding,
-    /// More content codings over each other than `inflate::MAX_LAYERS`.
-    TooManyCodings,
-    /// More would come out of a compressed body than `inflate::Limits::output_bytes`.
-    DecodedTooLarge,
-    /// Out of all proportion comes out of a compressed body, or it asks for more memory or members than
-    /// `inflate::MAX_WINDOW` and `inflate::MAX_MEMBERS`.
-    DecompressionBomb,
-    /// A structured body nests deeper than `walk::MAX_DEPTH`.
-    BodyTooDeep,
-    /// XML with a document type declaration: the way to entities and to files of the server (XML 1.0, 2.8).
-    XmlDoctype,
-    /// XML that declares an entity (XML 1.0, 4.2).
-    XmlEntityDeclared,
-    /// XML that refers to an entity other than the five predefined ones (XML 1.0, 4.6). None is expanded.
-    XmlEntityUsed,
-    /// More parts in a multipart body than `multipart::MAX_PARTS`.
-    TooManyParts,
-    /// A part of a multipart body whose header is not one, or exceeds `multipart::MAX_HEADER`.
-    BadPartHeader,
-    /// A multipart body without its boundary, or whose boundary is not one (RFC 2046, 5.1.1).
-    BadBoundary,
-    // calls
-    /// More calls in one message than are told apart.
-    TooManyCalls,
-    /// A GraphQL document that is not of the grammar, or whose fragments are not defined once each.
-    GraphqlMalformed,
-    /// A GraphQL document nests deeper than is followed.
-    GraphqlTooDeep,
-    /// A GraphQL document has more tokens than are read.
-    GraphqlTooLong,
-    /// GraphQL fragments that spread themselves.
-    GraphqlFragmentCycle,
-    /// A message of JSON-RPC that is not one of version 2.0 (JSON-RPC 2.0, 4 to 6).
-    JsonRpcMalformed,
-    /// An answer of JSON-RPC to a call that was not made, or a second one.
-    JsonRpcUnpaired,
-    /// A SOAP envelope or XML-RPC message that is not well-formed, or not what its specification says.
-    XmlCallMalformed,
     // h2
     /// A frame breaks RFC 9113, section 6: length, stream or padding.
     Http2BadFrame,
@@ -276,10 +261,36 @@ pub enum Anomaly {
     Http2TooManyStreams,
     /// Nobody's fault: fields refer to a part of the connection that was not seen, and were left out.
     Http2UnknownFields,
+    // ws
+    /// A WebSocket handshake whose key, answer or extensions do not fit each other (RFC 6455, 4.2.2).
+    WebSocketHandshake,
+    /// A frame's head that is wrong in more than one way: no WebSocket any more.
+    WebSocketFrame,
+    /// A reserved bit that no extension gave a meaning (RFC 6455, 5.2).
+    WebSocketReservedBit,
+    /// A reserved opcode (RFC 6455, 5.2).
+    WebSocketOpcode,
+    /// A control frame that is fragmented or longer than 125 bytes, or a bad close code (RFC 6455, 5.5 and 7.4).
+    WebSocketControl,
+    /// A client's frame without mask, or a server's with one (RFC 6455, 5.1).
+    WebSocketMask,
+    /// A length in more bytes than it needs, or beyond 63 bits (RFC 6455, 5.2).
+    WebSocketLength,
+    /// A continuation of nothing, or a message within a message (RFC 6455, 5.4).
+    WebSocketFragment,
+    /// Text that is not UTF-8 (RFC 6455, 8.1).
+    WebSocketText,
+    /// A compressed message that does not inflate (RFC 7692, 6.2).
+    WebSocketDeflate,
+    /// A compressed message that inflates beyond the limit of size or ratio.
+    WebSocketInflated,
+    /// A line of an event stream longer than the limit.
+    EventTooLong,
 }
 
 impl Anomaly {
     /// Name in outputs and metrics.
+    #[expect(clippy::too_many_lines, reason = "one for each")]
     pub const fn name(self) -> &'static str {
         match self {
             Self::MalformedHead => "malformed_head",
@@ -297,6 +308,28 @@ impl Anomaly {
             Self::GrpcBadStatus => "grpc_bad_status",
             Self::GrpcBadBase64 => "grpc_bad_base64",
             Self::GrpcAfterTrailers => "grpc_after_trailers",
+            // calls
+            Self::TooManyCalls => "too_many_calls",
+            Self::GraphqlMalformed => "graphql_malformed",
+            Self::GraphqlTooDeep => "graphql_too_deep",
+            Self::GraphqlTooLong => "graphql_too_long",
+            Self::GraphqlFragmentCycle => "graphql_fragment_cycle",
+            Self::JsonRpcMalformed => "json_rpc_malformed",
+            Self::JsonRpcUnpaired => "json_rpc_unpaired",
+            Self::XmlCallMalformed => "xml_call_malformed",
+            // body
+            Self::BadContentCoding => "bad_content_coding",
+            Self::UnknownContentCoding => "unknown_content_coding",
+            Self::TooManyCodings => "too_many_codings",
+            Self::DecodedTooLarge => "decoded_too_large",
+            Self::DecompressionBomb => "decompression_bomb",
+            Self::BodyTooDeep => "body_too_deep",
+            Self::XmlDoctype => "xml_doctype",
+            Self::XmlEntityDeclared => "xml_entity_declared",
+            Self::XmlEntityUsed => "xml_entity_used",
+            Self::TooManyParts => "too_many_parts",
+            Self::BadPartHeader => "bad_part_header",
+            Self::BadBoundary => "bad_boundary",
             // HTTP/1
             Self::ConflictingLengths => "conflicting_lengths",
             Self::RepeatedLength => "repeated_length",
@@ -326,37 +359,6 @@ impl Anomaly {
             Self::BadChunkExtension => "bad_chunk_extension",
             Self::ForbiddenTrailer => "forbidden_trailer",
             // End of HTTP/1.
-            // calls
-            Self::TooManyCalls => "too_many_calls",
-            Self::GraphqlMalformed => "graphql_malformed",
-            Self::GraphqlTooDeep => "graphql_too_deep",
-            Self::GraphqlTooLong => "graphql_too_long",
-            Self::GraphqlFragmentCycle => "graphql_fragment_cycle",
-            Self::JsonRpcMalformed => "json_rpc_malformed",
-            Self::JsonRpcUnpaired => "json_rpc_unpaired",
-            Self::XmlCallMalformed => "xml_call_malformed",
-            // body
-            Self::BadContentCoding => "bad_content_coding",
-            Self::UnknownContentCoding => "unknown_content_coding",
-            Self::TooManyCodings => "too_many_codings",
-            Self::DecodedTooLarge => "decoded_too_large",
-            Self::DecompressionBomb => "decompression_bomb",
-            Self::BodyTooDeep => "body_too_deep",
-            Self::XmlDoctype => "xml_doctype",
-            Self::XmlEntityDeclared => "xml_entity_declared",
-            Self::XmlEntityUsed => "xml_entity_used",
-            Self::TooManyParts => "too_many_parts",
-            Self::BadPartHeader => "bad_part_header",
-            Self::BadBoundary => "bad_boundary",
-            // calls
-            Self::TooManyCalls => "too_many_calls",
-            Self::GraphqlMalformed => "graphql_malformed",
-            Self::GraphqlTooDeep => "graphql_too_deep",
-            Self::GraphqlTooLong => "graphql_too_long",
-            Self::GraphqlFragmentCycle => "graphql_fragment_cycle",
-            Self::JsonRpcMalformed => "json_rpc_malformed",
-            Self::JsonRpcUnpaired => "json_rpc_unpaired",
-            Self::XmlCallMalformed => "xml_call_malformed",
             // h2
             Self::Http2BadFrame => "http2_bad_frame",
             Self::Http2FrameTooLong => "http2_frame_too_long",
@@ -369,6 +371,19 @@ impl Anomaly {
             Self::Http2BadLength => "http2_bad_length",
             Self::Http2TooManyStreams => "http2_too_many_streams",
             Self::Http2UnknownFields => "http2_unknown_fields",
+            // ws
+            Self::WebSocketHandshake => "websocket_handshake",
+            Self::WebSocketFrame => "websocket_frame",
+            Self::WebSocketReservedBit => "websocket_reserved_bit",
+            Self::WebSocketOpcode => "websocket_opcode",
+            Self::WebSocketControl => "websocket_control",
+            Self::WebSocketMask => "websocket_mask",
+            Self::WebSocketLength => "websocket_length",
+            Self::WebSocketFragment => "websocket_fragment",
+            Self::WebSocketText => "websocket_text",
+            Self::WebSocketDeflate => "websocket_deflate",
+            Self::WebSocketInflated => "websocket_inflated",
+            Self::EventTooLong => "event_too_long",
         }
     }
 }

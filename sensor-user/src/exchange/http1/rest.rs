@@ -1,0 +1,96 @@
+//! What follows a response's head: a body, events that are told as they come, or another protocol.
+//!
+//! Takes pieces, holes and ends of the response under way. Gives events' exchanges, and the [`Turn`] of an upgrade. Never
+//! keeps a body of events. Bounded as its parts are.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::super::events::Events;
+use super::super::prefix::Holes;
+use super::super::reader::{Chunk, Context, Next, Turn};
+use super::super::upgrade;
+use super::{Http1, cut};
+use crate::capture::GapReason;
+use crate::protocol::http1::Rest;
+
+impl Http1 {
+    /// What follows a response's head, where it is more than a body.
+    pub(super) fn begin_rest(&mut self, rest: Rest, context: &Context<'_>) -> Option<Next> {
+        self.events = None;
+        self.turns.response_mut()?;
+        let is_waiting = self.requests.parser.is_waiting();
+        let exchange = self.turns.answered_mut()?;
+        match rest {
+            Rest::Body => self.events = Events::of(exchange, context.limits.body_bytes),
+            Rest::Tunnel if is_waiting => {
+                let before = exchange.anomalies.len();
+                let next = upgrade::next(exchange, self.requests_travel, context.limits);
+                self.anomalies += (exchange.anomalies.len() - before) as u64;
+                return next;
+            }
+            Rest::Nothing | Rest::Cut | Rest::Tunnel => {}
+        }
+        None
+    }
+
+    pub(super) fn response_piece(&mut self, piece: Bytes, time_ns: u64, context: &mut Context<'_>) {
+        let Some(response) = self.turns.response_mut() else {
+            return;
+        };
+        response.time_ns.1 = time_ns;
+        match &mut self.events {
+            None => response.body.add(piece, context.limits.body_bytes),
+            // Each event has its own exchange, so this one only counts them.
+            Some(events) => {
+                self.anomalies += events.piece(&piece, time_ns, context);
+                response.body.add(piece, 0);
+            }
+        }
+    }
+
+    pub(super) fn end_events(&mut self, time_ns: u64, context: &mut Context<'_>) {
+        if let Some(mut events) = self.events.take() {
+            self.anomalies += events.finish(time_ns, context);
+        }
+    }
+
+    /// HTTP ends here, and another protocol begins: hands over what came of it already.
+    pub(super) fn turn_into(&mut self, next: Next) {
+        let mut seen = SmallVec::new();
+        let both = [
+            (self.requests_travel, self.requests.take_unread(), self.early),
+            (
+                self.requests_travel.opposite(),
+                self.responses.take_unread(),
+                false,
+            ),
+        ];
+        for (direction, (bytes, time_ns), early) in both {
+            if !bytes.is_empty() {
+                seen.push(Chunk {
+                    direction,
+                    time_ns,
+                    early,
+                    bytes,
+                });
+            }
+        }
+        let mut holes = Holes::new();
+        if self.missing_in_wait > 0 {
+            holes.push((self.requests_travel, self.missing_in_wait, self.reason));
+        }
+        self.turn = Some(Turn { next, holes, seen });
+    }
+
+    pub(super) fn cut_response(&mut self, hole: Option<GapReason>, context: &mut Context<'_>) {
+        if let (Some(events), Some(reason)) = (&mut self.events, hole) {
+            self.anomalies += events.gap(reason, self.last_ns, context);
+        }
+        self.end_events(self.last_ns, context);
+        if let Some(response) = self.turns.response_mut() {
+            cut(&mut response.body, hole);
+        }
+        self.turns.close_response(context.out);
+    }
+}
