@@ -1,6 +1,12 @@
 //! Third-party suites, run whole: what they mark valid is read as they say, what they mark invalid is refused or
 //! reported as an anomaly. `cargo xtask conformance` shows the counts.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests panic with context")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the counts of the suites are what these tests are for"
+)]
+
 #[path = "conformance/curl.rs"]
 mod curl;
 #[path = "conformance/graphql.rs"]

@@ -259,13 +259,13 @@ fn take(row: &Row<'_>, calls: &mut Calls, numbers: &mut BTreeMap<(u16, String), 
     let names = row.list("http2.header.name");
     for (name, value) in names.iter().zip(row.list("http2.header.value")) {
         match *name {
-            ":path" => said.method = value.trim_start_matches('/').to_owned(),
+            ":path" => value.trim_start_matches('/').clone_into(&mut said.method),
             "grpc-status" => said.status = value.parse().ok(),
             _ => {}
         }
     }
     if !uri.is_empty() {
-        said.method = uri.trim_start_matches('/').to_owned();
+        uri.trim_start_matches('/').clone_into(&mut said.method);
     }
     let (kinds, contents) = (row.list("grpc.frame_type"), row.list("grpc.message_data"));
     for (at, length) in row.list("grpc.message_length").into_iter().enumerate() {

@@ -18,7 +18,7 @@ pub(crate) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text
         .chars()
         .filter_map(|digit| digit.to_digit(16))
-        .map(|digit| digit as u8)
+        .filter_map(|digit| u8::try_from(digit).ok())
         .collect();
     digits
         .chunks_exact(2)

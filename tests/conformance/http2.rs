@@ -65,6 +65,10 @@ fn anomalies(message: &Message) -> Vec<Anomaly> {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a helper for values that are made in the call"
+)]
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
     if found == expected {
         Ok(())

@@ -1,4 +1,4 @@
-//! JSONTestSuite: `y_` is accepted, `n_` is refused or reported, `i_` is either.
+//! `JSONTestSuite`: `y_` is accepted, `n_` is refused or reported, `i_` is either.
 
 use sensor_user::protocol::json::Walker;
 use sensor_user::protocol::walk::{Container, Ending, Scalar, Text, Visitor};

@@ -177,12 +177,9 @@ fn expected(wire: &[u8], log: &[String]) -> Result<Expected, String> {
             "message complete" => message.complete = true,
             _ if event.starts_with("headers complete") => {
                 open = true;
-                message.start = match event.split("status=").nth(1) {
-                    Some(rest) => rest.split(' ').next().unwrap_or_default().to_owned(),
-                    None => start.clone(),
-                };
-                let version = event.split("v=").nth(1).and_then(|rest| rest.split(' ').next());
-                message.version = if version < Some("1/1") { 10 } else { 11 };
+                let value = |name: &str| event.split(name).nth(1).and_then(|rest| rest.split(' ').next());
+                message.start = value("status=").map_or_else(|| start.clone(), str::to_owned);
+                message.version = if value("v=") < Some("1/1") { 10 } else { 11 };
             }
             // 22 and 23: HTTP ends here, as it should.
             _ if event.starts_with("error code=22 ") || event.starts_with("error code=23 ") => {}

@@ -72,6 +72,7 @@ fn ours(file: &Path) -> Vec<Line> {
         classify: classify::Limits::default(),
         inventory: inventory::Limits::default(),
         key: HashKey::new([7; 32]),
+        schema: Arc::default(),
         counters: Arc::new(Counters::default()),
     });
     let mut reader = pcapng::open(file).unwrap();

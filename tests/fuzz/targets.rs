@@ -260,6 +260,7 @@ fn pipeline(input: &[u8]) {
         classify: classify::Limits::default(),
         inventory: inventory::Limits::default(),
         key: HashKey::new([7; 32]),
+        schema: Arc::default(),
         counters: Arc::clone(&counters),
     });
     let (mut script, mut out) = (Script::new(input), Vec::new());
