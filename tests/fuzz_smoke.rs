@@ -1,6 +1,8 @@
 //! Every fuzz target on mutated seeds: the same inputs each time, so many of them.
 //!
 //! `API_SENSOR_FUZZ_ROUNDS` asks for more, `API_SENSOR_FUZZ_SEED` for others. What libFuzzer runs is in `fuzz/`.
+#![expect(clippy::expect_used, clippy::panic, reason = "tests panic with context")]
+#![expect(clippy::print_stdout, reason = "the input that broke a target is shown")]
 
 #[path = "fuzz/seeds.rs"]
 mod seeds;

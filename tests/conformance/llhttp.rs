@@ -141,9 +141,8 @@ fn expected(wire: &[u8], log: &[String]) -> Result<Expected, String> {
             .and_then(|event| event.split_once(" span["))
         {
             let (at, len): (usize, usize) = (place.parse().unwrap(), len.parse().unwrap());
-            let bytes = wire
-                .get(at..at + len)
-                .ok_or_else(|| format!("the wire is too short for {line}"))?;
+            let short = || format!("the wire is too short for {line}");
+            let bytes = wire.get(at..at + len).ok_or_else(short)?;
             match span.split(']').next().unwrap_or_default() {
                 "method" | "url" => {
                     let separator = if start.is_empty() || span.starts_with("method") || start.contains(' ') {

@@ -95,12 +95,15 @@ fn matrix() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
+/// Runs the program of a row.
+type Measure = Box<dyn Fn(&Bench) -> Result<Seen>>;
+
 /// A row of the table, whatever its kind.
 struct Line {
     runtime: &'static str,
     stack: &'static str,
     role: &'static str,
-    measure: Box<dyn Fn(&Bench) -> Result<Seen>>,
+    measure: Measure,
 }
 
 /// Every row, in the order of the table.

@@ -22,12 +22,19 @@ use sensor_user::protocol::http1::{
 };
 use sensor_user::protocol::json::Walker;
 use sensor_user::protocol::walk::{Container, Scalar, Text, Visitor};
-use sensor_user::protocol::{Resync, Span, Step, StreamParser, detect, form, proxy, sse, websocket};
+use sensor_user::protocol::{
+    Resync, Span, Step, StreamParser, detect, form, grpc, protobuf, proxy, sse, websocket,
+};
 use sensor_user::telemetry::Counters;
 use sensor_user::{classify, exchange, flow, inventory};
 
+/// Takes any bytes; panics when a law is broken.
+pub(crate) type Target = fn(&[u8]);
+
 /// Name and function of each target.
-pub(crate) const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub(crate) const TARGETS: &[(&str, Target)] = &[
+    ("grpc", grpc::fuzz),
+    ("protobuf", protobuf::fuzz),
     ("http1_request", http1_request),
     ("http1_response", http1_response),
     ("json", json),
@@ -141,7 +148,7 @@ where
                         }
                         Some(Message::Odd { anomalies, last }) => seen.push(format!("{anomalies:?} {last}")),
                         Some(Message::End { lost }) => {
-                            seen.push(format!("end {lost} {:?}", std::mem::take(&mut body)))
+                            seen.push(format!("end {lost} {:?}", std::mem::take(&mut body)));
                         }
                         Some(Message::Cut) => seen.push("cut".to_owned()),
                     }
@@ -318,68 +325,89 @@ impl<'a> Script<'a> {
             id: connection as u64 + 1,
             generation: 0,
         };
-        let length = usize::from(*length);
-        let position = self
-            .positions
-            .get_mut(connection)?
-            .get_mut(usize::from(direction == Direction::Write))?;
-        Some(match (operation >> 3) & 15 {
-            0 => {
-                let gap = Gap {
-                    origin,
-                    stream,
-                    direction,
-                    position: *position,
-                    missing: length as u64 + 1,
-                    reason: GapReason::Fault,
-                };
-                *position += gap.missing;
-                Record::Gap(gap)
-            }
+        let length = u64::from(*length);
+        match (operation >> 3) & 15 {
             // Shown at the next record of this direction.
             1 => {
-                *position += length as u64;
-                return self.next_record();
+                *self.position(connection, direction)? += length;
+                self.next_record()
             }
-            2 => Record::Close {
+            2 => Some(close(origin, stream, length)),
+            3 => Some(bind(origin, stream, length)),
+            kind => self.moved((origin, stream, direction), connection, kind, length),
+        }
+    }
+
+    fn position(&mut self, connection: usize, direction: Direction) -> Option<&mut u64> {
+        let ways = self.positions.get_mut(connection)?;
+        ways.get_mut(usize::from(direction == Direction::Write))
+    }
+
+    /// Bytes, or a hole.
+    fn moved(
+        &mut self,
+        (origin, stream, direction): (Origin, StreamKey, Direction),
+        connection: usize,
+        kind: u8,
+        length: u64,
+    ) -> Option<Record> {
+        let before = *self.position(connection, direction)?;
+        if kind == 0 {
+            let missing = length + 1;
+            *self.position(connection, direction)? += missing;
+            return Some(Record::Gap(Gap {
                 origin,
                 stream,
-                reason: match length % 3 {
-                    0 => CloseReason::Socket,
-                    1 => CloseReason::Shutdown,
-                    _ => CloseReason::Free,
-                },
-                ends: None,
-            },
-            3 => Record::Bind {
-                origin,
-                stream,
-                socket: SocketAddress {
-                    inode: length as u64,
-                    local: Some((IpAddr::V4(Ipv4Addr::LOCALHOST), 80)),
-                    remote: Some((IpAddr::V4(Ipv4Addr::LOCALHOST), 50_000)),
-                    role: Role::Unknown,
-                },
-                evidence: Evidence::SetFd,
-                ambiguous: length > 200,
-            },
-            kind => {
-                // Now and then the bytes of an earlier place come again, or later ones first.
-                let back = if kind == 4 { length as u64 / 2 } else { 0 };
-                let (bytes, rest) = self.rest.split_at(length.min(self.rest.len()));
-                self.rest = rest;
-                let at = position.saturating_sub(back);
-                *position = at + bytes.len() as u64;
-                Record::Data(Data {
-                    origin,
-                    stream,
-                    direction,
-                    position: at,
-                    socket: 0,
-                    early: kind == 5,
-                    bytes: Bytes::copy_from_slice(bytes),
-                })
-            }
-        })
+                direction,
+                position: before,
+                missing,
+                reason: GapReason::Fault,
+            }));
+        }
+        // Now and then the bytes of an earlier place come again, or later ones first.
+        let back = if kind == 4 { length / 2 } else { 0 };
+        let (bytes, rest) = self
+            .rest
+            .split_at(usize::try_from(length).ok()?.min(self.rest.len()));
+        self.rest = rest;
+        let position = before.saturating_sub(back);
+        *self.position(connection, direction)? = position + bytes.len() as u64;
+        Some(Record::Data(Data {
+            origin,
+            stream,
+            direction,
+            position,
+            socket: 0,
+            early: kind == 5,
+            bytes: Bytes::copy_from_slice(bytes),
+        }))
+    }
+}
+
+fn close(origin: Origin, stream: StreamKey, number: u64) -> Record {
+    Record::Close {
+        origin,
+        stream,
+        reason: match number % 3 {
+            0 => CloseReason::Socket,
+            1 => CloseReason::Shutdown,
+            _ => CloseReason::Free,
+        },
+        ends: None,
+    }
+}
+
+fn bind(origin: Origin, stream: StreamKey, number: u64) -> Record {
+    Record::Bind {
+        origin,
+        stream,
+        socket: SocketAddress {
+            inode: number,
+            local: Some((IpAddr::V4(Ipv4Addr::LOCALHOST), 80)),
+            remote: Some((IpAddr::V4(Ipv4Addr::LOCALHOST), 50_000)),
+            role: Role::Unknown,
+        },
+        evidence: Evidence::SetFd,
+        ambiguous: number > 200,
     }
 }

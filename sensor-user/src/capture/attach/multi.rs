@@ -101,6 +101,28 @@ pub(super) fn bpf<T>(number: i64, attr: &T) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// `struct` of `BPF_MAP_CREATE` in `union bpf_attr`, as far as it is used.
+#[repr(C)]
+struct MapCreate {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+}
+
+/// An empty array of programs with one place (`BPF_MAP_CREATE`, `BPF_MAP_TYPE_PROG_ARRAY`).
+fn program_array() -> io::Result<OwnedFd> {
+    const MAP_CREATE: i64 = 0;
+    const PROG_ARRAY: u32 = 3;
+    let attr = MapCreate {
+        map_type: PROG_ARRAY,
+        key_size: 4,
+        value_size: 4,
+        max_entries: 1,
+    };
+    bpf(MAP_CREATE, &attr)
+}
+
 /// The loaded programs.
 #[derive(Debug)]
 pub struct Multi {
@@ -117,9 +139,23 @@ impl Multi {
         let btf = load_btf(&mut parsed);
         let text: HashSet<usize> = parsed.functions.keys().map(|(section, _)| *section).collect();
         let maps = std::mem::take(&mut parsed.maps);
+        let nowhere = program_array().map_err(|error| AttachError::Load {
+            program: program_of(names, Hook::Enter),
+            log: "no program array can be made".to_owned(),
+            source: error,
+        })?;
         let fds: Vec<(&str, RawFd, &aya_obj::Map)> = maps
             .iter()
-            .filter_map(|(name, map)| Some((name.as_str(), descriptor(ebpf.map(name)?)?, map)))
+            .filter_map(|(name, map)| {
+                let shared = descriptor(ebpf.map(name)?)?;
+                // The kernel lets programs of one attach type only refer to an array of programs.
+                let fd = if name == "NOWHERE" {
+                    nowhere.as_raw_fd()
+                } else {
+                    shared
+                };
+                Some((name.as_str(), fd, map))
+            })
             .collect();
         parsed
             .relocate_maps(fds.into_iter(), &text)
