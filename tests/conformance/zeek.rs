@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use sensor_user::capture::pcapng;
 use sensor_user::capture::source::{Progress, RecordSource};
+use sensor_user::exchange::call::CallKind;
 use sensor_user::exchange::secret::HashKey;
 use sensor_user::exchange::{Body, Head};
 use sensor_user::pipeline::{Settings, Shard};
@@ -82,6 +83,13 @@ fn ours(file: &Path) -> Vec<Line> {
         shard.push(record, &mut observed);
     }
     shard.finish(&mut observed);
+    // A message of a WebSocket is an exchange of its own; here only those of HTTP count.
+    observed.retain(|one| {
+        one.exchange
+            .calls
+            .iter()
+            .all(|call| call.kind != CallKind::WebSocket)
+    });
     let line = |start: String, head: &Head, body: &Body| (start, head.headers.len(), body.total);
     let mut lines = Vec::new();
     for observed in &observed {
