@@ -154,7 +154,7 @@ fn tried() -> Vec<Ability> {
     ));
     let (inside, refused) = loaded.attach_beyond(Beyond::Auto);
     for why in refused {
-        tracing::warn!(
+        tracing::info!(
             source = inside.name(),
             why,
             "a source inside the kernel's TCP does not work"
