@@ -6,6 +6,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::protocol::{Anomaly, Resync, Step, StreamParser};
+use crate::telemetry::ledger::{Post, Tally as Books};
 
 #[derive(Debug)]
 pub(super) struct Half<P> {
@@ -36,6 +37,18 @@ pub(super) struct Fates {
     pub(super) rejected: u64,
     /// Waited for a rest that is missing.
     pub(super) cut: u64,
+}
+
+impl Fates {
+    /// Enters them, what was skipped under the post given; gives the number of bytes.
+    pub(super) fn enter(self, books: &Books, skipped: Post) -> u64 {
+        books.add(Post::HeadBytes, self.heads);
+        books.add(Post::BodyBytes, self.messages.saturating_sub(self.heads));
+        books.add(skipped, self.skipped);
+        books.add(Post::RejectedBytes, self.rejected);
+        books.add(Post::CutBytes, self.cut);
+        self.messages + self.skipped + self.rejected + self.cut
+    }
 }
 
 /// Bytes of an application, which never print.

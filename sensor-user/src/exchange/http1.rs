@@ -455,21 +455,15 @@ impl Reader for Http1 {
                 self.responses.parser.is_tunnel(),
             ),
         ];
-        let mut total = 0;
-        for (fates, tunnel) in halves {
-            books.add(Post::HeadBytes, fates.heads);
-            books.add(Post::BodyBytes, fates.messages.saturating_sub(fates.heads));
+        let entered = halves.map(|(fates, tunnel)| {
             let skipped = if tunnel {
                 Post::TunnelBytes
             } else {
                 Post::SkippedBytes
             };
-            books.add(skipped, fates.skipped);
-            books.add(Post::RejectedBytes, fates.rejected);
-            books.add(Post::CutBytes, fates.cut);
-            total += fates.messages + fates.skipped + fates.rejected + fates.cut;
-        }
-        total
+            fates.enter(books, skipped)
+        });
+        entered.iter().sum()
     }
 
     fn waiting_bytes(&self) -> usize {

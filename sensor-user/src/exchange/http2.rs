@@ -462,17 +462,9 @@ impl Reader for Http2 {
     }
 
     fn take_fates(&mut self, books: &Books) -> u64 {
-        let mut total = 0;
-        for half in [&mut self.requests, &mut self.responses] {
-            let fates = std::mem::take(&mut half.fates);
-            books.add(Post::HeadBytes, fates.heads);
-            books.add(Post::BodyBytes, fates.messages.saturating_sub(fates.heads));
-            books.add(Post::SkippedBytes, fates.skipped);
-            books.add(Post::RejectedBytes, fates.rejected);
-            books.add(Post::CutBytes, fates.cut);
-            total += fates.messages + fates.skipped + fates.rejected + fates.cut;
-        }
-        total
+        let halves = [&mut self.requests, &mut self.responses];
+        let entered = halves.map(|half| std::mem::take(&mut half.fates).enter(books, Post::SkippedBytes));
+        entered.iter().sum()
     }
 
     fn waiting_bytes(&self) -> usize {

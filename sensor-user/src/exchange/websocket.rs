@@ -194,17 +194,10 @@ impl Reader for WebSocket {
     }
 
     fn take_fates(&mut self, books: &Books) -> u64 {
-        let mut total = 0;
-        for side in [&mut self.to_server, &mut self.to_client] {
-            let fates = std::mem::take(&mut side.half.fates);
-            books.add(Post::HeadBytes, fates.heads);
-            books.add(Post::BodyBytes, fates.messages.saturating_sub(fates.heads));
-            books.add(Post::SkippedBytes, fates.skipped);
-            books.add(Post::RejectedBytes, fates.rejected);
-            books.add(Post::CutBytes, fates.cut);
-            total += fates.messages + fates.skipped + fates.rejected + fates.cut;
-        }
-        total
+        let halves = [&mut self.to_server, &mut self.to_client];
+        let entered =
+            halves.map(|side| std::mem::take(&mut side.half.fates).enter(books, Post::SkippedBytes));
+        entered.iter().sum()
     }
 
     fn waiting_bytes(&self) -> usize {
