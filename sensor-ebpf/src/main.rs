@@ -22,7 +22,7 @@ mod policy;
 mod sock;
 mod stream;
 
-use aya_ebpf::macros::{fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, uprobe, uretprobe};
+use aya_ebpf::macros::{fentry, kprobe, raw_tracepoint, tracepoint, uprobe, uretprobe};
 use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext};
 
 #[cfg(feature = "log")]
@@ -204,23 +204,29 @@ pub fn tcp_receive_fentry(ctx: FEntryContext) -> i32 {
 
 macro_rules! tcp_exits {
     ($($send:ident, $receive:ident, $probe:ident => $looping:expr;)+) => {$(
-        #[fexit(function = "tcp_sendmsg")]
-        pub fn $send(ctx: FExitContext) -> i32 {
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = "fexit/tcp_sendmsg")]
+        pub extern "C" fn $send(ctx: *mut core::ffi::c_void) -> i32 {
+            let ctx = FExitContext::new(ctx);
             kernel_socket::leave(ctx.arg::<u64>(3) as i32, $looping);
             0
         }
 
-        #[fexit(function = "tcp_recvmsg")]
-        pub fn $receive(ctx: FExitContext) -> i32 {
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = "fexit/tcp_recvmsg")]
+        pub extern "C" fn $receive(ctx: *mut core::ffi::c_void) -> i32 {
+            let ctx = FExitContext::new(ctx);
             let returned = either!(ctx.arg::<u64>(6), ctx.arg::<u64>(5));
             kernel_socket::leave(returned as i32, $looping);
             0
         }
 
-        // kernel: kretprobe of either
-        #[kretprobe]
-        pub fn $probe(ctx: RetProbeContext) -> u32 {
-            kernel_socket::leave(ctx.ret::<u64>() as i32, $looping);
+        // kernel: kretprobe of either. Written out, because the attribute makes a function of its own around the body,
+        // whose frame is what exceeds the verifier's 512 bytes before Linux 6.13.
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = "kretprobe")]
+        pub extern "C" fn $probe(ctx: *mut core::ffi::c_void) -> u32 {
+            kernel_socket::leave(RetProbeContext::new(ctx).ret::<u64>() as i32, $looping);
             0
         }
     )+};
