@@ -119,17 +119,20 @@ socket_exits! {
     sendmsg_exit, sendmsg_exit_loop => 1, Shape::Message, 2;
 }
 
+// Written out for the sake of the stack, as the exits of the kernel's TCP below.
 macro_rules! many_exits {
     ($($name:ident, $name_loop:ident => $direction:literal;)+) => {$(
-        #[tracepoint]
-        pub fn $name(ctx: TracePointContext) -> u32 {
-            many::moved(&ctx, $direction, Looping::Bounded);
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = "tracepoint")]
+        pub extern "C" fn $name(ctx: *mut core::ffi::c_void) -> u32 {
+            many::moved(&TracePointContext::new(ctx), $direction, Looping::Bounded);
             0
         }
 
-        #[tracepoint]
-        pub fn $name_loop(ctx: TracePointContext) -> u32 {
-            many::moved(&ctx, $direction, Looping::Helper);
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = "tracepoint")]
+        pub extern "C" fn $name_loop(ctx: *mut core::ffi::c_void) -> u32 {
+            many::moved(&TracePointContext::new(ctx), $direction, Looping::Helper);
             0
         }
     )+};
