@@ -275,6 +275,10 @@ pub fn nested_socket_call(watched: Watched, found: Found, fd: i32) {
     let (Some(goroutine), Some(stack)) = (syscall::goroutine(), syscall::stack_pointer()) else { return };
     let Some(call) = GO_CALLS.get_ptr(GoKey { goroutine, tgid: watched.tgid(), reserved: 0 }) else { return };
     let (conn, depth, back) = unsafe { ((*call).conn, (*call).depth, (*call).back) };
+    // `Close` of TLS inside TLS has let go of the inner connection, whose socket is not this one's.
+    if unsafe { (*call).direction } == CLOSES {
+        return;
+    }
     let Some([low, high]) = copy::user::<[u64; 2]>(goroutine) else { return };
     let inside = low < stack && stack < high && high - stack > depth;
     if !inside || copy::user::<u64>(high - depth) != Some(back) {
