@@ -42,6 +42,7 @@ use crate::protocol::{Anomaly, Span};
 
 pub use conversations::Conversations;
 pub use ends::Ends;
+pub use grpc::Frames;
 pub use patience::Patience;
 pub use secret::{CallerHash, Secret};
 
@@ -142,6 +143,8 @@ pub struct Body {
     pub state: BodyState,
     /// What it says once its content coding is undone, which is when the exchange is complete.
     pub content: Content,
+    /// Its frames, followed beyond what is kept, until the exchange is complete; of gRPC only.
+    pub frames: Option<Box<Frames>>,
 }
 
 /// A body without its content coding (RFC 9110, 8.4).

@@ -236,7 +236,7 @@ fn whole(pieces: &[&[u8]]) -> Body {
             .collect(),
         total: pieces.iter().map(|piece| piece.len() as u64).sum(),
         state: BodyState::Whole,
-        content: super::Content::default(),
+        ..Body::default()
     }
 }
 
