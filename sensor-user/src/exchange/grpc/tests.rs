@@ -1,4 +1,7 @@
 use super::*;
+
+mod streams;
+
 use crate::exchange::Outcome;
 use crate::exchange::test_support::Builder;
 
