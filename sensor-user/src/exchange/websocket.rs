@@ -133,7 +133,10 @@ impl WebSocket {
     fn give(&mut self, travel: Travel, done: Done, time_ns: u64, context: &mut Context<'_>) {
         let mut calls = Calls::new();
         calls.push(part::call(CallKind::WebSocket, b""));
-        self.dialogue.message(travel, done.text, &done.body, &mut calls);
+        let odd = self.dialogue.message(travel, done.text, &done.body, &mut calls);
+        self.anomalies += u64::from(odd.is_some());
+        let mut anomalies = done.anomalies;
+        anomalies.extend(odd);
         let part = Part {
             side: match travel {
                 Travel::ToServer => part::Side::Request,
@@ -142,7 +145,7 @@ impl WebSocket {
             body: done.body,
             time_ns: (done.since_ns, time_ns),
             calls,
-            anomalies: done.anomalies,
+            anomalies,
         };
         context.out.push(self.whole.part(context.connection, part));
     }

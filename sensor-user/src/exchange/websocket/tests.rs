@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::capture::{CloseReason, Direction, GapReason, ProcessKey, Source, StreamKey};
-use crate::exchange::call::{CallKind, CallOutcome};
+use crate::exchange::call::{CallKind, CallOutcome, MAX_CALLS};
 use crate::exchange::secret::HashKey;
 use crate::exchange::{BodyState, Conversations, Exchange, Limits};
 use crate::flow::{FlowEvent, Payload};
@@ -448,6 +448,65 @@ fn json_rpc_calls_are_paired_by_id_and_side() {
             rpc("eth_call", CallOutcome::Failure(-32601)),
         ]
     );
+}
+
+#[test]
+fn json_rpc_batches_are_paired_call_by_call() {
+    let rpc = |id: &str, rest: &str| format!("{{\"jsonrpc\":\"2.0\",{id}{rest}}}");
+    let ask = format!(
+        "[{},{},{},7]",
+        rpc("\"id\":1,", "\"method\":\"a\",\"params\":[{\"id\":2}]"),
+        rpc("\"id\":\"1\",", "\"method\":\"b\""),
+        rpc("", "\"method\":\"note\""),
+    );
+    // In any order (JSON-RPC 2.0, 6), and one of them by itself.
+    let answers = format!(
+        "[{},{}]",
+        rpc("\"id\":\"1\",", "\"result\":[[{\"id\":1}]]"),
+        rpc("\"id\":9,", "\"error\":{\"code\":-32600}"),
+    );
+    let late = rpc("\"id\":1,", "\"error\":{\"code\":-5}");
+    let mut steps = opened("", "");
+    steps.extend([
+        ToServer(client(ask.as_bytes())),
+        ToClient(server(answers.as_bytes())),
+        ToClient(server(late.as_bytes())),
+    ]);
+    let exchanges = run(steps);
+    let all = exchanges.iter().flat_map(|exchange| &exchange.calls);
+    let found: Vec<(&str, CallOutcome)> = all
+        .filter(|call| call.kind == CallKind::JsonRpc)
+        .map(|call| (std::str::from_utf8(call.name.expose()).unwrap(), call.outcome))
+        .collect();
+    let expected = [
+        ("a", CallOutcome::Unknown),
+        ("b", CallOutcome::Unknown),
+        ("note", CallOutcome::Unknown),
+        ("b", CallOutcome::Success),
+        ("", CallOutcome::Failure(-32600)),
+        ("a", CallOutcome::Failure(-5)),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_batch_beyond_the_limit_is_odd_and_keeps_its_front() {
+    let one = |id: usize, rest: &str| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},{rest}}}");
+    let batch = |rest: &str| {
+        let all: Vec<String> = (0..2_000).map(|id| one(id, rest)).collect();
+        format!("[{}]", all.join(","))
+    };
+    let mut steps = opened("", "");
+    steps.extend([
+        ToServer(client(batch("\"method\":\"m\"").as_bytes())),
+        ToClient(server(batch("\"result\":0").as_bytes())),
+    ]);
+    let exchanges = run(steps);
+    for exchange in exchanges.iter().filter(|exchange| is_message(exchange)) {
+        assert_eq!(exchange.calls.len(), MAX_CALLS);
+        assert!(exchange.calls.iter().skip(1).all(|call| call.name.expose() == b"m"));
+        assert_eq!(exchange.anomalies.to_vec(), vec![Anomaly::TooManyCalls]);
+    }
 }
 
 #[test]
