@@ -40,6 +40,12 @@ impl Body {
         }
     }
 
+    /// The next bytes were told as parts.
+    pub(super) fn told(&mut self, len: usize) {
+        self.total = self.total.saturating_add(len as u64);
+        self.spoil(BodyState::InParts);
+    }
+
     /// The next `missing` bytes were not captured; 0 when nobody knows how many.
     pub(super) fn hole(&mut self, missing: u64, reason: GapReason) {
         if let Some(frames) = &mut self.frames {

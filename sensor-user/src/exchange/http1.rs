@@ -190,6 +190,7 @@ impl Http1 {
             caller,
             calls: super::call::Calls::new(),
             anomalies: odd,
+            part: None,
         };
         let quiet = time_ns.0.saturating_sub(self.last_ns) >= QUIET_NS && self.responses.parser.is_between();
         self.turns.request(exchange, answering, quiet, context.out);

@@ -253,6 +253,7 @@ impl Http2 {
             caller,
             calls: super::call::Calls::new(),
             anomalies,
+            part: None,
         }
     }
 

@@ -196,6 +196,7 @@ impl Builder {
             caller: self.caller,
             calls: super::call::Calls::new(),
             anomalies: SmallVec::new(),
+            part: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::dialogue::Dialogue;
 use super::half::{Half, Taken};
 use super::part::{self, Part, Whole};
 use super::reader::{Chunk, Context, Reader, ReaderTally};
-use super::{Body, Limits};
+use super::{Body, Limits, PartKind};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::websocket::handshake::Extensions;
 use crate::protocol::websocket::{Parser, Rules, Travel};
@@ -138,9 +138,9 @@ impl WebSocket {
         let mut anomalies = done.anomalies;
         anomalies.extend(odd);
         let part = Part {
-            side: match travel {
-                Travel::ToServer => part::Side::Request,
-                Travel::ToClient => part::Side::Response,
+            kind: match travel {
+                Travel::ToServer => PartKind::MessageToServer,
+                Travel::ToClient => PartKind::MessageToClient,
             },
             body: done.body,
             time_ns: (done.since_ns, time_ns),

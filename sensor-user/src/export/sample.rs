@@ -85,6 +85,7 @@ pub(super) fn summary(role: Role) -> Summary {
             (Half::Response, DataKind::PaymentCard, 1),
         ],
         calls: Vec::new(),
+        part: None,
         early_data: false,
         partial: false,
     }
@@ -106,6 +107,7 @@ fn finding(evidence: Evidence, severity: Severity) -> Finding {
         evidence,
         partial: false,
         repeats: 0,
+        part: None,
         status: 200,
     }
 }

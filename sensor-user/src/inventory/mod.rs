@@ -53,7 +53,7 @@ impl Default for Limits {
 pub struct History {
     /// Exchanges seen.
     pub exchanges: u64,
-    /// Successes (2xx) with credentials.
+    /// Successes ([`Exchange::is_success`]) with credentials; parts of longer exchanges are none of their own.
     pub success_known: u64,
     /// Successes without credentials, where the head was whole.
     pub success_anonymous: u64,
@@ -150,10 +150,7 @@ impl Inventory {
 impl History {
     fn learn(&mut self, exchange: &Exchange) {
         self.exchanges += 1;
-        let success = exchange
-            .outcome
-            .response()
-            .is_some_and(|response| (200..300).contains(&response.status));
+        let success = exchange.part.is_none() && exchange.is_success();
         match exchange.caller {
             Caller::Known { .. } if success => self.success_known += 1,
             Caller::Anonymous if success => self.success_anonymous += 1,
