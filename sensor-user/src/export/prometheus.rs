@@ -361,8 +361,12 @@ mod tests {
             format!("http_client_request_duration_seconds_bucket{{{labels},status=\"200\",le=\"+Inf\"}} 1"),
             format!("http_server_request_duration_seconds_sum{{{labels},status=\"200\"}} 0.012345678"),
             format!("api_sensor_unanswered_total{{{labels},call=\"graphql_query\"}} 1"),
+            format!(
+                "api_sensor_messages_total{{{labels},status=\"101\",call=\"websocket\",part=\"message_to_client\"}} 1"
+            ),
+            format!("http_server_request_duration_seconds_count{{{labels},status=\"200\"}} 1"),
             "api_sensor_sensitive_data_total{half=\"response\",kind=\"email\"} 4".to_owned(),
-            "api_sensor_findings_by_rule_total{rule=\"API3-001\",severity=\"high\"} 1".to_owned(),
+            "api_sensor_findings_by_rule_total{rule=\"API3-001\",severity=\"high\"} 2".to_owned(),
         ] {
             assert!(
                 page.lines().any(|line| line == expected),
@@ -370,7 +374,7 @@ mod tests {
             );
         }
         let metrics = page.lines().filter(|line| line.starts_with("# TYPE")).count();
-        assert_eq!(metrics, Metric::ALL.len() + Counter::ALL.len() + 5 + 3);
+        assert_eq!(metrics, Metric::ALL.len() + Counter::ALL.len() + 6 + 3);
     }
 
     #[test]

@@ -162,6 +162,8 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::PartKind;
+    use crate::exchange::call::{CallKind, CallOutcome};
     use crate::exchange::test_support::Builder;
 
     fn inventory(endpoints: usize) -> (Inventory, Arc<Counters>) {
@@ -199,6 +201,21 @@ mod tests {
                 success_anonymous: 1
             }
         );
+    }
+
+    #[test]
+    fn parts_and_refusals_are_no_successes() {
+        let (mut inventory, _) = inventory(10);
+        let refused = |code| Builder::get("/a").call(CallKind::Grpc, CallOutcome::Failure(code));
+        inventory.observe(&Builder::get("/a").known().part(PartKind::Event).build());
+        inventory.observe(&refused(16).build());
+        inventory.observe(&refused(16).known().build());
+        let (_, history) = inventory.observe(&Builder::get("/a").build());
+        let expected = History {
+            exchanges: 3,
+            ..History::default()
+        };
+        assert_eq!(history, expected);
     }
 
     #[test]

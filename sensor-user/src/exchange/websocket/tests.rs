@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::capture::{CloseReason, Direction, GapReason, ProcessKey, Source, StreamKey};
 use crate::exchange::call::{CallKind, CallOutcome, MAX_CALLS};
 use crate::exchange::secret::HashKey;
-use crate::exchange::{BodyState, Conversations, Exchange, Limits};
+use crate::exchange::{BodyState, Conversations, Exchange, Limits, PartKind};
 use crate::flow::{FlowEvent, Payload};
 use crate::protocol::Anomaly;
 use crate::protocol::websocket::unmask;
@@ -510,6 +510,21 @@ fn a_batch_beyond_the_limit_is_odd_and_keeps_its_front() {
 }
 
 #[test]
+fn a_stream_of_events_is_whole_when_all_were_told() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 22\r\n\r\n";
+    let stream = run(vec![
+        ToServer(b"GET /events HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec()),
+        ToClient(head.into()),
+        ToClient(b"data: one\n\n".to_vec()),
+        ToClient(b"data: two\n\n".to_vec()),
+    ]);
+    let kinds: Vec<_> = stream.iter().map(|exchange| exchange.part).collect();
+    assert_eq!(kinds, [Some(PartKind::Event), Some(PartKind::Event), None]);
+    let body = &stream[2].outcome.response().unwrap().body;
+    assert_eq!((body.state, body.total, body.is_whole()), (BodyState::InParts, 22, true));
+}
+
+#[test]
 fn behind_a_connect_a_connection_begins() {
     let ask = "CONNECT b.example:80 HTTP/1.1\r\nHost: b.example:80\r\n\r\n";
     let inside = "GET /inside HTTP/1.1\r\nHost: b.example\r\n\r\n";
@@ -558,8 +573,12 @@ fn events_are_told_as_they_come() {
         chunked("event: price\ndata: {\"a\""),
         chunked(":1}\n\ndata: two\n\n"),
     ];
-    for step in steps {
-        conversations.push(event(step), &mut out);
+    for (now, step) in (1..).zip(steps) {
+        let mut event = event(step);
+        if let FlowEvent::Chunk { time_ns, .. } = &mut event {
+            *time_ns = now;
+        }
+        conversations.push(event, &mut out);
     }
     let seen = |exchange: &Exchange| {
         let call = &exchange.calls[0];
@@ -570,6 +589,9 @@ fn events_are_told_as_they_come() {
         let body = &exchange.outcome.response().unwrap().body;
         (call.name.expose().to_vec(), body.pieces[0].0.to_vec(), body.state)
     };
+    // Each lasts from its own first byte to its last.
+    let times = |exchange: &Exchange| (exchange.request.time_ns, exchange.outcome.response().unwrap().time_ns);
+    assert_eq!(out.iter().map(times).collect::<Vec<_>>(), [((3, 4), (3, 4)), ((4, 4), (4, 4))]);
     // The stream has not ended.
     assert_eq!(
         out.iter().map(seen).collect::<Vec<_>>(),
