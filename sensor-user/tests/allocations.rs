@@ -44,7 +44,9 @@ impl Counting {
 
 /// The innermost functions of ours in a backtrace.
 fn place(trace: &str) -> String {
-    let names = trace.lines().filter_map(|line| line.split_once(": ").map(|(_, name)| name));
+    let names = trace
+        .lines()
+        .filter_map(|line| line.split_once(": ").map(|(_, name)| name));
     let ours = names.filter(|name| name.contains("sensor_user::"));
     ours.take(3).collect::<Vec<_>>().join(" < ")
 }
@@ -103,7 +105,10 @@ fn call(method: &str, fields: usize, members: usize) -> [Vec<u8>; 2] {
         format!("{start}{media}Content-Length: {length}\r\n{head}\r\n{document}").into_bytes()
     };
     let sent = if method == "POST" { document.as_str() } else { "" };
-    let request = message(&format!("{method} /orders/17 HTTP/1.1\r\nHost: api.example.com\r\n"), sent);
+    let request = message(
+        &format!("{method} /orders/17 HTTP/1.1\r\nHost: api.example.com\r\n"),
+        sent,
+    );
     [request, message("HTTP/1.1 200 OK\r\n", &document)]
 }
 

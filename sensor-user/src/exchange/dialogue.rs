@@ -88,7 +88,11 @@ impl Dialogue {
             Shape::Batch | Shape::One | Shape::Other => {}
         }
         if let Some(first) = calls.first_mut() {
-            first.name = if shape == Shape::Batch { self.subprotocol.clone() } else { name };
+            first.name = if shape == Shape::Batch {
+                self.subprotocol.clone()
+            } else {
+                name
+            };
         }
         odd
     }

@@ -9,8 +9,8 @@ use smallvec::{SmallVec, smallvec};
 
 use super::call::{Call, CallKind, CallName, CallOutcome};
 use super::{
-    AuthScheme, Body, BodyPiece, BodyState, Caller, CallerHash, Connection, Exchange, Head, Outcome, PartKind,
-    Request, Response,
+    AuthScheme, Body, BodyPiece, BodyState, Caller, CallerHash, Connection, Exchange, Head, Outcome,
+    PartKind, Request, Response,
 };
 use crate::capture::{Comm, Evidence, ProcessKey, Role, Source, StreamKey};
 use crate::protocol::Span;

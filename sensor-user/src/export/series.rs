@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::{Summary, wording};
 use crate::capture::Role;
-use crate::exchange::{Method, PartKind};
 use crate::exchange::call::CallKind;
+use crate::exchange::{Method, PartKind};
 use crate::inventory::EndpointRef;
 
 /// What takes the place of labels beyond the bound (as OpenTelemetry's conventions do for methods).
@@ -64,7 +64,13 @@ impl Series {
     pub fn labels(&mut self, call: &Summary) -> Labels {
         let server = call.connection.role != Role::Client;
         let kind = call.calls.first().map(|call| call.kind);
-        let key = (server, EndpointRef::clone(&call.endpoint), call.status, kind, call.part);
+        let key = (
+            server,
+            EndpointRef::clone(&call.endpoint),
+            call.status,
+            kind,
+            call.part,
+        );
         let method = call.endpoint.method;
         if self.known.contains(&key) || self.known.len() < self.most {
             self.known.insert(key);

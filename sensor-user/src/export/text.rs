@@ -183,11 +183,7 @@ impl View {
             "{time} {pid:>7} {comm} {arrow} {method:<7} {} ",
             fit(&endpoint, columns)
         );
-        let _infallible = write!(
-            line,
-            "{status} {:>8}",
-            duration(call.duration_ns)
-        );
+        let _infallible = write!(line, "{status} {:>8}", duration(call.duration_ns));
         if !layout.narrow {
             let caller = call
                 .caller
@@ -307,7 +303,10 @@ impl View {
 
 fn data(call: &Summary) -> String {
     // What is called in a message says more than the message's own name.
-    let within = call.calls.get(1..).filter(|calls| call.part.is_some() && !calls.is_empty());
+    let within = call
+        .calls
+        .get(1..)
+        .filter(|calls| call.part.is_some() && !calls.is_empty());
     let calls = within.unwrap_or(&call.calls);
     let mut text: Vec<String> = calls.first().map(wording::call).into_iter().collect();
     if calls.len() > 1 {

@@ -504,7 +504,13 @@ fn a_batch_beyond_the_limit_is_odd_and_keeps_its_front() {
     let exchanges = run(steps);
     for exchange in exchanges.iter().filter(|exchange| is_message(exchange)) {
         assert_eq!(exchange.calls.len(), MAX_CALLS);
-        assert!(exchange.calls.iter().skip(1).all(|call| call.name.expose() == b"m"));
+        assert!(
+            exchange
+                .calls
+                .iter()
+                .skip(1)
+                .all(|call| call.name.expose() == b"m")
+        );
         assert_eq!(exchange.anomalies.to_vec(), vec![Anomaly::TooManyCalls]);
     }
 }
@@ -521,7 +527,10 @@ fn a_stream_of_events_is_whole_when_all_were_told() {
     let kinds: Vec<_> = stream.iter().map(|exchange| exchange.part).collect();
     assert_eq!(kinds, [Some(PartKind::Event), Some(PartKind::Event), None]);
     let body = &stream[2].outcome.response().unwrap().body;
-    assert_eq!((body.state, body.total, body.is_whole()), (BodyState::InParts, 22, true));
+    assert_eq!(
+        (body.state, body.total, body.is_whole()),
+        (BodyState::InParts, 22, true)
+    );
 }
 
 #[test]
@@ -590,8 +599,16 @@ fn events_are_told_as_they_come() {
         (call.name.expose().to_vec(), body.pieces[0].0.to_vec(), body.state)
     };
     // Each lasts from its own first byte to its last.
-    let times = |exchange: &Exchange| (exchange.request.time_ns, exchange.outcome.response().unwrap().time_ns);
-    assert_eq!(out.iter().map(times).collect::<Vec<_>>(), [((3, 4), (3, 4)), ((4, 4), (4, 4))]);
+    let times = |exchange: &Exchange| {
+        (
+            exchange.request.time_ns,
+            exchange.outcome.response().unwrap().time_ns,
+        )
+    };
+    assert_eq!(
+        out.iter().map(times).collect::<Vec<_>>(),
+        [((3, 4), (3, 4)), ((4, 4), (4, 4))]
+    );
     // The stream has not ended.
     assert_eq!(
         out.iter().map(seen).collect::<Vec<_>>(),

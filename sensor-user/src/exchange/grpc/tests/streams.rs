@@ -92,11 +92,7 @@ fn data(direction: Direction, body: &[u8], size: usize) -> Vec<Event> {
 /// A call over HTTP/2: the DATA frames of both sides, and what is before and behind.
 fn over_h2(request: Vec<Event>, response: Vec<Event>) -> Vec<Event> {
     let media = field("content-type", "application/grpc");
-    let head = [
-        b"\x83\x86\x04\x09/shop.S/M\x01\x01a".to_vec(),
-        media.clone(),
-    ]
-    .concat();
+    let head = [b"\x83\x86\x04\x09/shop.S/M\x01\x01a".to_vec(), media.clone()].concat();
     let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), h2(4, 0, b"")].concat();
     let mut events = vec![
         Event::Bytes(Direction::Read, preface),
@@ -151,7 +147,12 @@ fn a_fault_behind_what_is_kept_is_seen() {
 #[test]
 fn a_hole_inside_a_message_hides_none() {
     // Behind the limit, one message of 50 KB, and the DATA frames in its middle are lost but for a head.
-    let body = [messages_of(100, 1_000), messages_of(1, 50_000), messages_of(7, 10)].concat();
+    let body = [
+        messages_of(100, 1_000),
+        messages_of(1, 50_000),
+        messages_of(7, 10),
+    ]
+    .concat();
     let mut request = data(Direction::Read, &body, 10_000);
     let Event::Bytes(_, lost) = &mut request[12] else {
         unreachable!()
@@ -201,8 +202,7 @@ fn over_http1(media: &str, fields: &str, response: &[Event]) -> Vec<Event> {
         })
         .sum();
     let request = format!("POST /shop.S/M HTTP/1.1\r\ncontent-type: {media}\r\ncontent-length: 0\r\n\r\n");
-    let head =
-        format!("HTTP/1.1 200 OK\r\ncontent-type: {media}\r\n{fields}content-length: {total}\r\n\r\n");
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {media}\r\n{fields}content-length: {total}\r\n\r\n");
     let heads = [
         Event::Bytes(Direction::Read, request.into_bytes()),
         Event::Bytes(Direction::Write, head.into_bytes()),
@@ -219,7 +219,10 @@ fn pieces(body: &[u8]) -> Vec<Event> {
 fn base64(bytes: &[u8]) -> Vec<u8> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let group = |three: &[u8]| {
-        let bits = three.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte)) << (8 * (3 - three.len()));
+        let bits = three
+            .iter()
+            .fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte))
+            << (8 * (3 - three.len()));
         let letter = |at: usize| {
             if at > three.len() {
                 b'='
