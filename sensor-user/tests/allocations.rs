@@ -91,10 +91,11 @@ fn counted<T>(work: impl FnOnce() -> T) -> (T, (u64, u64)) {
 
 /// A call with so many fields in each head and members in its documents; nothing in it is sensitive.
 fn call(method: &str, fields: usize, members: usize) -> [Vec<u8>; 2] {
-    let head: String = (b'a'..)
+    let head: Vec<String> = (b'a'..)
         .take(fields)
         .map(|letter| format!("X-Field-{}: plain words\r\n", char::from(letter)))
         .collect();
+    let head = head.concat();
     let members: Vec<String> = (0..members)
         .map(|number| format!("{{\"id\":{number},\"state\":\"open\",\"note\":\"two words\"}}"))
         .collect();
@@ -187,11 +188,12 @@ fn places(messages: &[Vec<u8>; 2]) -> String {
     asked(messages);
     NAMED.set(false);
     let places = PLACES.take();
-    places
+    let shown: Vec<String> = places
         .iter()
         .filter(|(_, times)| **times >= 100)
         .map(|(place, times)| format!("{times:>6} in 100 calls: {place}\n"))
-        .collect()
+        .collect();
+    shown.concat()
 }
 
 /// On its way through flow, parsing, pairing and classification: the box of the response, and for each body the count
@@ -205,7 +207,7 @@ fn a_call_in_which_nothing_is_found_asks_for_little() {
     for (method, most) in SHARD {
         let messages = call(method, 4, 4);
         let small = asked(&messages);
-        let is_little = small.shard.0 <= most && small.judge.0 <= JUDGE;
+        let is_little = small.shard.0 <= most && small.judge.0 == JUDGE;
         assert!(is_little, "{method} {small:?}\n{}", places(&messages));
     }
 }

@@ -40,10 +40,13 @@ impl Labels {
 /// What the counter of parts counts.
 pub const MESSAGES: &str = "Messages of WebSockets and server-sent events.";
 
+/// What makes a series: side, endpoint, status, kind of call, part.
+type Key = (bool, EndpointRef, u16, Option<CallKind>, Option<PartKind>);
+
 /// Admits series up to a bound.
 #[derive(Debug)]
 pub struct Series {
-    known: HashSet<(bool, EndpointRef, u16, Option<CallKind>, Option<PartKind>)>,
+    known: HashSet<Key>,
     most: usize,
 }
 

@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 
 use crate::exchange::call::Count;
-use crate::exchange::{Body, Head};
+use crate::exchange::{Body, Head, Secret};
 use crate::protocol::Anomaly;
 use crate::protocol::grpc::{
     self, Carrier, Event, Fault, Frame, MAX_MESSAGE, MAX_TRAILERS, Media, Status, Unframer,
@@ -214,7 +214,7 @@ impl Frames {
         if !block.compressed {
             return said(&block.bytes);
         }
-        let value = head.header("grpc-encoding").map(|value| value.expose());
+        let value = head.header("grpc-encoding").map(Secret::expose);
         let Ok(codings) = inflate::codings(value) else {
             return Said::Unread;
         };

@@ -570,6 +570,7 @@ fn behind_a_connect_a_connection_begins() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one stream from its beginning to its end")]
 fn events_are_told_as_they_come() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n";
     let chunked = |text: &str| ToClient(format!("{:x}\r\n{text}\r\n", text.len()).into_bytes());
