@@ -78,18 +78,18 @@ impl Http2 {
         }
     }
 
-    /// A connection that HTTP/1 turned into one of HTTP/2 (RFC 7540, 3.2). Both ends begin anew; `first`, the request
-    /// that asked for it, is answered on stream 1.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "called by the Turn of http1, which follows")
-    )]
-    pub(super) fn upgraded(requests_travel: Direction, first: Option<Exchange>, limits: &Limits) -> Self {
-        let mut http2 = Self::new(requests_travel, Joined::No, limits);
-        if let Some(exchange) = first {
-            http2.streams.open(1, exchange, true, &mut Vec::new());
+    /// HTTP/1 turned into this connection (RFC 7540, 3.2): `first`, the request that asked for it, is complete and
+    /// answered on stream 1, and its settings are the client's first. `hole` says why the beginning of the answers is
+    /// missing.
+    pub(super) fn upgraded(&mut self, first: Exchange, settings: &[u8], hole: Option<GapReason>) {
+        if let Message::Settings { table, frame } = http2::settings(settings) {
+            self.settings(Side::Requests, table, frame);
         }
-        http2
+        // Nothing was open that could make room.
+        self.streams.open(1, first, true, &mut Vec::new());
+        if let Some(reason) = hole {
+            self.streams.responses_lost(reason);
+        }
     }
 
     fn read(&mut self, of: Side, time_ns: u64, context: &mut Context<'_>) {

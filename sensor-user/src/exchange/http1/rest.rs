@@ -12,6 +12,8 @@ use super::super::reader::{Chunk, Context, Next, Turn};
 use super::super::upgrade;
 use super::{Http1, cut};
 use crate::capture::GapReason;
+use crate::protocol::Resync;
+use crate::protocol::http1::Message;
 use crate::protocol::http1::Rest;
 
 impl Http1 {
@@ -92,5 +94,38 @@ impl Http1 {
             cut(&mut response.body, hole);
         }
         self.turns.close_response(context.out);
+    }
+
+    pub(super) fn response_gap(&mut self, missing: u64, context: &mut Context<'_>) {
+        let reason = self.reason;
+        let inside = !self.responses.parser.is_between();
+        let (message, lost_place) = match self.responses.gap(missing) {
+            Resync::Exact(message) => (message, false),
+            Resync::Searching(message) => (message, true),
+        };
+        match message {
+            None if !lost_place => {
+                if let Some(events) = &mut self.events {
+                    self.anomalies += events.gap(reason, self.last_ns, context);
+                }
+                if let Some(response) = self.turns.response_mut() {
+                    response.body.hole(missing, reason);
+                }
+            }
+            Some(Message::End { lost }) => {
+                if let Some(response) = self.turns.response_mut() {
+                    response.body.hole(lost, reason);
+                }
+                if let Some(mut events) = self.events.take() {
+                    self.anomalies += events.gap(reason, self.last_ns, context);
+                }
+                self.turns.close_response(context.out);
+            }
+            Some(Message::Cut) => self.cut_response(Some(reason), context),
+            Some(_) | None => {}
+        }
+        if lost_place && !self.may_be_http2(missing, inside) {
+            self.turns.response_hole(inside, context.out);
+        }
     }
 }
