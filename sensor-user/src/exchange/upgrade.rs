@@ -110,6 +110,28 @@ fn websocket(exchange: &Exchange, requests_travel: Direction, limits: &Limits) -
         (Some(key), Some(accept)) => handshake::is_key(key) && handshake::accepts(key, accept),
         _ => false,
     };
+    let (reader, is_agreed) = agreed(exchange, requests_travel, limits)?;
+    Some((reader, is_proven && is_agreed))
+}
+
+/// A WebSocket on a stream of HTTP/2 (RFC 8441, 5): an extended CONNECT that was granted. There is no key to prove.
+pub(super) fn websocket_on_stream(exchange: &mut Exchange, limits: &Limits) -> Option<WebSocket> {
+    let granted = exchange.outcome.response()?.status / 100 == 2;
+    let protocol = exchange.request.head.header(":protocol")?;
+    if !granted || !protocol.expose().eq_ignore_ascii_case(b"websocket") {
+        return None;
+    }
+    let (reader, is_agreed) = agreed(exchange, Direction::Read, limits)?;
+    if !is_agreed {
+        exchange.anomalies.push(Anomaly::WebSocketHandshake);
+    }
+    Some(reader)
+}
+
+/// A reader with what the handshake agreed on, and whether all of that was offered.
+fn agreed(exchange: &Exchange, requests_travel: Direction, limits: &Limits) -> Option<(WebSocket, bool)> {
+    let answered = &exchange.outcome.response()?.head;
+    let asked = &exchange.request.head;
     let mut extensions = Extensions::default();
     for (_, value) in answered.fields().filter(|(name, _)| is_extensions(name)) {
         extensions.add(value.expose());
@@ -119,7 +141,8 @@ fn websocket(exchange: &Exchange, requests_travel: Direction, limits: &Limits) -
         is_extensions(name)
             && names(value.expose()).any(|name| name.eq_ignore_ascii_case(b"permessage-deflate"))
     });
-    let subprotocol = value(answered, "sec-websocket-protocol").unwrap_or_default();
+    let subprotocol = answered.header("sec-websocket-protocol");
+    let subprotocol = subprotocol.map_or_else(Vec::new, |value| value.expose().trim_ascii().to_vec());
     let is_offered = subprotocol.is_empty()
         || asked.fields().any(|(name, value)| {
             name.eq_ignore_ascii_case(b"sec-websocket-protocol")
@@ -127,10 +150,7 @@ fn websocket(exchange: &Exchange, requests_travel: Direction, limits: &Limits) -
         });
     let whole = Whole::of(exchange)?;
     let reader = WebSocket::new(whole, requests_travel, extensions, &subprotocol, limits);
-    Some((
-        reader,
-        is_proven && is_offered && (offered || extensions.deflate.is_none()),
-    ))
+    Some((reader, is_offered && (offered || extensions.deflate.is_none())))
 }
 
 fn is_extensions(name: &[u8]) -> bool {

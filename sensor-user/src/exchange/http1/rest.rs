@@ -10,7 +10,7 @@ use super::super::events::Events;
 use super::super::prefix::Holes;
 use super::super::reader::{Chunk, Context, Next, Turn};
 use super::super::upgrade;
-use super::{Http1, cut};
+use super::{Http1, cut, note};
 use crate::capture::GapReason;
 use crate::protocol::Resync;
 use crate::protocol::http1::Message;
@@ -45,15 +45,18 @@ impl Http1 {
             None => response.body.add(piece, context.limits.body_bytes),
             // Each event has its own exchange, so this one only counts them.
             Some(events) => {
-                self.anomalies += events.piece(&piece, time_ns, context);
+                self.anomalies += events.piece(&piece, time_ns, context.out);
                 response.body.add(piece, 0);
+                let fault = events.take_fault();
+                self.anomalies += note(self.turns.current_mut(), fault);
             }
         }
     }
 
     pub(super) fn end_events(&mut self, time_ns: u64, context: &mut Context<'_>) {
         if let Some(mut events) = self.events.take() {
-            self.anomalies += events.finish(time_ns, context);
+            self.anomalies += events.finish(time_ns, context.out);
+            self.anomalies += note(self.turns.current_mut(), events.take_fault());
         }
     }
 
@@ -87,7 +90,7 @@ impl Http1 {
 
     pub(super) fn cut_response(&mut self, hole: Option<GapReason>, context: &mut Context<'_>) {
         if let (Some(events), Some(reason)) = (&mut self.events, hole) {
-            self.anomalies += events.gap(reason, self.last_ns, context);
+            self.anomalies += events.gap(reason, self.last_ns, context.out);
         }
         self.end_events(self.last_ns, context);
         if let Some(response) = self.turns.response_mut() {
@@ -106,7 +109,7 @@ impl Http1 {
         match message {
             None if !lost_place => {
                 if let Some(events) = &mut self.events {
-                    self.anomalies += events.gap(reason, self.last_ns, context);
+                    self.anomalies += events.gap(reason, self.last_ns, context.out);
                 }
                 if let Some(response) = self.turns.response_mut() {
                     response.body.hole(missing, reason);
@@ -117,7 +120,7 @@ impl Http1 {
                     response.body.hole(lost, reason);
                 }
                 if let Some(mut events) = self.events.take() {
-                    self.anomalies += events.gap(reason, self.last_ns, context);
+                    self.anomalies += events.gap(reason, self.last_ns, context.out);
                 }
                 self.turns.close_response(context.out);
             }

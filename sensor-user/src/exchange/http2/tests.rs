@@ -13,6 +13,8 @@ use crate::capture::{CloseReason, ProcessKey, Role, Source, StreamKey};
 use crate::flow::{FlowEvent, Payload};
 use crate::telemetry::Counters;
 
+mod inside;
+
 const PROCESS: ProcessKey = ProcessKey { pid: 9, start_ns: 3 };
 const STREAM: StreamKey = StreamKey {
     process: PROCESS,

@@ -84,6 +84,15 @@ impl Inflater {
         self.window.takeover
     }
 
+    /// Memory of the window, and of the decoder while a message is under way.
+    pub fn held_bytes(&self) -> usize {
+        let decoder = self
+            .decoder
+            .as_ref()
+            .map_or(0, |_| size_of::<DecompressorOxide>());
+        self.history.capacity() + decoder
+    }
+
     /// Takes the next bytes of a message. After an error nothing more comes of it.
     pub fn feed(&mut self, input: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<(), Failure> {
         if self.broken {
