@@ -171,3 +171,6 @@ fn is_event_stream(head: &Head) -> bool {
     let media = media.and_then(|media| media.split(|byte| *byte == b';').next());
     media.is_some_and(|media| media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,8 @@ use smallvec::SmallVec;
 
 use super::Anomaly;
 pub use flow::Flow;
+#[cfg(test)]
+pub(crate) use flow::tests::encode as flushed;
 use meter::Meter;
 pub use stream::Stream;
 

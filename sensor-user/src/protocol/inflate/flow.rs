@@ -115,10 +115,10 @@ impl Flow {
         let mut metered = |used: usize, piece: &[u8]| {
             *consumed = before.saturating_add(used);
             *produced = produced.saturating_add(piece.len());
+            sink(piece);
             if *produced > limits.free_bytes && *produced > consumed.saturating_mul(limits.ratio) {
                 return Err(Ended::Bomb);
             }
-            sink(piece);
             Ok(())
         };
         let result = match kind {
@@ -275,4 +275,4 @@ impl Front {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

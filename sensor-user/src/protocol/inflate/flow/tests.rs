@@ -7,7 +7,7 @@ use super::*;
 const HELD: usize = 64 * 1024;
 
 /// Each part flushed, as servers do behind an event; `end`: the body ends, too.
-fn encode(how: &str, parts: &[&[u8]], end: bool) -> Vec<Vec<u8>> {
+pub(crate) fn encode(how: &str, parts: &[&[u8]], end: bool) -> Vec<Vec<u8>> {
     fn flushed<W: std::io::Write>(
         mut writer: W,
         taken: impl Fn(&mut W) -> Vec<u8>,
