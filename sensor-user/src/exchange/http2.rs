@@ -184,7 +184,7 @@ impl Http2 {
         let Some(anomaly) = anomaly else { return };
         self.anomalies += 1;
         if let Some(open) = self.streams.get(stream) {
-            open.exchange.anomalies.push(anomaly);
+            open.note([anomaly]);
         }
     }
 
@@ -281,7 +281,7 @@ impl Http2 {
             self.streams.unpaired += 1;
             return;
         };
-        open.exchange.anomalies.extend(head.anomalies.iter().copied());
+        open.note(head.anomalies.iter().copied());
         open.response_length = head.content_length.filter(|_| !open.has_no_body(status));
         let response = Response {
             head: written(head),
@@ -311,14 +311,14 @@ impl Http2 {
         let Some(open) = self.streams.get(stream) else {
             return;
         };
-        open.exchange.anomalies.extend(head.anomalies.iter().copied());
+        open.note(head.anomalies.iter().copied());
         let unknown = head.opening == Opening::Unknown;
         match came.of {
             Side::Requests => open.exchange.request.time_ns.1 = came.time_ns.1,
             Side::Responses => match open.response_mut() {
                 Some(response) => {
                     response.time_ns.1 = came.time_ns.1;
-                    response.trailers = written(head);
+                    self.streams.trailers(stream, written(head));
                 }
                 None if unknown => open.exchange.outcome = Outcome::Lost,
                 None => {}
@@ -327,6 +327,7 @@ impl Http2 {
         if last {
             self.close((stream, came.of), context);
         }
+        self.anomalies += self.streams.make_room(context.out);
     }
 
     fn head_lost(&mut self, (stream, last): (u32, bool), of: Side, context: &mut Context<'_>) {
@@ -337,7 +338,7 @@ impl Http2 {
             if open.response_mut().is_none() {
                 open.exchange.outcome = Outcome::Lost;
             } else {
-                open.exchange.anomalies.push(Anomaly::Http2UnknownFields);
+                open.note([Anomaly::Http2UnknownFields]);
             }
         }
         if last {
@@ -346,7 +347,11 @@ impl Http2 {
     }
 
     fn body(&mut self, (stream, last): (u32, bool), piece: Span, came: &Came, context: &mut Context<'_>) {
-        let piece = came.raw.slice(piece.range());
+        let half = match came.of {
+            Side::Requests => &self.requests,
+            Side::Responses => &self.responses,
+        };
+        let piece = half.keep(&came.raw, piece);
         if came.of == Side::Requests {
             self.anomalies +=
                 self.streams
@@ -445,6 +450,10 @@ impl Reader for Http2 {
             Side::Responses => self.responses.push(bytes, time_ns),
         }
         self.read(side, time_ns, context);
+        match side {
+            Side::Requests => self.requests.parser.rest(),
+            Side::Responses => self.responses.parser.rest(),
+        }
         true
     }
 
