@@ -94,7 +94,7 @@ fn some_streams(sensor: &mut Sensor, connection: usize) {
 #[test]
 fn idle_http2() {
     each("idle HTTP/2", IDLE_HTTP2, |sensor, connection| {
-        some_streams(sensor, connection)
+        some_streams(sensor, connection);
     });
 }
 

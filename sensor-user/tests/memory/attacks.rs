@@ -70,7 +70,7 @@ fn requests_that_are_never_answered() {
     worst("requests with bodies, pipelined", WORST, |sensor| {
         for _ in 0..400 {
             sensor.ask(0, format!("{HEAD}Content-Length: 65536\r\n\r\n").as_bytes());
-            sensor.ask(0, &[b'x'; 65_536]);
+            sensor.ask(0, &vec![b'x'; 65_536]);
         }
     });
     worst("large heads, pipelined", WORST, |sensor| {
@@ -329,14 +329,14 @@ fn messages_without_end() {
 #[test]
 fn beginnings_without_end() {
     worst("a PROXY header without end", WORST, |sensor| {
-        drip(sensor, b"PROXY TCP4 1", 100_000)
+        drip(sensor, b"PROXY TCP4 1", 100_000);
     });
     worst("a binary PROXY header", WORST, |sensor| {
         drip(sensor, b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff", 16);
         drip(sensor, b"x", 65_000);
     });
     worst("a preface, again and again", WORST, |sensor| {
-        drip(sensor, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 100_000)
+        drip(sensor, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 100_000);
     });
     worst("one frame of settings, byte by byte", WORST, |sensor| {
         sensor.ask(0, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");

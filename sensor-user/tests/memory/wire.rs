@@ -142,5 +142,6 @@ pub(crate) fn get(fields: &[u8]) -> Vec<u8> {
 /// A frame of WebSocket from a client (RFC 6455, 5.2), masked with zeros.
 pub(crate) fn message(first: u8, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
-    [&[first, 0x80 | 126][..], &length, &[0; 4], payload].concat()
+    // 126: a length of two bytes follows.
+    [&[first, 0xfe][..], &length, &[0; 4], payload].concat()
 }
