@@ -47,7 +47,7 @@ pub(super) struct Http1 {
     /// The first hole since the message under way lost its place says why it is not whole.
     reason: GapReason,
     /// The answer under way, when it is a stream of events.
-    events: Option<Events>,
+    events: Option<Box<Events>>,
     /// Bytes missing of what the client sent while it waited for the answer to an upgrade.
     missing_in_wait: u64,
     turn: Option<Turn>,
@@ -129,7 +129,7 @@ impl Http1 {
                 if let Some(exchange) = self.turns.request_mut() {
                     exchange.request.time_ns.1 = time_ns.1;
                     let body = &mut exchange.request.body;
-                    body.add(raw.slice(piece.range()), context.limits.body_bytes);
+                    body.add(self.requests.keep(&raw, piece), context.limits.body_bytes);
                 }
                 if last {
                     self.turns.close_request(context.out);
@@ -168,7 +168,7 @@ impl Http1 {
         let (method, version) = (head.method, head.version);
         let odd = head.anomalies;
         let head = Head {
-            raw,
+            raw: self.requests.keep_all(raw),
             headers: head.headers,
         };
         let request = Request {
@@ -296,7 +296,7 @@ impl Http1 {
                 self.response_head(head, raw, time_ns, context);
             }
             Message::Body { piece, last } => {
-                self.response_piece(raw.slice(piece.range()), time_ns.1, context);
+                self.response_piece(self.responses.keep(&raw, piece), time_ns.1, context);
                 if last {
                     self.end_events(time_ns.1, context);
                     self.turns.close_response(context.out);
@@ -313,7 +313,10 @@ impl Http1 {
                 self.anomalies += note(self.turns.current_mut(), trailers.anomalies);
                 if let Some(response) = self.turns.response_mut() {
                     let headers = trailers.headers;
-                    response.trailers = Head { raw, headers };
+                    response.trailers = Head {
+                        raw: self.responses.keep_all(raw),
+                        headers,
+                    };
                 }
                 self.end_response(time_ns.1, context);
             }
@@ -334,7 +337,7 @@ impl Http1 {
         self.anomalies += head.anomalies.len() as u64;
         let (rest, status, odd) = (head.rest, head.status, head.anomalies);
         let head = Head {
-            raw,
+            raw: self.responses.keep_all(raw),
             headers: head.headers,
         };
         let response = Response {
