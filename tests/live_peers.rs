@@ -8,8 +8,6 @@
     reason = "tests panic with context, their parts included"
 )]
 
-#[path = "peers/audits.rs"]
-mod audits;
 #[path = "peers/codings.rs"]
 mod codings;
 #[path = "peers/graphql.rs"]

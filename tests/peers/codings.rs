@@ -19,10 +19,10 @@ fn bodies_are_read_in_every_coding_with_trailers_behind_them() {
     let Some(stage) = Stage::new(what, &[Program::Python], &packages) else {
         return;
     };
-    let server = stage.serve(&mut stage.python("codings_server.py"));
-    let Some(mut watch) = stage.watch(&[server.pid()]) else {
+    let Some(mut watch) = stage.watch() else {
         return;
     };
+    let server = stage.serve(&mut watch, &mut stage.python("codings_server.py"));
     // What stands behind fifty thousand bytes is found only where all of them were decoded.
     let text = [
         b"{\"text\": \"".to_vec(),

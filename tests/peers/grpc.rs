@@ -10,31 +10,70 @@ use serde_json::Value;
 
 use crate::said::{lines, of};
 use crate::stage::Stage;
-use crate::watch::bytes;
+use crate::watch::{Watch, bytes};
 
-const PYTHON: [&str; 1] = ["grpc"];
-const NODE: [&str; 1] = ["node/@grpc/grpc-js"];
-
-/// Runs the client against the server, and holds both ends against what the client says.
-fn both_ends(what: &str, stage: &Stage, mut server: Command, client: impl Fn(u16) -> Command, tls: bool) {
-    let server = stage.serve(&mut server);
-    let Some(mut watch) = stage.watch(&[server.pid()]) else {
+#[test]
+fn grpc_of_every_shape() {
+    let programs = [Program::Python, Program::Node];
+    let Some(stage) = Stage::new("gRPC", &programs, &["grpc", "node/@grpc/grpc-js"]) else {
         return;
     };
-    let ran = stage.run(&mut watch, &client(server.port));
-    let said = lines(&ran.output);
-    for (end, pid) in [("client", ran.pid), ("server", server.pid())] {
-        let what = format!("{what}, {end}");
-        let seen = of(&watch, pid, |_| true);
-        let targets: Vec<_> = seen.iter().map(|exchange| exchange.calls.first()).collect();
-        assert_eq!(seen.len(), said.len(), "{what}: {targets:#?}");
-        for (number, (exchange, said)) in seen.iter().zip(&said).enumerate() {
-            let what = format!("{what}, call {number} {}", said["target"]);
-            assert_eq!(exchange.connection.tls, tls, "{what}");
-            assert_call(&what, exchange, said);
+    let Some(mut watch) = stage.watch() else {
+        return;
+    };
+    let with_grpcio = |port: u16| {
+        let mut client = stage.python("grpc_client.py");
+        client.arg(port.to_string());
+        client
+    };
+    let mut pair = Pair {
+        stage: &stage,
+        watch: &mut watch,
+    };
+    pair.both_ends("grpcio", stage.python("grpc_server.py"), with_grpcio, false);
+    pair.both_ends(
+        "grpcio to grpc-js",
+        stage.node("grpc_server.js"),
+        with_grpcio,
+        false,
+    );
+    let certificate = stage.certificate();
+    let mut server = stage.node("grpc_server.js");
+    server.arg(&certificate.certificate).arg(&certificate.key);
+    let with_grpc_js = |port: u16| {
+        let mut client = stage.node("grpc_client.js");
+        client.arg(port.to_string()).arg(&certificate.certificate);
+        client
+    };
+    pair.both_ends("grpc-js over TLS", server, with_grpc_js, true);
+    watch.stop();
+}
+
+/// What every pair of programs is run on.
+struct Pair<'a> {
+    stage: &'a Stage,
+    watch: &'a mut Watch,
+}
+
+impl Pair<'_> {
+    /// Runs the client against the server, and holds both ends against what the client says.
+    fn both_ends(&mut self, what: &str, mut server: Command, client: impl Fn(u16) -> Command, tls: bool) {
+        let Self { stage, watch } = self;
+        let server = stage.serve(watch, &mut server);
+        let ran = stage.run(watch, &client(server.port));
+        let said = lines(&ran.output);
+        for (end, pid) in [("client", ran.pid), ("server", server.pid())] {
+            let what = format!("{what}, {end}");
+            let seen = of(watch, pid, |_| true);
+            let targets: Vec<_> = seen.iter().map(|exchange| exchange.calls.first()).collect();
+            assert_eq!(seen.len(), said.len(), "{what}: {targets:#?}");
+            for (number, (exchange, said)) in seen.iter().zip(&said).enumerate() {
+                let what = format!("{what}, call {number} {}", said["target"]);
+                assert_eq!(exchange.connection.tls, tls, "{what}");
+                assert_call(&what, exchange, said);
+            }
         }
     }
-    watch.stop();
 }
 
 fn assert_call(what: &str, exchange: &Exchange, said: &Value) {
@@ -117,58 +156,4 @@ fn assert_frames(what: &str, body: &Body, messages: &[Vec<u8>]) {
         body.total,
         expected.len()
     );
-}
-
-#[test]
-fn grpcio_calls_grpcio() {
-    let what = "gRPC, grpcio";
-    let Some(stage) = Stage::new(what, &[Program::Python], &PYTHON) else {
-        return;
-    };
-    both_ends(
-        what,
-        &stage,
-        stage.python("grpc_server.py"),
-        |port| python_client(&stage, port),
-        false,
-    );
-}
-
-#[test]
-fn grpc_js_calls_grpc_js_over_tls() {
-    let what = "gRPC, grpc-js over TLS";
-    let Some(stage) = Stage::new(what, &[Program::Node], &NODE) else {
-        return;
-    };
-    let certificate = stage.certificate();
-    let mut server = stage.node("grpc_server.js");
-    server.arg(&certificate.certificate).arg(&certificate.key);
-    let client = |port: u16| {
-        let mut client = stage.node("grpc_client.js");
-        client.arg(port.to_string()).arg(&certificate.certificate);
-        client
-    };
-    both_ends(what, &stage, server, client, true);
-}
-
-#[test]
-fn grpcio_calls_grpc_js() {
-    let what = "gRPC, grpcio to grpc-js";
-    let packages = [PYTHON, NODE].concat();
-    let Some(stage) = Stage::new(what, &[Program::Python, Program::Node], &packages) else {
-        return;
-    };
-    both_ends(
-        what,
-        &stage,
-        stage.node("grpc_server.js"),
-        |port| python_client(&stage, port),
-        false,
-    );
-}
-
-fn python_client(stage: &Stage, port: u16) -> Command {
-    let mut client = stage.python("grpc_client.py");
-    client.arg(port.to_string());
-    client
 }

@@ -12,10 +12,26 @@ use crate::watch::{Watch, assert_same, bytes};
 /// (RFC 9113, 6.9.2).
 const STREAMS: usize = 40;
 
-fn node_server(stage: &Stage) -> Server {
+#[test]
+fn node_and_httpx_speak_http2() {
+    let programs = [Program::Node, Program::Python];
+    let Some(stage) = Stage::new("HTTP/2", &programs, &["python/httpx", "python/h2"]) else {
+        return;
+    };
+    let Some(mut watch) = stage.watch() else {
+        return;
+    };
+    let server = node_server(&stage, &mut watch);
+    node(&stage, &mut watch, &server);
+    watch.observed.clear();
+    httpx(&stage, &mut watch, &server);
+    watch.stop();
+}
+
+fn node_server(stage: &Stage, watch: &mut Watch) -> Server {
     let certificate = stage.certificate();
     let mut server = stage.node("http2_server.js");
-    stage.serve(server.arg(&certificate.certificate).arg(&certificate.key))
+    stage.serve(watch, server.arg(&certificate.certificate).arg(&certificate.key))
 }
 
 fn at<'e>(seen: &[&'e Exchange], target: &str) -> &'e Exchange {
@@ -51,27 +67,19 @@ fn assert_turned(what: &str, watch: &Watch, pid: u32, whole: &[u8]) {
     }
 }
 
-#[test]
-fn node_speaks_http2_to_node() {
-    let what = "HTTP/2, Node.js";
-    let Some(stage) = Stage::new(what, &[Program::Node], &[]) else {
-        return;
-    };
-    let server = node_server(&stage);
-    let Some(mut watch) = stage.watch(&[server.pid()]) else {
-        return;
-    };
+fn node(stage: &Stage, watch: &mut Watch, server: &Server) {
+    let what = "Node.js";
     let whole = body(31, STREAMS * 1000);
     let mut client = stage.node("http2_client.js");
     client
         .arg(server.port.to_string())
         .arg(stage.file("body", &whole))
         .arg(STREAMS.to_string());
-    let ran = stage.run(&mut watch, &client);
+    let ran = stage.run(watch, &client);
     for (end, pid) in [("client", ran.pid), ("server", server.pid())] {
         let what = format!("{what}, {end}");
-        assert_turned(&what, &watch, pid, &whole);
-        let seen = of(&watch, pid, |_| true);
+        assert_turned(&what, watch, pid, &whole);
+        let seen = of(watch, pid, |_| true);
         assert_eq!(seen.len(), STREAMS + 4, "{what}");
         let mut turned = whole[..10].to_vec();
         turned.reverse();
@@ -95,32 +103,18 @@ fn node_speaks_http2_to_node() {
             "{what}"
         );
     }
-    watch.stop();
 }
 
-#[test]
-fn httpx_speaks_http2_to_node() {
-    let what = "HTTP/2, httpx to Node.js";
-    let Some(stage) = Stage::new(
-        what,
-        &[Program::Node, Program::Python],
-        &["python/httpx", "python/h2"],
-    ) else {
-        return;
-    };
-    let server = node_server(&stage);
-    let Some(mut watch) = stage.watch(&[server.pid()]) else {
-        return;
-    };
+fn httpx(stage: &Stage, watch: &mut Watch, server: &Server) {
+    let what = "httpx";
     let whole = body(32, STREAMS * 1000);
     let mut client = stage.python("httpx_client.py");
     client
         .arg(format!("https://127.0.0.1:{}/turn", server.port))
         .arg(stage.file("body", &whole))
         .arg(STREAMS.to_string());
-    let ran = stage.run(&mut watch, &client);
+    let ran = stage.run(watch, &client);
     for (end, pid) in [("client", ran.pid), ("server", server.pid())] {
-        assert_turned(&format!("{what}, {end}"), &watch, pid, &whole);
+        assert_turned(&format!("{what}, {end}"), watch, pid, &whole);
     }
-    watch.stop();
 }

@@ -9,12 +9,27 @@ use sensor_user::exchange::Exchange;
 
 use crate::said::of;
 use crate::stage::{Server, Stage};
-use crate::watch::{assert_same, bytes};
+use crate::watch::{Watch, assert_same, bytes};
 
 /// Requests of h2load.
 const CALLS: usize = 400;
 
-fn nghttpd(stage: &Stage, arguments: &[&str]) -> Server {
+#[test]
+fn nghttp2_speaks_to_itself() {
+    let programs = [Program::Nghttp, Program::Nghttpd, Program::H2load];
+    let Some(stage) = Stage::new("nghttp2", &programs, &[]) else {
+        return;
+    };
+    let Some(mut watch) = stage.watch() else {
+        return;
+    };
+    uploads_with_continuations_padding_and_trailers(&stage, &mut watch);
+    pushes(&stage, &mut watch);
+    a_hundred_streams_at_once(&stage, &mut watch);
+    watch.stop();
+}
+
+fn nghttpd(stage: &Stage, watch: &mut Watch, arguments: &[&str]) -> Server {
     let port = wait::free_port().unwrap();
     let certificate = stage.certificate();
     let mut command = stage.program(Program::Nghttpd);
@@ -27,7 +42,7 @@ fn nghttpd(stage: &Stage, arguments: &[&str]) -> Server {
         .arg(port.to_string())
         .arg(&certificate.key)
         .arg(&certificate.certificate);
-    stage.serve_on(port, &mut command)
+    stage.serve_on(watch, port, &mut command)
 }
 
 fn nghttp(stage: &Stage) -> Command {
@@ -50,21 +65,15 @@ fn sound<'e>(what: &str, seen: &[&'e Exchange], target: &str) -> Vec<&'e Exchang
     found
 }
 
-#[test]
-fn nghttp_uploads_with_continuations_padding_and_trailers() {
+fn uploads_with_continuations_padding_and_trailers(stage: &Stage, watch: &mut Watch) {
     let what = "HTTP/2, nghttp2";
-    let Some(stage) = Stage::new(what, &[Program::Nghttp, Program::Nghttpd], &[]) else {
-        return;
-    };
     let server = nghttpd(
-        &stage,
+        stage,
+        watch,
         &["--echo-upload", "--padding=50", "--trailer=x-checked: yes"],
     );
-    let Some(mut watch) = stage.watch(&[server.pid()]) else {
-        return;
-    };
     let sent = body(41, 100_000);
-    let mut client = nghttp(&stage);
+    let mut client = nghttp(stage);
     // Five times the same on one connection.
     client.args([
         "--continuation",
@@ -77,10 +86,10 @@ fn nghttp_uploads_with_continuations_padding_and_trailers() {
         .arg("-d")
         .arg(stage.file("body", &sent));
     client.arg(format!("https://127.0.0.1:{}/upload", server.port));
-    let ran = stage.run(&mut watch, &client);
+    let ran = stage.run(watch, &client);
     for (end, pid) in [("client", ran.pid), ("server", server.pid())] {
         let what = format!("{what}, {end}");
-        let seen = of(&watch, pid, |_| true);
+        let seen = of(watch, pid, |_| true);
         assert_eq!(seen.len(), 5, "{what}");
         for exchange in sound(&what, &seen, "/upload") {
             assert_eq!(exchange.request.method(), b"POST", "{what}");
@@ -93,30 +102,22 @@ fn nghttp_uploads_with_continuations_padding_and_trailers() {
             assert_eq!(trailer.expose(), b"yes", "{what}");
         }
     }
-    watch.stop();
 }
 
-#[test]
-fn nghttpd_pushes() {
+fn pushes(stage: &Stage, watch: &mut Watch) {
     let what = "HTTP/2, nghttpd pushes";
-    let Some(stage) = Stage::new(what, &[Program::Nghttp, Program::Nghttpd], &[]) else {
-        return;
-    };
     stage.file("page", b"the page");
     let style = body(42, 30_000);
     stage.file("style", &style);
-    let server = nghttpd(&stage, &["--push=/page=/style"]);
-    let Some(mut watch) = stage.watch(&[server.pid()]) else {
-        return;
-    };
-    let mut client = nghttp(&stage);
+    let server = nghttpd(stage, watch, &["--push=/page=/style"]);
+    let mut client = nghttp(stage);
     let ran = stage.run(
-        &mut watch,
+        watch,
         client.arg(format!("https://127.0.0.1:{}/page", server.port)),
     );
     for (end, pid) in [("client", ran.pid), ("server", server.pid())] {
         let what = format!("{what}, {end}");
-        let seen = of(&watch, pid, |_| true);
+        let seen = of(watch, pid, |_| true);
         assert_eq!(seen.len(), 2, "{what}");
         for (target, content) in [("/page", &b"the page"[..]), ("/style", &style)] {
             let found = sound(&what, &seen, target);
@@ -126,24 +127,16 @@ fn nghttpd_pushes() {
             assert_same(&format!("{what}, {target}"), &response.body, content);
         }
     }
-    watch.stop();
 }
 
-#[test]
-fn h2load_has_a_hundred_streams_over_tls() {
+fn a_hundred_streams_at_once(stage: &Stage, watch: &mut Watch) {
     let what = "HTTP/2, h2load over TLS";
-    let Some(stage) = Stage::new(what, &[Program::H2load, Program::Nghttpd], &[]) else {
-        return;
-    };
     stage.file("file", b"what is asked for");
-    let server = nghttpd(&stage, &[]);
-    let Some(mut watch) = stage.watch(&[server.pid()]) else {
-        return;
-    };
+    let server = nghttpd(stage, watch, &[]);
     let mut client = stage.program(Program::H2load);
     client.args(["-n", &CALLS.to_string(), "-c", "2", "-m", "100"]);
     let ran = stage.run(
-        &mut watch,
+        watch,
         client.arg(format!("https://127.0.0.1:{}/file", server.port)),
     );
     assert!(
@@ -153,12 +146,11 @@ fn h2load_has_a_hundred_streams_over_tls() {
     );
     for (end, pid) in [("client", ran.pid), ("server", server.pid())] {
         let what = format!("{what}, {end}");
-        let seen = of(&watch, pid, |_| true);
+        let seen = of(watch, pid, |_| true);
         assert_eq!(seen.len(), CALLS, "{what}");
         for exchange in sound(&what, &seen, "/file") {
             let response = exchange.outcome.response().unwrap();
             assert_eq!(bytes(&response.body), b"what is asked for", "{what}");
         }
     }
-    watch.stop();
 }

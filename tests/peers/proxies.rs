@@ -10,12 +10,27 @@ use sensor_user::exchange::Exchange;
 
 use crate::said::of;
 use crate::stage::{Server, Stage};
-use crate::watch::assert_same;
+use crate::watch::{Watch, assert_same};
 
 /// Both sides of a TLS record and of HTTP/2's first window (RFC 9113, 6.9.2).
 const LENGTHS: [usize; 5] = [0, 1, 16_385, 65_536, 100_000];
 
-fn nginx(stage: &Stage) -> Server {
+#[test]
+fn proxies_speak_http2() {
+    let programs = [Program::Nginx, Program::Haproxy, Program::Curl, Program::Python];
+    let Some(stage) = Stage::new("proxies", &programs, &["python/httpx", "python/h2"]) else {
+        return;
+    };
+    let Some(mut watch) = stage.watch() else {
+        return;
+    };
+    curl_and_httpx_to_nginx(&stage, &mut watch);
+    watch.observed.clear();
+    haproxy_passes_on_as_http1(&stage, &mut watch);
+    watch.stop();
+}
+
+fn nginx(stage: &Stage, watch: &mut Watch) -> Server {
     let port = wait::free_port().unwrap();
     let certificate = stage.certificate();
     let place = stage.path().display();
@@ -31,7 +46,7 @@ fn nginx(stage: &Stage) -> Server {
     let config = stage.file("nginx.conf", text.as_bytes());
     let mut command = stage.program(Program::Nginx);
     command.arg("-c").arg(config).arg("-p").arg(stage.path());
-    stage.serve_on(port, command.stderr(std::process::Stdio::null()))
+    stage.serve_on(watch, port, command.stderr(std::process::Stdio::null()))
 }
 
 fn curl(stage: &Stage) -> Command {
@@ -75,19 +90,11 @@ fn assert_exchange(what: &str, seen: &[&Exchange], target: &str, sent: &[u8], re
     }
 }
 
-#[test]
-fn curl_and_httpx_speak_http2_to_nginx() {
+fn curl_and_httpx_to_nginx(stage: &Stage, watch: &mut Watch) {
     let what = "HTTP/2, nginx over TLS";
-    let programs = [Program::Nginx, Program::Curl, Program::Python];
-    let Some(stage) = Stage::new(what, &programs, &["python/httpx", "python/h2"]) else {
-        return;
-    };
-    let server = nginx(&stage);
-    let Some(mut watch) = stage.watch(&[server.pid()]) else {
-        return;
-    };
+    let server = nginx(stage, watch);
     let base = format!("https://127.0.0.1:{}", server.port);
-    let mut get = curl(&stage);
+    let mut get = curl(stage);
     // All on one connection, at once.
     get.args(["--parallel", "--parallel-max", "5"]);
     for length in LENGTHS {
@@ -95,10 +102,10 @@ fn curl_and_httpx_speak_http2_to_nginx() {
         get.args([format!("{base}/f{length}"), "--output".to_owned()])
             .arg(stage.path().join("got"));
     }
-    let ran = stage.run(&mut watch, &get);
+    let ran = stage.run(watch, &get);
     for (end, pid) in [("client", ran.pid), ("server", server.pid())] {
         let what = format!("{what}, curl, {end}");
-        let seen = of(&watch, pid, |_| true);
+        let seen = of(watch, pid, |_| true);
         assert_eq!(seen.len(), LENGTHS.len(), "{what}");
         assert!(
             seen.iter()
@@ -113,10 +120,10 @@ fn curl_and_httpx_speak_http2_to_nginx() {
     put.arg(format!("{base}/put"))
         .arg(stage.file("body", &whole))
         .args(["20", "PUT"]);
-    let ran = stage.run(&mut watch, &put);
+    let ran = stage.run(watch, &put);
     for (end, pid) in [("client", ran.pid), ("server", server.pid())] {
         let what = format!("{what}, httpx, {end}");
-        let seen = of(&watch, pid, |exchange| exchange.request.method() == b"PUT");
+        let seen = of(watch, pid, |exchange| exchange.request.method() == b"PUT");
         assert_eq!(seen.len(), 20, "{what}");
         for number in 0..20 {
             assert_exchange(
@@ -128,30 +135,22 @@ fn curl_and_httpx_speak_http2_to_nginx() {
             );
         }
     }
-    watch.stop();
 }
 
-#[test]
-fn haproxy_takes_http2_and_passes_on_http1() {
+fn haproxy_passes_on_as_http1(stage: &Stage, watch: &mut Watch) {
     let what = "HTTP/2, HAProxy to HTTP/1";
-    let programs = [Program::Haproxy, Program::Curl, Program::Python];
-    let Some(stage) = Stage::new(what, &programs, &[]) else {
-        return;
-    };
     let api = PythonApi::start(&stage.tls, Transport::Plain).unwrap();
-    let proxy = haproxy(&stage, api.port());
-    let Some(mut watch) = stage.watch(&[proxy.pid(), api.pid()]) else {
-        return;
-    };
+    watch.also(api.pid());
+    let proxy = haproxy(stage, watch, api.port());
     for length in LENGTHS {
         let (sent, received) = (body(53, length), body(4, length));
         let target = format!("/echo?seed=4&length={length}");
-        let mut post = curl(&stage);
+        let mut post = curl(stage);
         post.arg("--data-binary")
             .arg(format!("@{}", stage.file("sent", &sent).display()));
         post.arg("--output").arg(stage.path().join("got"));
         post.arg(format!("https://127.0.0.1:{}{target}", proxy.port));
-        let ran = stage.run(&mut watch, &post);
+        let ran = stage.run(watch, &post);
         for (end, pid, tls, version) in [
             ("client", ran.pid, true, 20),
             ("in front", proxy.pid(), true, 20),
@@ -159,19 +158,18 @@ fn haproxy_takes_http2_and_passes_on_http1() {
             ("server", api.pid(), false, 11),
         ] {
             let what = format!("{what}, {end}, {length} bytes");
-            let seen = of(&watch, pid, |exchange| {
+            let seen = of(watch, pid, |exchange| {
                 exchange.connection.tls == tls && exchange.request.version == version
             });
             assert_exchange(&what, &seen, &target, &sent, Some(&received));
         }
     }
-    let of_proxy = of(&watch, proxy.pid(), |_| true).len();
+    let of_proxy = of(watch, proxy.pid(), |_| true).len();
     assert_eq!(of_proxy, 2 * LENGTHS.len(), "each call once on either leg");
-    watch.stop();
 }
 
 /// One that answers by HTTP/2 over TLS and asks `to` by HTTP/1.
-fn haproxy(stage: &Stage, to: u16) -> Server {
+fn haproxy(stage: &Stage, watch: &mut Watch, to: u16) -> Server {
     let port = wait::free_port().unwrap();
     let certificate = stage.certificate();
     let mut both = std::fs::read(&certificate.certificate).unwrap();
@@ -185,5 +183,5 @@ fn haproxy(stage: &Stage, to: u16) -> Server {
     );
     let config = stage.file("haproxy.cfg", text.as_bytes());
     let mut command = stage.program(Program::Haproxy);
-    stage.serve_on(port, command.args(["-db", "-f"]).arg(config))
+    stage.serve_on(watch, port, command.args(["-db", "-f"]).arg(config))
 }

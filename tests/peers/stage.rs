@@ -106,7 +106,7 @@ impl Stage {
     }
 
     /// Starts a server that prints its port.
-    pub(crate) fn serve(&self, command: &mut Command) -> Server {
+    pub(crate) fn serve(&self, watch: &mut Watch, command: &mut Command) -> Server {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut guard = Guard::start(command).unwrap();
         let mut line = String::new();
@@ -114,20 +114,22 @@ impl Stage {
         BufReader::new(output).read_line(&mut line).unwrap();
         let port = line.trim().parse();
         let port = port.unwrap_or_else(|_| panic!("{}: the server did not say its port", self.what));
+        watch.also(guard.pid());
         Server { guard, port }
     }
 
     /// Starts a server that was told its port.
-    pub(crate) fn serve_on(&self, port: u16, command: &mut Command) -> Server {
+    pub(crate) fn serve_on(&self, watch: &mut Watch, port: u16, command: &mut Command) -> Server {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let guard = Guard::start(command).unwrap();
         wait::listening(port, soon()).unwrap();
+        watch.also(guard.pid());
         Server { guard, port }
     }
 
-    /// A sensor that watches those processes.
-    pub(crate) fn watch(&self, pids: &[u32]) -> Option<Watch> {
-        let mut options = options(&self.tls, pids);
+    /// A sensor; servers are told to it as they start. One for all of a file's tests: to load one takes seconds.
+    pub(crate) fn watch(&self) -> Option<Watch> {
+        let mut options = options(&self.tls, &[]);
         options
             .libraries
             .extend(self.node.as_ref().map(PrivateNode::executable));

@@ -3,6 +3,7 @@
 //! Takes the lists below. Gives directories, or the reason to skip. Installs only when [`install`] is called
 //! (`cargo xtask test` does); tests look and never download. Every copy is private to this project by its place.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,6 +11,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::debian::Suite;
 use crate::programs::Program;
+
+/// Longest that one installation may take, in seconds; the longest takes some twenty.
+const DEADLINE: &str = "300";
 
 /// Packages for Debian's Python, pinned.
 pub const PYTHON: &[&str] = &[
@@ -138,13 +142,20 @@ fn once(into: &Path, packages: &[&str], install: fn(&Path, &[&str]) -> Result<()
 }
 
 fn install_python(into: &Path, packages: &[&str]) -> Result<()> {
-    let mut pip = Command::new(Program::Python.find()?);
+    let mut pip = bounded(Program::Python.find()?);
     pip.args(["-m", "pip", "install", "--quiet", "--upgrade", "--target"]);
     run(pip.arg(into).args(packages))
 }
 
+/// A download that hangs would hold the tests up for ever.
+fn bounded(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg(DEADLINE).arg(program);
+    command
+}
+
 fn install_node(into: &Path, packages: &[&str]) -> Result<()> {
-    let mut npm = Command::new("npm");
+    let mut npm = bounded("npm");
     npm.args([
         "install",
         "--ignore-scripts",

@@ -298,6 +298,37 @@ fn xml_rpc_has_method_and_fault() {
 }
 
 #[test]
+fn calls_in_an_xml_rpc_multicall_have_outcomes_of_their_own() {
+    let one = |name: &str| {
+        format!(
+            "<value><struct><member><name>methodName</name><value>{name}</value></member></struct></value>"
+        )
+    };
+    let call = |calls: String| {
+        format!(
+            "<methodCall><methodName>system.multicall</methodName><params><param><value><array><data>{calls}</data></array>\
+             </value></param></params></methodCall>"
+        )
+    };
+    let answer = b"<methodResponse><params><param><value><array><data><value><array/></value><value><struct><member><name>faultCode</name><value>5</value></member></struct></value></data></array></value></param></params></methodResponse>";
+    let sent = Builder::post("/RPC2")
+        .body("text/xml", &call([one("a"), one("b"), one("c")].concat()))
+        .answer_pieces("text/xml", &[answer]);
+    let of = |name: &str, outcome| (CallKind::XmlRpc, name.to_owned(), outcome);
+    let expected = [
+        of("system.multicall", SUCCESS),
+        of("a", SUCCESS),
+        of("b", CallOutcome::Failure(5)),
+        of("c", CallOutcome::Unknown),
+    ];
+    assert_eq!(calls(sent), expected);
+    let many = Builder::post("/RPC2").body("text/xml", &call(one("login").repeat(200)));
+    let exchange = looked(many.build());
+    assert_eq!(exchange.calls.len(), MAX_CALLS);
+    assert_eq!(exchange.anomalies.as_slice(), [Anomaly::TooManyCalls]);
+}
+
+#[test]
 fn entities_are_anomalies_in_any_xml_but_pages() {
     let attack = "<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>";
     let sent = |media| Builder::post("/").body(media, attack);
