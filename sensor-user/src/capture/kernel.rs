@@ -20,6 +20,7 @@ use super::attach::{AttachError, Backend};
 pub use super::attacher::Effort;
 use super::attacher::{Attacher, filter_of};
 use super::beyond::{Beyond, Source};
+use super::calls::Calls;
 use super::coverage::{Attachments, Privilege};
 use super::descriptors::Talkers;
 use super::discover::container;
@@ -69,6 +70,8 @@ pub struct Options {
     pub return_probes: bool,
     /// Use `bpf_loop` where the kernel has it; without it a call is captured up to 128 KiB.
     pub use_bpf_loop: bool,
+    /// Where to hook system calls.
+    pub calls: Calls,
     /// What to attach beside the system calls.
     pub beyond: Beyond,
     /// How long a probed file stays probed after the last process that maps it ended.
@@ -122,6 +125,7 @@ impl Default for Options {
             backend: Backend::Auto,
             return_probes: true,
             use_bpf_loop: true,
+            calls: Calls::Auto,
             beyond: Beyond::Auto,
             // Long enough for a program that is started every minute.
             release_after: Duration::from_mins(2),
@@ -224,7 +228,7 @@ impl KernelSource {
         // Subscribed before scanned, and excluded before anybody is let in: a program that starts in between is judged
         // by the kernel object, one that ran before by the scan, and nobody falls between them.
         loaded.write_rules(options)?;
-        loaded.attach_tracepoints()?;
+        loaded.attach_calls(options.calls)?;
         let (beyond, beyond_refused) = loaded.attach_beyond(options.beyond);
         for why in &beyond_refused {
             tracing::debug!(source = beyond.name(), why, "a better source is not available");
@@ -260,6 +264,11 @@ impl KernelSource {
     /// Name of the backend in use.
     pub fn backend(&self) -> &'static str {
         self.attacher.as_ref().map_or("none", Attacher::backend)
+    }
+
+    /// Where system calls are hooked: `tracepoints` or `functions`.
+    pub fn calls_place(&self) -> &'static str {
+        self.loaded.calls_place()
     }
 
     /// What sees, or counts, that which comes past the system call hooks.
@@ -448,7 +457,7 @@ impl KernelSource {
         // At the same time: each waits for the kernel, not for the processor.
         std::thread::scope(|scope| {
             scope.spawn(move || drop(attacher));
-            self.loaded.detach_tracepoints();
+            self.loaded.detach_calls();
         });
     }
 
