@@ -1,7 +1,7 @@
 //! What a client says of its calls, held against what the sensor says of them.
 //!
 //! A client prints one JSON object for each exchange, in order: `target`, `status`, `sent`, `received` and `calls`, each a
-//! list of kind, name and outcome (`success`, `failure`, `unknown`, or `["failure", code]`). `calls: null` says nothing.
+//! list of kind, name and outcome (`success`, `failure`, `unknown`, or `["failure", code]`), and `anomalies` where there are.
 
 use sensor_user::exchange::call::{Call, CallOutcome};
 use sensor_user::exchange::{Body, Content, Exchange};
@@ -51,16 +51,17 @@ fn assert_one(what: &str, exchange: &Exchange, said: &Value) {
         }
         assert_eq!(text(&content(body)), said[way].as_str().unwrap(), "{what}, {way}");
     }
-    if !said["calls"].is_null() {
-        let said_calls: Vec<Value> = said["calls"].as_array().unwrap().clone();
-        let calls: Vec<Value> = exchange.calls.iter().map(call).collect();
-        let same = calls.len() == said_calls.len()
-            && calls
-                .iter()
-                .zip(&said_calls)
-                .all(|(one, said)| is_same(one, said));
-        assert!(same, "{what}: {calls:?}, and it was {said}");
-    }
+    let calls: Vec<Value> = exchange.calls.iter().map(call).collect();
+    let said_calls = said["calls"].as_array().unwrap();
+    let same =
+        calls.len() == said_calls.len() && calls.iter().zip(said_calls).all(|(one, said)| is_same(one, said));
+    assert!(same, "{what}: {calls:?}, and it was {said}");
+    let anomalies: Vec<&str> = exchange.anomalies.iter().map(|anomaly| anomaly.name()).collect();
+    let odd = said["anomalies"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    assert_eq!(anomalies, odd, "{what}: {said}");
 }
 
 /// A failure without a code is any failure.

@@ -233,6 +233,16 @@ fn broken_json_rpc_is_told() {
             vec![Anomaly::JsonRpcMalformed],
         ),
         (
+            r#"{"jsonrpc":"2.0","method":"a","params":["#,
+            r#"{"jsonrpc":"2.0","error":{"code":-32700},"id":null}"#,
+            vec![Anomaly::JsonRpcMalformed],
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"a","params":[1}"#,
+            "{}",
+            vec![Anomaly::JsonRpcMalformed],
+        ),
+        (
             r#"[1,{"jsonrpc":"2.0","method":"a","id":1}]"#,
             "{}",
             vec![Anomaly::JsonRpcMalformed],

@@ -86,7 +86,7 @@ fn xml_rpc_is_read() {
 
 /// A `system.multicall` of those methods, as Python writes it.
 fn multicall(methods: &[&str]) -> String {
-    let calls: String = methods
+    let calls: Vec<String> = methods
         .iter()
         .map(|method| {
             format!(
@@ -96,6 +96,7 @@ fn multicall(methods: &[&str]) -> String {
             )
         })
         .collect();
+    let calls = calls.concat();
     format!(
         "<methodCall>\n<methodName>system.multicall</methodName>\n<params>\n<param>\n<value><array><data>\n{calls}\
          </data></array></value>\n</param>\n</params>\n</methodCall>\n"
