@@ -4,6 +4,8 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "tests panic with context")]
 #![expect(clippy::print_stdout, reason = "the input that broke a target is shown")]
 
+use std::path::Path;
+
 #[path = "fuzz/seeds.rs"]
 mod seeds;
 #[path = "fuzz/targets.rs"]
@@ -124,7 +126,7 @@ fn every_target_survives_mutated_seeds() {
         if wanted.as_deref().is_some_and(|wanted| wanted != *name) {
             continue;
         }
-        let seeds = seeds::of(name);
+        let seeds = seeds::of(name, Path::new(env!("CARGO_MANIFEST_DIR")));
         let mut numbers = Numbers(number("API_SENSOR_FUZZ_SEED", 0x5eed) | 1);
         for seed in &seeds {
             let _shown = Shown(name, seed);

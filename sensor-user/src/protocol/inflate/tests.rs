@@ -312,6 +312,20 @@ fn a_cut_gives_nearly_everything_before_it() {
     );
 }
 
+#[test]
+fn a_mistake_gives_nearly_everything_before_it() {
+    let content = text(60_000);
+    for coding in [Coding::Gzip, Coding::Deflate, Coding::Brotli] {
+        let mut packed = encode(coding, &content);
+        let half = packed.len() / 2;
+        packed[half..].fill(0xff);
+        let (out, ended) = undo(&[coding], &packed);
+        assert_eq!(ended, Ended::Broken, "{coding:?}");
+        let same = out.iter().zip(&content).take_while(|(ours, sent)| ours == sent).count();
+        assert!(same > content.len() / 3, "{coding:?}: {same} of {}", out.len());
+    }
+}
+
 proptest! {
     #[test]
     fn every_cut_gives_a_front(length in 0..5000_usize, at in any::<prop::sample::Index>(), which in 0..4_usize) {
