@@ -167,7 +167,8 @@ pub(crate) fn graphql(input: &[u8]) {
             assert!(names.iter().count() <= graphql::MAX_NAMES);
         }
         assert!(shape.depth <= shape.fields, "a level without a field");
-        assert!(shape.depth <= 1 || !shape.top.is_empty());
+        let readable = document.faults.is_readable();
+        assert!(!readable || shape.depth == 0 || !shape.top.is_empty());
     }
     if document.faults.is_readable() && !document.has_types && document.count > 0 {
         assert!(
@@ -316,8 +317,10 @@ pub(crate) fn decompress(input: &[u8]) {
         let (mut whole, mut front) = (Vec::new(), Vec::new());
         let _ended = inflate::decode(codings, body, any, &mut whole);
         let _ended = inflate::decode(codings, body.get(..at).unwrap_or_default(), any, &mut front);
+        // What brotli's decoder keeps back at a mistake is less than what the last bytes gave.
+        let kept_back = codings.contains(&Coding::Brotli) && front.starts_with(&whole);
         assert!(
-            whole.starts_with(&front),
+            kept_back || whole.starts_with(&front),
             "what came out of {at} bytes changed with more"
         );
     }

@@ -1,12 +1,13 @@
-//! One connection through a shard, and exchanges as text that can be compared.
+//! One connection through flow and pairing, and exchanges as text that can be compared.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sensor_user::capture::{Data, Direction, Gap, GapReason, Origin, ProcessKey, Record, Source, StreamKey};
 use sensor_user::exchange::secret::HashKey;
-use sensor_user::exchange::{Body, Exchange, Head, Outcome};
-use sensor_user::pipeline::{Settings, Shard};
+use sensor_user::exchange::{Body, Conversations, Exchange, Head, Outcome};
+use sensor_user::flow::FlowTable;
+use sensor_user::pipeline::Settings;
 use sensor_user::telemetry::Counters;
 use sensor_user::{classify, exchange, flow, inventory};
 
@@ -41,14 +42,16 @@ pub(crate) fn settings(counters: &Arc<Counters>) -> Settings {
 /// The exchanges of one connection; its accounts close.
 pub(crate) fn play(pieces: &[(Direction, Piece)]) -> Vec<Exchange> {
     let counters = Arc::new(Counters::default());
-    let mut shard = Shard::new(&settings(&counters));
-    let mut observed = Vec::new();
+    let settings = settings(&counters);
+    let mut flow = FlowTable::new(settings.flow, Arc::clone(&counters));
+    let mut talk = Conversations::new(settings.exchange, settings.key, Arc::clone(&counters));
+    let mut exchanges = Vec::new();
     for record in records(pieces) {
-        shard.push(record, &mut observed);
+        flow.push(record, &mut |event| talk.push(event, &mut exchanges));
     }
-    shard.finish(&mut observed);
+    flow.finish(&mut |event| talk.push(event, &mut exchanges));
     assert_eq!(counters.ledger().unbalanced(), None);
-    observed.into_iter().map(|observed| observed.exchange).collect()
+    exchanges
 }
 
 /// The records of one connection.
