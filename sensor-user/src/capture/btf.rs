@@ -161,13 +161,7 @@ impl<'a> Btf<'a> {
             .ok_or(BtfError::NoMember(structure, member))
     }
 
-    fn find(
-        &self,
-        id: u32,
-        wanted: &[u8],
-        depth: u32,
-        left: &mut u32,
-    ) -> Result<Option<u32>, BtfError> {
+    fn find(&self, id: u32, wanted: &[u8], depth: u32, left: &mut u32) -> Result<Option<u32>, BtfError> {
         let Some(composite) = self.composites.get(&id) else {
             return Ok(None);
         };

@@ -284,7 +284,11 @@ fn a_client_taken_for_a_server_is_read_on_behind_what_shows_it() {
     play.request(&[SETTINGS, &asks].concat())
         .response(&[headers(1, true, OK), headers(3, true, OK)].concat());
     assert_eq!(play.end().len(), 2);
-    assert!(play.out.iter().all(|exchange| exchange.outcome.response().is_some()));
+    assert!(
+        play.out
+            .iter()
+            .all(|exchange| exchange.outcome.response().is_some())
+    );
 }
 
 #[test]
@@ -294,7 +298,11 @@ fn a_server_that_asks_is_still_the_server() {
         .request(&headers(1, true, &get(1)))
         .response(&headers(1, true, OK));
     assert_eq!(play.end().len(), 1);
-    assert!(play.out.iter().all(|exchange| exchange.outcome.response().is_some()));
+    assert!(
+        play.out
+            .iter()
+            .all(|exchange| exchange.outcome.response().is_some())
+    );
 }
 
 #[test]
