@@ -13,6 +13,8 @@ pub mod attacher;
 #[cfg(feature = "kernel")]
 pub mod beyond;
 pub mod btf;
+#[cfg(feature = "kernel")]
+pub mod calls;
 pub mod coverage;
 pub mod decode;
 #[cfg(feature = "kernel")]

@@ -6,9 +6,9 @@
 use smallvec::SmallVec;
 
 use super::call::{CallKind, Calls};
-use super::part::{self, Part, Side, Whole};
+use super::part::{self, Part, Whole};
 use super::reader::Context;
-use super::{Body, BodyPiece, BodyState, Exchange, Head};
+use super::{Body, BodyPiece, BodyState, Exchange, Head, PartKind};
 use crate::capture::GapReason;
 use crate::protocol::sse::{Event, Parser};
 
@@ -37,6 +37,9 @@ impl Events {
 
     /// The next bytes of the body.
     pub(super) fn piece(&mut self, piece: &[u8], time_ns: u64, context: &mut Context<'_>) -> u64 {
+        if self.parser.is_between() {
+            self.since_ns = time_ns;
+        }
         self.step(time_ns, None, context, |parser, sink| parser.feed(piece, sink))
     }
 
@@ -91,7 +94,7 @@ fn part_of(event: Event, hole: Option<GapReason>, time_ns: (u64, u64)) -> Part {
         pieces.push(BodyPiece(event.data));
     }
     Part {
-        side: Side::Response,
+        kind: PartKind::Event,
         body: Body {
             pieces,
             total: event.total,

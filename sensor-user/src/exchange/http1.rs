@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::caller::{self, Memo};
 use super::events::Events;
+use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally, Turn};
 use super::turns::Turns;
@@ -157,15 +158,18 @@ impl Http1 {
         self.anomalies += head.anomalies.len() as u64;
         let target = head.target;
         let rest = head.rest;
+        let (method, version) = (head.method, head.version);
+        let odd = head.anomalies;
+        let head = Head {
+            raw,
+            headers: head.headers,
+        };
         let request = Request {
-            head: Head {
-                raw,
-                headers: head.headers,
-            },
-            method: head.method,
+            body: Body::behind(&head, Sender::Client),
+            head,
+            method,
             target,
-            version: head.version,
-            body: Body::default(),
+            version,
             time_ns,
             early_data: self.early,
         };
@@ -176,7 +180,7 @@ impl Http1 {
             &mut self.memo,
         );
         // The credentials may stand in a field that was not kept.
-        if caller == Caller::Anonymous && head.anomalies.contains(&Anomaly::TooManyHeaders) {
+        if caller == Caller::Anonymous && odd.contains(&Anomaly::TooManyHeaders) {
             caller = Caller::Unseen;
         }
         let exchange = Exchange {
@@ -185,7 +189,8 @@ impl Http1 {
             outcome: Outcome::Unanswered,
             caller,
             calls: super::call::Calls::new(),
-            anomalies: head.anomalies,
+            anomalies: odd,
+            part: None,
         };
         let quiet = time_ns.0.saturating_sub(self.last_ns) >= QUIET_NS && self.responses.parser.is_between();
         self.turns.request(exchange, answering, quiet, context.out);
@@ -319,19 +324,20 @@ impl Http1 {
             return;
         }
         self.anomalies += head.anomalies.len() as u64;
-        let rest = head.rest;
+        let (rest, status, odd) = (head.rest, head.status, head.anomalies);
+        let head = Head {
+            raw,
+            headers: head.headers,
+        };
         let response = Response {
-            head: Head {
-                raw,
-                headers: head.headers,
-            },
-            status: head.status,
+            body: Body::behind(&head, Sender::Server),
+            head,
+            status,
             trailers: Head::default(),
-            body: Body::default(),
             time_ns,
         };
         self.turns.response(response, context.out);
-        note(self.turns.current_mut(), head.anomalies);
+        note(self.turns.current_mut(), odd);
         let next = self.begin_rest(rest, context);
         match rest {
             Rest::Body => {}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::caller::{self, Memo};
+use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally};
 use super::streams::Streams;
@@ -236,12 +237,13 @@ impl Http2 {
     ) -> Exchange {
         let incomplete = head.incomplete;
         let anomalies = head.anomalies.clone();
+        let head = written(head);
         let request = Request {
-            head: written(head),
+            body: Body::behind(&head, Sender::Client),
+            head,
             method,
             target,
             version: 20,
-            body: Body::default(),
             time_ns: came.time_ns,
             early_data: self.early && came.of == Side::Requests,
         };
@@ -261,6 +263,7 @@ impl Http2 {
             caller,
             calls: super::call::Calls::new(),
             anomalies,
+            part: None,
         }
     }
 
@@ -293,11 +296,12 @@ impl Http2 {
         };
         open.exchange.anomalies.extend(head.anomalies.iter().copied());
         open.response_length = head.content_length.filter(|_| !open.has_no_body(status));
+        let head = written(head);
         let response = Response {
-            head: written(head),
+            body: Body::behind(&head, Sender::Server),
+            head,
             status,
             trailers: Head::default(),
-            body: Body::default(),
             time_ns: came.time_ns,
         };
         self.streams.answer(stream, response);

@@ -303,8 +303,9 @@ fn add(body: &mut Body, piece: Bytes, (limit, room): (usize, usize)) -> (usize, 
     let wanted = piece.len().min(limit.saturating_sub(before));
     let full = wanted > room && body.is_whole();
     let kept = if body.is_whole() { wanted.min(room) } else { 0 };
+    let beside = body.bytes_beside();
     body.add(piece, limit.min(before.saturating_add(room)));
-    (kept, full)
+    (kept + body.bytes_beside().saturating_sub(beside), full)
 }
 
 /// `content-length` of a request.

@@ -12,7 +12,7 @@ use super::dialogue::Dialogue;
 use super::half::{Half, Taken};
 use super::part::{self, Part, Whole};
 use super::reader::{Chunk, Context, Reader, ReaderTally};
-use super::{Body, Limits};
+use super::{Body, Limits, PartKind};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::websocket::handshake::Extensions;
 use crate::protocol::websocket::{Parser, Rules, Travel};
@@ -133,16 +133,19 @@ impl WebSocket {
     fn give(&mut self, travel: Travel, done: Done, time_ns: u64, context: &mut Context<'_>) {
         let mut calls = Calls::new();
         calls.push(part::call(CallKind::WebSocket, b""));
-        self.dialogue.message(travel, done.text, &done.body, &mut calls);
+        let odd = self.dialogue.message(travel, done.text, &done.body, &mut calls);
+        self.anomalies += u64::from(odd.is_some());
+        let mut anomalies = done.anomalies;
+        anomalies.extend(odd);
         let part = Part {
-            side: match travel {
-                Travel::ToServer => part::Side::Request,
-                Travel::ToClient => part::Side::Response,
+            kind: match travel {
+                Travel::ToServer => PartKind::MessageToServer,
+                Travel::ToClient => PartKind::MessageToClient,
             },
             body: done.body,
             time_ns: (done.since_ns, time_ns),
             calls,
-            anomalies: done.anomalies,
+            anomalies,
         };
         context.out.push(self.whole.part(context.connection, part));
     }

@@ -44,7 +44,7 @@ impl Http1 {
             // Each event has its own exchange, so this one only counts them.
             Some(events) => {
                 self.anomalies += events.piece(&piece, time_ns, context);
-                response.body.add(piece, 0);
+                response.body.told(piece.len());
             }
         }
     }

@@ -329,9 +329,11 @@ impl Parser {
         match frame.kind {
             Kind::Data => {
                 let last = frame.has(frame::END_STREAM);
+                // How much of it is padding is not known.
+                let missing = if frame.has(frame::PADDED) { 0 } else { frame.length };
                 Message::BodyLost {
                     stream: frame.stream,
-                    missing: u64::from(frame.length),
+                    missing: u64::from(missing),
                     last,
                 }
             }
