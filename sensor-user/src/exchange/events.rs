@@ -9,8 +9,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::call::{CallKind, Calls};
-use super::part::{self, Part, Side, Whole};
-use super::{Body, BodyPiece, BodyState, Connection, Exchange, Head};
+use super::part::{self, Part, Whole};
+use super::{Body, BodyPiece, BodyState, Connection, Exchange, Head, PartKind};
 use crate::capture::GapReason;
 use crate::protocol::Anomaly;
 use crate::protocol::inflate::{self, Ended, Flow};
@@ -57,6 +57,9 @@ impl Events {
 
     /// The next bytes of the body. Gives the number of anomalies, as the others do.
     pub(super) fn piece(&mut self, piece: &[u8], time_ns: u64, out: &mut Vec<Exchange>) -> u64 {
+        if self.parser.is_between() {
+            self.since_ns = time_ns;
+        }
         let flow = self.flow.take();
         let (anomalies, flow) = self.step(time_ns, None, out, |parser, sink| {
             let Some(mut flow) = flow else {
@@ -150,7 +153,7 @@ fn part_of(event: Event, hole: Option<GapReason>, time_ns: (u64, u64)) -> Part {
         pieces.push(BodyPiece(event.data));
     }
     Part {
-        side: Side::Response,
+        kind: PartKind::Event,
         body: Body {
             pieces,
             total: event.total,

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::caller::{self, Memo};
 use super::events::Events;
+use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally, Turn};
 use super::turns::Turns;
@@ -46,7 +47,7 @@ pub(super) struct Http1 {
     /// The first hole since the message under way lost its place says why it is not whole.
     reason: GapReason,
     /// The answer under way, when it is a stream of events.
-    events: Option<Events>,
+    events: Option<Box<Events>>,
     /// Bytes missing of what the client sent while it waited for the answer to an upgrade.
     missing_in_wait: u64,
     turn: Option<Turn>,
@@ -128,7 +129,7 @@ impl Http1 {
                 if let Some(exchange) = self.turns.request_mut() {
                     exchange.request.time_ns.1 = time_ns.1;
                     let body = &mut exchange.request.body;
-                    body.add(raw.slice(piece.range()), context.limits.body_bytes);
+                    body.add(self.requests.keep(&raw, piece), context.limits.body_bytes);
                 }
                 if last {
                     self.turns.close_request(context.out);
@@ -164,15 +165,18 @@ impl Http1 {
         self.anomalies += head.anomalies.len() as u64;
         let target = head.target;
         let rest = head.rest;
+        let (method, version) = (head.method, head.version);
+        let odd = head.anomalies;
+        let head = Head {
+            raw: self.requests.keep_all(raw),
+            headers: head.headers,
+        };
         let request = Request {
-            head: Head {
-                raw,
-                headers: head.headers,
-            },
-            method: head.method,
+            body: Body::behind(&head, Sender::Client),
+            head,
+            method,
             target,
-            version: head.version,
-            body: Body::default(),
+            version,
             time_ns,
             early_data: self.early,
         };
@@ -183,7 +187,7 @@ impl Http1 {
             &mut self.memo,
         );
         // The credentials may stand in a field that was not kept.
-        if caller == Caller::Anonymous && head.anomalies.contains(&Anomaly::TooManyHeaders) {
+        if caller == Caller::Anonymous && odd.contains(&Anomaly::TooManyHeaders) {
             caller = Caller::Unseen;
         }
         let exchange = Exchange {
@@ -192,7 +196,8 @@ impl Http1 {
             outcome: Outcome::Unanswered,
             caller,
             calls: super::call::Calls::new(),
-            anomalies: head.anomalies,
+            anomalies: odd,
+            part: None,
         };
         let quiet = time_ns.0.saturating_sub(self.last_ns) >= QUIET_NS && self.responses.parser.is_between();
         self.turns.request(exchange, answering, quiet, context.out);
@@ -291,7 +296,7 @@ impl Http1 {
                 self.response_head(head, raw, time_ns, context);
             }
             Message::Body { piece, last } => {
-                self.response_piece(raw.slice(piece.range()), time_ns.1, context);
+                self.response_piece(self.responses.keep(&raw, piece), time_ns.1, context);
                 if last {
                     self.end_events(time_ns.1, context);
                     self.turns.close_response(context.out);
@@ -308,7 +313,10 @@ impl Http1 {
                 self.anomalies += note(self.turns.current_mut(), trailers.anomalies);
                 if let Some(response) = self.turns.response_mut() {
                     let headers = trailers.headers;
-                    response.trailers = Head { raw, headers };
+                    response.trailers = Head {
+                        raw: self.responses.keep_all(raw),
+                        headers,
+                    };
                 }
                 self.end_response(time_ns.1, context);
             }
@@ -327,21 +335,22 @@ impl Http1 {
             return;
         }
         self.anomalies += head.anomalies.len() as u64;
-        let rest = head.rest;
+        let (rest, status, odd) = (head.rest, head.status, head.anomalies);
+        let head = Head {
+            raw: self.responses.keep_all(raw),
+            headers: head.headers,
+        };
         let response = Response {
-            head: Head {
-                raw,
-                headers: head.headers,
-            },
-            status: head.status,
+            body: Body::behind(&head, Sender::Server),
+            head,
+            status,
             trailers: Head::default(),
-            body: Body::default(),
             time_ns,
         };
         let is_http2 = response.status == 101 && upgrade::names_http2(&response.head);
         self.before_answer(is_http2, rest, time_ns.1, context);
         self.turns.response(response, context.out);
-        note(self.turns.current_mut(), head.anomalies);
+        note(self.turns.current_mut(), odd);
         let next = if is_http2 {
             self.http2(context)
         } else {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::caller::{self, Memo};
+use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally};
 use super::streams::Streams;
@@ -32,6 +33,8 @@ pub(super) enum Joined {
 pub(super) struct Http2 {
     /// The way requests take.
     requests_travel: Direction,
+    /// They do for certain: the client's preface was seen.
+    certain: bool,
     requests: Half<Parser>,
     responses: Half<Parser>,
     streams: Streams,
@@ -78,6 +81,7 @@ impl Http2 {
         };
         Self {
             requests_travel,
+            certain: false,
             requests: Half::new(parser(requests_travel)),
             responses: Half::new(parser(requests_travel.opposite())),
             streams: Streams::default(),
@@ -102,8 +106,10 @@ impl Http2 {
         }
     }
 
-    fn read(&mut self, of: Side, time_ns: u64, context: &mut Context<'_>) {
+    fn read(&mut self, direction: Direction, time_ns: u64, context: &mut Context<'_>) {
         loop {
+            // A message may have shown that the sides are the other way round.
+            let of = self.side(direction);
             let half = match of {
                 Side::Requests => &mut self.requests,
                 Side::Responses => &mut self.responses,
@@ -186,7 +192,8 @@ impl Http2 {
             Message::Settings { table, frame } => self.settings(came.of, table, frame),
             Message::Odd { stream, anomaly } => self.note(stream, Some(anomaly)),
             Message::PlaceLost => self.place_lost(came.of, context),
-            Message::Preface | Message::Other => {}
+            Message::Preface => self.certain |= came.of == Side::Requests,
+            Message::Other => {}
         }
     }
 
@@ -194,7 +201,7 @@ impl Http2 {
         let Some(anomaly) = anomaly else { return };
         self.anomalies += 1;
         if let Some(open) = self.streams.get(stream) {
-            open.exchange.anomalies.push(anomaly);
+            open.note([anomaly]);
         }
     }
 
@@ -218,6 +225,10 @@ impl Http2 {
         came: &Came,
         context: &mut Context<'_>,
     ) {
+        if came.of == Side::Responses && self.certain {
+            // RFC 9113, 8.1: a server asks for nothing.
+            return self.note(stream, Some(Anomaly::Http2BadHead));
+        }
         if came.of == Side::Responses && self.streams.is_empty() {
             // Joined by frames that looked like the other side's.
             self.turn_around();
@@ -236,12 +247,13 @@ impl Http2 {
     ) -> Exchange {
         let incomplete = head.incomplete;
         let anomalies = head.anomalies.clone();
+        let head = written(head);
         let request = Request {
-            head: written(head),
+            body: Body::behind(&head, Sender::Client),
+            head,
             method,
             target,
             version: 20,
-            body: Body::default(),
             time_ns: came.time_ns,
             early_data: self.early && came.of == Side::Requests,
         };
@@ -261,6 +273,7 @@ impl Http2 {
             caller,
             calls: super::call::Calls::new(),
             anomalies,
+            part: None,
         }
     }
 
@@ -291,13 +304,14 @@ impl Http2 {
             self.streams.unpaired += 1;
             return;
         };
-        open.exchange.anomalies.extend(head.anomalies.iter().copied());
+        open.note(head.anomalies.iter().copied());
         open.response_length = head.content_length.filter(|_| !open.has_no_body(status));
+        let head = written(head);
         let response = Response {
-            head: written(head),
+            body: Body::behind(&head, Sender::Server),
+            head,
             status,
             trailers: Head::default(),
-            body: Body::default(),
             time_ns: came.time_ns,
         };
         self.streams.answer(stream, response, context.limits);
@@ -321,14 +335,14 @@ impl Http2 {
         let Some(open) = self.streams.get(stream) else {
             return;
         };
-        open.exchange.anomalies.extend(head.anomalies.iter().copied());
+        open.note(head.anomalies.iter().copied());
         let unknown = head.opening == Opening::Unknown;
         match came.of {
             Side::Requests => open.exchange.request.time_ns.1 = came.time_ns.1,
             Side::Responses => match open.response_mut() {
                 Some(response) => {
                     response.time_ns.1 = came.time_ns.1;
-                    response.trailers = written(head);
+                    self.streams.trailers(stream, written(head));
                 }
                 None if unknown => open.exchange.outcome = Outcome::Lost,
                 None => {}
@@ -337,6 +351,7 @@ impl Http2 {
         if last {
             self.close((stream, came.of), context);
         }
+        self.anomalies += self.streams.make_room(context.out);
     }
 
     fn head_lost(&mut self, (stream, last): (u32, bool), of: Side, context: &mut Context<'_>) {
@@ -347,7 +362,7 @@ impl Http2 {
             if open.response_mut().is_none() {
                 open.exchange.outcome = Outcome::Lost;
             } else {
-                open.exchange.anomalies.push(Anomaly::Http2UnknownFields);
+                open.note([Anomaly::Http2UnknownFields]);
             }
         }
         if last {
@@ -356,7 +371,11 @@ impl Http2 {
     }
 
     fn body(&mut self, (stream, last): (u32, bool), piece: Span, came: &Came, context: &mut Context<'_>) {
-        let piece = (came.of.travel(), came.raw.slice(piece.range()));
+        let half = match came.of {
+            Side::Requests => &self.requests,
+            Side::Responses => &self.responses,
+        };
+        let piece = (came.of.travel(), half.keep(&came.raw, piece));
         let limit = context.limits.body_bytes;
         let (time_ns, out) = (came.time_ns.1, &mut *context.out);
         self.anomalies += self.streams.body(stream, piece, time_ns, limit, out);
@@ -439,7 +458,11 @@ impl Reader for Http2 {
             }
             Side::Responses => self.responses.push(bytes, time_ns),
         }
-        self.read(side, time_ns, context);
+        self.read(direction, time_ns, context);
+        match self.side(direction) {
+            Side::Requests => self.requests.parser.rest(),
+            Side::Responses => self.responses.parser.rest(),
+        }
         true
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::{Body, BodyState, Exchange, Limits, Outcome, Response};
+use super::{Body, BodyState, Exchange, Head, Limits, Outcome, Response};
 use crate::capture::GapReason;
 use crate::protocol::Anomaly;
 use crate::protocol::websocket::Travel;
@@ -110,6 +110,16 @@ impl Open {
         *all = (*all + held).saturating_sub(before);
     }
 
+    /// Departures that it does not have yet: there are few kinds, and any number of each.
+    pub(super) fn note(&mut self, anomalies: impl IntoIterator<Item = Anomaly>) {
+        let known = &mut self.exchange.anomalies;
+        for anomaly in anomalies {
+            if !known.contains(&anomaly) {
+                known.push(anomaly);
+            }
+        }
+    }
+
     /// What did not end will not.
     fn cut(&mut self) {
         if self.request != Progress::Ended {
@@ -140,7 +150,7 @@ impl Streams {
     pub(super) fn open(&mut self, stream: u32, exchange: Exchange, ended: bool, out: &mut Vec<Exchange>) {
         self.reset(stream, out);
         self.begun = self.begun.wrapping_add(1);
-        let bytes = exchange.request.head.raw.len();
+        let bytes = exchange.request.head.held_bytes();
         self.bytes += bytes;
         let length = announced(&exchange);
         let open = Open {
@@ -165,11 +175,25 @@ impl Streams {
             return;
         }
         open.response.go_on();
-        let head = response.head.raw.len();
+        let head = response.head.held_bytes();
         open.bytes += head;
         self.bytes += head;
         open.exchange.outcome = Outcome::Answered(Box::new(response));
         self.anomalies += open.inside.answered(&mut open.exchange, limits);
+    }
+
+    /// Fields behind the response's body; those that came before are forgotten.
+    pub(super) fn trailers(&mut self, stream: u32, trailers: Head) {
+        let Some(open) = self.open.get_mut(&stream) else {
+            return;
+        };
+        let Some(response) = open.response_mut() else {
+            return;
+        };
+        let more = trailers.held_bytes();
+        let less = std::mem::replace(&mut response.trailers, trailers).held_bytes();
+        open.bytes = (open.bytes + more).saturating_sub(less);
+        self.bytes = (self.bytes + more).saturating_sub(less);
     }
 
     /// A piece of a body, of which `limit` bytes are kept. Gives the number of departures.
@@ -187,6 +211,7 @@ impl Streams {
         };
         open.progress(travel).go_on();
         let is_body = open.inside.is_body(travel);
+        let is_told = open.inside.tells_parts() && room > 0;
         let Some((body, last_ns)) = open.body_mut(travel) else {
             return 0;
         };
@@ -195,8 +220,12 @@ impl Streams {
             let (kept, full) = add(body, piece, (limit, room));
             return self.keep(stream, kept, full);
         }
-        // What is told elsewhere, or is no body, is only counted.
-        body.add(piece.clone(), 0);
+        // What is told in parts, or is no body, is only counted.
+        if is_told {
+            body.told(piece.len());
+        } else {
+            body.add(piece.clone(), 0);
+        }
         self.anomalies += if room > 0 {
             open.inside
                 .piece(&mut open.exchange, (travel, piece), time_ns, out)
@@ -390,8 +419,9 @@ fn add(body: &mut Body, piece: Bytes, (limit, room): (usize, usize)) -> (usize, 
     let wanted = piece.len().min(limit.saturating_sub(before));
     let full = wanted > room && body.is_whole();
     let kept = if body.is_whole() { wanted.min(room) } else { 0 };
+    let beside = body.bytes_beside();
     body.add(piece, limit.min(before.saturating_add(room)));
-    (kept, full)
+    (kept + body.bytes_beside().saturating_sub(beside), full)
 }
 
 /// `content-length` of a request.

@@ -16,9 +16,13 @@ use crate::protocol::http1::Answering;
 /// Turns of one request and one answer after which a client that was never seen pipelining is believed not to.
 const CERTAIN_TURNS: u8 = 4;
 
+/// Bytes of the requests that wait on one connection, beside the one under way: as many as of the streams of HTTP/2.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
 #[derive(Debug)]
 pub(super) struct Turns {
-    queue: VecDeque<Open>,
+    /// In boxes, because a queue keeps its memory and most are empty.
+    queue: VecDeque<Box<Open>>,
     limit: usize,
     /// The response under way.
     current: Current,
@@ -132,14 +136,14 @@ impl Turns {
             doubt.owed = doubt.owed.map(|owed| owed.saturating_add(1));
             fate = Fate::GivenUp;
         }
-        self.queue.push_back(Open {
+        self.queue.push_back(Box::new(Open {
             exchange,
             incomplete: true,
             fate,
             answering,
             after_hole,
-        });
-        if self.queue.len() > self.limit {
+        }));
+        if self.queue.len() > self.limit || self.is_heavy() {
             self.overflow(out);
         }
     }
@@ -325,8 +329,17 @@ impl Turns {
         self.settle(out);
     }
 
+    /// Whether what waits is too much. A single request is bounded by its parser.
+    fn is_heavy(&self) -> bool {
+        let held = self.queue.iter().map(|open| open.exchange.held_bytes());
+        self.queue.len() > 1 && held.sum::<usize>() > MAX_BYTES
+    }
+
     fn waiting(&self) -> impl Iterator<Item = &Open> {
-        self.queue.iter().filter(|open| open.fate == Fate::Waiting)
+        self.queue
+            .iter()
+            .map(|open| &**open)
+            .filter(|open| open.fate == Fate::Waiting)
     }
 
     /// Ends the doubt when every answer that could be owed has come, or the client proved to take turns.

@@ -15,7 +15,7 @@ use super::dialogue::Dialogue;
 use super::half::{Half, Taken};
 use super::part::{self, Part, Whole};
 use super::reader::{Chunk, Context, Reader, ReaderTally};
-use super::{Body, Connection, Exchange, Limits};
+use super::{Body, Connection, Exchange, Limits, PartKind};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::websocket::handshake::Extensions;
 use crate::protocol::websocket::{Parser, Rules, Travel};
@@ -201,16 +201,19 @@ impl WebSocket {
     fn give(&mut self, travel: Travel, done: Done, time_ns: u64, told: &mut Told<'_>) {
         let mut calls = Calls::new();
         calls.push(part::call(CallKind::WebSocket, b""));
-        self.dialogue.message(travel, done.text, &done.body, &mut calls);
+        let odd = self.dialogue.message(travel, done.text, &done.body, &mut calls);
+        self.anomalies += u64::from(odd.is_some());
+        let mut anomalies = done.anomalies;
+        anomalies.extend(odd);
         let part = Part {
-            side: match travel {
-                Travel::ToServer => part::Side::Request,
-                Travel::ToClient => part::Side::Response,
+            kind: match travel {
+                Travel::ToServer => PartKind::MessageToServer,
+                Travel::ToClient => PartKind::MessageToClient,
             },
             body: done.body,
             time_ns: (done.since_ns, time_ns),
             calls,
-            anomalies: done.anomalies,
+            anomalies,
         };
         told.out.push(self.whole.part(told.connection, part));
     }

@@ -16,9 +16,9 @@ mod zstd;
 use smallvec::SmallVec;
 
 use super::Anomaly;
-pub use flow::Flow;
 #[cfg(test)]
 pub(crate) use flow::tests::encode as flushed;
+pub use flow::{Flow, STATE_BYTES};
 use meter::Meter;
 pub use stream::Stream;
 

@@ -24,7 +24,7 @@ impl Http1 {
         let is_waiting = self.requests.parser.is_waiting();
         let exchange = self.turns.answered_mut()?;
         match rest {
-            Rest::Body => self.events = Events::of(exchange, context.limits.body_bytes),
+            Rest::Body => self.events = Events::of(exchange, context.limits.body_bytes).map(Box::new),
             Rest::Tunnel if is_waiting => {
                 let before = exchange.anomalies.len();
                 let next = upgrade::next(exchange, self.requests_travel, context.limits);
@@ -46,7 +46,7 @@ impl Http1 {
             // Each event has its own exchange, so this one only counts them.
             Some(events) => {
                 self.anomalies += events.piece(&piece, time_ns, context.out);
-                response.body.add(piece, 0);
+                response.body.told(piece.len());
                 let fault = events.take_fault();
                 self.anomalies += note(self.turns.current_mut(), fault);
             }

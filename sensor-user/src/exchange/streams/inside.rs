@@ -73,6 +73,11 @@ impl Inside {
         }
     }
 
+    /// Whether what is no body is told as parts.
+    pub(super) const fn tells_parts(&self) -> bool {
+        matches!(self, Self::Events(_) | Self::WebSocket(_))
+    }
+
     /// The next bytes of a half. Gives the number of anomalies, as the others do.
     pub(super) fn piece(
         &mut self,

@@ -112,6 +112,11 @@ impl Parser {
         self.state = State::Searching;
     }
 
+    /// No bytes are at hand: what is kept for the next block is given back. Ten thousand idle connections would keep it.
+    pub fn rest(&mut self) {
+        self.block = Block::default();
+    }
+
     /// The other direction said how large frames may be.
     pub fn allow_frame(&mut self, length: u32) {
         // What was allowed before may be under way.
@@ -329,9 +334,11 @@ impl Parser {
         match frame.kind {
             Kind::Data => {
                 let last = frame.has(frame::END_STREAM);
+                // How much of it is padding is not known.
+                let missing = if frame.has(frame::PADDED) { 0 } else { frame.length };
                 Message::BodyLost {
                     stream: frame.stream,
-                    missing: u64::from(frame.length),
+                    missing: u64::from(missing),
                     last,
                 }
             }

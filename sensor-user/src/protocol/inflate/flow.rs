@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::{Coding, Ended, Limits, MAX_MEMBERS};
 
 /// What a deflate stream holds: a window of 32 KiB, code tables and a copy of the window's edge.
-const STATE_BYTES: usize = 48 * 1024;
+pub const STATE_BYTES: usize = 48 * 1024;
 
 /// Bytes that come out at a time.
 const STEP: usize = 4 * 1024;

@@ -116,7 +116,7 @@ fn a_websocket_of_a_stream_gives_its_messages() {
             format!("{host}[hello] 200[]"),
             format!("{host}[] 200[world]"),
             format!(
-                "{host} :protocol=websocket sec-websocket-protocol=chat[<Limited>] 200 sec-websocket-protocol=chat[<Limited>]"
+                "{host} :protocol=websocket sec-websocket-protocol=chat[<InParts>] 200 sec-websocket-protocol=chat[<InParts>]"
             ),
         ]
     );
@@ -214,9 +214,9 @@ fn events_of_streams_are_told_as_they_come() {
             "GET /3[] 200[3]",
             "GET /1[] 200[1]",
             "GET /3[] 200[33]",
-            "GET /3[] 200 content-type=text/event-stream[<Limited>]",
+            "GET /3[] 200 content-type=text/event-stream[<InParts>]",
             "GET /1[] 200[half<Cut>]",
-            "GET /1[] 200 content-type=text/event-stream[<Limited>]",
+            "GET /1[] 200 content-type=text/event-stream[<Cut>]",
         ]
     );
     assert_eq!(play.out[1].calls[0].name.expose(), b"a");
