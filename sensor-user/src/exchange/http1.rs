@@ -13,6 +13,7 @@ use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally, Turn};
 use super::turns::Turns;
+use super::upgrade;
 use super::{Body, Caller, Exchange, Head, Limits, Outcome, Request, Response};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::http1::{
@@ -20,7 +21,9 @@ use crate::protocol::http1::{
 };
 use crate::protocol::{Anomaly, Resync, StreamParser};
 use crate::telemetry::ledger::{Post, Tally as Books};
+use h2c::Unsure;
 
+mod h2c;
 mod rest;
 
 /// A connection on which nothing moved for a second has no answer under way that a client still waits for while it
@@ -44,10 +47,12 @@ pub(super) struct Http1 {
     /// The first hole since the message under way lost its place says why it is not whole.
     reason: GapReason,
     /// The answer under way, when it is a stream of events.
-    events: Option<Events>,
+    events: Option<Box<Events>>,
     /// Bytes missing of what the client sent while it waited for the answer to an upgrade.
     missing_in_wait: u64,
     turn: Option<Turn>,
+    /// A hole that may have held the answer to a request for HTTP/2.
+    unsure: Option<Unsure>,
 }
 
 impl Http1 {
@@ -75,6 +80,7 @@ impl Http1 {
             events: None,
             missing_in_wait: 0,
             turn: None,
+            unsure: None,
         }
     }
 
@@ -101,6 +107,7 @@ impl Http1 {
                 }
             }
         }
+        self.look_for_preface(time_ns, context);
         if self.requests.parser.is_waiting() && self.requests.waiting_bytes() > context.limits.head_bytes {
             self.requests.parser.tunnel();
         }
@@ -122,7 +129,7 @@ impl Http1 {
                 if let Some(exchange) = self.turns.request_mut() {
                     exchange.request.time_ns.1 = time_ns.1;
                     let body = &mut exchange.request.body;
-                    body.add(raw.slice(piece.range()), context.limits.body_bytes);
+                    body.add(self.requests.keep(&raw, piece), context.limits.body_bytes);
                 }
                 if last {
                     self.turns.close_request(context.out);
@@ -161,7 +168,7 @@ impl Http1 {
         let (method, version) = (head.method, head.version);
         let odd = head.anomalies;
         let head = Head {
-            raw,
+            raw: self.requests.keep_all(raw),
             headers: head.headers,
         };
         let request = Request {
@@ -222,6 +229,7 @@ impl Http1 {
     fn request_gap(&mut self, missing: u64, context: &mut Context<'_>) {
         let reason = self.reason;
         if self.requests.parser.is_waiting() {
+            self.stay(context);
             let spoilt = self.requests.waiting_bytes() as u64;
             self.missing_in_wait = self
                 .missing_in_wait
@@ -288,7 +296,7 @@ impl Http1 {
                 self.response_head(head, raw, time_ns, context);
             }
             Message::Body { piece, last } => {
-                self.response_piece(raw.slice(piece.range()), time_ns.1, context);
+                self.response_piece(self.responses.keep(&raw, piece), time_ns.1, context);
                 if last {
                     self.end_events(time_ns.1, context);
                     self.turns.close_response(context.out);
@@ -305,7 +313,10 @@ impl Http1 {
                 self.anomalies += note(self.turns.current_mut(), trailers.anomalies);
                 if let Some(response) = self.turns.response_mut() {
                     let headers = trailers.headers;
-                    response.trailers = Head { raw, headers };
+                    response.trailers = Head {
+                        raw: self.responses.keep_all(raw),
+                        headers,
+                    };
                 }
                 self.end_response(time_ns.1, context);
             }
@@ -326,7 +337,7 @@ impl Http1 {
         self.anomalies += head.anomalies.len() as u64;
         let (rest, status, odd) = (head.rest, head.status, head.anomalies);
         let head = Head {
-            raw,
+            raw: self.responses.keep_all(raw),
             headers: head.headers,
         };
         let response = Response {
@@ -336,9 +347,15 @@ impl Http1 {
             trailers: Head::default(),
             time_ns,
         };
+        let is_http2 = response.status == 101 && upgrade::names_http2(&response.head);
+        self.before_answer(is_http2, rest, time_ns.1, context);
         self.turns.response(response, context.out);
         note(self.turns.current_mut(), odd);
-        let next = self.begin_rest(rest, context);
+        let next = if is_http2 {
+            self.http2(context)
+        } else {
+            self.begin_rest(rest, context)
+        };
         match rest {
             Rest::Body => {}
             Rest::Nothing | Rest::Tunnel => self.turns.close_response(context.out),
@@ -364,39 +381,6 @@ impl Http1 {
         }
         self.turns.close_response(context.out);
     }
-
-    fn response_gap(&mut self, missing: u64, context: &mut Context<'_>) {
-        let reason = self.reason;
-        let inside = !self.responses.parser.is_between();
-        let (message, lost_place) = match self.responses.gap(missing) {
-            Resync::Exact(message) => (message, false),
-            Resync::Searching(message) => (message, true),
-        };
-        match message {
-            None if !lost_place => {
-                if let Some(events) = &mut self.events {
-                    self.anomalies += events.gap(reason, self.last_ns, context);
-                }
-                if let Some(response) = self.turns.response_mut() {
-                    response.body.hole(missing, reason);
-                }
-            }
-            Some(Message::End { lost }) => {
-                if let Some(response) = self.turns.response_mut() {
-                    response.body.hole(lost, reason);
-                }
-                if let Some(mut events) = self.events.take() {
-                    self.anomalies += events.gap(reason, self.last_ns, context);
-                }
-                self.turns.close_response(context.out);
-            }
-            Some(Message::Cut) => self.cut_response(Some(reason), context),
-            Some(_) | None => {}
-        }
-        if lost_place {
-            self.turns.response_hole(inside, context.out);
-        }
-    }
 }
 
 impl Reader for Http1 {
@@ -411,9 +395,10 @@ impl Reader for Http1 {
         let is_http = if direction == self.requests_travel {
             self.requests.push(bytes, time_ns);
             self.read_requests(time_ns, context);
-            !self.requests.parser.is_tunnel()
+            self.turn.is_some() || !self.requests.parser.is_tunnel()
         } else {
             self.responses.push(bytes, time_ns);
+            self.look_for_settings(context);
             self.read_responses(time_ns, context);
             self.turn.is_some() || !self.responses.parser.is_tunnel()
         };
@@ -447,6 +432,7 @@ impl Reader for Http1 {
     fn finish(&mut self, time_ns: u64, context: &mut Context<'_>) {
         self.end(Direction::Read, time_ns, context);
         self.end(Direction::Write, time_ns, context);
+        self.stay(context);
         self.turns.finish(context.out);
     }
 

@@ -16,9 +16,13 @@ use crate::protocol::http1::Answering;
 /// Turns of one request and one answer after which a client that was never seen pipelining is believed not to.
 const CERTAIN_TURNS: u8 = 4;
 
+/// Bytes of the requests that wait on one connection, beside the one under way: as many as of the streams of HTTP/2.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
 #[derive(Debug)]
 pub(super) struct Turns {
-    queue: VecDeque<Open>,
+    /// In boxes, because a queue keeps its memory and most are empty.
+    queue: VecDeque<Box<Open>>,
     limit: usize,
     /// The response under way.
     current: Current,
@@ -132,14 +136,14 @@ impl Turns {
             doubt.owed = doubt.owed.map(|owed| owed.saturating_add(1));
             fate = Fate::GivenUp;
         }
-        self.queue.push_back(Open {
+        self.queue.push_back(Box::new(Open {
             exchange,
             incomplete: true,
             fate,
             answering,
             after_hole,
-        });
-        if self.queue.len() > self.limit {
+        }));
+        if self.queue.len() > self.limit || self.is_heavy() {
             self.overflow(out);
         }
     }
@@ -238,6 +242,33 @@ impl Turns {
         }
     }
 
+    /// The request that waits for its answer, when it is complete and no other waits.
+    pub(super) fn only_waiting(&self) -> Option<&Exchange> {
+        let mut waiting = self.waiting();
+        let open = waiting
+            .next()
+            .filter(|open| !open.incomplete && !open.after_hole)?;
+        waiting.next().is_none().then_some(&open.exchange)
+    }
+
+    /// Takes the exchange of [`Self::only_waiting`]: it is answered elsewhere.
+    pub(super) fn take_waiting(&mut self) -> Option<Exchange> {
+        self.take(Fate::Waiting)
+    }
+
+    /// Takes the exchange of the response under way: it is answered elsewhere.
+    pub(super) fn take_current(&mut self) -> Option<Exchange> {
+        match std::mem::replace(&mut self.current, Current::None) {
+            Current::Answer => self.take(Fate::Answering),
+            Current::None | Current::Orphan => None,
+        }
+    }
+
+    fn take(&mut self, fate: Fate) -> Option<Exchange> {
+        let at = self.queue.iter().position(|open| open.fate == fate)?;
+        self.queue.remove(at).map(|open| open.exchange)
+    }
+
     /// The response under way is complete, or will get no further.
     pub(super) fn close_response(&mut self, out: &mut Vec<Exchange>) {
         if std::mem::replace(&mut self.current, Current::None) != Current::Answer {
@@ -298,8 +329,17 @@ impl Turns {
         self.settle(out);
     }
 
+    /// Whether what waits is too much. A single request is bounded by its parser.
+    fn is_heavy(&self) -> bool {
+        let held = self.queue.iter().map(|open| open.exchange.held_bytes());
+        self.queue.len() > 1 && held.sum::<usize>() > MAX_BYTES
+    }
+
     fn waiting(&self) -> impl Iterator<Item = &Open> {
-        self.queue.iter().filter(|open| open.fate == Fate::Waiting)
+        self.queue
+            .iter()
+            .map(|open| &**open)
+            .filter(|open| open.fate == Fate::Waiting)
     }
 
     /// Ends the doubt when every answer that could be owed has come, or the client proved to take turns.

@@ -112,6 +112,11 @@ impl Parser {
         self.state = State::Searching;
     }
 
+    /// No bytes are at hand: what is kept for the next block is given back. Ten thousand idle connections would keep it.
+    pub fn rest(&mut self) {
+        self.block = Block::default();
+    }
+
     /// The other direction said how large frames may be.
     pub fn allow_frame(&mut self, length: u32) {
         // What was allowed before may be under way.
@@ -255,7 +260,7 @@ impl Parser {
         if frame.has(frame::ACK) {
             return advance(HEADER, Some(Message::Other));
         }
-        self.whole(frame, input, read_settings)
+        self.whole(frame, input, settings)
     }
 
     fn data(&mut self, frame: Frame, input: &[u8]) -> Step<Message> {
@@ -473,8 +478,8 @@ fn odd(frame: Frame) -> Message {
     }
 }
 
-/// 6.5.2.
-fn read_settings(payload: &[u8]) -> Message {
+/// What the payload of SETTINGS says (RFC 9113, 6.5.2).
+pub fn settings(payload: &[u8]) -> Message {
     let (mut table, mut largest) = (None, None);
     for setting in payload.as_chunks::<6>().0 {
         let [i1, i2, v1, v2, v3, v4] = *setting;

@@ -53,6 +53,8 @@ fn run(input: &[u8], slice: usize, meter: &mut Meter<'_>) -> Ended {
         meter.out.truncate(start.saturating_add(written));
         let ended = match result {
             BrotliResult::NeedsMoreOutput => continue,
+            // It may hold back more than there was room for.
+            BrotliResult::NeedsMoreInput if room == 0 => continue,
             BrotliResult::NeedsMoreInput if given < input.len() => {
                 given = given.saturating_add(slice).min(input.len());
                 continue;

@@ -404,3 +404,14 @@ fn what_other_packers_write_is_read() {
         }
     }
 }
+
+#[test]
+fn of_a_body_that_is_cut_all_that_can_be_known_is_given() {
+    let content = b"the same again and again, ".repeat(8000);
+    for coding in [Coding::Gzip, Coding::Deflate, Coding::Brotli] {
+        let packed = encode(coding, &[&content[..], &text(200_000)].concat());
+        let (out, ended) = undo(&[coding], &packed[..packed.len() / 2]);
+        assert_eq!(ended, Ended::Cut, "{coding:?}");
+        assert!(out.len() > content.len() - 32_768, "{coding:?} {}", out.len());
+    }
+}

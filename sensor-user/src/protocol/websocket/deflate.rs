@@ -6,7 +6,7 @@
 
 use super::handshake::Window;
 use crate::protocol::Anomaly;
-use crate::protocol::inflate::{Ended, Limits, Stream};
+use crate::protocol::inflate::{Ended, Limits, STATE_BYTES, Stream};
 
 /// Bytes of one message, inflated. Servers commonly refuse larger ones far earlier (Python `websockets` 1 MiB, Node
 /// `ws` 100 MiB); what is kept of a body is far less.
@@ -72,6 +72,12 @@ impl Inflater {
     /// Whether messages refer to the ones before, so that all of each must be inflated.
     pub const fn takes_over(&self) -> bool {
         self.window.takeover
+    }
+
+    /// Memory of the window, and of the decoder while a message is under way.
+    pub fn held_bytes(&self) -> usize {
+        let decoder = self.stream.as_ref().map_or(0, |_| STATE_BYTES);
+        self.history.capacity() + decoder
     }
 
     /// Takes the next bytes of a message. After an error nothing more comes of it.
