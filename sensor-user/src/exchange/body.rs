@@ -1,12 +1,13 @@
 //! A body while it is collected.
 //!
-//! Takes pieces, holes and ends in order. Gives the front of the body up to a limit or the first hole. Never copies a
-//! piece unless it is small and not the first. Bounded by the limit handed in: what pieces cost beside their bytes is
-//! less than that again.
+//! Takes pieces, holes and ends in order. Gives the front of the body up to a limit or the first hole; frames of gRPC
+//! are followed to its end. Never copies a piece unless it is small and not the first. Bounded by the limit handed in,
+//! than which what pieces cost beside their bytes is less, and by what [`Frames`] keeps.
 
 use bytes::Bytes;
 
-use super::{Body, BodyPiece, BodyState};
+use super::grpc::{Frames, Sender};
+use super::{Body, BodyPiece, BodyState, Head};
 use crate::capture::GapReason;
 
 /// A piece costs about a hundred bytes beside its own: shorter ones are joined with the one before.
@@ -15,8 +16,19 @@ const SMALL_PIECE: usize = 1024;
 const JOINED: usize = 4096;
 
 impl Body {
+    /// Of a message with that head, before its first byte.
+    pub(super) fn behind(head: &Head, sender: Sender) -> Self {
+        Self {
+            frames: Frames::of(head, sender).map(Box::new),
+            ..Self::default()
+        }
+    }
+
     /// Takes the next bytes.
     pub(super) fn add(&mut self, mut piece: Bytes, limit: usize) {
+        if let Some(frames) = &mut self.frames {
+            frames.feed(&piece);
+        }
         let before = self.total;
         self.total = self.total.saturating_add(piece.len() as u64);
         if !self.is_whole() {
@@ -51,15 +63,32 @@ impl Body {
         self.pieces.push(BodyPiece(piece));
     }
 
-    /// The next `missing` bytes were not captured.
+    /// The next bytes were told as parts.
+    pub(super) fn told(&mut self, len: usize) {
+        self.total = self.total.saturating_add(len as u64);
+        self.spoil(BodyState::InParts);
+    }
+
+    /// The next `missing` bytes were not captured; 0 when nobody knows how many.
     pub(super) fn hole(&mut self, missing: u64, reason: GapReason) {
+        if let Some(frames) = &mut self.frames {
+            frames.hole(missing);
+        }
         self.total = self.total.saturating_add(missing);
         self.spoil(BodyState::Holed(reason));
     }
 
     /// What follows will never be seen.
     pub(super) fn cut(&mut self) {
+        if let Some(frames) = &mut self.frames {
+            frames.cut();
+        }
         self.spoil(BodyState::Cut);
+    }
+
+    /// Bytes kept beside the pieces.
+    pub(super) fn bytes_beside(&self) -> usize {
+        self.frames.as_ref().map_or(0, |frames| frames.bytes())
     }
 
     /// The first thing that went wrong is what `pieces` ends at.

@@ -9,9 +9,11 @@ use bytes::Bytes;
 
 use super::caller::{self, Memo};
 use super::events::Events;
+use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally, Turn};
 use super::turns::Turns;
+use super::upgrade;
 use super::{Body, Caller, Exchange, Head, Limits, Outcome, Request, Response};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::http1::{
@@ -19,7 +21,9 @@ use crate::protocol::http1::{
 };
 use crate::protocol::{Anomaly, Resync, StreamParser};
 use crate::telemetry::ledger::{Post, Tally as Books};
+use h2c::Unsure;
 
+mod h2c;
 mod rest;
 
 /// A connection on which nothing moved for a second has no answer under way that a client still waits for while it
@@ -47,6 +51,8 @@ pub(super) struct Http1 {
     /// Bytes missing of what the client sent while it waited for the answer to an upgrade.
     missing_in_wait: u64,
     turn: Option<Turn>,
+    /// A hole that may have held the answer to a request for HTTP/2.
+    unsure: Option<Unsure>,
 }
 
 impl Http1 {
@@ -74,6 +80,7 @@ impl Http1 {
             events: None,
             missing_in_wait: 0,
             turn: None,
+            unsure: None,
         }
     }
 
@@ -100,6 +107,7 @@ impl Http1 {
                 }
             }
         }
+        self.look_for_preface(time_ns, context);
         if self.requests.parser.is_waiting() && self.requests.waiting_bytes() > context.limits.head_bytes {
             self.requests.parser.tunnel();
         }
@@ -157,15 +165,18 @@ impl Http1 {
         self.anomalies += head.anomalies.len() as u64;
         let target = head.target;
         let rest = head.rest;
+        let (method, version) = (head.method, head.version);
+        let odd = head.anomalies;
+        let head = Head {
+            raw: self.requests.keep_all(raw),
+            headers: head.headers,
+        };
         let request = Request {
-            head: Head {
-                raw: self.requests.keep_all(raw),
-                headers: head.headers,
-            },
-            method: head.method,
+            body: Body::behind(&head, Sender::Client),
+            head,
+            method,
             target,
-            version: head.version,
-            body: Body::default(),
+            version,
             time_ns,
             early_data: self.early,
         };
@@ -176,7 +187,7 @@ impl Http1 {
             &mut self.memo,
         );
         // The credentials may stand in a field that was not kept.
-        if caller == Caller::Anonymous && head.anomalies.contains(&Anomaly::TooManyHeaders) {
+        if caller == Caller::Anonymous && odd.contains(&Anomaly::TooManyHeaders) {
             caller = Caller::Unseen;
         }
         let exchange = Exchange {
@@ -185,7 +196,8 @@ impl Http1 {
             outcome: Outcome::Unanswered,
             caller,
             calls: super::call::Calls::new(),
-            anomalies: head.anomalies,
+            anomalies: odd,
+            part: None,
         };
         let quiet = time_ns.0.saturating_sub(self.last_ns) >= QUIET_NS && self.responses.parser.is_between();
         self.turns.request(exchange, answering, quiet, context.out);
@@ -217,6 +229,7 @@ impl Http1 {
     fn request_gap(&mut self, missing: u64, context: &mut Context<'_>) {
         let reason = self.reason;
         if self.requests.parser.is_waiting() {
+            self.stay(context);
             let spoilt = self.requests.waiting_bytes() as u64;
             self.missing_in_wait = self
                 .missing_in_wait
@@ -322,20 +335,27 @@ impl Http1 {
             return;
         }
         self.anomalies += head.anomalies.len() as u64;
-        let rest = head.rest;
+        let (rest, status, odd) = (head.rest, head.status, head.anomalies);
+        let head = Head {
+            raw: self.responses.keep_all(raw),
+            headers: head.headers,
+        };
         let response = Response {
-            head: Head {
-                raw: self.responses.keep_all(raw),
-                headers: head.headers,
-            },
-            status: head.status,
+            body: Body::behind(&head, Sender::Server),
+            head,
+            status,
             trailers: Head::default(),
-            body: Body::default(),
             time_ns,
         };
+        let is_http2 = response.status == 101 && upgrade::names_http2(&response.head);
+        self.before_answer(is_http2, rest, time_ns.1, context);
         self.turns.response(response, context.out);
-        note(self.turns.current_mut(), head.anomalies);
-        let next = self.begin_rest(rest, context);
+        note(self.turns.current_mut(), odd);
+        let next = if is_http2 {
+            self.http2(context)
+        } else {
+            self.begin_rest(rest, context)
+        };
         match rest {
             Rest::Body => {}
             Rest::Nothing | Rest::Tunnel => self.turns.close_response(context.out),
@@ -361,39 +381,6 @@ impl Http1 {
         }
         self.turns.close_response(context.out);
     }
-
-    fn response_gap(&mut self, missing: u64, context: &mut Context<'_>) {
-        let reason = self.reason;
-        let inside = !self.responses.parser.is_between();
-        let (message, lost_place) = match self.responses.gap(missing) {
-            Resync::Exact(message) => (message, false),
-            Resync::Searching(message) => (message, true),
-        };
-        match message {
-            None if !lost_place => {
-                if let Some(events) = &mut self.events {
-                    self.anomalies += events.gap(reason, self.last_ns, context);
-                }
-                if let Some(response) = self.turns.response_mut() {
-                    response.body.hole(missing, reason);
-                }
-            }
-            Some(Message::End { lost }) => {
-                if let Some(response) = self.turns.response_mut() {
-                    response.body.hole(lost, reason);
-                }
-                if let Some(mut events) = self.events.take() {
-                    self.anomalies += events.gap(reason, self.last_ns, context);
-                }
-                self.turns.close_response(context.out);
-            }
-            Some(Message::Cut) => self.cut_response(Some(reason), context),
-            Some(_) | None => {}
-        }
-        if lost_place {
-            self.turns.response_hole(inside, context.out);
-        }
-    }
 }
 
 impl Reader for Http1 {
@@ -408,9 +395,10 @@ impl Reader for Http1 {
         let is_http = if direction == self.requests_travel {
             self.requests.push(bytes, time_ns);
             self.read_requests(time_ns, context);
-            !self.requests.parser.is_tunnel()
+            self.turn.is_some() || !self.requests.parser.is_tunnel()
         } else {
             self.responses.push(bytes, time_ns);
+            self.look_for_settings(context);
             self.read_responses(time_ns, context);
             self.turn.is_some() || !self.responses.parser.is_tunnel()
         };
@@ -444,6 +432,7 @@ impl Reader for Http1 {
     fn finish(&mut self, time_ns: u64, context: &mut Context<'_>) {
         self.end(Direction::Read, time_ns, context);
         self.end(Direction::Write, time_ns, context);
+        self.stay(context);
         self.turns.finish(context.out);
     }
 

@@ -242,6 +242,33 @@ impl Turns {
         }
     }
 
+    /// The request that waits for its answer, when it is complete and no other waits.
+    pub(super) fn only_waiting(&self) -> Option<&Exchange> {
+        let mut waiting = self.waiting();
+        let open = waiting
+            .next()
+            .filter(|open| !open.incomplete && !open.after_hole)?;
+        waiting.next().is_none().then_some(&open.exchange)
+    }
+
+    /// Takes the exchange of [`Self::only_waiting`]: it is answered elsewhere.
+    pub(super) fn take_waiting(&mut self) -> Option<Exchange> {
+        self.take(Fate::Waiting)
+    }
+
+    /// Takes the exchange of the response under way: it is answered elsewhere.
+    pub(super) fn take_current(&mut self) -> Option<Exchange> {
+        match std::mem::replace(&mut self.current, Current::None) {
+            Current::Answer => self.take(Fate::Answering),
+            Current::None | Current::Orphan => None,
+        }
+    }
+
+    fn take(&mut self, fate: Fate) -> Option<Exchange> {
+        let at = self.queue.iter().position(|open| open.fate == fate)?;
+        self.queue.remove(at).map(|open| open.exchange)
+    }
+
     /// The response under way is complete, or will get no further.
     pub(super) fn close_response(&mut self, out: &mut Vec<Exchange>) {
         if std::mem::replace(&mut self.current, Current::None) != Current::Answer {

@@ -40,6 +40,7 @@ fn request(number: u64) -> Exchange {
         caller: Caller::Anonymous,
         calls: crate::exchange::call::Calls::new(),
         anomalies: smallvec::SmallVec::new(),
+        part: None,
     }
 }
 
