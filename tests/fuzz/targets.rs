@@ -4,6 +4,11 @@
 //! that close. libFuzzer (`any.rs`) and the bounded test `fuzz_smoke` run these same functions. A new parser is a line
 //! in [`TARGETS`] and a function.
 
+mod bodies;
+mod connection;
+mod host;
+pub(crate) mod http2;
+
 use std::io::Cursor;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -47,6 +52,23 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("websocket_deflate", websocket::fuzz::deflate),
     ("websocket_handshake", websocket::fuzz::handshake),
     ("sse", sse::fuzz),
+    ("http2_frames", http2::frames),
+    ("http2_header_tables", http2::header_tables),
+    ("http2_connection", http2::connection),
+    ("http2_lawful", http2::lawful),
+    ("documents", bodies::documents),
+    ("xml", bodies::xml),
+    ("soap", bodies::soap),
+    ("graphql", bodies::graphql),
+    ("envelope", bodies::envelope),
+    ("multipart", bodies::multipart),
+    ("decompress", bodies::decompress),
+    ("caller", bodies::caller),
+    ("message", bodies::message),
+    ("elf", host::elf),
+    ("btf", host::btf),
+    ("process", host::process),
+    ("config", host::config),
     ("pipeline", pipeline),
 ];
 

@@ -14,6 +14,8 @@ const KIND_ENUM: u32 = 6;
 const KIND_FUNC: u32 = 12;
 /// Anonymous members inside anonymous members; the kernel's deepest is 4.
 const MAX_DEPTH: u32 = 8;
+/// Members looked at for one name. The kernel's largest structures have some hundred, anonymous ones looked into.
+const MAX_LOOKED_AT: u32 = 65_536;
 
 /// Why an offset could not be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -153,24 +155,27 @@ impl<'a> Btf<'a> {
             .names
             .get(structure.as_bytes())
             .ok_or(BtfError::NoStruct(structure))?;
-        self.find(*id, member.as_bytes(), MAX_DEPTH)?
+        let mut left = MAX_LOOKED_AT;
+        self.find(*id, member.as_bytes(), MAX_DEPTH, &mut left)?
             .map(|bits| bits / 8)
             .ok_or(BtfError::NoMember(structure, member))
     }
 
-    fn find(&self, id: u32, wanted: &[u8], depth: u32) -> Result<Option<u32>, BtfError> {
+    fn find(&self, id: u32, wanted: &[u8], depth: u32, left: &mut u32) -> Result<Option<u32>, BtfError> {
         let Some(composite) = self.composites.get(&id) else {
             return Ok(None);
         };
         for (name, member_type, bits) in composite.members() {
+            *left = left.checked_sub(1).ok_or(BtfError::Malformed(name as usize))?;
             if name != 0 {
                 if self.string(name)? == wanted {
                     return Ok(Some(bits));
                 }
             } else if depth > 0
-                && let Some(inner) = self.find(self.resolve(member_type), wanted, depth - 1)?
+                && let Some(inner) = self.find(self.resolve(member_type), wanted, depth - 1, left)?
             {
-                return Ok(Some(bits + inner));
+                let offset = bits.checked_add(inner);
+                return offset.map(Some).ok_or(BtfError::Malformed(name as usize));
             }
         }
         Ok(None)
@@ -315,6 +320,34 @@ mod tests {
         assert_eq!(btf.offset("outer", "deep"), Ok(8));
         assert_eq!(btf.offset("outer", "b"), Err(BtfError::NoMember("outer", "b")));
         assert_eq!(btf.offset("inner", "b"), Err(BtfError::NoStruct("inner")));
+    }
+
+    /// `struct outer` of one member without a name, at so many bits, of type `inner`; then other types.
+    fn one_nameless_member(at: u32, inner: u32, others: &[u32]) -> Vec<u8> {
+        let strings = b"\0outer\0deep\0";
+        let words = [&[1, 4 << 24 | 1, 4, 0, inner, at], others].concat();
+        let types: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut out = vec![0x9f, 0xeb, 1, 0];
+        for word in [24, 0, word(types.len()), word(types.len()), word(strings.len())] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        [out, types, strings.to_vec()].concat()
+    }
+
+    #[test]
+    fn offsets_beyond_all_structures_are_an_error() {
+        let blob = one_nameless_member(u32::MAX, 2, &[0, 4 << 24 | 1, 4, 7, 0, 8]);
+        let btf = Btf::parse(&blob).unwrap();
+        assert_eq!(btf.offset("outer", "deep"), Err(BtfError::Malformed(0)));
+    }
+
+    #[test]
+    fn members_that_hold_each_other_end() {
+        // 60 members, each of which is the structure itself: 60^8 ways through it.
+        let members = [0, 2, 0].repeat(60);
+        let blob = one_nameless_member(0, 2, &[&[0, 4 << 24 | 60, 4], members.as_slice()].concat());
+        let btf = Btf::parse(&blob).unwrap();
+        assert!(matches!(btf.offset("outer", "deep"), Err(BtfError::Malformed(_))));
     }
 
     #[test]

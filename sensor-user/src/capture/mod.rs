@@ -12,7 +12,6 @@ pub mod attach;
 pub mod attacher;
 #[cfg(feature = "kernel")]
 pub mod beyond;
-#[cfg(feature = "kernel")]
 pub mod btf;
 #[cfg(feature = "kernel")]
 pub mod calls;

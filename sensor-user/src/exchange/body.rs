@@ -1,8 +1,8 @@
 //! A body while it is collected.
 //!
 //! Takes pieces, holes and ends in order. Gives the front of the body up to a limit or the first hole; frames of gRPC
-//! are followed to its end. Never copies a piece unless it is small and not the first. Bounded by the limit handed in,
-//! than which what pieces cost beside their bytes is less, and by what [`Frames`] keeps.
+//! are followed to its end. Never copies a piece unless it is small and not the first. Bounded by the limit handed in
+//! (what pieces cost beside their bytes is less than that again), and by what [`Frames`] keeps.
 
 use bytes::Bytes;
 

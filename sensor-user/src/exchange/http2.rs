@@ -33,6 +33,8 @@ pub(super) enum Joined {
 pub(super) struct Http2 {
     /// The way requests take.
     requests_travel: Direction,
+    /// They do for certain: the client's preface was seen.
+    certain: bool,
     requests: Half<Parser>,
     responses: Half<Parser>,
     streams: Streams,
@@ -79,6 +81,7 @@ impl Http2 {
         };
         Self {
             requests_travel,
+            certain: false,
             requests: Half::new(parser(requests_travel)),
             responses: Half::new(parser(requests_travel.opposite())),
             streams: Streams::default(),
@@ -103,8 +106,10 @@ impl Http2 {
         }
     }
 
-    fn read(&mut self, of: Side, time_ns: u64, context: &mut Context<'_>) {
+    fn read(&mut self, direction: Direction, time_ns: u64, context: &mut Context<'_>) {
         loop {
+            // A message may have shown that the sides are the other way round.
+            let of = self.side(direction);
             let half = match of {
                 Side::Requests => &mut self.requests,
                 Side::Responses => &mut self.responses,
@@ -187,7 +192,8 @@ impl Http2 {
             Message::Settings { table, frame } => self.settings(came.of, table, frame),
             Message::Odd { stream, anomaly } => self.note(stream, Some(anomaly)),
             Message::PlaceLost => self.place_lost(came.of, context),
-            Message::Preface | Message::Other => {}
+            Message::Preface => self.certain |= came.of == Side::Requests,
+            Message::Other => {}
         }
     }
 
@@ -219,6 +225,10 @@ impl Http2 {
         came: &Came,
         context: &mut Context<'_>,
     ) {
+        if came.of == Side::Responses && self.certain {
+            // RFC 9113, 8.1: a server asks for nothing.
+            return self.note(stream, Some(Anomaly::Http2BadHead));
+        }
         if came.of == Side::Responses && self.streams.is_empty() {
             // Joined by frames that looked like the other side's.
             self.turn_around();
@@ -448,8 +458,8 @@ impl Reader for Http2 {
             }
             Side::Responses => self.responses.push(bytes, time_ns),
         }
-        self.read(side, time_ns, context);
-        match side {
+        self.read(direction, time_ns, context);
+        match self.side(direction) {
             Side::Requests => self.requests.parser.rest(),
             Side::Responses => self.responses.parser.rest(),
         }

@@ -81,16 +81,6 @@ impl Open {
         }
     }
 
-    /// Departures that it does not have yet: there are few kinds, and any number of each.
-    pub(super) fn note(&mut self, anomalies: impl IntoIterator<Item = Anomaly>) {
-        let known = &mut self.exchange.anomalies;
-        for anomaly in anomalies {
-            if !known.contains(&anomaly) {
-                known.push(anomaly);
-            }
-        }
-    }
-
     const fn progress(&mut self, travel: Travel) -> &mut Progress {
         match travel {
             Travel::ToServer => &mut self.request,
@@ -118,6 +108,16 @@ impl Open {
         let before = std::mem::replace(&mut self.held, held);
         self.bytes = (self.bytes + held).saturating_sub(before);
         *all = (*all + held).saturating_sub(before);
+    }
+
+    /// Departures that it does not have yet: there are few kinds, and any number of each.
+    pub(super) fn note(&mut self, anomalies: impl IntoIterator<Item = Anomaly>) {
+        let known = &mut self.exchange.anomalies;
+        for anomaly in anomalies {
+            if !known.contains(&anomaly) {
+                known.push(anomaly);
+            }
+        }
     }
 
     /// What did not end will not.

@@ -108,6 +108,15 @@ fn json(path: &Path) -> Option<Value> {
     serde_json::from_slice(&text).ok()
 }
 
+/// Entry for fuzzing: a runtime's file.
+pub fn fuzz(bytes: &[u8]) {
+    if let Ok(file) = serde_json::from_slice::<Value>(bytes) {
+        let mut labels = Labels::default();
+        take_annotations(&mut labels, &file);
+        assert!(labels.0.len() <= MAX_LABELS, "too many kept");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -395,5 +395,22 @@ pub fn printable(path: &Path) -> String {
         .collect()
 }
 
+/// Entry for fuzzing: texts of the kernel with names in them that a process chose.
+pub fn fuzz(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _started = parse_stat(&text);
+    let _group = unified_cgroup(&text);
+    let _inode = socket_inode(&text);
+    for line in bytes.split(|byte| *byte == b'\n') {
+        if let Some(mapped) = parse_mapping(line) {
+            assert!(mapped.inode != 0 && mapped.path.is_absolute(), "no file");
+            assert!(
+                !printable(&mapped.path).contains(char::is_control),
+                "not printable"
+            );
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

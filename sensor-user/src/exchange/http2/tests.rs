@@ -279,6 +279,35 @@ fn a_server_that_speaks_first_is_recognised() {
 }
 
 #[test]
+fn a_client_taken_for_a_server_is_read_on_behind_what_shows_it() {
+    let mut play = Play::new();
+    // SETTINGS in the middle of a connection look like a server's beginning.
+    let asks = [headers(1, true, &get(1)), headers(3, true, &get(3))].concat();
+    play.request(&[SETTINGS, &asks].concat())
+        .response(&[headers(1, true, OK), headers(3, true, OK)].concat());
+    assert_eq!(play.end().len(), 2);
+    assert!(
+        play.out
+            .iter()
+            .all(|exchange| exchange.outcome.response().is_some())
+    );
+}
+
+#[test]
+fn a_server_that_asks_is_still_the_server() {
+    let mut play = Play::begun();
+    play.response(&headers(7, true, &get(7)))
+        .request(&headers(1, true, &get(1)))
+        .response(&headers(1, true, OK));
+    assert_eq!(play.end().len(), 1);
+    assert!(
+        play.out
+            .iter()
+            .all(|exchange| exchange.outcome.response().is_some())
+    );
+}
+
+#[test]
 fn a_promised_stream_is_answered() {
     let mut play = Play::begun();
     play.request(&headers(1, true, GET))

@@ -210,6 +210,7 @@ fn fields(block: &Block, pseudo: Pseudo, head: &mut Head) {
         .authority
         .filter(|_| matches!(head.opening, Opening::Request { .. }))
     {
+        judge(b"host", block.bytes(authority), head);
         field(b"host", block.bytes(authority), head);
     }
     for Field { name, value, .. } in &block.fields {

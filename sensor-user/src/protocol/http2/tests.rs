@@ -280,6 +280,10 @@ fn pseudo_fields_are_written_as_a_start_line() {
             b"\x82\x87\x84\x40\x02te\x08trailers",
             "GET / HTTP/2|te: trailers||",
         ),
+        (
+            b"\x82\x87\x84\x41\x03h\r\n",
+            "GET / HTTP/2|host: h||| [Http2BadField]",
+        ),
         (b"\x82\x87\x04\x03/ x", "GET / x HTTP/2|| [Http2BadHead]"),
         (b"\x08\x03abc", "| [Http2BadHead]"),
         (

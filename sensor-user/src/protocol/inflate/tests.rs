@@ -201,6 +201,20 @@ fn bombs_are_stopped() {
 }
 
 #[test]
+fn a_bomb_that_is_broken_behind_is_one() {
+    // RFC 8878, 3.1.1: a window of 128 KiB, 100,000 times one byte, and a block of the reserved type.
+    let packed = b"\x28\xb5\x2f\xfd\0\x38\x02\x35\x0ca\x06\0\0";
+    let limits = Limits {
+        output_bytes: 200_000,
+        ratio: 20,
+        free_bytes: 512,
+    };
+    let mut out = Vec::new();
+    assert_eq!(decode(&[Coding::Zstd], packed, limits, &mut out), Ended::Bomb);
+    assert!(out.len() <= limits.output_bytes);
+}
+
+#[test]
 fn more_than_the_limit_is_cut_off() {
     let limits = Limits {
         output_bytes: 10_000,
@@ -270,6 +284,26 @@ fn a_cut_gives_nearly_everything_before_it() {
         "{}",
         out.len()
     );
+}
+
+#[test]
+fn a_mistake_gives_nearly_everything_before_it() {
+    let content = text(60_000);
+    for coding in [Coding::Gzip, Coding::Deflate, Coding::Brotli] {
+        let packed = encode(coding, &content);
+        let mut broken = 0;
+        for at in (packed.len() / 2..packed.len()).step_by(7) {
+            let mut wrong = packed.clone();
+            wrong[at..].iter_mut().for_each(|byte| *byte ^= 0x55);
+            let (out, ended) = undo(&[coding], &wrong);
+            if ended == Ended::Broken {
+                broken += 1;
+                let same = out.iter().zip(&content).take_while(|(ours, sent)| ours == sent);
+                assert!(same.count() > content.len() / 3, "{coding:?} at {at}");
+            }
+        }
+        assert!(broken > 0, "{coding:?}");
+    }
 }
 
 proptest! {

@@ -93,7 +93,7 @@ fn frame(decoder: &mut FrameDecoder, rest: &mut &[u8], total: usize, meter: &mut
     collect(decoder, meter);
     let consumed = total.saturating_sub(rest.len());
     match ended {
-        Ended::Whole | Ended::Cut => meter.check(consumed).err().unwrap_or(ended),
+        Ended::Whole | Ended::Cut | Ended::Broken => meter.check(consumed).err().unwrap_or(ended),
         ended => ended,
     }
 }
