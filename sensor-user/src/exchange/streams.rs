@@ -278,7 +278,7 @@ impl Streams {
         self.anomalies += open.inside.end(&mut open.exchange, Travel::ToServer, out);
         let wrong = contradicts(&open.exchange.request.body, open.request_length);
         if wrong {
-            open.exchange.anomalies.push(Anomaly::Http2BadLength);
+            open.note([Anomaly::Http2BadLength]);
         }
         if open.response == Progress::Ended {
             self.done(stream, out);
@@ -298,7 +298,7 @@ impl Streams {
             .response_mut()
             .is_some_and(|response| contradicts(&response.body, announced));
         if wrong {
-            open.exchange.anomalies.push(Anomaly::Http2BadLength);
+            open.note([Anomaly::Http2BadLength]);
         }
         if open.request != Progress::Open {
             self.done(stream, out);

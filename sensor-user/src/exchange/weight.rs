@@ -25,7 +25,7 @@ impl Body {
             Content::Decoded { piece, .. } => piece.0.len(),
             Content::Plain | Content::Forgotten { .. } | Content::Unread(_) => 0,
         };
-        pieces + decoded
+        pieces + decoded + self.bytes_beside()
     }
 }
 

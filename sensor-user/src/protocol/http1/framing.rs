@@ -17,6 +17,11 @@
 use super::odd::{note, trim};
 use super::{Anomalies, Anomaly};
 
+/// Whether a name, of a known one's length, is that one. Most differ in the first byte.
+fn is(name: &[u8], known: &[u8]) -> bool {
+    name.first().map(u8::to_ascii_lowercase) == known.first().copied() && name.eq_ignore_ascii_case(known)
+}
+
 /// What the fields say about the body, and about the message as a whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[expect(
@@ -77,23 +82,28 @@ impl Fields {
     pub(super) fn add(&mut self, name: &[u8], value: &[u8]) {
         // Told by length first: most fields are none of these.
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => {
+            4 if is(name, b"host") => {
                 self.hosts = self.hosts.saturating_add(1);
                 self.forbids_trailer = true;
             }
-            7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
-            10 if name.eq_ignore_ascii_case(b"connection") => {
+            7 if is(name, b"upgrade") => self.upgrade = true,
+            10 if is(name, b"connection") => {
+                // What nearly all say.
+                if value == b"keep-alive" {
+                    self.keep_alive = true;
+                    return;
+                }
                 for option in value.split(|byte| *byte == b',').map(trim) {
                     self.close |= option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            13 if name.eq_ignore_ascii_case(b"authorization") => self.forbids_trailer = true,
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
+            13 if is(name, b"authorization") => self.forbids_trailer = true,
+            14 if is(name, b"content-length") => {
                 self.add_lengths(value);
                 self.forbids_trailer = true;
             }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            17 if is(name, b"transfer-encoding") => {
                 self.add_codings(value);
                 self.forbids_trailer = true;
             }

@@ -207,7 +207,7 @@ impl Requests {
 
 /// Whether a target has one of the four forms (RFC 9112, 3.2).
 fn is_target(target: &[u8], connect: bool) -> bool {
-    if !target.iter().all(u8::is_ascii_graphic) {
+    if !is_graphic(target) {
         return false;
     }
     match target {
@@ -228,6 +228,21 @@ fn is_target(target: &[u8], connect: bool) -> bool {
         }
         [] => false,
     }
+}
+
+/// Whether every byte is visible ASCII, eight at a time.
+fn is_graphic(text: &[u8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const SPACES: u64 = u64::from_ne_bytes([b'!'; 8]);
+    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let (words, rest) = text.as_chunks::<8>();
+    // The top bit of a byte is set when it is not ASCII, below `!`, or 0x7f. What a byte borrows of the next, or carries
+    // to it, it does only when it is wrong itself.
+    let wrong = words.iter().fold(0, |wrong, word| {
+        let word = u64::from_ne_bytes(*word);
+        wrong | word | word.wrapping_sub(SPACES) | word.wrapping_add(ONES)
+    });
+    wrong & TOPS == 0 && rest.iter().all(u8::is_ascii_graphic)
 }
 
 fn request_body(fields: Fields, connect: bool, version: u8, anomalies: &mut Anomalies) -> After {
@@ -386,15 +401,31 @@ fn strict(head: &[u8], headers: &[Header<'_>]) -> Reading {
         fields.add(header.name.as_bytes(), header.value);
     }
     let mut anomalies = Anomalies::new();
-    let mut ends = memchr::memchr_iter(b'\n', head);
-    if ends.any(|at| at == 0 || head.get(at - 1) != Some(&b'\r')) {
+    let headers = spans(head, headers);
+    if !ends_in_crlf(head, &headers) && has_bare_lf(head) {
         anomalies.push(Anomaly::BareLf);
     }
     Reading {
-        headers: spans(head, headers),
+        headers,
         fields,
         anomalies,
     }
+}
+
+/// Whether a CR, which `httparse` takes before LF alone, stands right behind every value and the start line: of most
+/// heads, and cheaper to see than every line end.
+fn ends_in_crlf(head: &[u8], headers: &Headers) -> bool {
+    let first = memchr::memchr(b'\n', head).and_then(|at| at.checked_sub(1));
+    let before = first.and_then(|at| head.get(at));
+    before == Some(&b'\r')
+        && head.ends_with(b"\r\n\r\n")
+        && headers
+            .iter()
+            .all(|(_, value)| value.len > 0 && head.get(value.range().end) == Some(&b'\r'))
+}
+
+fn has_bare_lf(head: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head.get(at - 1) != Some(&b'\r'))
 }
 
 /// `httparse` gives the minor version, 0 or 1.
@@ -415,5 +446,30 @@ fn span(input: &[u8], part: &[u8]) -> Span {
     Span {
         start: u32::try_from(start).unwrap_or(u32::MAX),
         len: u32::try_from(part.len()).unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_bytes_at_a_time_are_as_one() {
+        for byte in 0..=255_u8 {
+            for length in [1_usize, 7, 8, 9, 20] {
+                for at in 0..length {
+                    let mut text = vec![b'a'; length];
+                    text[at] = byte;
+                    assert_eq!(
+                        is_graphic(&text),
+                        byte.is_ascii_graphic(),
+                        "{byte} at {at} of {length}"
+                    );
+                    text[length - 1 - at] = 0;
+                    assert!(!is_graphic(&text));
+                }
+            }
+        }
+        assert!(is_graphic(b""));
     }
 }
