@@ -30,7 +30,7 @@ use sensor_user::protocol::walk::Ending;
 /// Rounds beside the one that warms.
 const ROUNDS: usize = 5;
 
-/// What issue 4 allows at most; it aims at 1.5.
+/// The most that a parser may cost beside its floor; the aim is 1.5.
 const WORST: f64 = 2.0;
 
 /// A parser and its floors, by the names of cases.
