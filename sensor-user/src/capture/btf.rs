@@ -345,7 +345,7 @@ mod tests {
     fn members_that_hold_each_other_end() {
         // 60 members, each of which is the structure itself: 60^8 ways through it.
         let members = [0, 2, 0].repeat(60);
-        let blob = one_nameless_member(0, 2, &[&[0, 4 << 24 | 60, 4], members.as_slice()].concat());
+        let blob = one_nameless_member(0, 2, &[&[0, 4 << 24 | 0x3c, 4], members.as_slice()].concat());
         let btf = Btf::parse(&blob).unwrap();
         assert!(matches!(btf.offset("outer", "deep"), Err(BtfError::Malformed(_))));
     }
