@@ -1,6 +1,6 @@
 //! Of APIs between programs that others wrote: is each call seen once at both ends, named, with its bodies exact?
 //!
-//! Programs come from Debian, PyPI and npm (`cargo xtask test` installs them). Every observed one runs on a private copy
+//! Programs come from Debian, `PyPI` and npm (`cargo xtask test` installs them). Every observed one runs on a private copy
 //! of its TLS library, or is a private copy itself, and is named to the sensor by process id.
 #![expect(
     clippy::unwrap_used,

@@ -21,8 +21,8 @@ const IDLE_HTTP2: usize = 12 * 1024;
 const IDLE_HTTP1: usize = 2 * 1024;
 /// What came and less than a page of state.
 const HALF: usize = 4 * 1024;
-/// The decoder of DEFLATE (10 KiB), and room for what comes out of it.
-const HALF_INFLATED: usize = 24 * 1024;
+/// A decoder of DEFLATE with its window (`STATE_BYTES` of `protocol::inflate`), and what came out of it.
+const HALF_INFLATED: usize = 52 * 1024;
 /// Heads and bodies of 4 MiB (`MAX_BYTES` of streams and of turns), of which slices may keep records of twice that.
 const WORST: usize = 8 * 1024 * 1024;
 

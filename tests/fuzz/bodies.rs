@@ -142,9 +142,12 @@ pub(crate) fn soap(input: &[u8]) {
             odd.doctype || !odd.declared,
             "an entity is declared in a document type declaration"
         );
-        let names = match &message {
+        let names: Vec<_> = match &message {
             soap::Message::Soap { name, namespace, .. } => vec![name, namespace],
-            soap::Message::Call { method } => vec![method],
+            soap::Message::Call { method, within } => {
+                assert!(within.len() <= soap::MAX_WITHIN);
+                std::iter::once(method).chain(within).collect()
+            }
             _ => Vec::new(),
         };
         assert!(names.iter().all(|name| name.expose().len() <= MAX_NAME));

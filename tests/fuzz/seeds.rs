@@ -111,7 +111,7 @@ const PARTS: &[&[u8]] = &[
     b"form-data; a=b; name=\"c\\\"d\"",
 ];
 
-/// In order of what decides: JSON lines, MessagePack, CBOR, protobuf, server-sent events.
+/// In order of what decides: JSON lines, `MessagePack`, CBOR, protobuf, server-sent events.
 const OTHERS: &[(u8, &[u8])] = &[
     (1, b"{\"a\":1}\n[2]\nnot JSON\n"),
     (2, b"\x1e{\"a\":1}\n\x1e[2]\n"),

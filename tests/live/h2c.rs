@@ -18,10 +18,11 @@ const MODULES: &str = "/usr/lib/apache2/modules";
 fn apache(tls: &PrivateTls, directory: &Path, protocols: &str) -> (Guard, u16) {
     let port = wait::free_port().unwrap();
     let place = directory.display();
-    let modules: String = ["mpm_worker", "authz_core", "http2"]
+    let modules = ["mpm_worker", "authz_core", "http2"]
         .iter()
         .map(|name| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let text = format!(
         "ServerRoot {place}\nPidFile {place}/pid\nListen 127.0.0.1:{port}\nErrorLog {place}/error\nServerName localhost\n\
          {modules}Protocols {protocols}\nDocumentRoot {place}/files\n"

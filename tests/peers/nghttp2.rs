@@ -42,7 +42,7 @@ fn nghttpd(stage: &Stage, watch: &mut Watch, arguments: &[&str]) -> Server {
         .arg(port.to_string())
         .arg(&certificate.key)
         .arg(&certificate.certificate);
-    stage.serve_on(watch, port, &mut command)
+    Stage::serve_on(watch, port, &mut command)
 }
 
 fn nghttp(stage: &Stage) -> Command {

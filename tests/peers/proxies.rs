@@ -46,7 +46,7 @@ fn nginx(stage: &Stage, watch: &mut Watch) -> Server {
     let config = stage.file("nginx.conf", text.as_bytes());
     let mut command = stage.program(Program::Nginx);
     command.arg("-c").arg(config).arg("-p").arg(stage.path());
-    stage.serve_on(watch, port, command.stderr(std::process::Stdio::null()))
+    Stage::serve_on(watch, port, command.stderr(std::process::Stdio::null()))
 }
 
 fn curl(stage: &Stage) -> Command {
@@ -183,5 +183,5 @@ fn haproxy(stage: &Stage, watch: &mut Watch, to: u16) -> Server {
     );
     let config = stage.file("haproxy.cfg", text.as_bytes());
     let mut command = stage.program(Program::Haproxy);
-    stage.serve_on(watch, port, command.args(["-db", "-f"]).arg(config))
+    Stage::serve_on(watch, port, command.args(["-db", "-f"]).arg(config))
 }

@@ -119,7 +119,7 @@ impl Stage {
     }
 
     /// Starts a server that was told its port.
-    pub(crate) fn serve_on(&self, watch: &mut Watch, port: u16, command: &mut Command) -> Server {
+    pub(crate) fn serve_on(watch: &mut Watch, port: u16, command: &mut Command) -> Server {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let guard = Guard::start(command).unwrap();
         wait::listening(port, soon()).unwrap();

@@ -322,10 +322,15 @@ mod tests {
         assert_eq!(btf.offset("inner", "b"), Err(BtfError::NoStruct("inner")));
     }
 
+    /// Kind and number of members of a structure.
+    fn structure(members: u32) -> u32 {
+        KIND_STRUCT << 24 | members
+    }
+
     /// `struct outer` of one member without a name, at so many bits, of type `inner`; then other types.
     fn one_nameless_member(at: u32, inner: u32, others: &[u32]) -> Vec<u8> {
         let strings = b"\0outer\0deep\0";
-        let words = [&[1, 4 << 24 | 1, 4, 0, inner, at], others].concat();
+        let words = [&[1, structure(1), 4, 0, inner, at], others].concat();
         let types: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let mut out = vec![0x9f, 0xeb, 1, 0];
         for word in [24, 0, word(types.len()), word(types.len()), word(strings.len())] {
@@ -336,7 +341,7 @@ mod tests {
 
     #[test]
     fn offsets_beyond_all_structures_are_an_error() {
-        let blob = one_nameless_member(u32::MAX, 2, &[0, 4 << 24 | 1, 4, 7, 0, 8]);
+        let blob = one_nameless_member(u32::MAX, 2, &[0, structure(1), 4, 7, 0, 8]);
         let btf = Btf::parse(&blob).unwrap();
         assert_eq!(btf.offset("outer", "deep"), Err(BtfError::Malformed(0)));
     }
@@ -345,7 +350,7 @@ mod tests {
     fn members_that_hold_each_other_end() {
         // 60 members, each of which is the structure itself: 60^8 ways through it.
         let members = [0, 2, 0].repeat(60);
-        let blob = one_nameless_member(0, 2, &[&[0, 4 << 24 | 0x3c, 4], members.as_slice()].concat());
+        let blob = one_nameless_member(0, 2, &[&[0, structure(60), 4], members.as_slice()].concat());
         let btf = Btf::parse(&blob).unwrap();
         assert!(matches!(btf.offset("outer", "deep"), Err(BtfError::Malformed(_))));
     }

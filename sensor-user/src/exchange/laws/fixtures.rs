@@ -189,6 +189,7 @@ fn http1_to_http2() -> Fixture {
         name: "http1 to http2",
         steps,
         exchanges: 8,
-        recovery: 2,
+        // Frames are found again where chunks begin with them, or where several are in one: cut small, perhaps never.
+        recovery: 7,
     }
 }
