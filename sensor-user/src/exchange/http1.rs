@@ -11,7 +11,7 @@ use super::caller::{self, Memo};
 use super::events::Events;
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally, Turn};
-use super::turns::Turns;
+use super::turns::{Arrival, Turns};
 use super::{Body, Caller, Exchange, Head, Limits, Outcome, Request, Response};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::http1::{
@@ -22,8 +22,9 @@ use crate::telemetry::ledger::{Post, Tally as Books};
 
 mod rest;
 
-/// A connection on which nothing moved for a second has no answer under way that a client still waits for while it
-/// sends another request: pairing that was in doubt begins anew.
+/// A connection on which nothing moved for a second, and every request that was seen has its answer, has none out:
+/// servers answer within a second, or begin to, and the client that pipelines behind a hole to one that is slower is
+/// taken to be none.
 const QUIET_NS: u64 = 1_000_000_000;
 
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(super) struct Http1 {
     memo: Memo,
     /// When a byte of either direction was last seen.
     last_ns: u64,
+    /// When the first byte after the last pause was seen.
+    after_pause_ns: Option<u64>,
     /// The request bytes not consumed yet are, or began as, TLS early data.
     early: bool,
     /// What is for the accounts.
@@ -68,6 +71,7 @@ impl Http1 {
             turns: Turns::new(limits.pending),
             memo: Memo::default(),
             last_ns: 0,
+            after_pause_ns: None,
             early: false,
             anomalies: 0,
             reason: GapReason::Lost,
@@ -75,6 +79,12 @@ impl Http1 {
             missing_in_wait: 0,
             turn: None,
         }
+    }
+
+    /// Whether nothing moved for so long that no answer is under way.
+    fn is_quiet(&self, time_ns: u64) -> bool {
+        let is_between = self.responses.parser.is_between() && self.responses.waiting_bytes() == 0;
+        is_between && time_ns.saturating_sub(self.last_ns) >= QUIET_NS
     }
 
     /// The next chunk of requests is TLS early data, or is not.
@@ -187,14 +197,17 @@ impl Http1 {
             calls: super::call::Calls::new(),
             anomalies: head.anomalies,
         };
-        let quiet = time_ns.0.saturating_sub(self.last_ns) >= QUIET_NS && self.responses.parser.is_between();
-        self.turns.request(exchange, answering, quiet, context.out);
+        let arrival = Arrival {
+            quiet: self.after_pause_ns == Some(time_ns.0),
+            shares_chunk: !self.requests.began_chunk,
+        };
+        self.turns.request(exchange, answering, arrival, context.out);
         match rest {
             Rest::Body => {}
             Rest::Nothing | Rest::Tunnel => self.turns.close_request(context.out),
             Rest::Cut => {
                 self.cut_request(None, context);
-                self.turns.request_hole(true);
+                self.turns.request_hole(true, context.out);
             }
         }
     }
@@ -244,7 +257,7 @@ impl Http1 {
             Some(_) | None => {}
         }
         if lost_place {
-            self.turns.request_hole(inside);
+            self.turns.request_hole(inside, context.out);
         }
     }
 
@@ -342,6 +355,7 @@ impl Http1 {
             }
         }
         if let Some(next) = next {
+            self.turns.turned(context.out);
             return self.turn_into(next);
         }
         if rest == Rest::Tunnel || !self.turns.is_waiting() {
@@ -362,6 +376,7 @@ impl Http1 {
     fn response_gap(&mut self, missing: u64, context: &mut Context<'_>) {
         let reason = self.reason;
         let inside = !self.responses.parser.is_between();
+        self.turns.excuse();
         let (message, lost_place) = match self.responses.gap(missing) {
             Resync::Exact(message) => (message, false),
             Resync::Searching(message) => (message, true),
@@ -402,6 +417,9 @@ impl Reader for Http1 {
             bytes,
         } = chunk;
         self.mark_early(direction, early);
+        if self.is_quiet(time_ns) {
+            self.after_pause_ns = Some(time_ns);
+        }
         let is_http = if direction == self.requests_travel {
             self.requests.push(bytes, time_ns);
             self.read_requests(time_ns, context);
@@ -439,9 +457,10 @@ impl Reader for Http1 {
     }
 
     fn finish(&mut self, time_ns: u64, context: &mut Context<'_>) {
+        let quiet = self.is_quiet(time_ns);
         self.end(Direction::Read, time_ns, context);
         self.end(Direction::Write, time_ns, context);
-        self.turns.finish(context.out);
+        self.turns.finish(quiet, context.out);
     }
 
     fn take_fates(&mut self, books: &Books) -> u64 {

@@ -20,8 +20,11 @@ impl Http1 {
         self.events = None;
         self.turns.response_mut()?;
         let is_waiting = self.requests.parser.is_waiting();
+        // Events are told at once, so it must be known whose they are.
+        let is_certain = self.turns.is_certain();
         let exchange = self.turns.answered_mut()?;
         match rest {
+            Rest::Body if !is_certain => {}
             Rest::Body => self.events = Events::of(exchange, context.limits.body_bytes),
             Rest::Tunnel if is_waiting => {
                 let before = exchange.anomalies.len();

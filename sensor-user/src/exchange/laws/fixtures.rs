@@ -23,6 +23,8 @@ pub(super) struct Step {
     pub(super) after: usize,
     /// The exchange it belongs to.
     pub(super) exchange: usize,
+    /// Nothing moved for a while before it.
+    pub(super) idle: bool,
 }
 
 /// All fixtures. A protocol adds a line.
@@ -53,12 +55,13 @@ pub(super) fn step(direction: Direction, bytes: &[u8], after: usize, exchange: u
         bytes: bytes.to_vec(),
         after,
         exchange,
+        idle: false,
     }
 }
 
 /// HTTP/1 in all its framings.
 fn http1() -> Vec<Fixture> {
-    let count = 8;
+    let count = 12;
     let several = |each: fn(usize) -> (String, String)| {
         let bytes = (0..count)
             .map(each)
@@ -72,7 +75,10 @@ fn http1() -> Vec<Fixture> {
         in_turns("http1 interim", &several(interim), 1),
         in_turns("http1 odd", &several(odd), 1),
         until_close(),
-        pipelined(&several(lengths)),
+        window("http1 pipelined", count, &several(lengths)),
+        window("http1 window of 2", 2, &several(lengths)),
+        window("http1 window of 4", 4, &several(chunked)),
+        bursts(&several(lengths)),
     ]
 }
 
@@ -137,22 +143,73 @@ fn until_close() -> Fixture {
         .into_iter()
         .map(|(ask, answer)| (ask.into_bytes(), answer.into_bytes()))
         .collect();
-    in_turns("http1 until close", &bytes, 1)
+    let mut fixture = in_turns("http1 until close", &bytes, 1);
+    // The last answer ends with the connection, so that nothing can prove afterwards whose it was.
+    if let Some(last) = fixture
+        .steps
+        .iter_mut()
+        .rfind(|step| step.direction == Direction::Read)
+    {
+        last.idle = true;
+    }
+    fixture
 }
 
-/// Requests that wait for no answer. After a hole it is certain of none whose it is, so none is found again.
-fn pipelined(exchanges: &[(Vec<u8>, Vec<u8>)]) -> Fixture {
+/// Requests of which so many are out at once. After a hole it is certain of none whose it is until nothing moved for a
+/// while.
+fn window(name: &'static str, size: usize, exchanges: &[(Vec<u8>, Vec<u8>)]) -> Fixture {
     let mut steps = Vec::new();
     for (exchange, (request, _)) in exchanges.iter().enumerate() {
-        steps.push(step(Direction::Read, request, 0, exchange));
+        steps.push(step(
+            Direction::Read,
+            request,
+            (exchange + 1).saturating_sub(size),
+            exchange,
+        ));
+        if let Some(answered) = (exchange + 1).checked_sub(size) {
+            steps.push(step(
+                Direction::Write,
+                &exchanges[answered].1,
+                answered + 1,
+                answered,
+            ));
+        }
     }
-    for (exchange, (_, response)) in exchanges.iter().enumerate() {
-        steps.push(step(Direction::Write, response, exchange + 1, exchange));
+    for answered in (exchanges.len() + 1).saturating_sub(size)..exchanges.len() {
+        steps.push(step(
+            Direction::Write,
+            &exchanges[answered].1,
+            answered + 1,
+            answered,
+        ));
     }
     Fixture {
-        name: "http1 pipelined",
+        name,
         steps,
         exchanges: exchanges.len(),
         recovery: exchanges.len(),
+    }
+}
+
+/// Bursts of three requests with pauses in between.
+fn bursts(exchanges: &[(Vec<u8>, Vec<u8>)]) -> Fixture {
+    let mut steps: Vec<Step> = Vec::new();
+    for (number, burst) in exchanges.chunks(3).enumerate() {
+        let first = number * 3;
+        for (at, (request, _)) in burst.iter().enumerate() {
+            let mut asked = step(Direction::Read, request, first, first + at);
+            asked.idle = at == 0 && number > 0;
+            steps.push(asked);
+        }
+        for (at, (_, response)) in burst.iter().enumerate() {
+            steps.push(step(Direction::Write, response, first + at + 1, first + at));
+        }
+    }
+    Fixture {
+        name: "http1 bursts",
+        steps,
+        exchanges: exchanges.len(),
+        // The rest of the burst; the whole next one, when only its first answer shows that the last one is missing.
+        recovery: 3,
     }
 }
