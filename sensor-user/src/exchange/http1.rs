@@ -37,8 +37,10 @@ pub(super) struct Http1 {
     memo: Memo,
     /// When a byte of either direction was last seen.
     last_ns: u64,
-    /// When the first byte after the last pause was seen.
+    /// When the first byte after the last pause was seen, until a request began or an answer came.
     after_pause_ns: Option<u64>,
+    /// A hole in the requests, and no byte of either direction since.
+    fresh_hole: bool,
     /// The request bytes not consumed yet are, or began as, TLS early data.
     early: bool,
     /// What is for the accounts.
@@ -72,6 +74,7 @@ impl Http1 {
             memo: Memo::default(),
             last_ns: 0,
             after_pause_ns: None,
+            fresh_hole: false,
             early: false,
             anomalies: 0,
             reason: GapReason::Lost,
@@ -198,7 +201,7 @@ impl Http1 {
             anomalies: head.anomalies,
         };
         let arrival = Arrival {
-            quiet: self.after_pause_ns == Some(time_ns.0),
+            quiet: self.after_pause_ns.take() == Some(time_ns.0),
             shares_chunk: !self.requests.began_chunk,
         };
         self.turns.request(exchange, answering, arrival, context.out);
@@ -417,8 +420,11 @@ impl Reader for Http1 {
             bytes,
         } = chunk;
         self.mark_early(direction, early);
-        if self.is_quiet(time_ns) {
+        // A hole is noticed with the bytes behind it: a request may be missing that was sent first behind the pause.
+        if self.is_quiet(time_ns) && !self.fresh_hole {
             self.after_pause_ns = Some(time_ns);
+        } else if direction != self.requests_travel {
+            self.after_pause_ns = None;
         }
         let is_http = if direction == self.requests_travel {
             self.requests.push(bytes, time_ns);
@@ -430,12 +436,14 @@ impl Reader for Http1 {
             self.turn.is_some() || !self.responses.parser.is_tunnel()
         };
         self.last_ns = time_ns;
+        self.fresh_hole = false;
         is_http
     }
 
     fn gap(&mut self, direction: Direction, missing: u64, reason: GapReason, context: &mut Context<'_>) {
         self.reason = reason;
         if direction == self.requests_travel {
+            self.fresh_hole = true;
             self.request_gap(missing, context);
         } else {
             self.response_gap(missing, context);
@@ -457,10 +465,9 @@ impl Reader for Http1 {
     }
 
     fn finish(&mut self, time_ns: u64, context: &mut Context<'_>) {
-        let quiet = self.is_quiet(time_ns);
         self.end(Direction::Read, time_ns, context);
         self.end(Direction::Write, time_ns, context);
-        self.turns.finish(quiet, context.out);
+        self.turns.finish(context.out);
     }
 
     fn take_fates(&mut self, books: &Books) -> u64 {

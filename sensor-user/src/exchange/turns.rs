@@ -14,7 +14,9 @@
 //! - the client, which took [`CERTAIN_TURNS`] turns in full view and never sent a request before it had the answer to
 //!   the last, sends its next request.
 //!
-//! What contradicts a supposed pair (an answer too many, another hole) makes it lost.
+//! Holes are noticed late, when the next bytes of their direction come. So the proof is a request with nothing missing
+//! before it, and then an answer with nothing missing before it. What contradicts a supposed pair (an answer too many,
+//! another hole, the end) makes it lost.
 
 use std::collections::VecDeque;
 
@@ -33,7 +35,7 @@ const HELD: usize = 16;
 /// What is known when a request begins.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Arrival {
-    /// Nothing moved for so long that no answer is under way.
+    /// Nothing moved for so long that no answer is under way, and nothing that came after that is missing.
     pub(super) quiet: bool,
     /// The chunk that its first byte came in began with another request: it was sent without waiting.
     pub(super) shares_chunk: bool,
@@ -64,6 +66,8 @@ pub(super) struct Turns {
     most: Option<u32>,
     /// Which request the next answer belongs to is not known.
     doubt: bool,
+    /// The pairs that are supposed are right, unless the next answer comes behind a hole.
+    proven: bool,
     /// A hole in the answers, and no answer since.
     hole: bool,
     /// Responses without a request, for the accounts.
@@ -78,7 +82,8 @@ struct Open {
     incomplete: bool,
     fate: Fate,
     answering: Answering,
-    trust: Trust,
+    /// The pair is to be proven.
+    supposed: bool,
     /// Anomalies of the request alone.
     anomalies: usize,
 }
@@ -91,19 +96,9 @@ enum Fate {
     GivenUp,
 }
 
-/// Whether its answer is known to be its own.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Trust {
-    Certain,
-    /// Its pair is to be proven.
-    Supposed,
-    /// The same, and it waited when answers were lost: a later request may be missing without anybody having noticed.
-    Exposed,
-}
-
 impl Open {
     fn is_supposed(&self) -> bool {
-        self.trust != Trust::Certain && self.fate != Fate::GivenUp
+        self.supposed && self.fate != Fate::GivenUp
     }
 }
 
@@ -132,6 +127,7 @@ impl Turns {
             least: 0,
             most: Some(0),
             doubt: false,
+            proven: false,
             hole: false,
             unpaired: 0,
         }
@@ -157,10 +153,10 @@ impl Turns {
         (self.begun, self.lost, self.answers, self.orphans) = (true, false, 0, 0);
         self.least = self.least.saturating_add(1);
         self.most = self.most.map(|most| most.saturating_add(1));
-        let (fate, trust) = match (self.doubt, self.overlapped) {
-            (false, _) => (Fate::Waiting, Trust::Certain),
-            (true, false) => (Fate::Waiting, Trust::Supposed),
-            (true, true) => (Fate::GivenUp, Trust::Certain),
+        let fate = if self.doubt && self.overlapped {
+            Fate::GivenUp
+        } else {
+            Fate::Waiting
         };
         self.queue.push_back(Open {
             anomalies: exchange.anomalies.len(),
@@ -168,7 +164,7 @@ impl Turns {
             incomplete: true,
             fate,
             answering,
-            trust,
+            supposed: self.doubt,
         });
         self.make_room(out);
     }
@@ -204,7 +200,7 @@ impl Turns {
     pub(super) fn next(&self) -> Answering {
         let waiting = self.queue.iter().find(|open| open.fate == Fate::Waiting);
         waiting
-            .filter(|open| open.trust == Trust::Certain)
+            .filter(|open| !open.supposed)
             .map_or(Answering::Unknown, |open| open.answering)
     }
 
@@ -225,6 +221,9 @@ impl Turns {
         self.close_response(out);
         self.hole = false;
         self.answers = self.answers.saturating_add(1);
+        if std::mem::take(&mut self.proven) {
+            self.confirm();
+        }
         if self.least > 1 {
             self.overlap();
         }
@@ -262,7 +261,7 @@ impl Turns {
     /// Whether the response under way is paired, and that is known to be right.
     pub(super) fn is_certain(&self) -> bool {
         let answering = self.queue.iter().find(|open| open.fate == Fate::Answering);
-        self.current == Current::Answer && answering.is_some_and(|open| open.trust == Trust::Certain)
+        self.current == Current::Answer && answering.is_some_and(|open| !open.supposed)
     }
 
     /// The response under way, when it is paired.
@@ -305,14 +304,14 @@ impl Turns {
         self.doubt = true;
         // The hole is noticed when the next answer comes, after the next request of one that takes turns: that answer
         // may be the last request's.
-        let keep_last = !self.overlapped && (inside || out_before > 1);
+        let keep_last = !self.overlapped && !self.lost && (inside || out_before > 1);
         let gone = waiting - usize::from(keep_last);
         let open = self.queue.iter_mut().filter(|open| open.fate == Fate::Waiting);
         for (index, open) in open.enumerate() {
             if index < gone {
                 open.fate = Fate::GivenUp;
             } else {
-                open.trust = Trust::Exposed;
+                open.supposed = true;
             }
         }
         self.settle(out);
@@ -324,15 +323,11 @@ impl Turns {
         self.settle(out);
     }
 
-    /// The connection ended. `quiet`: nothing had moved for so long that no answer was under way.
-    pub(super) fn finish(&mut self, quiet: bool, out: &mut Vec<Exchange>) {
+    /// The connection ended. Nobody knows what is missing before that.
+    pub(super) fn finish(&mut self, out: &mut Vec<Exchange>) {
         self.close_request(out);
         self.close_response(out);
         let lost = self.hole || self.doubt;
-        if quiet && self.least == 0 && self.waiting() == 0 {
-            self.give_up(|open| open.trust == Trust::Exposed);
-            self.confirm();
-        }
         self.give_up(|open| open.is_supposed() || (lost && open.fate == Fate::Waiting));
         for open in self.queue.iter_mut().filter(|open| open.fate == Fate::Waiting) {
             open.exchange.outcome = Outcome::Unanswered;
@@ -362,11 +357,11 @@ impl Turns {
             let mut open = self.queue.iter();
             !open.any(|open| matches!(open.fate, Fate::Waiting | Fate::Answering))
         };
-        let all_answered = self.least == 0 && (takes_turns || (arrival.quiet && is_idle()));
-        if all_answered || self.most == Some(0) {
-            let confirmed = self.confirm();
-            self.taken = self.taken.saturating_add(confirmed);
+        let after_pause = arrival.quiet && is_idle();
+        if self.most == Some(0) || (self.least == 0 && (takes_turns || after_pause)) {
+            self.give_up(|open| open.is_supposed() && open.fate == Fate::Waiting);
             (self.doubt, self.least, self.most) = (false, 0, Some(0));
+            self.proven = true;
         }
     }
 
@@ -376,23 +371,22 @@ impl Turns {
         self.give_up(Open::is_supposed);
     }
 
-    /// Nothing is out: the supposed pairs since the last hole are right. Gives their number.
-    fn confirm(&mut self) -> u8 {
-        let mut confirmed = 0_u8;
+    /// The supposed pairs since the last hole are right, and each was a turn.
+    fn confirm(&mut self) {
         for open in self.queue.iter_mut().filter(|open| open.is_supposed()) {
-            if open.fate == Fate::Waiting {
-                open.fate = Fate::GivenUp;
-            } else {
-                open.trust = Trust::Certain;
-                confirmed = confirmed.saturating_add(1);
-            }
+            open.supposed = false;
+            self.taken = self.taken.saturating_add(1);
         }
-        confirmed
     }
 
     /// Those requests cannot be paired.
     fn give_up(&mut self, which: impl Fn(&Open) -> bool) {
-        for open in self.queue.iter_mut().filter(|open| which(open)) {
+        self.give_up_first(usize::MAX, which);
+    }
+
+    /// The same, among so many from the oldest on.
+    fn give_up_first(&mut self, among: usize, which: impl Fn(&Open) -> bool) {
+        for open in self.queue.iter_mut().take(among).filter(|open| which(open)) {
             if open.fate == Fate::Answering {
                 self.current = Current::Orphan;
             }
@@ -408,11 +402,9 @@ impl Turns {
     /// oldest makes room.
     fn make_room(&mut self, out: &mut Vec<Exchange>) {
         let held = self.queue.iter().filter(|open| open.is_supposed()).count();
-        if held > HELD
-            && let Some(open) = self.queue.iter_mut().find(|open| open.is_supposed())
-        {
-            open.trust = Trust::Exposed;
-            self.give_up(|open| open.trust == Trust::Exposed);
+        if held > HELD {
+            let oldest = self.queue.iter().position(Open::is_supposed);
+            self.give_up_first(oldest.map_or(0, |oldest| oldest + 1), Open::is_supposed);
         }
         if self.queue.len() > self.limit {
             self.doubt = true;

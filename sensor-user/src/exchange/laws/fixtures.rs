@@ -34,11 +34,14 @@ pub(super) fn all() -> Vec<Fixture> {
     all
 }
 
-/// A connection on which each request is sent when the answer before it is complete.
+/// A connection on which each request is sent when the answer before it is complete; in the middle and before the last
+/// one there is a pause.
 pub(super) fn in_turns(name: &'static str, exchanges: &[(Vec<u8>, Vec<u8>)], recovery: usize) -> Fixture {
     let mut steps = Vec::new();
     for (exchange, (request, response)) in exchanges.iter().enumerate() {
-        steps.push(step(Direction::Read, request, exchange, exchange));
+        let mut asked = step(Direction::Read, request, exchange, exchange);
+        asked.idle = exchange == exchanges.len() / 2 || exchange + 1 == exchanges.len();
+        steps.push(asked);
         steps.push(step(Direction::Write, response, exchange + 1, exchange));
     }
     Fixture {
@@ -143,16 +146,7 @@ fn until_close() -> Fixture {
         .into_iter()
         .map(|(ask, answer)| (ask.into_bytes(), answer.into_bytes()))
         .collect();
-    let mut fixture = in_turns("http1 until close", &bytes, 1);
-    // The last answer ends with the connection, so that nothing can prove afterwards whose it was.
-    if let Some(last) = fixture
-        .steps
-        .iter_mut()
-        .rfind(|step| step.direction == Direction::Read)
-    {
-        last.idle = true;
-    }
-    fixture
+    in_turns("http1 until close", &bytes, 1)
 }
 
 /// Requests of which so many are out at once. After a hole it is certain of none whose it is until nothing moved for a
