@@ -458,6 +458,10 @@ impl Reader for Http2 {
     }
 
     fn finish(&mut self, _time_ns: u64, context: &mut Context<'_>) {
+        if self.responses.parser.is_searching() {
+            // What was asked since may have its answer among the bytes that could not be read.
+            self.streams.responses_lost(self.reason);
+        }
         self.streams.finish(context.out);
     }
 

@@ -376,6 +376,9 @@ fn recovery(fixture: &Fixture, exchanges: &[Exchange], missing: &Piece) -> Dista
         .iter()
         .enumerate()
         .find(|(_, (number, _))| found.contains(number));
+    if later.is_empty() {
+        return Distance::default();
+    }
     let (messages, begins) = match next {
         Some((index, (_, begins))) => (index, *begins),
         None => (later.len(), at),
