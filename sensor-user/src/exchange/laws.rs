@@ -469,6 +469,11 @@ fn without_any_one_chunk_the_next_clean_message_is_found() {
                 at_once += usize::from(distance.messages == 0);
             }
         }
+        assert!(
+            at_once * 100 >= holes * fixture.at_once,
+            "{}: {at_once} of {holes}",
+            fixture.name
+        );
         println!(
             "{}: {holes} holes; the next message is found behind {at_once}, else after {} at most; {} bytes at most",
             fixture.name, worst.messages, worst.bytes

@@ -18,6 +18,8 @@ pub(super) struct Fixture {
     pub(super) recovery: usize,
     /// Bytes behind the hole, of its direction, up to the beginning of that exchange, at most.
     pub(super) recovery_bytes: usize,
+    /// Of a hundred holes behind so many the next exchange is found at least.
+    pub(super) at_once: usize,
     /// The exchange without which nothing later can be read.
     pub(super) opening: Option<usize>,
 }
@@ -60,6 +62,7 @@ pub(super) fn in_turns(name: &'static str, exchanges: &[(Vec<u8>, Vec<u8>)], rec
         exchanges: exchanges.len(),
         recovery,
         recovery_bytes: usize::MAX,
+        at_once: 98,
         opening: None,
     }
 }
@@ -107,6 +110,7 @@ pub(super) fn window(name: &'static str, size: usize, exchanges: &[(Vec<u8>, Vec
         exchanges: exchanges.len(),
         recovery: exchanges.len(),
         recovery_bytes: usize::MAX,
+        at_once: 0,
         opening: None,
     }
 }
