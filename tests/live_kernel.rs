@@ -32,6 +32,8 @@ mod evidence;
 mod excluded;
 #[path = "live/gnutls.rs"]
 mod gnutls;
+#[path = "live/h2c.rs"]
+mod h2c;
 #[path = "live/http2.rs"]
 mod http2;
 #[path = "live/left_behind.rs"]

@@ -107,7 +107,7 @@ impl Stage {
             cells: [
                 can("kernel object"),
                 can("tracepoint formats"),
-                can("system call tracepoints"),
+                can("hooks of system calls"),
                 can("uprobe_multi links"),
                 can("perf uprobes"),
                 looked,

@@ -65,6 +65,7 @@ fn finding(number: usize) -> Event {
         evidence: Evidence::Data(label),
         repeats: 0,
         partial: false,
+        part: None,
         status: 200,
     }))
 }
@@ -99,6 +100,7 @@ fn exchange(role: Role, duration_ns: Option<u64>) -> Event {
         caller: None,
         data: vec![(Half::Response, DataKind::Iban, 1)],
         calls: Vec::new(),
+        part: None,
         early_data: false,
         partial: false,
     })

@@ -28,8 +28,11 @@ use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RawTracePoin
 #[cfg(feature = "log")]
 use aya_ebpf::EbpfContext as _;
 
+use core::ffi::c_void;
+
 use copy::Looping;
 use hooks::socket::Shape;
+use hooks::syscall::result;
 use hooks::{closing, go, kernel_socket, kernel_stack, lengths, lifecycle, many, notice, socket, tls_call, unseen};
 use maps::RECEIVE_ARGS;
 
@@ -91,70 +94,85 @@ pub fn go_call_loop(ctx: ProbeContext) -> u32 {
     0
 }
 
+// The hooks of system calls exist for two places: tracepoints, and (name with `return`) the return of the function that
+// implements the call, for kernels that leave runs of programs at tracepoints out. Written out instead of by the
+// attributes, which make a function around each body: its frame would exceed the verifier's 512 bytes of stack.
+macro_rules! exits {
+    ($($tracepoint:ident, $function:ident => $returned:ident $act:block)+) => {$(
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = "tracepoint")]
+        pub extern "C" fn $tracepoint(ctx: *mut c_void) -> u32 {
+            let $returned = result(&TracePointContext::new(ctx));
+            $act
+            0
+        }
+
+        #[unsafe(no_mangle)]
+        #[unsafe(link_section = "kretprobe")]
+        pub extern "C" fn $function(ctx: *mut c_void) -> u32 {
+            let $returned = RetProbeContext::new(ctx).ret::<u64>() as i64;
+            $act
+            0
+        }
+    )+};
+}
+
 macro_rules! socket_exits {
-    ($($name:ident, $name_loop:ident => $direction:literal, $shape:expr, $flags:literal;)+) => {$(
-        #[tracepoint]
-        pub fn $name(ctx: TracePointContext) -> u32 {
-            socket::moved::<$flags>(&ctx, $direction, $shape, Looping::Bounded);
-            0
-        }
-
-        #[tracepoint]
-        pub fn $name_loop(ctx: TracePointContext) -> u32 {
-            socket::moved::<$flags>(&ctx, $direction, $shape, Looping::Helper);
-            0
+    ($($tracepoint:ident, $tracepoint_loop:ident, $function:ident, $function_loop:ident
+        => $direction:literal, $shape:expr, $flags:literal;)+) => {$(
+        exits! {
+            $tracepoint, $function => returned {
+                socket::moved::<$flags>(returned, $direction, $shape, Looping::Bounded);
+            }
+            $tracepoint_loop, $function_loop => returned {
+                socket::moved::<$flags>(returned, $direction, $shape, Looping::Helper);
+            }
         }
     )+};
 }
 
-// kernel: tracepoint/syscalls/sys_exit_{read,write,readv,writev,recvfrom,sendto,recvmsg,sendmsg}
+// kernel: tracepoint/syscalls/sys_exit_{read,write,readv,writev,recvfrom,sendto,recvmsg,sendmsg}, or the return of
+// `__x64_sys_read` and so on
 socket_exits! {
-    read_exit, read_exit_loop => 0, Shape::Buffer, 0;
-    write_exit, write_exit_loop => 1, Shape::Buffer, 0;
-    readv_exit, readv_exit_loop => 0, Shape::Vector, 0;
-    writev_exit, writev_exit_loop => 1, Shape::Vector, 0;
-    recvfrom_exit, recvfrom_exit_loop => 0, Shape::Buffer, 3;
-    sendto_exit, sendto_exit_loop => 1, Shape::Buffer, 3;
-    recvmsg_exit, recvmsg_exit_loop => 0, Shape::Message, 2;
-    sendmsg_exit, sendmsg_exit_loop => 1, Shape::Message, 2;
+    read_exit, read_exit_loop, read_return, read_return_loop => 0, Shape::Buffer, 0;
+    write_exit, write_exit_loop, write_return, write_return_loop => 1, Shape::Buffer, 0;
+    readv_exit, readv_exit_loop, readv_return, readv_return_loop => 0, Shape::Vector, 0;
+    writev_exit, writev_exit_loop, writev_return, writev_return_loop => 1, Shape::Vector, 0;
+    recvfrom_exit, recvfrom_exit_loop, recvfrom_return, recvfrom_return_loop => 0, Shape::Buffer, 3;
+    sendto_exit, sendto_exit_loop, sendto_return, sendto_return_loop => 1, Shape::Buffer, 3;
+    recvmsg_exit, recvmsg_exit_loop, recvmsg_return, recvmsg_return_loop => 0, Shape::Message, 2;
+    sendmsg_exit, sendmsg_exit_loop, sendmsg_return, sendmsg_return_loop => 1, Shape::Message, 2;
 }
 
-// Written out for the sake of the stack, as the exits of the kernel's TCP below.
-macro_rules! many_exits {
-    ($($name:ident, $name_loop:ident => $direction:literal;)+) => {$(
-        #[unsafe(no_mangle)]
-        #[unsafe(link_section = "tracepoint")]
-        pub extern "C" fn $name(ctx: *mut core::ffi::c_void) -> u32 {
-            many::moved(&TracePointContext::new(ctx), $direction, Looping::Bounded);
-            0
-        }
-
-        #[unsafe(no_mangle)]
-        #[unsafe(link_section = "tracepoint")]
-        pub extern "C" fn $name_loop(ctx: *mut core::ffi::c_void) -> u32 {
-            many::moved(&TracePointContext::new(ctx), $direction, Looping::Helper);
-            0
-        }
-    )+};
+// kernel: the same of recvmmsg and sendmmsg
+exits! {
+    recvmmsg_exit, recvmmsg_return => returned { many::moved(returned, 0, Looping::Bounded); }
+    recvmmsg_exit_loop, recvmmsg_return_loop => returned { many::moved(returned, 0, Looping::Helper); }
+    sendmmsg_exit, sendmmsg_return => returned { many::moved(returned, 1, Looping::Bounded); }
+    sendmmsg_exit_loop, sendmmsg_return_loop => returned { many::moved(returned, 1, Looping::Helper); }
 }
 
-// kernel: tracepoint/syscalls/sys_exit_{recvmmsg,sendmmsg}
-many_exits! {
-    recvmmsg_exit, recvmmsg_exit_loop => 0;
-    sendmmsg_exit, sendmmsg_exit_loop => 1;
+// kernel: the same of sendfile64, splice, accept and accept4, connect, close_range (Linux 5.9), mmap
+exits! {
+    sendfile_exit, sendfile_return => returned { unseen::sendfile(returned); }
+    splice_exit, splice_return => returned { unseen::splice(returned); }
+    accept_exit, accept_return => returned { socket::accepted(returned); }
+    connect_exit, connect_return => returned { socket::connected(returned); }
+    close_range_exit, close_range_return => _returned { closing::closed_many(); }
+    mmap_exit, mmap_return => _returned { lifecycle::mapped(); }
 }
 
-// kernel: tracepoint/syscalls/sys_exit_sendfile64
+// kernel: tracepoint/syscalls/sys_enter_close: at the exit the descriptor is gone
 #[tracepoint]
-pub fn sendfile_exit(ctx: TracePointContext) -> u32 {
-    unseen::sendfile(&ctx);
+pub fn close_enter(_ctx: TracePointContext) -> u32 {
+    closing::closing();
     0
 }
 
-// kernel: tracepoint/syscalls/sys_exit_splice
-#[tracepoint]
-pub fn splice_exit(ctx: TracePointContext) -> u32 {
-    unseen::splice(&ctx);
+// kernel: kprobe of `__x64_sys_close`
+#[kprobe]
+pub fn close_begin(_ctx: ProbeContext) -> u32 {
+    closing::closing();
     0
 }
 
@@ -209,7 +227,7 @@ macro_rules! tcp_exits {
     ($($send:ident, $receive:ident, $probe:ident => $looping:expr;)+) => {$(
         #[unsafe(no_mangle)]
         #[unsafe(link_section = "fexit/tcp_sendmsg")]
-        pub extern "C" fn $send(ctx: *mut core::ffi::c_void) -> i32 {
+        pub extern "C" fn $send(ctx: *mut c_void) -> i32 {
             let ctx = FExitContext::new(ctx);
             kernel_socket::leave(ctx.arg::<u64>(3) as i32, $looping);
             0
@@ -217,7 +235,7 @@ macro_rules! tcp_exits {
 
         #[unsafe(no_mangle)]
         #[unsafe(link_section = "fexit/tcp_recvmsg")]
-        pub extern "C" fn $receive(ctx: *mut core::ffi::c_void) -> i32 {
+        pub extern "C" fn $receive(ctx: *mut c_void) -> i32 {
             let ctx = FExitContext::new(ctx);
             let returned = either!(ctx.arg::<u64>(6), ctx.arg::<u64>(5));
             kernel_socket::leave(returned as i32, $looping);
@@ -228,7 +246,7 @@ macro_rules! tcp_exits {
         // whose frame is what exceeds the verifier's 512 bytes before Linux 6.13.
         #[unsafe(no_mangle)]
         #[unsafe(link_section = "kretprobe")]
-        pub extern "C" fn $probe(ctx: *mut core::ffi::c_void) -> u32 {
+        pub extern "C" fn $probe(ctx: *mut c_void) -> u32 {
             kernel_socket::leave(RetProbeContext::new(ctx).ret::<u64>() as i32, $looping);
             0
         }
@@ -254,41 +272,6 @@ pub fn tcp_receive_kprobe(ctx: ProbeContext) -> u32 {
     if let (Some(sk), Some(msg)) = (ctx.arg(0), ctx.arg(1)) {
         kernel_socket::enter(sk, msg, flags, 0);
     }
-    0
-}
-
-// kernel: tracepoint/syscalls/sys_exit_accept, sys_exit_accept4
-#[tracepoint]
-pub fn accept_exit(ctx: TracePointContext) -> u32 {
-    socket::accepted(&ctx);
-    0
-}
-
-// kernel: tracepoint/syscalls/sys_exit_connect
-#[tracepoint]
-pub fn connect_exit(ctx: TracePointContext) -> u32 {
-    socket::connected(&ctx);
-    0
-}
-
-// kernel: tracepoint/syscalls/sys_enter_close: at the exit the descriptor is gone
-#[tracepoint]
-pub fn close_enter(_ctx: TracePointContext) -> u32 {
-    closing::closing();
-    0
-}
-
-// kernel: tracepoint/syscalls/sys_exit_close_range (Linux 5.9)
-#[tracepoint]
-pub fn close_range_exit(_ctx: TracePointContext) -> u32 {
-    closing::closed_many();
-    0
-}
-
-// kernel: tracepoint/syscalls/sys_exit_mmap
-#[tracepoint]
-pub fn mmap_exit(_ctx: TracePointContext) -> u32 {
-    lifecycle::mapped();
     0
 }
 

@@ -133,6 +133,7 @@ fn exchange(document: &str) -> Exchange {
         caller: Caller::Anonymous,
         calls: sensor_user::exchange::call::Calls::new(),
         anomalies: smallvec::SmallVec::new(),
+        part: None,
     }
 }
 

@@ -293,6 +293,7 @@ fn summarise(seen: &Observation<'_>) -> Summary {
             .map(|label| (label.place.half, label.kind, label.count))
             .collect(),
         calls: seen.labels.calls.clone(),
+        part: exchange.part,
         early_data: exchange.request.early_data,
         partial: !whole,
     }

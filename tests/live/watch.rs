@@ -11,8 +11,10 @@ use sensor_tests::held::Running;
 use sensor_tests::programs::{self, Program};
 use sensor_tests::wait::{DEADLINE, Deadline};
 use sensor_user::capture::accounts::AccountReader;
+use sensor_user::capture::attach::trial;
 use sensor_user::capture::coverage::Observer;
-use sensor_user::capture::kernel::{Effort, KernelSource, Options, monotonic_ns};
+use sensor_user::capture::kernel::{Effort, KernelError, KernelSource, Options, monotonic_ns};
+use sensor_user::capture::load::LoadError;
 use sensor_user::capture::{Notice, Record};
 use sensor_user::exchange::secret::HashKey;
 use sensor_user::exchange::{Body, Exchange};
@@ -103,6 +105,13 @@ impl Watch {
             Ok(source) => source,
             Err(error) if error.is_privilege() => {
                 programs::skipped(what, &format_args!("no right to use BPF: {error}"));
+                return None;
+            }
+            Err(KernelError::Load(LoadError::Functions(why))) => {
+                programs::skipped(
+                    what,
+                    &format_args!("this kernel hooks no function: {}", trial::chain(&*why)),
+                );
                 return None;
             }
             Err(error) => panic!("{what}: the sensor does not start: {error:?}"),

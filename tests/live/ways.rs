@@ -7,6 +7,7 @@ use sensor_tests::programs::Program;
 use sensor_tests::servers::{Nginx, PythonApi, Site, Transport};
 use sensor_user::capture::GapReason;
 use sensor_user::capture::attach::Backend;
+use sensor_user::capture::calls::Calls;
 use sensor_user::capture::kernel::Options;
 use sensor_user::exchange::BodyState;
 
@@ -64,6 +65,15 @@ fn perf_events_see_what_multi_links_see() {
 fn a_program_per_function_sees_what_cookies_tell() {
     sees_a_call("a program per function", 16_385, |options| Options {
         backend: Backend::Copies,
+        ..options
+    });
+}
+
+/// Kernels from Linux 7.2 on use them by themselves.
+#[test]
+fn hooks_at_the_functions_of_system_calls_see_what_those_at_tracepoints_see() {
+    sees_a_call("functions of system calls", 100_000, |options| Options {
+        calls: Calls::Functions,
         ..options
     });
 }

@@ -24,7 +24,7 @@ pub const SETS: &[&[&str]] = &[
 pub const COLUMNS: [&str; 8] = [
     "load",
     "tracefs formats",
-    "tracepoints",
+    "system calls",
     "multi uprobe",
     "perf uprobe",
     "others' processes",

@@ -2,14 +2,13 @@
 //! they are one run of bytes, walked as one.
 
 use aya_ebpf::helpers::generated::bpf_loop;
-use aya_ebpf::programs::TracePointContext;
 use sensor_common::record::gap;
 use sensor_common::{
     CHUNK_BYTES, CHUNKS_PER_CALL_BOUNDED, CHUNKS_PER_CALL_LOOP, IOVECS_PER_CALL_LOOP, MESSAGES_PER_CALL_LOOP,
 };
 
 use super::socket::{self, NOT_THE_STREAM};
-use super::syscall::{argument, result};
+use super::syscall::argument;
 use super::tls_call;
 use crate::account::{self, Outcome};
 use crate::copy::{self, Looping, Memory};
@@ -44,11 +43,10 @@ struct Place {
     outcome: Outcome,
 }
 
-/// Exit of either call.
+/// Exit of either call, which moved `count` messages (below 0: failed).
 #[inline(always)]
-pub fn moved(ctx: &TracePointContext, direction: usize, looping: Looping) {
+pub fn moved(count: i64, direction: usize, looping: Looping) {
     let Some(watched) = policy::watched() else { return };
-    let count = result(ctx);
     let (Some(fd), Some(message)) = (argument::<0>(), argument::<1>()) else { return };
     let fd = fd as i32;
     if tls_call::nested_socket_call(watched, fd) || count <= 0 {

@@ -2,14 +2,13 @@
 //!
 //! Bytes are taken at the exit of the call, with the real count. A socket that carries TLS is never copied.
 
-use aya_ebpf::programs::TracePointContext;
 use sensor_common::counter::Counter;
 use sensor_common::record::{KIND_OPEN, role};
 
 use super::proxy;
 use super::{adjacent, notice};
 use super::sniff::{self, Front};
-use super::syscall::{argument, result};
+use super::syscall::argument;
 use super::{go, tls_call};
 use super::tls_process;
 use crate::account;
@@ -41,12 +40,11 @@ const SUSPICIONS: u16 = 3;
 const CIPHER: u64 = 2;
 const UNKNOWN: u64 = 3;
 
-/// Exit of a call that moves bytes, read (0) or written (1). `FLAGS` is the argument that holds `MSG_` flags, 0 for
+/// Exit of a call that moved bytes (below 0: failed), read (0) or written (1). `FLAGS` is the argument that holds `MSG_` flags, 0 for
 /// none.
 #[inline(always)]
-pub fn moved<const FLAGS: usize>(ctx: &TracePointContext, direction: usize, shape: Shape, looping: Looping) {
+pub fn moved<const FLAGS: usize>(moved: i64, direction: usize, shape: Shape, looping: Looping) {
     let Some(watched) = policy::watched() else { return };
-    let moved = result(ctx);
     let Some(fd) = argument::<0>() else { return };
     let fd = fd as i32;
     // A call that failed or was interrupted still tells which socket a TLS stream drives.
@@ -264,9 +262,8 @@ fn eight(base: u64, length: u64) -> (u64, u64) {
 
 /// A socket came from `accept`.
 #[inline(always)]
-pub fn accepted(ctx: &TracePointContext) {
+pub fn accepted(fd: i64) {
     let Some(watched) = policy::watched() else { return };
-    let fd = result(ctx);
     if fd >= 0 {
         open(watched, fd as i32, role::SERVER);
     }
@@ -274,10 +271,9 @@ pub fn accepted(ctx: &TracePointContext) {
 
 /// `connect` returned: done, or (EINPROGRESS) under way with the addresses already set.
 #[inline(always)]
-pub fn connected(ctx: &TracePointContext) {
+pub fn connected(status: i64) {
     const EINPROGRESS: i64 = 115;
     let Some(watched) = policy::watched() else { return };
-    let status = result(ctx);
     if (status == 0 || status == -EINPROGRESS)
         && let Some(fd) = argument::<0>()
     {

@@ -1,9 +1,8 @@
 //! Bytes that the kernel moves by itself: no buffer of the process holds them, so they are gaps of the right length.
 
-use aya_ebpf::programs::TracePointContext;
 use sensor_common::record::gap;
 
-use super::syscall::{argument, result};
+use super::syscall::argument;
 use crate::copy;
 use crate::emit::Subject;
 use crate::policy::{self, Watched};
@@ -12,9 +11,8 @@ use crate::stream::{self, StreamKey, VERDICT_API};
 
 /// `sendfile(2)` wrote to the descriptor of its first argument.
 #[inline(always)]
-pub fn sendfile(ctx: &TracePointContext) {
+pub fn sendfile(moved: i64) {
     let Some(watched) = policy::watched() else { return };
-    let moved = result(ctx);
     if moved > 0
         && let Some(found) = argument::<0>().and_then(|fd| sock::find(fd as i32))
     {
@@ -25,9 +23,8 @@ pub fn sendfile(ctx: &TracePointContext) {
 /// `splice(2)` moved bytes from a pipe to a socket or from a socket to a pipe: one of its ends is a pipe. (`tee(2)`
 /// moves between two pipes and concerns no socket.)
 #[inline(always)]
-pub fn splice(ctx: &TracePointContext) {
+pub fn splice(moved: i64) {
     let Some(watched) = policy::watched() else { return };
-    let moved = result(ctx);
     if moved <= 0 {
         return;
     }

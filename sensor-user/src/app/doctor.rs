@@ -12,6 +12,7 @@ use crate::capture::attach::seccomp::Verdict;
 use crate::capture::attach::trial;
 use crate::capture::attacher::filter_of;
 use crate::capture::beyond::{Beyond, Source};
+use crate::capture::calls::Calls;
 use crate::capture::coverage::{self, Abilities, Ability, Live, Observer, Report};
 use crate::capture::discover::Cache;
 use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
@@ -143,15 +144,7 @@ fn tried() -> Vec<Ability> {
     if let Err(error) = tracefs::find_or_mount() {
         tracing::warn!(error = %trial::chain(&error), "no tracefs");
     }
-    let tracepoints = loaded.attach_tracepoints();
-    if let Err(error) = &tracepoints {
-        tracing::warn!(error = %trial::chain(error), "system call tracepoints do not work");
-    }
-    found.push(ability(
-        "system call tracepoints",
-        tracepoints.is_ok(),
-        "without them sockets are not seen: check CONFIG_FTRACE_SYSCALLS and perf_event_paranoid",
-    ));
+    found.extend(hooks_of_calls(&loaded));
     let (inside, refused) = loaded.attach_beyond(Beyond::Auto);
     for why in refused {
         tracing::info!(
@@ -165,9 +158,29 @@ fn tried() -> Vec<Ability> {
         matches!(inside, Source::Fentry | Source::Kprobe),
         "without fentry or kprobes what io_uring moves is not seen; since Linux 6.3 it is counted",
     ));
-    loaded.detach_tracepoints();
+    loaded.detach_calls();
     found.extend(ways_to_attach(&loaded));
     found
+}
+
+fn hooks_of_calls(loaded: &load::Loaded) -> [Ability; 2] {
+    let calls = loaded.attach_calls(Calls::Auto);
+    if let Err(error) = &calls {
+        tracing::warn!(error = %trial::chain(error), "system calls cannot be hooked");
+    }
+    [
+        ability(
+            "hooks of system calls",
+            calls.is_ok(),
+            "without them sockets are not seen: check CONFIG_FTRACE_SYSCALLS and perf_event_paranoid",
+        ),
+        ability(
+            "every run of those hooks",
+            calls.is_ok() && loaded.sees_every_run(),
+            "this kernel leaves runs of programs at tracepoints out and refuses kprobe_multi links (CONFIG_FPROBE); \
+         hook_runs_skipped counts them",
+        ),
+    ]
 }
 
 fn ways_to_attach(loaded: &load::Loaded) -> Vec<Ability> {

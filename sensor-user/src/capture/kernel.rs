@@ -5,7 +5,7 @@
 //! Bounded by the sizes in the options. Dropping it detaches everything; nothing is pinned, so a killed sensor leaves
 //! nothing behind either.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use sensor_common::record::ProcessBytes;
 
 use super::accounts::AccountReader;
 use super::adjacent::Adjacency;
-use super::attach::{AttachError, Backend};
+use super::attach::AttachError;
 pub use super::attacher::Effort;
 use super::attacher::{Attacher, filter_of};
-use super::beyond::{Beyond, Source};
+use super::beyond::Source;
 use super::coverage::{Attachments, Privilege};
 use super::descriptors::Talkers;
 use super::discover::container;
@@ -32,102 +32,9 @@ use super::{Notice, ProcessEvent, Record};
 use crate::telemetry::log::Repeat;
 use crate::telemetry::{Counters, Metric};
 
-/// What to capture and with what resources.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Processes to watch, with their descendants.
-    pub pids: Vec<u32>,
-    /// Task names to watch, at most 15 bytes each.
-    pub comms: Vec<String>,
-    /// Executables to watch.
-    pub exes: Vec<PathBuf>,
-    /// Directories of cgroups to watch, with what is below them.
-    pub cgroups: Vec<PathBuf>,
-    /// Beginnings of ids of containers to watch.
-    pub containers: Vec<String>,
-    /// Labels of containers to watch, as `key=value` or `key`.
-    pub labels: Vec<String>,
-    /// Whom to leave alone whatever else is asked for.
-    pub exclude: Exclude,
-    /// Watch every process but the sensor.
-    pub everyone: bool,
-    /// Files to probe before any process is seen using them.
-    pub libraries: Vec<PathBuf>,
-    /// Size of the data ring: a power of two, at least a page.
-    pub ring_bytes: u32,
-    /// Size of the control ring.
-    pub control_ring_bytes: u32,
-    /// Payload bytes per message direction; `u64::MAX` lifts the limit.
-    pub message_limit: u64,
-    /// Payload bytes per call.
-    pub call_limit: u64,
-    /// Streams the kernel object remembers.
-    pub streams: u32,
-    /// How to attach.
-    pub backend: Backend,
-    /// Use the kernel's return probes, if they pass the test at start.
-    pub return_probes: bool,
-    /// Use `bpf_loop` where the kernel has it; without it a call is captured up to 128 KiB.
-    pub use_bpf_loop: bool,
-    /// What to attach beside the system calls.
-    pub beyond: Beyond,
-    /// How long a probed file stays probed after the last process that maps it ended.
-    pub release_after: Duration,
-}
+mod options;
 
-/// Whom to leave alone.
-#[derive(Clone, Default, Debug)]
-pub struct Exclude {
-    /// Task names.
-    pub comms: Vec<String>,
-    /// Executables.
-    pub exes: Vec<PathBuf>,
-    /// Directories of cgroups, with what is below them.
-    pub cgroups: Vec<PathBuf>,
-    /// Beginnings of ids of containers.
-    pub containers: Vec<String>,
-    /// Labels of containers, as `key=value` or `key`.
-    pub labels: Vec<String>,
-}
-
-impl Exclude {
-    /// Whether it excludes nobody.
-    pub fn is_empty(&self) -> bool {
-        self.comms.is_empty() && self.exes.is_empty() && self.cgroups.is_empty() && !self.has_places()
-    }
-
-    /// Whether it speaks of containers.
-    pub const fn has_places(&self) -> bool {
-        !self.containers.is_empty() || !self.labels.is_empty()
-    }
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            pids: Vec::new(),
-            comms: Vec::new(),
-            exes: Vec::new(),
-            cgroups: Vec::new(),
-            containers: Vec::new(),
-            labels: Vec::new(),
-            exclude: Exclude::default(),
-            everyone: false,
-            libraries: Vec::new(),
-            ring_bytes: 16 << 20,
-            control_ring_bytes: 1 << 20,
-            message_limit: 64 << 10,
-            call_limit: 1 << 20,
-            streams: 32_768,
-            backend: Backend::Auto,
-            return_probes: true,
-            use_bpf_loop: true,
-            beyond: Beyond::Auto,
-            // Long enough for a program that is started every minute.
-            release_after: Duration::from_mins(2),
-        }
-    }
-}
+pub use options::{Exclude, Options};
 
 /// Why the live source could not start.
 #[derive(Debug, thiserror::Error)]
@@ -224,7 +131,7 @@ impl KernelSource {
         // Subscribed before scanned, and excluded before anybody is let in: a program that starts in between is judged
         // by the kernel object, one that ran before by the scan, and nobody falls between them.
         loaded.write_rules(options)?;
-        loaded.attach_tracepoints()?;
+        loaded.attach_calls(options.calls)?;
         let (beyond, beyond_refused) = loaded.attach_beyond(options.beyond);
         for why in &beyond_refused {
             tracing::debug!(source = beyond.name(), why, "a better source is not available");
@@ -260,6 +167,11 @@ impl KernelSource {
     /// Name of the backend in use.
     pub fn backend(&self) -> &'static str {
         self.attacher.as_ref().map_or("none", Attacher::backend)
+    }
+
+    /// Where system calls are hooked: `tracepoints` or `functions`.
+    pub fn calls_place(&self) -> &'static str {
+        self.loaded.calls_place()
     }
 
     /// What sees, or counts, that which comes past the system call hooks.
@@ -448,7 +360,7 @@ impl KernelSource {
         // At the same time: each waits for the kernel, not for the processor.
         std::thread::scope(|scope| {
             scope.spawn(move || drop(attacher));
-            self.loaded.detach_tracepoints();
+            self.loaded.detach_calls();
         });
     }
 

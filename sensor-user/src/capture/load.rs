@@ -1,4 +1,4 @@
-//! Loading the kernel object: globals, maps and system call tracepoints.
+//! Loading the kernel object: globals, maps and hooks.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf};
-use aya::programs::trace_point::TracePointLink;
-use aya::programs::{ProgramError, ProgramType, RawTracePoint, TracePoint};
+use aya::programs::{ProgramError, ProgramType, RawTracePoint};
 use aya::{Ebpf, EbpfLoader, Pod, include_bytes_aligned};
 use aya_obj::generated::bpf_func_id;
 use sensor_common::counter::Counter;
@@ -18,6 +17,7 @@ use super::accounts::AccountReader;
 use super::attach::Programs;
 use super::beyond::{self, Beyond, Source};
 use super::btf::{Btf, BtfError};
+use super::calls::{self, Attached, Calls};
 use super::kernel::Options;
 use super::offsets;
 use super::skipped::SkippedReader;
@@ -54,6 +54,9 @@ pub enum LoadError {
     /// A program was refused.
     #[error("the kernel refused program {0}")]
     Program(String, #[source] Box<ProgramError>),
+    /// The functions of system calls cannot be hooked, which was asked for.
+    #[error("cannot hook the functions of system calls")]
+    Functions(#[source] Box<super::attach::AttachError>),
     /// A filter names something that is not there.
     #[error("cannot watch {what} {}", path.display())]
     Filter {
@@ -80,32 +83,6 @@ pub enum LoadError {
     },
 }
 
-/// System calls that move bytes: tracepoint, program with a bounded loop, program with `bpf_loop`.
-const SOCKET_CALLS: [(&str, &str, &str); 10] = [
-    ("sys_exit_read", "read_exit", "read_exit_loop"),
-    ("sys_exit_write", "write_exit", "write_exit_loop"),
-    ("sys_exit_readv", "readv_exit", "readv_exit_loop"),
-    ("sys_exit_writev", "writev_exit", "writev_exit_loop"),
-    ("sys_exit_recvfrom", "recvfrom_exit", "recvfrom_exit_loop"),
-    ("sys_exit_sendto", "sendto_exit", "sendto_exit_loop"),
-    ("sys_exit_recvmsg", "recvmsg_exit", "recvmsg_exit_loop"),
-    ("sys_exit_sendmsg", "sendmsg_exit", "sendmsg_exit_loop"),
-    ("sys_exit_recvmmsg", "recvmmsg_exit", "recvmmsg_exit_loop"),
-    ("sys_exit_sendmmsg", "sendmmsg_exit", "sendmmsg_exit_loop"),
-];
-
-/// Other system calls: tracepoint, program.
-const OTHER_CALLS: [(&str, &str); 8] = [
-    ("sys_exit_sendfile64", "sendfile_exit"),
-    ("sys_exit_splice", "splice_exit"),
-    ("sys_exit_close_range", "close_range_exit"),
-    ("sys_exit_accept", "accept_exit"),
-    ("sys_exit_accept4", "accept_exit"),
-    ("sys_exit_connect", "connect_exit"),
-    ("sys_enter_close", "close_enter"),
-    ("sys_exit_mmap", "mmap_exit"),
-];
-
 /// Life of processes: raw tracepoint, program. Raw, because closing an ordinary one takes 40 ms.
 const LIFE: [(&str, &str); 3] = [
     ("sched_process_exec", "process_exec"),
@@ -127,7 +104,9 @@ pub struct Loaded {
     helpers: Helpers,
     /// Whether the kernel object tells mount namespaces apart.
     pub(super) has_mounts: bool,
-    tracepoints: Mutex<Vec<TracePointLink>>,
+    calls: Mutex<Attached>,
+    /// Whether programs at system call tracepoints are left out at times.
+    loses_runs: bool,
     beyond: Mutex<Vec<beyond::Link>>,
     process_bytes: HashMap<MapData, u32, ProcessBytesPod>,
 }
@@ -198,6 +177,7 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
     globals.extend(rules(options));
     globals.extend(beyond::offsets(&btf)?);
     let one_reference = beyond::one_reference(&btf);
+    let loses_runs = calls::loses_runs(&btf)?;
     let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
     let has_cookie = has_attach_cookie();
     let cookies = u32::from(has_cookie);
@@ -241,7 +221,8 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
             ("bpf_get_current_ancestor_cgroup_id", has_ancestor != 0),
         ],
         has_mounts,
-        tracepoints: Mutex::default(),
+        calls: Mutex::default(),
+        loses_runs,
         beyond: Mutex::default(),
         process_bytes,
         ebpf: Arc::new(Mutex::new(ebpf)),
@@ -366,17 +347,10 @@ impl Loaded {
         }
     }
 
-    /// Loads and attaches every tracepoint program.
-    pub fn attach_tracepoints(&self) -> Result<(), LoadError> {
+    /// Loads and attaches the hooks of system calls and of the life of processes.
+    pub fn attach_calls(&self, wanted: Calls) -> Result<(), LoadError> {
         let mut object = self.object();
-        let mut links = self.links();
-        for (tracepoint, bounded, by_helper) in SOCKET_CALLS {
-            let program = if self.has_loop() { by_helper } else { bounded };
-            links.push(attach_call(&mut object, program, tracepoint)?);
-        }
-        for (tracepoint, program) in OTHER_CALLS {
-            links.push(attach_call(&mut object, program, tracepoint)?);
-        }
+        *self.hooks() = self.hook_calls(&mut object, wanted)?;
         for (tracepoint, program) in LIFE {
             attach_life(&mut object, program, tracepoint)?;
         }
@@ -386,6 +360,33 @@ impl Loaded {
             }
         }
         Ok(())
+    }
+
+    fn hook_calls(&self, object: &mut Ebpf, wanted: Calls) -> Result<Attached, LoadError> {
+        let has_loop = self.has_loop();
+        if wanted == Calls::Functions || (wanted == Calls::Auto && self.loses_runs) {
+            match calls::at_functions(object, has_loop) {
+                Ok(attached) => return Ok(attached),
+                Err(error) if wanted == Calls::Functions => {
+                    return Err(LoadError::Functions(Box::new(error)));
+                }
+                Err(error) => {
+                    let error = super::attach::trial::chain(&error);
+                    tracing::warn!(%error, "runs of hooks are left out at times: see hook_runs_skipped");
+                }
+            }
+        }
+        calls::at_tracepoints(object, has_loop)
+    }
+
+    /// Where system calls are hooked; empty before they are.
+    pub fn calls_place(&self) -> &'static str {
+        self.hooks().place
+    }
+
+    /// Whether the hooks of system calls are where the kernel leaves none of their runs out as a matter of course.
+    pub fn sees_every_run(&self) -> bool {
+        !self.loses_runs || self.calls_place() == calls::AT_FUNCTIONS
     }
 
     /// Attaches what sees more than the system calls. Gives what it is, and why nothing better: never fails, because
@@ -402,10 +403,10 @@ impl Loaded {
         self.process_bytes.get(&pid, 0).ok().map(|bytes| bytes.0)
     }
 
-    /// Takes every tracepoint out. Each close waits for two grace periods of the kernel (36 ms each where this was
+    /// Takes the hooks of system calls out. Each close waits for two grace periods of the kernel (36 ms each where this was
     /// measured), of which only one is under a lock: threads halve the time.
-    pub fn detach_tracepoints(&self) {
-        let links = std::mem::take(&mut *self.links());
+    pub fn detach_calls(&self) {
+        let links = std::mem::take(&mut self.hooks().links);
         let beyond = std::mem::take(&mut *self.beyond.lock().unwrap_or_else(PoisonError::into_inner));
         std::thread::scope(|scope| {
             for link in beyond {
@@ -417,8 +418,8 @@ impl Loaded {
         });
     }
 
-    fn links(&self) -> MutexGuard<'_, Vec<TracePointLink>> {
-        self.tracepoints.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hooks(&self) -> MutexGuard<'_, Attached> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sum over CPUs.
@@ -433,28 +434,13 @@ impl Loaded {
 
     /// Runs of programs that the kernel left out, for another thread.
     pub fn skipped_reader(&self) -> SkippedReader {
-        SkippedReader::new(&self.object())
+        SkippedReader::new(&self.object(), &self.hooks().programs)
     }
 
     /// For another thread.
     pub fn counter_reader(&self) -> CounterReader {
         self.counters.clone()
     }
-}
-
-fn attach_call(object: &mut Ebpf, program: &str, tracepoint: &str) -> Result<TracePointLink, LoadError> {
-    let refused = |error| LoadError::Program(format!("{program} at {tracepoint}"), Box::new(error));
-    let found = object
-        .program_mut(program)
-        .ok_or(ProgramError::NotLoaded)
-        .map_err(refused)?;
-    let loaded: &mut TracePoint = found.try_into().map_err(refused)?;
-    match loaded.load() {
-        Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
-        Err(error) => return Err(refused(error)),
-    }
-    let id = loaded.attach("syscalls", tracepoint).map_err(refused)?;
-    loaded.take_link(id).map_err(refused)
 }
 
 fn attach_life(object: &mut Ebpf, program: &str, tracepoint: &str) -> Result<(), LoadError> {

@@ -14,6 +14,8 @@ pub mod attacher;
 pub mod beyond;
 #[cfg(feature = "kernel")]
 pub mod btf;
+#[cfg(feature = "kernel")]
+pub mod calls;
 pub mod coverage;
 pub mod decode;
 #[cfg(feature = "kernel")]

@@ -5,7 +5,7 @@
 //! preempts, that may be another task's. It counts them since Linux 5.12 (commit 9ed9e9ba2337); before, the sum is 0.
 
 use std::mem::offset_of;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use aya::Ebpf;
@@ -29,13 +29,13 @@ struct InfoRequest {
 pub struct SkippedReader(Arc<Vec<(String, OwnedFd)>>);
 
 impl SkippedReader {
-    /// Of the programs that are loaded now.
-    pub fn new(object: &Ebpf) -> Self {
-        let programs = object.programs();
-        let descriptors = programs.filter_map(|(name, program)| {
-            let fd = program.fd().ok()?.as_fd();
-            Some((name.to_owned(), fd.try_clone_to_owned().ok()?))
-        });
+    /// Of the programs that are loaded now, by aya and past it.
+    pub fn new(object: &Ebpf, others: &[(&'static str, OwnedFd)]) -> Self {
+        let copy = |name: &str, fd: BorrowedFd<'_>| Some((name.to_owned(), fd.try_clone_to_owned().ok()?));
+        let descriptors = object
+            .programs()
+            .filter_map(|(name, program)| copy(name, program.fd().ok()?.as_fd()))
+            .chain(others.iter().filter_map(|(name, fd)| copy(name, fd.as_fd())));
         Self(Arc::new(descriptors.collect()))
     }
 

@@ -98,7 +98,10 @@ impl Classifier {
     pub fn classify(&mut self, exchange: &Exchange) -> Labels {
         let mut sink = Sink::new(self.limits.labels);
         let request = &exchange.request;
-        self.target(request, &mut sink);
+        // What began a part is judged once, with the exchange that it is a part of.
+        if exchange.part.is_none() {
+            self.target(request, &mut sink);
+        }
         self.head(Half::Request, &request.head, &mut sink);
         self.body(Half::Request, exchange, &request.head, &request.body, &mut sink);
         if let Some(response) = exchange.outcome.response() {

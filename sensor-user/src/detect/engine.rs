@@ -130,6 +130,7 @@ fn finding(rule: &'static RuleMeta, seen: &Observation<'_>, verdict: &Verdict<'_
         time_ns: exchange.request.time_ns.0,
         evidence: verdict.claim.to_evidence(),
         partial: is_partial(exchange) || !seen.labels.blind.is_empty(),
+        part: exchange.part,
         status: exchange.outcome.response().map_or(0, |response| response.status),
         repeats,
     }

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 
 use crate::capture::{Container, ProcessKey};
 use crate::classify::{Confidence, DataKind, Label, Labels, Masked, Place};
-use crate::exchange::{CallerHash, Exchange};
+use crate::exchange::{CallerHash, Exchange, PartKind};
 use crate::inventory::{EndpointRef, History};
 
 pub use engine::{BlindCount, Engine, Limits};
@@ -184,6 +184,8 @@ pub struct Finding {
     pub evidence: Evidence,
     /// The exchange had holes or was cut: what is not reported may still be there.
     pub partial: bool,
+    /// It was in this part of a longer exchange, whose endpoint and status it is told with.
+    pub part: Option<PartKind>,
     /// Status code of the response, 0 when none was seen.
     pub status: u16,
     /// How often this run saw the same before (rule, endpoint, kind and place): 0 for the first. A finding is told

@@ -1,16 +1,28 @@
 //! A body while it is collected.
 //!
-//! Takes pieces, holes and ends in order. Gives the front of the body up to a limit or the first hole. Never joins or
-//! copies. Bounded by the limit handed in.
+//! Takes pieces, holes and ends in order. Gives the front of the body up to a limit or the first hole; frames of gRPC
+//! are followed to its end. Never joins or copies. Bounded by the limit handed in, and by what [`Frames`] keeps.
 
 use bytes::Bytes;
 
-use super::{Body, BodyPiece, BodyState};
+use super::grpc::{Frames, Sender};
+use super::{Body, BodyPiece, BodyState, Head};
 use crate::capture::GapReason;
 
 impl Body {
+    /// Of a message with that head, before its first byte.
+    pub(super) fn behind(head: &Head, sender: Sender) -> Self {
+        Self {
+            frames: Frames::of(head, sender).map(Box::new),
+            ..Self::default()
+        }
+    }
+
     /// Takes the next bytes.
     pub(super) fn add(&mut self, mut piece: Bytes, limit: usize) {
+        if let Some(frames) = &mut self.frames {
+            frames.feed(&piece);
+        }
         let before = self.total;
         self.total = self.total.saturating_add(piece.len() as u64);
         if !self.is_whole() {
@@ -28,15 +40,32 @@ impl Body {
         }
     }
 
-    /// The next `missing` bytes were not captured.
+    /// The next bytes were told as parts.
+    pub(super) fn told(&mut self, len: usize) {
+        self.total = self.total.saturating_add(len as u64);
+        self.spoil(BodyState::InParts);
+    }
+
+    /// The next `missing` bytes were not captured; 0 when nobody knows how many.
     pub(super) fn hole(&mut self, missing: u64, reason: GapReason) {
+        if let Some(frames) = &mut self.frames {
+            frames.hole(missing);
+        }
         self.total = self.total.saturating_add(missing);
         self.spoil(BodyState::Holed(reason));
     }
 
     /// What follows will never be seen.
     pub(super) fn cut(&mut self) {
+        if let Some(frames) = &mut self.frames {
+            frames.cut();
+        }
         self.spoil(BodyState::Cut);
+    }
+
+    /// Bytes kept beside the pieces.
+    pub(super) fn bytes_beside(&self) -> usize {
+        self.frames.as_ref().map_or(0, |frames| frames.bytes())
     }
 
     /// The first thing that went wrong is what `pieces` ends at.

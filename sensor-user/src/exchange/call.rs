@@ -90,9 +90,9 @@ pub struct Messages {
 /// How many there were.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Count {
-    /// Begun in the part of the body that was kept.
+    /// That were seen to begin.
     pub seen: u32,
-    /// There may have been more behind it.
+    /// There may have been more: in a hole, or behind a cut.
     pub more: bool,
 }
 

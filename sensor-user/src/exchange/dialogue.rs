@@ -1,14 +1,16 @@
 //! Calls on a WebSocket: GraphQL by its two subprotocols, JSON-RPC, and what else names its messages.
 //!
 //! Takes messages of both directions in the order they ended. Gives the calls of each: an operation is remembered by its
-//! id, so that its answers carry its name. Never keeps a payload. Bounded by [`OPEN`] and [`MAX_NAME`](super::call::MAX_NAME).
+//! id, so that its answers carry its name, each by itself or in a batch. Never keeps a payload. Bounded by [`OPEN`],
+//! [`MAX_CALLS`] and [`MAX_NAME`](super::call::MAX_NAME).
 
 use std::collections::VecDeque;
 
 use super::Body;
-use super::call::{Call, CallKind, CallName, CallOutcome, Calls};
+use super::call::{Call, CallKind, CallName, CallOutcome, Calls, MAX_CALLS};
+use crate::protocol::Anomaly;
 use crate::protocol::websocket::Travel;
-use envelope::Envelope;
+use envelope::{Envelope, Shape};
 
 mod envelope;
 
@@ -53,47 +55,56 @@ impl Dialogue {
         }
     }
 
-    /// Names the message, which is the first of `calls`, and adds what is called in it.
-    pub(super) fn message(&mut self, travel: Travel, text: bool, body: &Body, calls: &mut Calls) {
-        let envelope = if text { Envelope::of(body) } else { None };
-        let name = match &envelope {
-            Some(envelope) if self.kind == Kind::Graphql => CallName::new(&envelope.kind),
-            _ => self.subprotocol.clone(),
-        };
+    /// Names the message, which is the first of `calls`, and adds what is called in it. Gives what is odd about it.
+    pub(super) fn message(
+        &mut self,
+        travel: Travel,
+        text: bool,
+        body: &Body,
+        calls: &mut Calls,
+    ) -> Option<Anomaly> {
+        let mut name = self.subprotocol.clone();
+        let (mut odd, mut is_rpc) = (None, false);
+        let mut shape = Shape::Other;
+        if text {
+            shape = Envelope::each(body, |envelope| {
+                is_rpc |= envelope.is_json_rpc;
+                if calls.len() >= MAX_CALLS {
+                    odd = Some(Anomaly::TooManyCalls);
+                } else if self.kind == Kind::Graphql {
+                    name = CallName::new(&envelope.kind);
+                    calls.extend(self.graphql(travel, &envelope, body));
+                } else if envelope.is_json_rpc {
+                    calls.extend(self.json_rpc(travel, &envelope));
+                }
+            });
+        }
+        match shape {
+            // Requests of GraphQL in a batch have no ids by which their answers could be known.
+            Shape::Batch if !is_rpc => {
+                calls.truncate(1);
+                calls.extend(super::calls::message(front(body)).calls);
+            }
+            Shape::Batch | Shape::One | Shape::Other => {}
+        }
         if let Some(first) = calls.first_mut() {
-            first.name = name;
+            first.name = if shape == Shape::Batch {
+                self.subprotocol.clone()
+            } else {
+                name
+            };
         }
-        let front = body.pieces.first().map(|piece| piece.0.trim_ascii_start());
-        let front = front.filter(|_| text).unwrap_or_default();
-        let Some(envelope) = envelope else {
-            // A batch of JSON-RPC (6): its answers come in a batch as well, and are not paired.
-            if front.first() == Some(&b'[') {
-                calls.extend(super::calls::message(front).calls);
-            }
-            return;
-        };
-        match self.kind {
-            Kind::Graphql => {
-                let asks = matches!(envelope.kind.as_slice(), b"subscribe" | b"start");
-                let found = if asks {
-                    super::calls::message(front).calls
-                } else {
-                    Calls::new()
-                };
-                calls.extend(self.graphql(travel, &envelope, found));
-            }
-            Kind::Other if envelope.is_json_rpc => calls.extend(self.json_rpc(travel, &envelope)),
-            Kind::Other => {}
-        }
+        odd
     }
 
     /// The message types of both subprotocols: `subscribe`, `next` and `complete` of the newer, `start`, `data` and
     /// `stop` of the older; `error` and `complete` of both.
-    fn graphql(&mut self, travel: Travel, envelope: &Envelope, found: Calls) -> Option<Call> {
+    fn graphql(&mut self, travel: Travel, envelope: &Envelope, body: &Body) -> Option<Call> {
         let id = CallName::new(&envelope.id);
         match envelope.kind.as_slice() {
             b"subscribe" | b"start" => {
                 // The front of the document names it when the rest is not there.
+                let found = super::calls::message(front(body)).calls;
                 let call = found.into_iter().next().unwrap_or_else(|| envelope.operation());
                 self.remember(travel, id, call.clone());
                 Some(call)
@@ -160,6 +171,11 @@ impl Dialogue {
             .position(|one| one.travel == travel && one.id == *id)?;
         self.open.remove(at).map(|one| one.call)
     }
+}
+
+fn front(body: &Body) -> &[u8] {
+    let piece = body.pieces.first();
+    piece.map(|piece| piece.0.trim_ascii_start()).unwrap_or_default()
 }
 
 const fn opposite(travel: Travel) -> Travel {

@@ -1,16 +1,21 @@
 //! gRPC and gRPC-Web exchanges: the method, what came of it, how many messages went each way.
 //!
 //! Takes an exchange that is complete. Gives its [`Call`] and what was wrong with its frames. Never keeps a message.
-//! Bounded by the body that was kept; of a longer one the counts are least counts ([`Count::more`]).
+//! Frames are followed while a body passes ([`Frames`]); where that was not possible, the counts are least counts
+//! ([`Count::more`]).
+
+mod frames;
 
 use smallvec::SmallVec;
 
 use super::call::{Call, CallKind, CallName, CallOutcome, Count, Detail, Messages};
-use super::{Body, BodyState, Exchange, Head, Response};
+use super::{Body, BodyState, Exchange, Head, Outcome, Response};
 use crate::protocol::Anomaly;
-use crate::protocol::grpc::{
-    self, Carrier, Event, Fault, MAX_MESSAGE, MAX_TRAILERS, Media, Status, Unframer,
-};
+use crate::protocol::grpc::{self, Carrier, Media, Status};
+use frames::Said;
+
+pub use frames::Frames;
+pub(super) use frames::Sender;
 
 /// HTTP/2 as [`super::Request::version`] has it.
 const HTTP2: u8 = 20;
@@ -24,9 +29,9 @@ pub(super) struct Reading {
     pub(super) anomalies: SmallVec<[Anomaly; 2]>,
 }
 
-/// The call, when the exchange is one. gRPC is HTTP/2 only, gRPC-Web any HTTP.
-pub(super) fn read(exchange: &Exchange) -> Option<Reading> {
-    let halves = Halves::of(exchange)?;
+/// The call, when the exchange is one. gRPC is HTTP/2 only, gRPC-Web any HTTP. What was followed of its frames goes.
+pub(super) fn read(exchange: &mut Exchange) -> Option<Reading> {
+    let mut halves = Halves::of(exchange)?;
     let mut anomalies = SmallVec::new();
     let name = grpc::method(exchange.request.target().expose());
     // Of a connection joined in the middle, parts of heads are not known.
@@ -34,23 +39,17 @@ pub(super) fn read(exchange: &Exchange) -> Option<Reading> {
     if name.is_none() && known {
         note(&mut anomalies, Anomaly::GrpcBadMethod);
     }
-    for half in [Some(&halves.request), halves.response.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        half.anomalies
-            .iter()
-            .for_each(|anomaly| note(&mut anomalies, *anomaly));
-    }
-    if halves.request.trailers.is_some() {
-        note(&mut anomalies, Anomaly::GrpcAfterTrailers);
-    }
-    let status = exchange
-        .outcome
-        .response()
-        .and_then(|response| status(response, halves.response.as_ref(), &mut anomalies));
+    let response = exchange.outcome.response();
+    let status = response.and_then(|response| status(response, halves.response.as_mut(), &mut anomalies));
     if !known {
         anomalies.retain(|anomaly| *anomaly != Anomaly::GrpcBadStatus);
+    }
+    if halves.request.as_ref().is_some_and(Frames::has_trailers) {
+        note(&mut anomalies, Anomaly::GrpcAfterTrailers);
+    }
+    let found = [&halves.request, &halves.response];
+    for anomaly in found.into_iter().flatten().flat_map(Frames::anomalies) {
+        note(&mut anomalies, *anomaly);
     }
     Some(Reading {
         call: Call {
@@ -64,7 +63,7 @@ pub(super) fn read(exchange: &Exchange) -> Option<Reading> {
                 Some(Status::Failed(code)) => CallOutcome::Failure(i64::from(code)),
                 Some(Status::Bad) | None => CallOutcome::Unknown,
             },
-            detail: Some(Box::new(Detail::Grpc(halves.messages(exchange)))),
+            detail: Some(Box::new(Detail::Grpc(halves.messages(exchange, known)))),
         },
         anomalies,
     })
@@ -73,148 +72,71 @@ pub(super) fn read(exchange: &Exchange) -> Option<Reading> {
 /// What both bodies say.
 struct Halves {
     carrier: Carrier,
-    request: Frames,
+    /// `None` when the head does not say that it has frames.
+    request: Option<Frames>,
     response: Option<Frames>,
 }
 
 impl Halves {
-    fn of(exchange: &Exchange) -> Option<Self> {
-        let request = &exchange.request;
-        let response = exchange.outcome.response();
-        let asked = media(&request.head);
-        let answered = response.and_then(|response| media(&response.head));
+    fn of(exchange: &mut Exchange) -> Option<Self> {
+        let version = exchange.request.version;
+        let request = &mut exchange.request;
+        let asked = frames::media(&request.head);
+        let mut response = match &mut exchange.outcome {
+            Outcome::Answered(response) => Some(response),
+            Outcome::Unanswered | Outcome::Lost => None,
+        };
+        let answered = response
+            .as_ref()
+            .and_then(|response| frames::media(&response.head));
         // A proxy that refuses answers in another type; the request's may be unknown to who joined in the middle.
         let carrier = asked.or(answered)?.carrier;
-        if carrier == Carrier::Grpc && request.version < HTTP2 {
+        if carrier == Carrier::Grpc && version < HTTP2 {
             return None;
         }
+        let of = |media: Option<Media>, head: &Head, body: &mut Body, sender| {
+            let followed = body.frames.take().map(|frames| *frames);
+            let carrier = media?.carrier;
+            let mut frames = followed.unwrap_or_else(|| Frames::kept(carrier, head, sender, body));
+            frames.finish();
+            Some(frames)
+        };
         Some(Self {
             carrier,
-            request: asked.map_or_else(Frames::default, |asked| {
-                Frames::of(asked.carrier, &request.head, &request.body)
+            request: of(asked, &request.head, &mut request.body, Sender::Client),
+            response: response.as_mut().and_then(|response| {
+                let Response { head, body, .. } = &mut ***response;
+                of(answered, head, body, Sender::Server)
             }),
-            response: response
-                .zip(answered)
-                .map(|(response, media)| Frames::of(media.carrier, &response.head, &response.body)),
         })
     }
-}
 
-impl Halves {
-    fn messages(&self, exchange: &Exchange) -> Messages {
-        let unseen = Count {
+    /// `known` when both heads are; a body that is no gRPC holds no messages.
+    fn messages(&self, exchange: &Exchange, known: bool) -> Messages {
+        let other = |body: Option<&Body>| Count {
             seen: 0,
-            more: exchange.outcome.response().is_none(),
+            more: body.is_none_or(|body| !known && body.total > 0),
         };
+        let request = || other(Some(&exchange.request.body));
+        let response = || other(exchange.outcome.response().map(|response| &response.body));
         Messages {
-            to_server: self.request.count,
-            to_client: self.response.as_ref().map_or(unseen, |half| half.count),
+            to_server: self.request.as_ref().map_or_else(request, Frames::count),
+            to_client: self.response.as_ref().map_or_else(response, Frames::count),
         }
     }
 }
 
-fn media(head: &Head) -> Option<Media> {
-    Media::of(head.header("content-type")?.expose())
-}
-
-/// What one body's frames say.
-#[derive(Default)]
-struct Frames {
-    count: Count,
-    /// The trailers' block of gRPC-Web; `None` when there was no such frame.
-    trailers: Option<Block>,
-    anomalies: SmallVec<[Anomaly; 2]>,
-}
-
-/// Trailers as they came in a body.
-#[derive(Default)]
-struct Block {
-    bytes: SmallVec<[u8; 64]>,
-    /// Compressed or cut: what it says is not known.
-    unread: bool,
-}
-
-impl Frames {
-    fn of(carrier: Carrier, head: &Head, body: &Body) -> Self {
-        let mut frames = Self::default();
-        let coded = |name: &str| {
-            let value = head.header(name).map(|value| value.expose().trim_ascii());
-            value.is_some_and(|value| !value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
-        };
-        frames.count.more = !body.is_content_whole();
-        let encoded = coded("grpc-encoding");
-        let mut unframer = Unframer::new(carrier);
-        for piece in body.content() {
-            let fed = unframer.feed(&piece.0, &mut |event| frames.take(carrier, encoded, event));
-            if let Err(fault) = fed {
-                frames.count.more = true;
-                note(&mut frames.anomalies, anomaly(fault));
-                return frames;
-            }
-        }
-        if let Err(fault) = unframer.finish() {
-            if body.is_content_whole() {
-                note(&mut frames.anomalies, anomaly(fault));
-            }
-            if let Some(block) = &mut frames.trailers {
-                block.unread = true;
-            }
-        }
-        frames
-    }
-
-    fn take(&mut self, carrier: Carrier, encoded: bool, event: Event<'_>) {
-        match event {
-            Event::Begin(frame) => {
-                if self.trailers.is_some() {
-                    note(&mut self.anomalies, Anomaly::GrpcAfterTrailers);
-                }
-                if frame.compressed && !encoded {
-                    note(&mut self.anomalies, Anomaly::GrpcNoEncoding);
-                }
-                if frame.length > MAX_MESSAGE {
-                    note(&mut self.anomalies, Anomaly::GrpcMessageTooLong);
-                }
-                if !frame.trailers {
-                    self.count.seen = self.count.seen.saturating_add(1);
-                } else if carrier == Carrier::Grpc {
-                    note(&mut self.anomalies, Anomaly::GrpcBadFrame);
-                } else if self.trailers.is_none() {
-                    self.trailers = Some(Block {
-                        bytes: SmallVec::new(),
-                        unread: frame.compressed,
-                    });
-                }
-            }
-            Event::Content(part) => {
-                if let Some(block) = &mut self.trailers {
-                    let room = MAX_TRAILERS.saturating_sub(block.bytes.len());
-                    block.bytes.extend_from_slice(part.get(..room).unwrap_or(part));
-                }
-            }
-            Event::End(_) => {}
-        }
-    }
-}
-
-/// Each kind once: one broken peer repeats itself.
+/// Each kind once.
 fn note(anomalies: &mut SmallVec<[Anomaly; 2]>, anomaly: Anomaly) {
     if !anomalies.contains(&anomaly) {
         anomalies.push(anomaly);
     }
 }
 
-const fn anomaly(fault: Fault) -> Anomaly {
-    match fault {
-        Fault::Frame => Anomaly::GrpcBadFrame,
-        Fault::Base64 => Anomaly::GrpcBadBase64,
-    }
-}
-
 /// From the trailers, else the head (an answer of trailers only), else what clients make of the HTTP status.
 fn status(
     response: &Response,
-    frames: Option<&Frames>,
+    frames: Option<&mut Frames>,
     anomalies: &mut SmallVec<[Anomaly; 2]>,
 ) -> Option<Status> {
     const NAME: &str = "grpc-status";
@@ -222,16 +144,20 @@ fn status(
         .trailers
         .header(NAME)
         .or_else(|| response.head.header(NAME));
-    let block = frames.and_then(|frames| frames.trailers.as_ref());
-    let found = match (field, block) {
-        (Some(value), _) => Some(Status::of(value.expose())),
-        (None, Some(block)) if block.unread => return None,
-        (None, Some(block)) => grpc::trailers(&block.bytes)
-            .find(|(name, _)| name.eq_ignore_ascii_case(NAME.as_bytes()))
-            .map(|(_, value)| Status::of(value)),
-        (None, None) => None,
+    // Without holes, trailers of HTTP or of the body would have been seen.
+    let state = response.body.state;
+    let followed = frames.as_ref().is_some_and(|frames| frames.is_all_seen());
+    let complete = matches!(state, BodyState::Empty | BodyState::Whole) || followed;
+    let said = match (field, frames) {
+        (Some(value), _) => Said::Status(Status::of(value.expose())),
+        (None, Some(frames)) => frames.status(&response.head, NAME),
+        (None, None) => Said::NoTrailers,
     };
-    let complete = matches!(response.body.state, BodyState::Empty | BodyState::Whole);
+    let found = match said {
+        Said::Status(status) => Some(status),
+        Said::Unread => return None,
+        Said::Nothing | Said::NoTrailers => None,
+    };
     match found {
         Some(Status::Bad) => {
             note(anomalies, Anomaly::GrpcBadStatus);

@@ -171,6 +171,15 @@ impl<P: StreamParser> Half<P> {
         self.wanted = 0;
     }
 
+    /// What was not consumed.
+    pub(super) fn unread(&self) -> &[u8] {
+        if self.rest.0.is_empty() {
+            &self.input.0
+        } else {
+            &self.rest.0
+        }
+    }
+
     /// Takes what was not consumed, and when the first of it came: another protocol's.
     pub(super) fn take_unread(&mut self) -> (Bytes, u64) {
         let bytes = if self.rest.0.is_empty() {

@@ -7,15 +7,19 @@ use bytes::Bytes;
 
 use super::caller::Memo;
 use super::events::Events;
+use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally, Turn};
 use super::turns::Turns;
+use super::upgrade;
 use super::{Body, Exchange, Head, Limits, Response};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::http1::{self, Message, RequestParser, ResponseHead, ResponseParser, Rest};
 use crate::protocol::{Anomaly, Resync, StreamParser};
 use crate::telemetry::ledger::{Post, Tally as Books};
+use h2c::Unsure;
 
+mod h2c;
 mod requests;
 mod rest;
 
@@ -49,6 +53,8 @@ pub(super) struct Http1 {
     /// Bytes missing of what the client sent while it waited for the answer to an upgrade.
     missing_in_wait: u64,
     turn: Option<Turn>,
+    /// A hole that may have held the answer to a request for HTTP/2.
+    unsure: Option<Unsure>,
 }
 
 impl Http1 {
@@ -78,6 +84,7 @@ impl Http1 {
             events: None,
             missing_in_wait: 0,
             turn: None,
+            unsure: None,
         }
     }
 
@@ -165,20 +172,27 @@ impl Http1 {
             return;
         }
         self.anomalies += head.anomalies.len() as u64;
-        let rest = head.rest;
+        let (rest, status, odd) = (head.rest, head.status, head.anomalies);
+        let head = Head {
+            raw,
+            headers: head.headers,
+        };
         let response = Response {
-            head: Head {
-                raw,
-                headers: head.headers,
-            },
-            status: head.status,
+            body: Body::behind(&head, Sender::Server),
+            head,
+            status,
             trailers: Head::default(),
-            body: Body::default(),
             time_ns,
         };
+        let is_http2 = response.status == 101 && upgrade::names_http2(&response.head);
+        self.before_answer(is_http2, rest, time_ns.1, context);
         self.turns.response(response, context.out);
-        note(self.turns.current_mut(), head.anomalies);
-        let next = self.begin_rest(rest, context);
+        note(self.turns.current_mut(), odd);
+        let next = if is_http2 {
+            self.http2(context)
+        } else {
+            self.begin_rest(rest, context)
+        };
         match rest {
             Rest::Body => {}
             Rest::Nothing | Rest::Tunnel => self.turns.close_response(context.out),
@@ -205,40 +219,6 @@ impl Http1 {
         }
         self.turns.close_response(context.out);
     }
-
-    fn response_gap(&mut self, missing: u64, context: &mut Context<'_>) {
-        let reason = self.reason;
-        let inside = !self.responses.parser.is_between();
-        self.turns.excuse();
-        let (message, lost_place) = match self.responses.gap(missing) {
-            Resync::Exact(message) => (message, false),
-            Resync::Searching(message) => (message, true),
-        };
-        match message {
-            None if !lost_place => {
-                if let Some(events) = &mut self.events {
-                    self.anomalies += events.gap(reason, self.last_ns, context);
-                }
-                if let Some(response) = self.turns.response_mut() {
-                    response.body.hole(missing, reason);
-                }
-            }
-            Some(Message::End { lost }) => {
-                if let Some(response) = self.turns.response_mut() {
-                    response.body.hole(lost, reason);
-                }
-                if let Some(mut events) = self.events.take() {
-                    self.anomalies += events.gap(reason, self.last_ns, context);
-                }
-                self.turns.close_response(context.out);
-            }
-            Some(Message::Cut) => self.cut_response(Some(reason), context),
-            Some(_) | None => {}
-        }
-        if lost_place {
-            self.turns.response_hole(inside, context.out);
-        }
-    }
 }
 
 impl Reader for Http1 {
@@ -259,9 +239,10 @@ impl Reader for Http1 {
         let is_http = if direction == self.requests_travel {
             self.requests.push(bytes, time_ns);
             self.read_requests(time_ns, context);
-            !self.requests.parser.is_tunnel()
+            self.turn.is_some() || !self.requests.parser.is_tunnel()
         } else {
             self.responses.push(bytes, time_ns);
+            self.look_for_settings(context);
             self.read_responses(time_ns, context);
             self.turn.is_some() || !self.responses.parser.is_tunnel()
         };
@@ -297,6 +278,7 @@ impl Reader for Http1 {
     fn finish(&mut self, time_ns: u64, context: &mut Context<'_>) {
         self.end(Direction::Read, time_ns, context);
         self.end(Direction::Write, time_ns, context);
+        self.stay(context);
         self.turns.finish(context.out);
     }
 

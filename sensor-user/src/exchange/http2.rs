@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::caller::{self, Memo};
+use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally};
 use super::streams::Streams;
@@ -15,6 +16,7 @@ use super::{Body, Caller, Exchange, Head, Limits, Outcome, Request, Response};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::http2::hpack::DEFAULT_TABLE;
 use crate::protocol::http2::{self, Message, Opening, Parser};
+use crate::protocol::websocket::Travel;
 use crate::protocol::{Anomaly, Resync, Span};
 use crate::telemetry::ledger::{Post, Tally as Books};
 
@@ -55,6 +57,15 @@ enum Side {
     Responses,
 }
 
+impl Side {
+    const fn travel(self) -> Travel {
+        match self {
+            Self::Requests => Travel::ToServer,
+            Self::Responses => Travel::ToClient,
+        }
+    }
+}
+
 impl Http2 {
     /// A connection whose requests travel so.
     pub(super) fn new(requests_travel: Direction, joined: Joined, limits: &Limits) -> Self {
@@ -78,18 +89,18 @@ impl Http2 {
         }
     }
 
-    /// A connection that HTTP/1 turned into one of HTTP/2 (RFC 7540, 3.2). Both ends begin anew; `first`, the request
-    /// that asked for it, is answered on stream 1.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "called by the Turn of http1, which follows")
-    )]
-    pub(super) fn upgraded(requests_travel: Direction, first: Option<Exchange>, limits: &Limits) -> Self {
-        let mut http2 = Self::new(requests_travel, Joined::No, limits);
-        if let Some(exchange) = first {
-            http2.streams.open(1, exchange, true, &mut Vec::new());
+    /// HTTP/1 turned into this connection (RFC 7540, 3.2): `first`, the request that asked for it, is complete and
+    /// answered on stream 1, and its settings are the client's first. `hole` says why the beginning of the answers is
+    /// missing.
+    pub(super) fn upgraded(&mut self, first: Exchange, settings: &[u8], hole: Option<GapReason>) {
+        if let Message::Settings { table, frame } = http2::settings(settings) {
+            self.settings(Side::Requests, table, frame);
         }
-        http2
+        // Nothing was open that could make room.
+        self.streams.open(1, first, true, &mut Vec::new());
+        if let Some(reason) = hole {
+            self.streams.responses_lost(reason, &mut Vec::new());
+        }
     }
 
     fn read(&mut self, of: Side, time_ns: u64, context: &mut Context<'_>) {
@@ -175,7 +186,7 @@ impl Http2 {
             }
             Message::Settings { table, frame } => self.settings(came.of, table, frame),
             Message::Odd { stream, anomaly } => self.note(stream, Some(anomaly)),
-            Message::PlaceLost => self.place_lost(came.of),
+            Message::PlaceLost => self.place_lost(came.of, context),
             Message::Preface | Message::Other => {}
         }
     }
@@ -226,12 +237,13 @@ impl Http2 {
     ) -> Exchange {
         let incomplete = head.incomplete;
         let anomalies = head.anomalies.clone();
+        let head = written(head);
         let request = Request {
-            head: written(head),
+            body: Body::behind(&head, Sender::Client),
+            head,
             method,
             target,
             version: 20,
-            body: Body::default(),
             time_ns: came.time_ns,
             early_data: self.early && came.of == Side::Requests,
         };
@@ -251,6 +263,7 @@ impl Http2 {
             caller,
             calls: super::call::Calls::new(),
             anomalies,
+            part: None,
         }
     }
 
@@ -283,14 +296,15 @@ impl Http2 {
         };
         open.exchange.anomalies.extend(head.anomalies.iter().copied());
         open.response_length = head.content_length.filter(|_| !open.has_no_body(status));
+        let head = written(head);
         let response = Response {
-            head: written(head),
+            body: Body::behind(&head, Sender::Server),
+            head,
             status,
             trailers: Head::default(),
-            body: Body::default(),
             time_ns: came.time_ns,
         };
-        self.streams.answer(stream, response);
+        self.streams.answer(stream, response, context.limits);
         if last {
             self.streams.close_response(stream, context.out);
         }
@@ -346,33 +360,18 @@ impl Http2 {
     }
 
     fn body(&mut self, (stream, last): (u32, bool), piece: Span, came: &Came, context: &mut Context<'_>) {
-        let piece = came.raw.slice(piece.range());
-        if came.of == Side::Requests {
-            self.anomalies +=
-                self.streams
-                    .request_body(stream, piece, came.time_ns.1, context.limits.body_bytes);
-        } else {
-            self.anomalies +=
-                self.streams
-                    .response_body(stream, piece, came.time_ns.1, context.limits.body_bytes);
-        }
+        let piece = (came.of.travel(), came.raw.slice(piece.range()));
+        let limit = context.limits.body_bytes;
+        let (time_ns, out) = (came.time_ns.1, &mut *context.out);
+        self.anomalies += self.streams.body(stream, piece, time_ns, limit, out);
         if last {
             self.close((stream, came.of), context);
         }
     }
 
     fn body_lost(&mut self, (stream, last): (u32, bool), missing: u64, of: Side, context: &mut Context<'_>) {
-        let reason = self.reason;
-        if let Some(open) = self.streams.get(stream) {
-            match of {
-                Side::Requests => open.exchange.request.body.hole(missing, reason),
-                Side::Responses => {
-                    if let Some(response) = open.response_mut() {
-                        response.body.hole(missing, reason);
-                    }
-                }
-            }
-        }
+        let missing = (of.travel(), missing);
+        self.streams.hole(stream, missing, self.reason, context.out);
         if last {
             self.close((stream, of), context);
         }
@@ -385,10 +384,10 @@ impl Http2 {
         };
     }
 
-    fn place_lost(&mut self, of: Side) {
+    fn place_lost(&mut self, of: Side, context: &mut Context<'_>) {
         match of {
-            Side::Requests => self.streams.requests_lost(self.reason),
-            Side::Responses => self.streams.responses_lost(self.reason),
+            Side::Requests => self.streams.requests_lost(self.reason, context.out),
+            Side::Responses => self.streams.responses_lost(self.reason, context.out),
         }
     }
 
@@ -477,7 +476,7 @@ impl Reader for Http2 {
 
     fn take_tally(&mut self) -> ReaderTally {
         ReaderTally {
-            anomalies: std::mem::take(&mut self.anomalies),
+            anomalies: std::mem::take(&mut self.anomalies) + std::mem::take(&mut self.streams.anomalies),
             unpaired: std::mem::take(&mut self.streams.unpaired),
         }
     }

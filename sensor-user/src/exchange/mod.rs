@@ -42,6 +42,7 @@ use crate::protocol::{Anomaly, Span};
 
 pub use conversations::Conversations;
 pub use ends::Ends;
+pub use grpc::Frames;
 pub use patience::Patience;
 pub use secret::{CallerHash, Secret};
 
@@ -142,6 +143,8 @@ pub struct Body {
     pub state: BodyState,
     /// What it says once its content coding is undone, which is when the exchange is complete.
     pub content: Content,
+    /// Its frames, followed beyond what is kept, until the exchange is complete; of gRPC only.
+    pub frames: Option<Box<Frames>>,
 }
 
 /// A body without its content coding (RFC 9110, 8.4).
@@ -191,12 +194,17 @@ pub enum BodyState {
     Holed(GapReason),
     /// The connection ended first.
     Cut,
+    /// Every byte was told in parts, each an exchange of its own ([`PartKind`]); none is in `pieces`.
+    InParts,
 }
 
 impl Body {
     /// Whether a judgement about absence ("contains no ...") may rest on it.
     pub const fn is_whole(&self) -> bool {
-        matches!(self.state, BodyState::Empty | BodyState::Whole)
+        matches!(
+            self.state,
+            BodyState::Empty | BodyState::Whole | BodyState::InParts
+        )
     }
 
     /// The content, as far as it is known, without content coding. Parsers of bodies read this.
@@ -420,4 +428,40 @@ pub struct Exchange {
     pub calls: call::Calls,
     /// Departures from the protocol seen on the way.
     pub anomalies: SmallVec<[Anomaly; 2]>,
+    /// It is a part of a longer exchange, which was or will be told as well: head, target, status and caller are those
+    /// of that one.
+    pub part: Option<PartKind>,
+}
+
+impl Exchange {
+    /// Whether the answer is a success: 2xx, and not every call inside says that it failed. gRPC, GraphQL and JSON-RPC
+    /// refuse with 200.
+    pub fn is_success(&self) -> bool {
+        let failed = |call: &call::Call| matches!(call.outcome, call::CallOutcome::Failure(_));
+        let refused = !self.calls.is_empty() && self.calls.iter().all(failed);
+        let response = self.outcome.response();
+        !refused && response.is_some_and(|response| (200..300).contains(&response.status))
+    }
+}
+
+/// Which part of a longer exchange.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum PartKind {
+    /// A message of a WebSocket that the client sent.
+    MessageToServer,
+    /// A message of a WebSocket that the server sent.
+    MessageToClient,
+    /// An event of a stream of events.
+    Event,
+}
+
+impl PartKind {
+    /// Name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MessageToServer => "message_to_server",
+            Self::MessageToClient => "message_to_client",
+            Self::Event => "event",
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::call::{Call, CallKind, CallName, Calls};
-use super::{Body, Caller, Connection, Exchange, Head, Outcome, Request, Response};
+use super::{Body, Caller, Connection, Exchange, Head, Outcome, PartKind, Request, Response};
 use crate::protocol::Anomaly;
 
 /// What all parts share.
@@ -20,17 +20,10 @@ pub(super) struct Whole {
     caller: Caller,
 }
 
-/// Which half of its exchange a part is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Side {
-    Request,
-    Response,
-}
-
 /// What one part has of its own.
 #[derive(Debug)]
 pub(super) struct Part {
-    pub(super) side: Side,
+    pub(super) kind: PartKind,
     pub(super) body: Body,
     /// First byte, last byte.
     pub(super) time_ns: (u64, u64),
@@ -71,9 +64,9 @@ impl Whole {
     pub(super) fn part(&self, connection: &Arc<Connection>, part: Part) -> Exchange {
         let (mut request, mut response) = (self.request.clone(), self.response.clone());
         (request.time_ns, response.time_ns) = (part.time_ns, part.time_ns);
-        match part.side {
-            Side::Request => request.body = part.body,
-            Side::Response => response.body = part.body,
+        match part.kind {
+            PartKind::MessageToServer => request.body = part.body,
+            PartKind::MessageToClient | PartKind::Event => response.body = part.body,
         }
         Exchange {
             connection: Arc::clone(connection),
@@ -82,6 +75,7 @@ impl Whole {
             caller: self.caller,
             calls: part.calls,
             anomalies: part.anomalies,
+            part: Some(part.kind),
         }
     }
 }

@@ -7,9 +7,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::{Body, BodyState, Exchange, Outcome, Response};
+use super::{Body, BodyState, Exchange, Limits, Outcome, Response};
 use crate::capture::GapReason;
 use crate::protocol::Anomaly;
+use crate::protocol::websocket::Travel;
+use inside::Inside;
+
+mod inside;
 
 /// Streams at once. Servers allow 100 to 250 (RFC 9113, 6.5.2 asks for no less than 100), some gRPC servers no limit.
 const MAX_STREAMS: usize = 1024;
@@ -32,6 +36,8 @@ pub(super) struct Streams {
     begun: u32,
     /// Responses without a request, for the accounts.
     pub(super) unpaired: u64,
+    /// Departures of what travels instead of bodies, for the accounts.
+    pub(super) anomalies: u64,
 }
 
 /// How far one side of a stream is.
@@ -60,7 +66,11 @@ pub(super) struct Open {
     response: Progress,
     request_length: Option<u64>,
     pub(super) response_length: Option<u64>,
+    /// What is kept of it, `held` included.
     bytes: usize,
+    inside: Inside,
+    /// What `inside` holds.
+    held: usize,
 }
 
 impl Open {
@@ -69,6 +79,35 @@ impl Open {
             Outcome::Answered(response) => Some(response),
             Outcome::Unanswered | Outcome::Lost => None,
         }
+    }
+
+    const fn progress(&mut self, travel: Travel) -> &mut Progress {
+        match travel {
+            Travel::ToServer => &mut self.request,
+            Travel::ToClient => &mut self.response,
+        }
+    }
+
+    /// A body and when its last byte came.
+    const fn body_mut(&mut self, travel: Travel) -> Option<(&mut Body, &mut u64)> {
+        match travel {
+            Travel::ToServer => {
+                let request = &mut self.exchange.request;
+                Some((&mut request.body, &mut request.time_ns.1))
+            }
+            Travel::ToClient => match self.response_mut() {
+                Some(response) => Some((&mut response.body, &mut response.time_ns.1)),
+                None => None,
+            },
+        }
+    }
+
+    /// Counts what is held now among the bytes of all.
+    fn weigh(&mut self, all: &mut usize) {
+        let held = self.inside.held_bytes();
+        let before = std::mem::replace(&mut self.held, held);
+        self.bytes = (self.bytes + held).saturating_sub(before);
+        *all = (*all + held).saturating_sub(before);
     }
 
     /// What did not end will not.
@@ -105,6 +144,8 @@ impl Streams {
         self.bytes += bytes;
         let length = announced(&exchange);
         let open = Open {
+            inside: Inside::asked(&exchange),
+            held: 0,
             exchange,
             request: if ended { Progress::Ended } else { Progress::Open },
             response: Progress::Open,
@@ -116,8 +157,8 @@ impl Streams {
     }
 
     /// The final response begins.
-    pub(super) fn answer(&mut self, stream: u32, response: Response) {
-        let Some(open) = self.open.get_mut(&stream) else {
+    pub(super) fn answer(&mut self, stream: u32, response: Response, limits: &Limits) {
+        let Some(open) = self.open.get_mut(&stream).map(|open| &mut **open) else {
             return;
         };
         if open.response_mut().is_some() {
@@ -128,33 +169,67 @@ impl Streams {
         open.bytes += head;
         self.bytes += head;
         open.exchange.outcome = Outcome::Answered(Box::new(response));
+        self.anomalies += open.inside.answered(&mut open.exchange, limits);
     }
 
-    /// A piece of a request's body. Gives the number of departures.
-    pub(super) fn request_body(&mut self, stream: u32, piece: Bytes, time_ns: u64, limit: usize) -> u64 {
+    /// A piece of a body, of which `limit` bytes are kept. Gives the number of departures.
+    pub(super) fn body(
+        &mut self,
+        stream: u32,
+        (travel, piece): (Travel, Bytes),
+        time_ns: u64,
+        limit: usize,
+        out: &mut Vec<Exchange>,
+    ) -> u64 {
         let room = MAX_BODY_BYTES.saturating_sub(self.bytes);
-        let Some(open) = self.open.get_mut(&stream) else {
+        let Some(open) = self.open.get_mut(&stream).map(|open| &mut **open) else {
             return 0;
         };
-        open.request.go_on();
-        open.exchange.request.time_ns.1 = time_ns;
-        let (kept, full) = add(&mut open.exchange.request.body, piece, (limit, room));
-        self.keep(stream, kept, full)
+        open.progress(travel).go_on();
+        let is_body = open.inside.is_body(travel);
+        let is_told = open.inside.tells_parts() && room > 0;
+        let Some((body, last_ns)) = open.body_mut(travel) else {
+            return 0;
+        };
+        *last_ns = time_ns;
+        if is_body {
+            let (kept, full) = add(body, piece, (limit, room));
+            return self.keep(stream, kept, full);
+        }
+        // What is told in parts, or is no body, is only counted.
+        if is_told {
+            body.told(piece.len());
+        } else {
+            body.add(piece.clone(), 0);
+        }
+        self.anomalies += if room > 0 {
+            open.inside
+                .piece(&mut open.exchange, (travel, piece), time_ns, out)
+        } else {
+            let missing = piece.len() as u64;
+            let limit = GapReason::Limit;
+            open.inside.hole(&open.exchange, (travel, missing), limit, out)
+        };
+        open.weigh(&mut self.bytes);
+        self.keep(stream, 0, room == 0)
     }
 
-    /// A piece of a response's body.
-    pub(super) fn response_body(&mut self, stream: u32, piece: Bytes, time_ns: u64, limit: usize) -> u64 {
-        let room = MAX_BODY_BYTES.saturating_sub(self.bytes);
-        let Some(open) = self.open.get_mut(&stream) else {
-            return 0;
+    /// Bytes of a body are missing.
+    pub(super) fn hole(
+        &mut self,
+        stream: u32,
+        (travel, missing): (Travel, u64),
+        reason: GapReason,
+        out: &mut Vec<Exchange>,
+    ) {
+        let Some(open) = self.open.get_mut(&stream).map(|open| &mut **open) else {
+            return;
         };
-        open.response.go_on();
-        let Some(response) = open.response_mut() else {
-            return 0;
-        };
-        response.time_ns.1 = time_ns;
-        let (kept, full) = add(&mut response.body, piece, (limit, room));
-        self.keep(stream, kept, full)
+        if let Some((body, _)) = open.body_mut(travel) {
+            body.hole(missing, reason);
+        }
+        self.anomalies += open.inside.hole(&open.exchange, (travel, missing), reason, out);
+        open.weigh(&mut self.bytes);
     }
 
     fn keep(&mut self, stream: u32, kept: usize, full: bool) -> u64 {
@@ -172,10 +247,11 @@ impl Streams {
 
     /// The request is complete. Gives the number of departures.
     pub(super) fn close_request(&mut self, stream: u32, out: &mut Vec<Exchange>) -> u64 {
-        let Some(open) = self.open.get_mut(&stream) else {
+        let Some(open) = self.open.get_mut(&stream).map(|open| &mut **open) else {
             return 0;
         };
         open.request = Progress::Ended;
+        self.anomalies += open.inside.end(&mut open.exchange, Travel::ToServer, out);
         let wrong = contradicts(&open.exchange.request.body, open.request_length);
         if wrong {
             open.exchange.anomalies.push(Anomaly::Http2BadLength);
@@ -188,11 +264,12 @@ impl Streams {
 
     /// The response is complete.
     pub(super) fn close_response(&mut self, stream: u32, out: &mut Vec<Exchange>) -> u64 {
-        let Some(open) = self.open.get_mut(&stream) else {
+        let Some(open) = self.open.get_mut(&stream).map(|open| &mut **open) else {
             return 0;
         };
         let announced = open.response_length;
         open.response = Progress::Ended;
+        self.anomalies += open.inside.end(&mut open.exchange, Travel::ToClient, out);
         let wrong = open
             .response_mut()
             .is_some_and(|response| contradicts(&response.body, announced));
@@ -217,37 +294,44 @@ impl Streams {
     pub(super) fn refuse_above(&mut self, last: u32, out: &mut Vec<Exchange>) {
         let Some(first) = last.checked_add(1) else { return };
         for mut open in self.open.split_off(&first).into_values() {
-            self.bytes = self.bytes.saturating_sub(open.bytes);
             open.cut();
-            out.push(open.exchange);
+            self.give(open, out);
         }
     }
 
     /// Any request may have ended in a hole, and bytes of each may be missing.
-    pub(super) fn requests_lost(&mut self, reason: GapReason) {
+    pub(super) fn requests_lost(&mut self, reason: GapReason, out: &mut Vec<Exchange>) {
         for open in self
             .open
             .values_mut()
             .filter(|open| open.request != Progress::Ended)
         {
+            let open = &mut **open;
             open.request = Progress::Doubtful;
             open.exchange.request.body.hole(0, reason);
+            let unknown = (Travel::ToServer, u64::MAX);
+            self.anomalies += open.inside.hole(&open.exchange, unknown, reason, out);
+            open.weigh(&mut self.bytes);
         }
     }
 
     /// Any response may have begun, gone on or ended in a hole.
-    pub(super) fn responses_lost(&mut self, reason: GapReason) {
+    pub(super) fn responses_lost(&mut self, reason: GapReason, out: &mut Vec<Exchange>) {
         self.doubtful.clear();
         let waiting = self
             .open
             .iter_mut()
             .filter(|(_, open)| open.response != Progress::Ended);
         for (stream, open) in waiting {
+            let open = &mut **open;
             open.response = Progress::Doubtful;
             match &mut open.exchange.outcome {
                 Outcome::Answered(response) => response.body.hole(0, reason),
                 outcome => *outcome = Outcome::Lost,
             }
+            let unknown = (Travel::ToClient, u64::MAX);
+            self.anomalies += open.inside.hole(&open.exchange, unknown, reason, out);
+            open.weigh(&mut self.bytes);
             self.doubtful.push_back((*stream, self.begun));
         }
     }
@@ -270,10 +354,9 @@ impl Streams {
         while (self.open.len() > MAX_STREAMS || self.bytes > MAX_BYTES)
             && let Some((_, mut oldest)) = self.open.pop_first()
         {
-            self.bytes = self.bytes.saturating_sub(oldest.bytes);
             oldest.cut();
             oldest.exchange.anomalies.push(Anomaly::Http2TooManyStreams);
-            out.push(oldest.exchange);
+            self.give(oldest, out);
             given_up += 1;
         }
         given_up
@@ -281,19 +364,28 @@ impl Streams {
 
     /// The connection ended.
     pub(super) fn finish(&mut self, out: &mut Vec<Exchange>) {
-        self.bytes = 0;
         self.doubtful.clear();
         for (_, mut open) in std::mem::take(&mut self.open) {
             open.cut();
-            out.push(open.exchange);
+            self.give(open, out);
         }
     }
 
     fn done(&mut self, stream: u32, out: &mut Vec<Exchange>) {
         if let Some(open) = self.open.remove(&stream) {
-            self.bytes = self.bytes.saturating_sub(open.bytes);
-            out.push(open.exchange);
+            self.give(open, out);
         }
+    }
+
+    fn give(&mut self, open: Box<Open>, out: &mut Vec<Exchange>) {
+        self.bytes = self.bytes.saturating_sub(open.bytes);
+        let Open {
+            mut exchange,
+            mut inside,
+            ..
+        } = *open;
+        self.anomalies += inside.end_all(&mut exchange, out);
+        out.push(exchange);
     }
 }
 
@@ -303,8 +395,9 @@ fn add(body: &mut Body, piece: Bytes, (limit, room): (usize, usize)) -> (usize, 
     let wanted = piece.len().min(limit.saturating_sub(before));
     let full = wanted > room && body.is_whole();
     let kept = if body.is_whole() { wanted.min(room) } else { 0 };
+    let beside = body.bytes_beside();
     body.add(piece, limit.min(before.saturating_add(room)));
-    (kept, full)
+    (kept + body.bytes_beside().saturating_sub(beside), full)
 }
 
 /// `content-length` of a request.

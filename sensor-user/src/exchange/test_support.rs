@@ -7,9 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
+use super::call::{Call, CallKind, CallName, CallOutcome};
 use super::{
-    AuthScheme, Body, BodyPiece, BodyState, Caller, CallerHash, Connection, Exchange, Head, Outcome, Request,
-    Response,
+    AuthScheme, Body, BodyPiece, BodyState, Caller, CallerHash, Connection, Exchange, Head, Outcome,
+    PartKind, Request, Response,
 };
 use crate::capture::{Comm, Evidence, ProcessKey, Role, Source, StreamKey};
 use crate::protocol::Span;
@@ -27,6 +28,8 @@ pub(crate) struct Builder {
     caller: Caller,
     tls: bool,
     remote: IpAddr,
+    calls: super::call::Calls,
+    part: Option<PartKind>,
 }
 
 impl Builder {
@@ -44,6 +47,8 @@ impl Builder {
             caller: Caller::Anonymous,
             tls: true,
             remote: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)),
+            calls: super::call::Calls::new(),
+            part: None,
         }
     }
 
@@ -141,6 +146,20 @@ impl Builder {
         })
     }
 
+    /// Adds a call of an API.
+    pub(crate) fn call(mut self, kind: CallKind, outcome: CallOutcome) -> Self {
+        let mut call = Call::new(kind, CallName::default());
+        call.outcome = outcome;
+        self.calls.push(call);
+        self
+    }
+
+    /// Makes it a part of a longer exchange.
+    pub(crate) const fn part(mut self, part: PartKind) -> Self {
+        self.part = Some(part);
+        self
+    }
+
     /// Without TLS.
     pub(crate) fn cleartext(mut self) -> Self {
         self.tls = false;
@@ -194,8 +213,9 @@ impl Builder {
             request,
             outcome,
             caller: self.caller,
-            calls: super::call::Calls::new(),
+            calls: self.calls,
             anomalies: SmallVec::new(),
+            part: self.part,
         }
     }
 }
@@ -236,7 +256,7 @@ fn whole(pieces: &[&[u8]]) -> Body {
             .collect(),
         total: pieces.iter().map(|piece| piece.len() as u64).sum(),
         state: BodyState::Whole,
-        content: super::Content::default(),
+        ..Body::default()
     }
 }
 

@@ -32,6 +32,9 @@ const CERTAIN_TURNS: u8 = 8;
 /// each may hold the front of two bodies.
 const HELD: usize = 16;
 
+/// Bytes of the requests that wait on one connection, beside the one under way: as many as of the streams of HTTP/2.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
 /// What is known when a request begins.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Arrival {
@@ -43,7 +46,8 @@ pub(super) struct Arrival {
 
 #[derive(Debug)]
 pub(super) struct Turns {
-    queue: VecDeque<Open>,
+    /// In boxes, because a queue keeps its memory and most are empty.
+    queue: VecDeque<Box<Open>>,
     limit: usize,
     /// The response under way.
     current: Current,
@@ -158,14 +162,14 @@ impl Turns {
         } else {
             Fate::Waiting
         };
-        self.queue.push_back(Open {
+        self.queue.push_back(Box::new(Open {
             anomalies: exchange.anomalies.len(),
             exchange,
             incomplete: true,
             fate,
             answering,
             supposed: self.doubt,
-        });
+        }));
         self.make_room(out);
     }
 
@@ -219,7 +223,11 @@ impl Turns {
     /// A final response begins.
     pub(super) fn response(&mut self, response: Response, out: &mut Vec<Exchange>) {
         self.close_response(out);
-        self.hole = false;
+        if self.hole {
+            // Up to here nothing was understood: the hole may as well have been right before this answer.
+            self.response_hole(true, out);
+            self.hole = false;
+        }
         self.answers = self.answers.saturating_add(1);
         if std::mem::take(&mut self.proven) {
             self.confirm();
@@ -270,6 +278,31 @@ impl Turns {
             Outcome::Answered(response) => Some(response),
             Outcome::Unanswered | Outcome::Lost => None,
         }
+    }
+
+    /// The request that waits for its answer, when it is complete and no other waits.
+    pub(super) fn only_waiting(&self) -> Option<&Exchange> {
+        let mut waiting = self.queue.iter().filter(|open| open.fate == Fate::Waiting);
+        let open = waiting.next().filter(|open| !open.incomplete && !open.supposed)?;
+        waiting.next().is_none().then_some(&open.exchange)
+    }
+
+    /// Takes the exchange of [`Self::only_waiting`]: it is answered elsewhere.
+    pub(super) fn take_waiting(&mut self) -> Option<Exchange> {
+        self.take(Fate::Waiting)
+    }
+
+    /// Takes the exchange of the response under way: it is answered elsewhere.
+    pub(super) fn take_current(&mut self) -> Option<Exchange> {
+        match std::mem::replace(&mut self.current, Current::None) {
+            Current::Answer => self.take(Fate::Answering),
+            Current::None | Current::Orphan => None,
+        }
+    }
+
+    fn take(&mut self, fate: Fate) -> Option<Exchange> {
+        let at = self.queue.iter().position(|open| open.fate == fate)?;
+        self.queue.remove(at).map(|open| open.exchange)
     }
 
     /// The response under way is complete, or will get no further.
@@ -334,6 +367,12 @@ impl Turns {
             open.fate = Fate::Answered;
         }
         self.settle(out);
+    }
+
+    /// Whether what waits is too much. A single request is bounded by its parser.
+    fn is_heavy(&self) -> bool {
+        let held = self.queue.iter().map(|open| open.exchange.held_bytes());
+        self.queue.len() > 1 && held.sum::<usize>() > MAX_BYTES
     }
 
     fn waiting(&self) -> usize {
@@ -403,10 +442,10 @@ impl Turns {
     fn make_room(&mut self, out: &mut Vec<Exchange>) {
         let held = self.queue.iter().filter(|open| open.is_supposed()).count();
         if held > HELD {
-            let oldest = self.queue.iter().position(Open::is_supposed);
+            let oldest = self.queue.iter().position(|open| open.is_supposed());
             self.give_up_first(oldest.map_or(0, |oldest| oldest + 1), Open::is_supposed);
         }
-        if self.queue.len() > self.limit {
+        if self.queue.len() > self.limit || self.is_heavy() {
             self.doubt = true;
             self.overlap();
             self.give_up(|open| open.fate == Fate::Waiting);

@@ -5,6 +5,9 @@
 //! of a server that came whole and uncompressed. Bounded per direction by one message's body, the window of
 //! compression (32 KiB) and the calls that wait for answers.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::call::{CallKind, Calls};
@@ -12,7 +15,7 @@ use super::dialogue::Dialogue;
 use super::half::{Half, Taken};
 use super::part::{self, Part, Whole};
 use super::reader::{Chunk, Context, Reader, ReaderTally};
-use super::{Body, Limits};
+use super::{Body, Connection, Exchange, Limits, PartKind};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::websocket::handshake::Extensions;
 use crate::protocol::websocket::{Parser, Rules, Travel};
@@ -35,9 +38,23 @@ pub(super) struct WebSocket {
     last_ns: u64,
 }
 
+/// Where messages go.
+pub(super) struct Told<'a> {
+    pub(super) connection: &'a Arc<Connection>,
+    pub(super) out: &'a mut Vec<Exchange>,
+}
+
+impl<'a> Told<'a> {
+    const fn of(context: &'a mut Context<'_>) -> Self {
+        Self {
+            connection: context.connection,
+            out: context.out,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Side {
-    travel: Travel,
     half: Half<Parser>,
     messages: Messages,
 }
@@ -53,7 +70,6 @@ impl Side {
             Travel::ToClient => deflate.to_client,
         });
         Self {
-            travel,
             half: Half::new(Parser::new(travel, rules)),
             messages: Messages::new(window, limits.body_bytes),
         }
@@ -111,52 +127,95 @@ impl WebSocket {
         }
     }
 
-    fn side(&mut self, direction: Direction) -> &mut Side {
-        if direction == self.requests_travel {
-            &mut self.to_server
-        } else {
-            &mut self.to_client
+    /// Takes the next bytes of a direction.
+    pub(super) fn feed(&mut self, travel: Travel, bytes: Bytes, time_ns: u64, told: &mut Told<'_>) {
+        self.last_ns = time_ns;
+        self.side(travel).half.push(bytes, time_ns);
+        self.read(travel, time_ns, told);
+    }
+
+    /// The next `missing` bytes of a direction are missing.
+    pub(super) fn hole(&mut self, travel: Travel, missing: u64, reason: GapReason, told: &mut Told<'_>) {
+        self.side(travel).gap(missing, reason);
+        self.read(travel, self.last_ns, told);
+    }
+
+    /// No more bytes in a direction.
+    pub(super) fn close(&mut self, travel: Travel, time_ns: u64, told: &mut Told<'_>) {
+        let side = self.side(travel);
+        // Its end of a frame is no more than what is known here.
+        let _ = side.half.parser.on_end();
+        side.messages.cut();
+        self.read(travel, time_ns, told);
+    }
+
+    /// Nor in the other; anomalies of frames that belong to no message are told.
+    pub(super) fn end_all(&mut self, time_ns: u64, told: &mut Told<'_>) {
+        for travel in [Travel::ToServer, Travel::ToClient] {
+            self.close(travel, time_ns, told);
+        }
+        for travel in [Travel::ToServer, Travel::ToClient] {
+            let anomalies = self.side(travel).messages.take_blame();
+            if !anomalies.is_empty() {
+                let done = Done::nothing(anomalies, time_ns);
+                self.give(travel, done, time_ns, told);
+            }
         }
     }
 
-    fn read(&mut self, direction: Direction, time_ns: u64, context: &mut Context<'_>) {
+    /// Anomalies since the last call.
+    pub(super) const fn take_anomalies(&mut self) -> u64 {
+        std::mem::replace(&mut self.anomalies, 0)
+    }
+
+    /// Memory of the messages under way.
+    pub(super) fn held_bytes(&self) -> usize {
+        let held = |side: &Side| side.half.waiting_bytes() + side.messages.held_bytes();
+        held(&self.to_server) + held(&self.to_client)
+    }
+
+    const fn travel(&self, direction: Direction) -> Travel {
+        match (direction, self.requests_travel) {
+            (Direction::Read, Direction::Read) | (Direction::Write, Direction::Write) => Travel::ToServer,
+            _ => Travel::ToClient,
+        }
+    }
+
+    const fn side(&mut self, travel: Travel) -> &mut Side {
+        match travel {
+            Travel::ToServer => &mut self.to_server,
+            Travel::ToClient => &mut self.to_client,
+        }
+    }
+
+    fn read(&mut self, travel: Travel, time_ns: u64, told: &mut Told<'_>) {
         loop {
             let mut anomalies = 0;
-            let side = self.side(direction);
-            let (travel, done) = (side.travel, side.next(&mut anomalies));
+            let done = self.side(travel).next(&mut anomalies);
             self.anomalies += anomalies;
             let Some(done) = done else { return };
-            self.give(travel, done, time_ns, context);
+            self.give(travel, done, time_ns, told);
         }
     }
 
-    fn give(&mut self, travel: Travel, done: Done, time_ns: u64, context: &mut Context<'_>) {
+    fn give(&mut self, travel: Travel, done: Done, time_ns: u64, told: &mut Told<'_>) {
         let mut calls = Calls::new();
         calls.push(part::call(CallKind::WebSocket, b""));
-        self.dialogue.message(travel, done.text, &done.body, &mut calls);
+        let odd = self.dialogue.message(travel, done.text, &done.body, &mut calls);
+        self.anomalies += u64::from(odd.is_some());
+        let mut anomalies = done.anomalies;
+        anomalies.extend(odd);
         let part = Part {
-            side: match travel {
-                Travel::ToServer => part::Side::Request,
-                Travel::ToClient => part::Side::Response,
+            kind: match travel {
+                Travel::ToServer => PartKind::MessageToServer,
+                Travel::ToClient => PartKind::MessageToClient,
             },
             body: done.body,
             time_ns: (done.since_ns, time_ns),
             calls,
-            anomalies: done.anomalies,
+            anomalies,
         };
-        context.out.push(self.whole.part(context.connection, part));
-    }
-
-    /// Anomalies of frames that belong to no message are told at the end.
-    fn give_blame(&mut self, time_ns: u64, context: &mut Context<'_>) {
-        for direction in [Direction::Read, Direction::Write] {
-            let side = self.side(direction);
-            let (travel, anomalies) = (side.travel, side.messages.take_blame());
-            if !anomalies.is_empty() {
-                let done = Done::nothing(anomalies, time_ns);
-                self.give(travel, done, time_ns, context);
-            }
-        }
+        told.out.push(self.whole.part(told.connection, part));
     }
 }
 
@@ -168,29 +227,20 @@ impl Reader for WebSocket {
             bytes,
             ..
         } = chunk;
-        self.last_ns = time_ns;
-        self.side(direction).half.push(bytes, time_ns);
-        self.read(direction, time_ns, context);
+        self.feed(self.travel(direction), bytes, time_ns, &mut Told::of(context));
         true
     }
 
     fn gap(&mut self, direction: Direction, missing: u64, reason: GapReason, context: &mut Context<'_>) {
-        self.side(direction).gap(missing, reason);
-        self.read(direction, self.last_ns, context);
+        self.hole(self.travel(direction), missing, reason, &mut Told::of(context));
     }
 
     fn end(&mut self, direction: Direction, time_ns: u64, context: &mut Context<'_>) {
-        let side = self.side(direction);
-        // Its end of a frame is no more than what is known here.
-        let _ = side.half.parser.on_end();
-        side.messages.cut();
-        self.read(direction, time_ns, context);
+        self.close(self.travel(direction), time_ns, &mut Told::of(context));
     }
 
     fn finish(&mut self, time_ns: u64, context: &mut Context<'_>) {
-        self.end(Direction::Read, time_ns, context);
-        self.end(Direction::Write, time_ns, context);
-        self.give_blame(time_ns, context);
+        self.end_all(time_ns, &mut Told::of(context));
     }
 
     fn take_fates(&mut self, books: &Books) -> u64 {
@@ -206,7 +256,7 @@ impl Reader for WebSocket {
 
     fn take_tally(&mut self) -> ReaderTally {
         ReaderTally {
-            anomalies: std::mem::take(&mut self.anomalies),
+            anomalies: self.take_anomalies(),
             unpaired: 0,
         }
     }

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use super::wording::{self, Wording, clean, half_name};
 use super::{Event, Snapshot, Summary};
 use crate::capture::{Container, Role};
-use crate::classify::ShownCall;
+use crate::classify::{ShownCall, ShownOperation};
 use crate::detect::Finding;
-use crate::exchange::Connection;
+use crate::exchange::{Connection, PartKind};
 
 /// Value of a field.
 #[derive(Clone, PartialEq, Debug)]
@@ -87,6 +87,7 @@ pub fn of_exchange(call: &Summary) -> Fields<'_> {
             .map(|(half, kind, count)| format!("{}.{}:{count}", half_name(*half), kind.name()));
         fields.push(("api_sensor.data", Value::Texts(data.collect())));
     }
+    of_part(call.part, &mut fields);
     of_calls(&call.calls, &mut fields);
     if call.early_data {
         fields.push(("api_sensor.tls.early_data", Value::Flag(true)));
@@ -95,7 +96,13 @@ pub fn of_exchange(call: &Summary) -> Fields<'_> {
     fields
 }
 
-/// Calls of an API inside of the exchange; the size is that of the first, if it is one of GraphQL.
+fn of_part(part: Option<PartKind>, fields: &mut Fields<'_>) {
+    if let Some(part) = part {
+        fields.push(("api_sensor.part", Value::Text(part.name().into())));
+    }
+}
+
+/// Calls of an API inside of the exchange; sizes are those of the first that has some.
 fn of_calls<'a>(calls: &'a [ShownCall], fields: &mut Fields<'a>) {
     let Some(first) = calls.first() else {
         return;
@@ -104,16 +111,31 @@ fn of_calls<'a>(calls: &'a [ShownCall], fields: &mut Fields<'a>) {
     let texts = calls.iter().map(wording::call).collect();
     fields.push(("api_sensor.calls", Value::Texts(texts)));
     if let Some(messages) = first.messages {
-        for (name, count) in [
-            ("api_sensor.grpc.messages.to_server", messages.to_server),
-            ("api_sensor.grpc.messages.to_client", messages.to_client),
+        for (name, least, count) in [
+            (
+                "api_sensor.grpc.messages.to_server",
+                "api_sensor.grpc.messages.to_server.at_least",
+                messages.to_server,
+            ),
+            (
+                "api_sensor.grpc.messages.to_client",
+                "api_sensor.grpc.messages.to_client.at_least",
+                messages.to_client,
+            ),
         ] {
             fields.push((name, Value::Count(count.seen.into())));
+            if count.more {
+                fields.push((least, Value::Flag(true)));
+            }
         }
     }
-    let Some(operation) = &first.graphql else {
-        return;
-    };
+    // On a WebSocket, the first is the message that it came in.
+    if let Some(operation) = calls.iter().find_map(|call| call.graphql.as_ref()) {
+        of_operation(operation, fields);
+    }
+}
+
+fn of_operation(operation: &ShownOperation, fields: &mut Fields<'_>) {
     for (name, number) in [
         ("api_sensor.graphql.depth", operation.depth),
         ("api_sensor.graphql.fields", operation.fields),
@@ -186,6 +208,7 @@ pub fn of_finding(finding: &Finding) -> Fields<'_> {
     );
     fields.push(("api_sensor.evidence", Value::Text(words.evidence.into())));
     fields.push(("api_sensor.remedy", Value::Text(words.remedy.into())));
+    of_part(finding.part, &mut fields);
     fields.push(("api_sensor.partial", Value::Flag(words.partial)));
     fields.push(("api_sensor.repeats", Value::Count(finding.repeats)));
     fields

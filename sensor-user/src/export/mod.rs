@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::classify::{DataKind, Half, ShownCall};
 use crate::detect::Finding;
-use crate::exchange::{AuthScheme, CallerHash, Connection};
+use crate::exchange::{AuthScheme, CallerHash, Connection, PartKind};
 use crate::inventory::EndpointRef;
 use crate::telemetry::Accounts;
 
@@ -69,7 +69,8 @@ pub struct Summary {
     pub connection: Arc<Connection>,
     /// Status code, 0 when no response was seen.
     pub status: u16,
-    /// First byte of the request to last byte of the response, nanoseconds; `None` without a response.
+    /// First byte of the request to last byte of the response, of a part its own first to its last, nanoseconds; `None`
+    /// without a response.
     pub duration_ns: Option<u64>,
     /// Bytes of request and response body on the wire.
     pub body_bytes: (u64, u64),
@@ -79,6 +80,8 @@ pub struct Summary {
     pub data: Vec<(Half, DataKind, u32)>,
     /// Calls of an API inside, fit to be shown.
     pub calls: Vec<ShownCall>,
+    /// It is a part of a longer exchange, whose endpoint, status and caller it has.
+    pub part: Option<PartKind>,
     /// The request came as TLS early data and may be a replay.
     pub early_data: bool,
     /// Holes, limits or a missing response.

@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::processes;
-use super::series::{DURATION_BOUNDS, Labels, Series};
+use super::series::{DURATION_BOUNDS, Labels, MESSAGES, Series};
 use super::{Event, Exporter, Summary, field, wording};
 use crate::classify::{DataKind, Half};
 use crate::detect::Severity;
@@ -39,6 +39,7 @@ struct Table {
     series: Series,
     durations: BTreeMap<Labels, Histogram>,
     unanswered: BTreeMap<Labels, u64>,
+    parts: BTreeMap<Labels, u64>,
     data: BTreeMap<(Half, DataKind), u64>,
     findings: BTreeMap<(&'static str, Severity), u64>,
 }
@@ -64,6 +65,7 @@ impl Prometheus {
             series: Series::new(Series::MOST),
             durations: BTreeMap::new(),
             unanswered: BTreeMap::new(),
+            parts: BTreeMap::new(),
             data: BTreeMap::new(),
             findings: BTreeMap::new(),
         };
@@ -140,7 +142,10 @@ impl Exporter for Prometheus {
 impl Table {
     fn call(&mut self, call: &Summary) {
         let labels = self.series.labels(call);
-        if let Some(ns) = call.duration_ns {
+        if call.part.is_some() {
+            // No request: its duration would say nothing of the service.
+            *self.parts.entry(labels).or_default() += 1;
+        } else if let Some(ns) = call.duration_ns {
             let histogram = self.durations.entry(labels).or_default();
             let seconds = field::seconds(ns);
             let bucket = DURATION_BOUNDS.iter().position(|bound| seconds <= *bound);
@@ -176,6 +181,10 @@ impl Table {
         );
         for (labels, count) in &self.unanswered {
             sample(page, "api_sensor_unanswered_total", &shown(labels), count);
+        }
+        head(page, "api_sensor_messages_total", MESSAGES, "counter");
+        for (labels, count) in &self.parts {
+            sample(page, "api_sensor_messages_total", &shown(labels), count);
         }
         head(
             page,
@@ -228,6 +237,9 @@ fn shown(labels: &Labels) -> String {
     }
     if let Some(call) = labels.call {
         let _infallible = write!(shown, ",call=\"{}\"", call.name());
+    }
+    if let Some(part) = labels.part {
+        let _infallible = write!(shown, ",part=\"{}\"", part.name());
     }
     shown
 }
@@ -349,8 +361,12 @@ mod tests {
             format!("http_client_request_duration_seconds_bucket{{{labels},status=\"200\",le=\"+Inf\"}} 1"),
             format!("http_server_request_duration_seconds_sum{{{labels},status=\"200\"}} 0.012345678"),
             format!("api_sensor_unanswered_total{{{labels},call=\"graphql_query\"}} 1"),
+            format!(
+                "api_sensor_messages_total{{{labels},status=\"101\",call=\"websocket\",part=\"message_to_client\"}} 1"
+            ),
+            format!("http_server_request_duration_seconds_count{{{labels},status=\"200\"}} 1"),
             "api_sensor_sensitive_data_total{half=\"response\",kind=\"email\"} 4".to_owned(),
-            "api_sensor_findings_by_rule_total{rule=\"API3-001\",severity=\"high\"} 1".to_owned(),
+            "api_sensor_findings_by_rule_total{rule=\"API3-001\",severity=\"high\"} 2".to_owned(),
         ] {
             assert!(
                 page.lines().any(|line| line == expected),
@@ -358,7 +374,7 @@ mod tests {
             );
         }
         let metrics = page.lines().filter(|line| line.starts_with("# TYPE")).count();
-        assert_eq!(metrics, Metric::ALL.len() + Counter::ALL.len() + 5 + 3);
+        assert_eq!(metrics, Metric::ALL.len() + Counter::ALL.len() + 6 + 3);
     }
 
     #[test]

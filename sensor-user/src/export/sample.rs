@@ -6,8 +6,8 @@ use super::{Event, Snapshot, Summary};
 use crate::capture::{Comm, Container, Evidence as Binding, ProcessKey, Role, Runtime, Source, StreamKey};
 use crate::classify::{Confidence, DataKind, Half, Label, Masked, Part, Place, ShownCall, ShownOperation};
 use crate::detect::{Evidence, Finding, Input, RuleId, RuleMeta, Severity};
-use crate::exchange::call::{CallKind, CallOutcome};
-use crate::exchange::{AuthScheme, CallerHash, Connection, Method};
+use crate::exchange::call::{CallKind, CallOutcome, Count, Messages};
+use crate::exchange::{AuthScheme, CallerHash, Connection, Method, PartKind};
 use crate::inventory::{Endpoint, EndpointRef};
 use crate::protocol::soap::FaultCode;
 use crate::telemetry::{Accounts, Metric};
@@ -85,6 +85,7 @@ pub(super) fn summary(role: Role) -> Summary {
             (Half::Response, DataKind::PaymentCard, 1),
         ],
         calls: Vec::new(),
+        part: None,
         early_data: false,
         partial: false,
     }
@@ -106,6 +107,7 @@ fn finding(evidence: Evidence, severity: Severity) -> Finding {
         evidence,
         partial: false,
         repeats: 0,
+        part: None,
         status: 200,
     }
 }
@@ -161,6 +163,35 @@ fn calls() -> Vec<ShownCall> {
     vec![operation, soap, rpc]
 }
 
+/// A message on a WebSocket with an answer of GraphQL, and a stream of gRPC.
+fn streams() -> [Summary; 2] {
+    let [operation, soap, _] = <[ShownCall; 3]>::try_from(calls()).unwrap();
+    let plain = |kind, name: &str| ShownCall {
+        kind,
+        name: name.into(),
+        outcome: CallOutcome::Unknown,
+        fault: None,
+        ..soap.clone()
+    };
+    let mut message = summary(Role::Server);
+    (message.status, message.duration_ns, message.part) = (101, Some(1_000), Some(PartKind::MessageToClient));
+    message.calls = vec![plain(CallKind::WebSocket, "next"), operation];
+    message.data.clear();
+    let mut stream = summary(Role::Server);
+    (stream.status, stream.partial) = (500, true);
+    stream.data.clear();
+    let mut call = plain(CallKind::Grpc, "shop.Orders/Watch");
+    call.messages = Some(Messages {
+        to_server: Count { seen: 1, more: false },
+        to_client: Count {
+            seen: 20_000,
+            more: true,
+        },
+    });
+    stream.calls = vec![call];
+    [message, stream]
+}
+
 pub(super) fn events() -> Vec<Event> {
     let mut unanswered = summary(Role::Unknown);
     (
@@ -175,9 +206,14 @@ pub(super) fn events() -> Vec<Event> {
     let accounts = Accounts::default();
     accounts.sensor.add(Metric::Exchanges, 3);
     let exchanges = [summary(Role::Client), summary(Role::Server), unanswered].map(Event::Exchange);
+    let streams = streams().map(Event::Exchange);
+    let mut in_message = findings()[0].clone();
+    (in_message.part, in_message.status) = (Some(PartKind::MessageToClient), 101);
     let findings = findings().map(|finding| Event::Finding(Box::new(finding)));
     let snapshot = Event::Accounts(Box::new(Snapshot::take(&accounts, 1_795_000_001_000_000_000)));
-    exchanges.into_iter().chain(findings).chain([snapshot]).collect()
+    let in_message = Event::Finding(Box::new(in_message));
+    let events = exchanges.into_iter().chain(findings).chain(streams);
+    events.chain([in_message, snapshot]).collect()
 }
 
 /// The same with terminal control sequences in every text that comes from outside.

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::{Summary, wording};
 use crate::capture::Role;
-use crate::exchange::Method;
 use crate::exchange::call::CallKind;
+use crate::exchange::{Method, PartKind};
 use crate::inventory::EndpointRef;
 
 /// What takes the place of labels beyond the bound (as OpenTelemetry's conventions do for methods).
@@ -26,6 +26,8 @@ pub struct Labels {
     pub status: u16,
     /// Kind of the first call of an API inside; `None` for plain REST and beyond the bound.
     pub call: Option<CallKind>,
+    /// It is a part of a longer exchange.
+    pub part: Option<PartKind>,
 }
 
 impl Labels {
@@ -35,10 +37,16 @@ impl Labels {
     }
 }
 
+/// What the counter of parts counts.
+pub const MESSAGES: &str = "Messages of WebSockets and server-sent events.";
+
+/// What makes a series: side, endpoint, status, kind of call, part.
+type Key = (bool, EndpointRef, u16, Option<CallKind>, Option<PartKind>);
+
 /// Admits series up to a bound.
 #[derive(Debug)]
 pub struct Series {
-    known: HashSet<(bool, EndpointRef, u16, Option<CallKind>)>,
+    known: HashSet<Key>,
     most: usize,
 }
 
@@ -54,12 +62,18 @@ impl Series {
         }
     }
 
-    /// Labels of a call: its own while there is room, else [`OTHER`] without a status. At most twenty of those exist.
+    /// Labels of a call: its own while there is room, else [`OTHER`] without a status. At most eighty of those exist.
     /// A process whose end is not known counts as a server, because requests arrive at more processes than send any.
     pub fn labels(&mut self, call: &Summary) -> Labels {
         let server = call.connection.role != Role::Client;
         let kind = call.calls.first().map(|call| call.kind);
-        let key = (server, EndpointRef::clone(&call.endpoint), call.status, kind);
+        let key = (
+            server,
+            EndpointRef::clone(&call.endpoint),
+            call.status,
+            kind,
+            call.part,
+        );
         let method = call.endpoint.method;
         if self.known.contains(&key) || self.known.len() < self.most {
             self.known.insert(key);
@@ -72,6 +86,7 @@ impl Series {
                 route,
                 status: call.status,
                 call: kind,
+                part: call.part,
             };
         }
         Labels {
@@ -81,6 +96,7 @@ impl Series {
             route: OTHER.into(),
             status: 0,
             call: None,
+            part: call.part,
         }
     }
 }

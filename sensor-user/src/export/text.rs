@@ -12,6 +12,7 @@ use super::{ClockOffset, Event, Exporter, Snapshot, Summary};
 use crate::capture::Role;
 use crate::classify::Half;
 use crate::detect::{Finding, Severity};
+use crate::exchange::PartKind;
 
 /// How the view looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -171,17 +172,18 @@ impl View {
         };
         let time = style.paint(DIM, &self.clock.time_of_day(call.time_ns));
         let comm = fit(&connection.comm.to_string(), layout.comm);
-        let (pid, method) = (connection.process.pid, call.endpoint.method.name());
+        let pid = connection.process.pid;
+        let (method, status) = match call.part {
+            None => (call.endpoint.method.name(), self.status(call.status)),
+            Some(PartKind::MessageToServer) => ("message", "  >".to_owned()),
+            Some(PartKind::MessageToClient) => ("message", "  <".to_owned()),
+            Some(PartKind::Event) => ("event", "  <".to_owned()),
+        };
         let mut line = format!(
             "{time} {pid:>7} {comm} {arrow} {method:<7} {} ",
             fit(&endpoint, columns)
         );
-        let _infallible = write!(
-            line,
-            "{} {:>8}",
-            self.status(call.status),
-            duration(call.duration_ns)
-        );
+        let _infallible = write!(line, "{status} {:>8}", duration(call.duration_ns));
         if !layout.narrow {
             let caller = call
                 .caller
@@ -300,9 +302,15 @@ impl View {
 }
 
 fn data(call: &Summary) -> String {
-    let mut text: Vec<String> = call.calls.first().map(wording::call).into_iter().collect();
-    if call.calls.len() > 1 {
-        text.push(format!("(+{} calls)", call.calls.len() - 1));
+    // What is called in a message says more than the message's own name.
+    let within = call
+        .calls
+        .get(1..)
+        .filter(|calls| call.part.is_some() && !calls.is_empty());
+    let calls = within.unwrap_or(&call.calls);
+    let mut text: Vec<String> = calls.first().map(wording::call).into_iter().collect();
+    if calls.len() > 1 {
+        text.push(format!("(+{} calls)", calls.len() - 1));
     }
     for (half, kind, count) in &call.data {
         let half = if *half == Half::Request { ">" } else { "" };

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use crate::classify::{Half, Part, Place, ShownCall};
 use crate::detect::{Evidence, Finding};
+use crate::exchange::PartKind;
 use crate::exchange::call::CallOutcome;
 
 /// A finding in words.
@@ -76,14 +77,14 @@ impl<'a> Wording<'a> {
             kind: data.map(|(kind, _, _)| kind.name()),
             count,
             sample: data.map(|(_, _, sample)| clean(&sample.0)),
-            evidence: evidence(&finding.evidence),
+            evidence: evidence(&finding.evidence, finding.part),
             remedy: rule.remedy,
             partial: finding.partial,
         }
     }
 }
 
-fn evidence(evidence: &Evidence) -> String {
+fn evidence(evidence: &Evidence, part: Option<PartKind>) -> String {
     match evidence {
         Evidence::Data(label) => {
             let times = if label.count == 1 {
@@ -91,8 +92,13 @@ fn evidence(evidence: &Evidence) -> String {
             } else {
                 format!(" ({} values)", label.count)
             };
+            let of = match part {
+                Some(PartKind::MessageToServer | PartKind::MessageToClient) => " of a WebSocket message",
+                Some(PartKind::Event) => " of a server-sent event",
+                None => "",
+            };
             format!(
-                "{} in {}{times}: {}",
+                "{} in {}{of}{times}: {}",
                 label.kind.name(),
                 place_name(&label.place),
                 clean(&label.sample.0)

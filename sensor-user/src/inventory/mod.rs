@@ -53,7 +53,7 @@ impl Default for Limits {
 pub struct History {
     /// Exchanges seen.
     pub exchanges: u64,
-    /// Successes (2xx) with credentials.
+    /// Successes ([`Exchange::is_success`]) with credentials; parts of longer exchanges are none of their own.
     pub success_known: u64,
     /// Successes without credentials, where the head was whole.
     pub success_anonymous: u64,
@@ -150,10 +150,7 @@ impl Inventory {
 impl History {
     fn learn(&mut self, exchange: &Exchange) {
         self.exchanges += 1;
-        let success = exchange
-            .outcome
-            .response()
-            .is_some_and(|response| (200..300).contains(&response.status));
+        let success = exchange.part.is_none() && exchange.is_success();
         match exchange.caller {
             Caller::Known { .. } if success => self.success_known += 1,
             Caller::Anonymous if success => self.success_anonymous += 1,
@@ -165,6 +162,8 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::PartKind;
+    use crate::exchange::call::{CallKind, CallOutcome};
     use crate::exchange::test_support::Builder;
 
     fn inventory(endpoints: usize) -> (Inventory, Arc<Counters>) {
@@ -202,6 +201,21 @@ mod tests {
                 success_anonymous: 1
             }
         );
+    }
+
+    #[test]
+    fn parts_and_refusals_are_no_successes() {
+        let (mut inventory, _) = inventory(10);
+        let refused = |code| Builder::get("/a").call(CallKind::Grpc, CallOutcome::Failure(code));
+        inventory.observe(&Builder::get("/a").known().part(PartKind::Event).build());
+        inventory.observe(&refused(16).build());
+        inventory.observe(&refused(16).known().build());
+        let (_, history) = inventory.observe(&Builder::get("/a").build());
+        let expected = History {
+            exchanges: 3,
+            ..History::default()
+        };
+        assert_eq!(history, expected);
     }
 
     #[test]

@@ -197,4 +197,8 @@ anomalies! {
     WebSocketInflated = "websocket_inflated",
     /// A line of an event stream longer than the limit.
     EventTooLong = "event_too_long",
+    // h2c
+    /// A connection went on in HTTP/2 although the request that asked for it may not: `HTTP2-Settings` missing, repeated
+    /// or malformed, not named in `Connection`, or inside TLS, where proxies are bypassed so (RFC 7540, 3.2).
+    Http2Upgrade = "http2_upgrade",
 }

@@ -5,6 +5,7 @@
 //! Bounded by [`Limits`], [`MAX_LAYERS`], [`MAX_MEMBERS`] and [`MAX_WINDOW`].
 
 mod brotli;
+mod flow;
 mod gzip;
 mod meter;
 mod stream;
@@ -15,6 +16,9 @@ mod zstd;
 use smallvec::SmallVec;
 
 use super::Anomaly;
+#[cfg(test)]
+pub(crate) use flow::tests::encode as flushed;
+pub use flow::{Flow, STATE_BYTES};
 use meter::Meter;
 pub use stream::Stream;
 
@@ -123,7 +127,7 @@ pub enum Ended {
     Cut,
     /// The rest is not of the coding, or its checksum is wrong.
     Broken,
-    /// More would come out than [`Limits::output_bytes`].
+    /// More would come out than [`Limits::output_bytes`], or more came in than a [`Flow`] holds.
     TooLarge,
     /// It is out of all proportion to the input, or asks for more memory or members than anybody needs.
     Bomb,

@@ -116,6 +116,16 @@ impl Parser {
         }
     }
 
+    /// Whether the next byte begins an event.
+    pub fn is_between(&self) -> bool {
+        self.line.len == 0 && !self.event.has_data && self.event.kind.is_empty() && !self.event.has_id
+    }
+
+    /// Bytes of the event under way.
+    pub fn held_bytes(&self) -> usize {
+        self.event.data.capacity() + self.event.kind.len()
+    }
+
     /// Takes the next bytes.
     pub fn feed(&mut self, mut input: &[u8], sink: &mut dyn FnMut(Event)) {
         input = self.skip_mark(input);

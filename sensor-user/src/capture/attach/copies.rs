@@ -210,13 +210,15 @@ impl Copies {
     /// Prepares to load programs of `object` against the maps that aya made. `names` are in the order of
     /// [`Hook::ALL`].
     pub fn load(object: &[u8], ebpf: Arc<Mutex<Ebpf>>, names: Programs) -> Result<Self, AttachError> {
-        let mut parsed = aya_obj::Object::parse(object).map_err(|error| relocation(names, error))?;
+        let [first, ..] = names;
+        let refused = |error| relocation(first, error);
+        let mut parsed = aya_obj::Object::parse(object).map_err(|error| relocation(first, error))?;
         let btf = load_btf(&mut parsed);
         let globals = {
             let made = ebpf.lock().unwrap_or_else(PoisonError::into_inner);
-            Globals::of(object, &made).map_err(|error| relocation(names, error))?
+            Globals::of(object, &made).map_err(refused)?
         };
-        let (kind, return_bit) = event_source().map_err(|error| relocation(names, error))?;
+        let (kind, return_bit) = event_source().map_err(refused)?;
         Ok(Self {
             ebpf,
             parsed,
@@ -259,10 +261,10 @@ impl Copies {
                 })
                 .collect();
             copy.relocate_maps(fds.into_iter(), &text)
-                .map_err(|error| relocation(self.names, error))?;
+                .map_err(|error| relocation(program_of(self.names, hook), error))?;
         }
         copy.relocate_calls(&text)
-            .map_err(|error| relocation(self.names, error))?;
+            .map_err(|error| relocation(program_of(self.names, hook), error))?;
         let program = load_program(
             &copy,
             program_of(self.names, hook),

@@ -21,7 +21,8 @@ use super::{AttachBackend, AttachError, Attachment, Hook, Point, Programs, progr
 
 const BPF_PROG_LOAD: i64 = 5;
 const BPF_BTF_LOAD: i64 = 18;
-const BPF_LINK_CREATE: i64 = 28;
+/// Makes a link.
+pub(in crate::capture) const BPF_LINK_CREATE: i64 = 28;
 const BPF_PROG_TYPE_KPROBE: u32 = 2;
 const BPF_TRACE_UPROBE_MULTI: u32 = 48;
 const BPF_F_UPROBE_MULTI_RETURN: u32 = 1;
@@ -95,7 +96,7 @@ pub(in crate::capture) fn command<T>(command: i64, attr: &T) -> io::Result<RawFd
 }
 
 /// Issues one bpf(2) command that returns a descriptor.
-pub(super) fn bpf<T>(number: i64, attr: &T) -> io::Result<OwnedFd> {
+pub(in crate::capture) fn bpf<T>(number: i64, attr: &T) -> io::Result<OwnedFd> {
     let fd = command(number, attr)?;
     // SAFETY: the kernel just made this descriptor for us; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -135,42 +136,19 @@ impl Multi {
     /// Loads the programs of `object` against the maps that aya made. `names` are in the order of
     /// [`Hook::ALL`].
     pub fn load(object: &[u8], ebpf: &aya::Ebpf, names: Programs) -> Result<Self, AttachError> {
-        let mut parsed = aya_obj::Object::parse(object).map_err(|error| relocation(names, error))?;
-        let btf = load_btf(&mut parsed);
-        let text: HashSet<usize> = parsed.functions.keys().map(|(section, _)| *section).collect();
-        let maps = std::mem::take(&mut parsed.maps);
+        let [program, ..] = names;
         let nowhere = program_array().map_err(|error| AttachError::Load {
-            program: program_of(names, Hook::Enter),
+            program,
             log: "no program array can be made".to_owned(),
             source: error,
         })?;
-        let fds: Vec<(&str, RawFd, &aya_obj::Map)> = maps
-            .iter()
-            .filter_map(|(name, map)| {
-                let shared = descriptor(ebpf.map(name)?)?;
-                // The kernel lets programs of one attach type only refer to an array of programs.
-                let fd = if name == "NOWHERE" {
-                    nowhere.as_raw_fd()
-                } else {
-                    shared
-                };
-                Some((name.as_str(), fd, map))
-            })
-            .collect();
-        parsed
-            .relocate_maps(fds.into_iter(), &text)
-            .map_err(|error| relocation(names, error))?;
-        parsed
-            .relocate_calls(&text)
-            .map_err(|error| relocation(names, error))?;
+        // The kernel lets programs of one attach type only refer to an array of programs.
+        let linked = Linked::of(object, ebpf, program, Some(("NOWHERE", nowhere.as_raw_fd())))?;
         let load = |hook| {
-            let program = load_program(
-                &parsed,
-                program_of(names, hook),
-                btf.as_ref(),
-                BPF_TRACE_UPROBE_MULTI,
-            )?;
-            Ok((hook, program))
+            Ok((
+                hook,
+                linked.load(program_of(names, hook), BPF_TRACE_UPROBE_MULTI)?,
+            ))
         };
         Ok(Self {
             loaded: Hook::ALL
@@ -182,11 +160,49 @@ impl Multi {
     }
 }
 
+/// The kernel object, linked to aya's maps, for programs that aya cannot load.
+pub(in crate::capture) struct Linked {
+    object: aya_obj::Object,
+    btf: Option<OwnedFd>,
+}
+
+impl Linked {
+    /// Links it. `program` is named in errors; `instead` is a map that takes the place of aya's of that name.
+    pub(in crate::capture) fn of(
+        object: &[u8],
+        ebpf: &aya::Ebpf,
+        program: &'static str,
+        instead: Option<(&str, RawFd)>,
+    ) -> Result<Self, AttachError> {
+        let refused = |error| relocation(program, error);
+        let mut object = aya_obj::Object::parse(object).map_err(|error| relocation(program, error))?;
+        let btf = load_btf(&mut object);
+        let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+        let maps = std::mem::take(&mut object.maps);
+        let fds = maps.iter().filter_map(|(name, map)| {
+            let shared = descriptor(ebpf.map(name)?)?;
+            let own = instead.filter(|(replaced, _)| name == replaced);
+            Some((name.as_str(), own.map_or(shared, |(_, fd)| fd), map))
+        });
+        object.relocate_maps(fds, &text).map_err(refused)?;
+        object.relocate_calls(&text).map_err(refused)?;
+        Ok(Self { object, btf })
+    }
+
+    /// Loads a program of kprobe type.
+    pub(in crate::capture) fn load(
+        &self,
+        name: &'static str,
+        attach_type: u32,
+    ) -> Result<OwnedFd, AttachError> {
+        load_program(&self.object, name, self.btf.as_ref(), attach_type)
+    }
+}
+
 pub(super) fn relocation(
-    names: Programs,
+    program: &'static str,
     error: impl std::error::Error + Send + Sync + 'static,
 ) -> AttachError {
-    let [program, ..] = names;
     AttachError::Load {
         program,
         log: "relocation failed".to_owned(),

@@ -75,7 +75,8 @@ static SUCCESS_WITHOUT_CREDENTIALS: RuleMeta = RuleMeta {
     cwe: 306,
     severity: Severity::High,
     needs: &[Input::RequestHead, Input::Status, Input::EndpointHistory],
-    description: "A request without any credentials was answered with success (2xx), although at least 95 % of the \
+    description: "A request without any credentials was answered with success (2xx, and not every call of \
+        gRPC, GraphQL or JSON-RPC inside failed), although at least 95 % of the \
         endpoint's earlier successes, of which there were at least 20, had credentials. Either authentication is not \
         enforced, or a path around it exists. Credentials are Authorization, API key fields and session cookies; the \
         request's head was seen whole.",
@@ -99,8 +100,10 @@ impl Detector for SuccessWithoutCredentials {
             Caller::Unseen => return Err(Blind::HeadCut),
             Caller::Anonymous => {}
         }
-        let response = seen.exchange.outcome.response().ok_or(Blind::NoResponse)?;
-        if !(200..300).contains(&response.status) {
+        if seen.exchange.outcome.response().is_none() {
+            return Err(Blind::NoResponse);
+        }
+        if seen.exchange.part.is_some() || !seen.exchange.is_success() {
             return Ok(());
         }
         let with = history.success_known;

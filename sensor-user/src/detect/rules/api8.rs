@@ -49,7 +49,7 @@ impl Detector for CredentialsOverCleartext {
             Caller::Known { scheme, .. } => Some(scheme),
             Caller::Anonymous | Caller::Unseen => None,
         };
-        if let Some(scheme) = known {
+        if let (Some(scheme), None) = (known, seen.exchange.part) {
             out.push(Verdict {
                 severity,
                 confidence: Confidence(95),

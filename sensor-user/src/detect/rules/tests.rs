@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::classify::{Classifier, Limits};
 use crate::detect::registry::RULES;
 use crate::detect::{Blind, Engine, Finding, Observation, Severity, Verdicts};
+use crate::exchange::call::{CallKind, CallOutcome};
 use crate::exchange::test_support::Builder;
-use crate::exchange::{BodyState, Caller, Exchange};
+use crate::exchange::{BodyState, Caller, Exchange, PartKind};
 use crate::inventory::{EndpointRef, History, Inventory};
 use crate::telemetry::Counters;
 
@@ -327,8 +328,51 @@ fn api8() -> Vec<Case> {
     ]
 }
 
+/// Parts of longer exchanges, and refusals that come with 200.
+fn calls_and_parts() -> Vec<Case> {
+    let message = || {
+        Builder::get("/ws?password=hunter2")
+            .status(101)
+            .cleartext()
+            .known()
+    };
+    let to_client = || {
+        message()
+            .part(PartKind::MessageToClient)
+            .answer(r#"{"card":"4111111111111111"}"#)
+    };
+    let refused = |kind, code| Builder::get("/x").call(kind, CallOutcome::Failure(code));
+    let half = || refused(CallKind::JsonRpc, -32_000).call(CallKind::JsonRpc, CallOutcome::Success);
+    let event = || Builder::get("/events").part(PartKind::Event);
+    vec![
+        case("API2-001", "handshake", message(), Fires(&[High])),
+        case("API2-001", "message", to_client(), Quiet),
+        case("API8-001", "handshake", message(), Fires(&[High, High])),
+        case("API8-001", "message", to_client(), Quiet),
+        case("API3-001", "message", to_client(), Fires(&[High])),
+        case("API2-002", "refused by gRPC", refused(CallKind::Grpc, 16), Quiet),
+        case(
+            "API2-002",
+            "refused by GraphQL",
+            refused(CallKind::GraphqlQuery, 0),
+            Quiet,
+        ),
+        case("API2-002", "refused in part", half(), Fires(&[High])),
+        case(
+            "API2-002",
+            "stream of events",
+            Builder::get("/events"),
+            Fires(&[High]),
+        ),
+        case("API2-002", "event", event(), Quiet),
+    ]
+}
+
 fn cases() -> Vec<Case> {
-    [api2(), api3(), api8()].into_iter().flatten().collect()
+    [api2(), api3(), api8(), calls_and_parts()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[test]

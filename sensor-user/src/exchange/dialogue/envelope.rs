@@ -34,21 +34,31 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// Of an object in JSON.
-    pub(super) fn of(body: &Body) -> Option<Self> {
-        let front = body.pieces.first()?.0.trim_ascii_start();
-        if front.first() != Some(&b'{') {
-            return None;
-        }
+    /// Of an object in JSON, or of each in an array (a batch, JSON-RPC 2.0, 6), as they end. Gives whether it is one.
+    pub(super) fn each(body: &Body, each: impl FnMut(Self)) -> Shape {
+        let front = body.pieces.first().map(|piece| piece.0.trim_ascii_start());
+        let shape = match front.and_then(|front| front.first()) {
+            Some(b'{') => Shape::One,
+            Some(b'[') => Shape::Batch,
+            Some(_) | None => return Shape::Other,
+        };
         let mut walker = Walker::new(TOKEN);
-        let mut reading = Reading::default();
+        let mut reading = Reading {
+            envelope: Self::default(),
+            each,
+            outside: u32::from(shape == Shape::Batch),
+            depth: 0,
+            path: [Member::Other; LEVELS as usize],
+            scratch: Vec::new(),
+        };
         // What is broken names nothing behind the fault; what is cut nothing behind the cut.
         for piece in &body.pieces {
             if walker.feed(&piece.0, &mut reading).is_err() {
                 break;
             }
         }
-        Some(reading.envelope)
+        reading.give();
+        shape
     }
 
     /// The GraphQL operation that is asked for.
@@ -66,9 +76,20 @@ impl Envelope {
     }
 }
 
-#[derive(Default)]
-struct Reading {
+/// What a message is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Shape {
+    One,
+    Batch,
+    Other,
+}
+
+struct Reading<F> {
     envelope: Envelope,
+    each: F,
+    /// Levels outside of an envelope: that of a batch.
+    outside: u32,
+    /// Levels within it.
     depth: u32,
     /// Names of the members under way, outermost first.
     path: [Member; LEVELS as usize],
@@ -111,7 +132,14 @@ impl Member {
     }
 }
 
-impl Reading {
+impl<F: FnMut(Envelope)> Reading<F> {
+    /// The envelope under way ends, or gets no further.
+    fn give(&mut self) {
+        if std::mem::take(&mut self.depth) > 0 {
+            (self.each)(std::mem::take(&mut self.envelope));
+        }
+    }
+
     fn place(&mut self) -> Option<&mut Member> {
         let level = usize::try_from(self.depth.checked_sub(1)?).ok()?;
         self.path.get_mut(level)
@@ -130,8 +158,12 @@ impl Reading {
     }
 }
 
-impl Visitor for Reading {
+impl<F: FnMut(Envelope)> Visitor for Reading<F> {
     fn open(&mut self, _: Container) {
+        if let Some(inside) = self.outside.checked_sub(1) {
+            self.outside = inside;
+            return;
+        }
         self.present(false);
         self.depth += 1;
         if let Some(member) = self.place() {
@@ -140,7 +172,10 @@ impl Visitor for Reading {
     }
 
     fn close(&mut self) {
-        self.depth = self.depth.saturating_sub(1);
+        match self.depth {
+            0 | 1 => self.give(),
+            _ => self.depth -= 1,
+        }
     }
 
     fn key(&mut self, text: Text<'_>) {

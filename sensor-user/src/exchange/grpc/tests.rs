@@ -1,4 +1,7 @@
 use super::*;
+
+mod streams;
+
 use crate::exchange::Outcome;
 use crate::exchange::test_support::Builder;
 
@@ -20,19 +23,23 @@ fn call(media: &'static str, request: &[u8], response: &[&[u8]], trailers: &[(&s
     exchange
 }
 
+fn reading(exchange: &Exchange) -> Option<Reading> {
+    read(&mut exchange.clone())
+}
+
 fn messages(exchange: &Exchange) -> Option<Messages> {
-    read(exchange)?.call.grpc()
+    reading(exchange)?.call.grpc()
 }
 
 fn outcome(exchange: &Exchange) -> (CallOutcome, Vec<Anomaly>) {
-    let reading = read(exchange).unwrap();
+    let reading = reading(exchange).unwrap();
     (reading.call.outcome, reading.anomalies.to_vec())
 }
 
 #[test]
 fn a_unary_call_has_a_name_and_a_status() {
     let exchange = call("application/grpc", &frame(0, b"in"), &[&frame(0, b"out")], OK);
-    let reading = read(&exchange).unwrap();
+    let reading = reading(&exchange).unwrap();
     assert_eq!(reading.call.kind, CallKind::Grpc);
     assert_eq!(reading.call.name.expose(), b"shop.Orders/Place");
     assert_eq!(outcome(&exchange), (CallOutcome::Success, vec![]));
@@ -110,7 +117,7 @@ fn grpc_web_has_its_trailers_in_the_body() {
         exchange
     };
     let exchange = web("application/grpc-web+proto", &body);
-    assert_eq!(read(&exchange).unwrap().call.kind, CallKind::GrpcWeb);
+    assert_eq!(reading(&exchange).unwrap().call.kind, CallKind::GrpcWeb);
     assert_eq!(outcome(&exchange), (CallOutcome::Failure(7), vec![]));
     assert_eq!(messages(&exchange).unwrap().to_client.seen, 1);
     let after = [body, frame(0, b"more")].concat();
@@ -119,7 +126,7 @@ fn grpc_web_has_its_trailers_in_the_body() {
         [Anomaly::GrpcAfterTrailers]
     );
     // gRPC itself is HTTP/2 only.
-    assert!(read(&web("application/grpc", b"")).is_none());
+    assert!(reading(&web("application/grpc", b"")).is_none());
 }
 
 #[test]
@@ -174,6 +181,6 @@ fn bad_frames_are_anomalies() {
 
 #[test]
 fn what_is_no_grpc_is_left_alone() {
-    assert!(read(&Builder::post("/a/b").json("{}").build()).is_none());
+    assert!(reading(&Builder::post("/a/b").json("{}").build()).is_none());
     assert!(messages(&Builder::get("/a/b").build()).is_none());
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::super::call::Calls;
 use super::super::caller;
+use super::super::grpc::Sender;
 use super::super::half::Taken;
 use super::super::reader::Context;
 use super::super::turns::Arrival;
@@ -35,6 +36,7 @@ impl Http1 {
                 }
             }
         }
+        self.look_for_preface(time_ns, context);
         if self.requests.parser.is_waiting() && self.requests.waiting_bytes() > context.limits.head_bytes {
             self.requests.parser.tunnel();
         }
@@ -92,15 +94,18 @@ impl Http1 {
         self.anomalies += head.anomalies.len() as u64;
         let target = head.target;
         let rest = head.rest;
+        let (method, version) = (head.method, head.version);
+        let odd = head.anomalies;
+        let head = Head {
+            raw,
+            headers: head.headers,
+        };
         let request = Request {
-            head: Head {
-                raw,
-                headers: head.headers,
-            },
-            method: head.method,
+            body: Body::behind(&head, Sender::Client),
+            head,
+            method,
             target,
-            version: head.version,
-            body: Body::default(),
+            version,
             time_ns,
             early_data: self.early,
         };
@@ -111,7 +116,7 @@ impl Http1 {
             &mut self.memo,
         );
         // The credentials may stand in a field that was not kept.
-        if caller == Caller::Anonymous && head.anomalies.contains(&Anomaly::TooManyHeaders) {
+        if caller == Caller::Anonymous && odd.contains(&Anomaly::TooManyHeaders) {
             caller = Caller::Unseen;
         }
         let exchange = Exchange {
@@ -120,7 +125,8 @@ impl Http1 {
             outcome: Outcome::Unanswered,
             caller,
             calls: Calls::new(),
-            anomalies: head.anomalies,
+            anomalies: odd,
+            part: None,
         };
         let arrival = Arrival {
             quiet: self.after_pause_ns.take() == Some(time_ns.0),
@@ -155,6 +161,7 @@ impl Http1 {
     pub(super) fn request_gap(&mut self, missing: u64, context: &mut Context<'_>) {
         let reason = self.reason;
         if self.requests.parser.is_waiting() {
+            self.stay(context);
             let spoilt = self.requests.waiting_bytes() as u64;
             self.missing_in_wait = self
                 .missing_in_wait

@@ -10,8 +10,10 @@ use super::super::events::Events;
 use super::super::prefix::Holes;
 use super::super::reader::{Chunk, Context, Next, Turn};
 use super::super::upgrade;
-use super::{Http1, cut};
+use super::{Http1, cut, note};
 use crate::capture::GapReason;
+use crate::protocol::Resync;
+use crate::protocol::http1::Message;
 use crate::protocol::http1::Rest;
 
 impl Http1 {
@@ -46,15 +48,18 @@ impl Http1 {
             None => response.body.add(piece, context.limits.body_bytes),
             // Each event has its own exchange, so this one only counts them.
             Some(events) => {
-                self.anomalies += events.piece(&piece, time_ns, context);
-                response.body.add(piece, 0);
+                self.anomalies += events.piece(&piece, time_ns, context.out);
+                response.body.told(piece.len());
+                let fault = events.take_fault();
+                self.anomalies += note(self.turns.current_mut(), fault);
             }
         }
     }
 
     pub(super) fn end_events(&mut self, time_ns: u64, context: &mut Context<'_>) {
         if let Some(mut events) = self.events.take() {
-            self.anomalies += events.finish(time_ns, context);
+            self.anomalies += events.finish(time_ns, context.out);
+            self.anomalies += note(self.turns.current_mut(), events.take_fault());
         }
     }
 
@@ -88,12 +93,46 @@ impl Http1 {
 
     pub(super) fn cut_response(&mut self, hole: Option<GapReason>, context: &mut Context<'_>) {
         if let (Some(events), Some(reason)) = (&mut self.events, hole) {
-            self.anomalies += events.gap(reason, self.last_ns, context);
+            self.anomalies += events.gap(reason, self.last_ns, context.out);
         }
         self.end_events(self.last_ns, context);
         if let Some(response) = self.turns.response_mut() {
             cut(&mut response.body, hole);
         }
         self.turns.close_response(context.out);
+    }
+
+    pub(super) fn response_gap(&mut self, missing: u64, context: &mut Context<'_>) {
+        let reason = self.reason;
+        let inside = !self.responses.parser.is_between();
+        self.turns.excuse();
+        let (message, lost_place) = match self.responses.gap(missing) {
+            Resync::Exact(message) => (message, false),
+            Resync::Searching(message) => (message, true),
+        };
+        match message {
+            None if !lost_place => {
+                if let Some(events) = &mut self.events {
+                    self.anomalies += events.gap(reason, self.last_ns, context.out);
+                }
+                if let Some(response) = self.turns.response_mut() {
+                    response.body.hole(missing, reason);
+                }
+            }
+            Some(Message::End { lost }) => {
+                if let Some(response) = self.turns.response_mut() {
+                    response.body.hole(lost, reason);
+                }
+                if let Some(mut events) = self.events.take() {
+                    self.anomalies += events.gap(reason, self.last_ns, context.out);
+                }
+                self.turns.close_response(context.out);
+            }
+            Some(Message::Cut) => self.cut_response(Some(reason), context),
+            Some(_) | None => {}
+        }
+        if lost_place && !self.may_be_http2(missing, inside) {
+            self.turns.response_hole(inside, context.out);
+        }
     }
 }

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::super::secret::HashKey;
-use super::super::{BodyState, Connection, Conversations, Method};
+use super::super::{BodyState, Conversations, Method};
 use super::*;
 use crate::capture::{CloseReason, ProcessKey, Role, Source, StreamKey};
 use crate::flow::{FlowEvent, Payload};
 use crate::telemetry::Counters;
+
+mod inside;
 
 const PROCESS: ProcessKey = ProcessKey { pid: 9, start_ns: 3 };
 const STREAM: StreamKey = StreamKey {
@@ -391,42 +393,6 @@ fn what_streams_keep_is_bounded() {
             .all(|exchange| exchange.anomalies.contains(&Anomaly::Http2TooManyStreams))
     );
     assert_eq!(play.end().len(), 3000);
-}
-
-#[test]
-fn the_request_that_asked_for_the_upgrade_is_answered_on_stream_1() {
-    let mut play = Play::begun();
-    play.request(&headers(1, true, &get(1)));
-    play.end();
-    let first = play.out.remove(0);
-    let limits = Limits::default();
-    let mut reader = Http2::upgraded(Direction::Read, Some(first), &limits);
-    let connection: Arc<Connection> = Arc::clone(&play.conversations_connection());
-    let (mut out, key) = (Vec::new(), HashKey::new([0; 32]));
-    let mut context = Context {
-        limits: &limits,
-        key: &key,
-        connection: &connection,
-        out: &mut out,
-    };
-    let wire = [SETTINGS, &headers(1, true, OK)].concat();
-    for (direction, bytes) in [(Direction::Write, &wire[..]), (Direction::Read, PREFACE)] {
-        let chunk = Chunk {
-            direction,
-            time_ns: 1,
-            early: false,
-            bytes: Bytes::copy_from_slice(bytes),
-        };
-        assert!(reader.chunk(chunk, &mut context));
-    }
-    assert_eq!(out.iter().map(show).collect::<Vec<_>>(), ["GET /1[] 200[]"]);
-}
-
-impl Play {
-    fn conversations_connection(&mut self) -> Arc<Connection> {
-        self.request(PREFACE);
-        Arc::clone(self.conversations.connection(&STREAM).unwrap())
-    }
 }
 
 /// Numbers that only the seed decides.

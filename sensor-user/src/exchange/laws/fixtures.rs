@@ -43,6 +43,7 @@ pub(super) fn all() -> Vec<Fixture> {
     all.extend(http1::all());
     all.extend(http2::all());
     all.extend(websocket::all());
+    all.push(http1_to_http2());
     all
 }
 
@@ -109,6 +110,44 @@ pub(super) fn window(name: &'static str, size: usize, exchanges: &[(Vec<u8>, Vec
         steps,
         exchanges: exchanges.len(),
         recovery: exchanges.len(),
+        recovery_bytes: usize::MAX,
+        at_once: 0,
+        opening: None,
+    }
+}
+
+/// HTTP/1 that goes on in HTTP/2 (RFC 7540, 3.2).
+fn http1_to_http2() -> Fixture {
+    const SETTINGS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64";
+    let frame = |kind: u8, flags: u8, exchange: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, 2 * exchange + 1], payload].concat()
+    };
+    let request = |n: u8| frame(1, 5, n, &[&b"\x82\x86\x04\x04/n/"[..], &[b'0' + n]].concat());
+    let response = |n: u8| {
+        let head = frame(1, 4, n, &[&b"\x88\x00\x03x-n\x01"[..], &[b'0' + n]].concat());
+        [head, frame(0, 1, n, &[b'a'; 20])].concat()
+    };
+    let ask = b"GET /n/0 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+        HTTP2-Settings: AAMAAABk\r\n\r\n";
+    let agreed = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+    let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", SETTINGS].concat();
+    let mut steps = vec![
+        step(Direction::Read, ask, 0, 0),
+        step(Direction::Write, agreed, 1, 0),
+        step(Direction::Read, &preface, 1, 0),
+        step(Direction::Write, &[SETTINGS, &response(0)].concat(), 1, 0),
+    ];
+    for n in 1..8_u8 {
+        let exchange = usize::from(n);
+        steps.push(step(Direction::Read, &request(n), exchange + 1, exchange));
+        steps.push(step(Direction::Write, &response(n), exchange + 2, exchange));
+    }
+    Fixture {
+        name: "http1 to http2",
+        steps,
+        exchanges: 8,
+        recovery: 2,
         recovery_bytes: usize::MAX,
         at_once: 0,
         opening: None,

@@ -40,6 +40,7 @@ fn request(number: u64) -> Exchange {
         caller: Caller::Anonymous,
         calls: crate::exchange::call::Calls::new(),
         anomalies: smallvec::SmallVec::new(),
+        part: None,
     }
 }
 
@@ -164,7 +165,7 @@ fn a_lost_request_costs_no_other_of_a_client_that_takes_turns() {
 fn a_lost_answer_costs_its_own_exchange_of_a_client_that_takes_turns() {
     assert_eq!(play_proven("r1 r2 -s s2 r3 s3"), "1! 2 3");
     assert_eq!(play_proven("r1 -s r2 s2 r3 s3"), "1! 2 3");
-    assert_eq!(play_proven("r1 s1( -s) r2 s2"), "1 2");
+    assert_eq!(play_proven("r1 s1( -s) r2 s2 r3 s3"), "1 2 3");
     // Noticed late.
     assert_eq!(play_proven("r1 s1( r2 -s) s2 r3 s3"), "1 2 3");
     // Then it is not known whether that answer is of a request which is missing.

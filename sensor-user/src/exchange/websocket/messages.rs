@@ -90,6 +90,12 @@ impl Messages {
         }
     }
 
+    /// Memory of the message under way, and of the window.
+    pub(super) fn held_bytes(&self) -> usize {
+        let window = self.inflater.as_ref().map_or(0, Inflater::held_bytes);
+        window + self.open.as_ref().map_or(0, |open| open.joined.capacity())
+    }
+
     pub(super) fn take_done(&mut self) -> Option<Done> {
         self.done.pop_front()
     }

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::capture::{CloseReason, Direction, GapReason, ProcessKey, Source, StreamKey};
-use crate::exchange::call::{CallKind, CallOutcome};
+use crate::exchange::call::{CallKind, CallOutcome, MAX_CALLS};
 use crate::exchange::secret::HashKey;
-use crate::exchange::{BodyState, Conversations, Exchange, Limits};
+use crate::exchange::{BodyState, Conversations, Exchange, Limits, PartKind};
 use crate::flow::{FlowEvent, Payload};
 use crate::protocol::Anomaly;
 use crate::protocol::websocket::unmask;
@@ -451,6 +451,89 @@ fn json_rpc_calls_are_paired_by_id_and_side() {
 }
 
 #[test]
+fn json_rpc_batches_are_paired_call_by_call() {
+    let rpc = |id: &str, rest: &str| format!("{{\"jsonrpc\":\"2.0\",{id}{rest}}}");
+    let ask = format!(
+        "[{},{},{},7]",
+        rpc("\"id\":1,", "\"method\":\"a\",\"params\":[{\"id\":2}]"),
+        rpc("\"id\":\"1\",", "\"method\":\"b\""),
+        rpc("", "\"method\":\"note\""),
+    );
+    // In any order (JSON-RPC 2.0, 6), and one of them by itself.
+    let answers = format!(
+        "[{},{}]",
+        rpc("\"id\":\"1\",", "\"result\":[[{\"id\":1}]]"),
+        rpc("\"id\":9,", "\"error\":{\"code\":-32600}"),
+    );
+    let late = rpc("\"id\":1,", "\"error\":{\"code\":-5}");
+    let mut steps = opened("", "");
+    steps.extend([
+        ToServer(client(ask.as_bytes())),
+        ToClient(server(answers.as_bytes())),
+        ToClient(server(late.as_bytes())),
+    ]);
+    let exchanges = run(steps);
+    let all = exchanges.iter().flat_map(|exchange| &exchange.calls);
+    let found: Vec<(&str, CallOutcome)> = all
+        .filter(|call| call.kind == CallKind::JsonRpc)
+        .map(|call| (std::str::from_utf8(call.name.expose()).unwrap(), call.outcome))
+        .collect();
+    let expected = [
+        ("a", CallOutcome::Unknown),
+        ("b", CallOutcome::Unknown),
+        ("note", CallOutcome::Unknown),
+        ("b", CallOutcome::Success),
+        ("", CallOutcome::Failure(-32600)),
+        ("a", CallOutcome::Failure(-5)),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_batch_beyond_the_limit_is_odd_and_keeps_its_front() {
+    let one = |id: usize, rest: &str| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},{rest}}}");
+    let batch = |rest: &str| {
+        let all: Vec<String> = (0..2_000).map(|id| one(id, rest)).collect();
+        format!("[{}]", all.join(","))
+    };
+    let mut steps = opened("", "");
+    steps.extend([
+        ToServer(client(batch("\"method\":\"m\"").as_bytes())),
+        ToClient(server(batch("\"result\":0").as_bytes())),
+    ]);
+    let exchanges = run(steps);
+    for exchange in exchanges.iter().filter(|exchange| is_message(exchange)) {
+        assert_eq!(exchange.calls.len(), MAX_CALLS);
+        assert!(
+            exchange
+                .calls
+                .iter()
+                .skip(1)
+                .all(|call| call.name.expose() == b"m")
+        );
+        assert_eq!(exchange.anomalies.to_vec(), vec![Anomaly::TooManyCalls]);
+    }
+}
+
+#[test]
+fn a_stream_of_events_is_whole_when_all_were_told() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 22\r\n\r\n";
+    let stream = run(vec![
+        ToServer(b"GET /events HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec()),
+        ToClient(head.into()),
+        ToClient(b"data: one\n\n".to_vec()),
+        ToClient(b"data: two\n\n".to_vec()),
+    ]);
+    let kinds: Vec<_> = stream.iter().map(|exchange| exchange.part).collect();
+    assert_eq!(kinds, [Some(PartKind::Event), Some(PartKind::Event), None]);
+    let body = &stream[2].outcome.response().unwrap().body;
+    assert_eq!(
+        (body.state, body.total, body.is_whole()),
+        (BodyState::InParts, 22, true)
+    );
+}
+
+#[test]
 fn behind_a_connect_a_connection_begins() {
     let ask = "CONNECT b.example:80 HTTP/1.1\r\nHost: b.example:80\r\n\r\n";
     let inside = "GET /inside HTTP/1.1\r\nHost: b.example\r\n\r\n";
@@ -487,6 +570,7 @@ fn behind_a_connect_a_connection_begins() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one stream from its beginning to its end")]
 fn events_are_told_as_they_come() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n";
     let chunked = |text: &str| ToClient(format!("{:x}\r\n{text}\r\n", text.len()).into_bytes());
@@ -499,8 +583,12 @@ fn events_are_told_as_they_come() {
         chunked("event: price\ndata: {\"a\""),
         chunked(":1}\n\ndata: two\n\n"),
     ];
-    for step in steps {
-        conversations.push(event(step), &mut out);
+    for (now, step) in (1..).zip(steps) {
+        let mut event = event(step);
+        if let FlowEvent::Chunk { time_ns, .. } = &mut event {
+            *time_ns = now;
+        }
+        conversations.push(event, &mut out);
     }
     let seen = |exchange: &Exchange| {
         let call = &exchange.calls[0];
@@ -511,6 +599,17 @@ fn events_are_told_as_they_come() {
         let body = &exchange.outcome.response().unwrap().body;
         (call.name.expose().to_vec(), body.pieces[0].0.to_vec(), body.state)
     };
+    // Each lasts from its own first byte to its last.
+    let times = |exchange: &Exchange| {
+        (
+            exchange.request.time_ns,
+            exchange.outcome.response().unwrap().time_ns,
+        )
+    };
+    assert_eq!(
+        out.iter().map(times).collect::<Vec<_>>(),
+        [((3, 4), (3, 4)), ((4, 4), (4, 4))]
+    );
     // The stream has not ended.
     assert_eq!(
         out.iter().map(seen).collect::<Vec<_>>(),

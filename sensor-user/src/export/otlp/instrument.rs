@@ -6,7 +6,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use sensor_common::counter;
 
 use crate::detect::Finding;
-use crate::export::series::{DURATION_BOUNDS, Labels, Series};
+use crate::export::series::{DURATION_BOUNDS, Labels, MESSAGES, Series};
 use crate::export::{Summary, field, processes, wording};
 use crate::telemetry::{Accounts, Metric};
 
@@ -17,6 +17,7 @@ pub(super) struct Instruments {
     server: Histogram<f64>,
     client: Histogram<f64>,
     unanswered: Counter<u64>,
+    parts: Counter<u64>,
     data: Counter<u64>,
     findings: Counter<u64>,
 }
@@ -52,6 +53,7 @@ impl Instruments {
                 "{request}",
                 "Requests whose response was not seen.",
             ),
+            parts: counter("api_sensor.messages", "{message}", MESSAGES),
             data: counter(
                 "api_sensor.sensitive_data",
                 "{value}",
@@ -70,6 +72,8 @@ impl Instruments {
         let labels = self.series.labels(call);
         let histogram = if labels.server { &self.server } else { &self.client };
         match call.duration_ns {
+            // No request: its duration would say nothing of the service.
+            _ if call.part.is_some() => self.parts.add(1, &attributes(&labels)),
             Some(ns) => histogram.record(field::seconds(ns), &attributes(&labels)),
             None => self.unanswered.add(1, &attributes(&labels)),
         }
@@ -114,6 +118,9 @@ fn attributes(labels: &Labels) -> Vec<KeyValue> {
     }
     if let Some(call) = labels.call {
         attributes.push(KeyValue::new("api_sensor.call.kind", call.name()));
+    }
+    if let Some(part) = labels.part {
+        attributes.push(KeyValue::new("api_sensor.part", part.name()));
     }
     if labels.is_error() {
         attributes.push(KeyValue::new("error.type", labels.status.to_string()));

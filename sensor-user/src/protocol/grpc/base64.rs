@@ -19,7 +19,7 @@ pub struct BadBase64;
 
 impl Decoder {
     /// Takes the next piece; what is decoded is appended to `out`.
-    pub fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), BadBase64> {
+    pub fn feed(&mut self, piece: &[u8], out: &mut impl Extend<u8>) -> Result<(), BadBase64> {
         for byte in piece {
             match value(*byte) {
                 Some(value) if self.padding == 0 => self.bits = self.bits << 6 | value,
@@ -32,7 +32,7 @@ impl Decoder {
             self.have += 1;
             if self.have == 4 {
                 let [_, bytes @ ..] = self.bits.to_be_bytes();
-                out.extend(bytes.iter().take(3 - usize::from(self.padding.min(2))));
+                out.extend(bytes.into_iter().take(3 - usize::from(self.padding.min(2))));
                 *self = Self::default();
             }
         }

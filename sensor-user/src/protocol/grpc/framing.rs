@@ -76,6 +76,15 @@ impl Framer {
         }
     }
 
+    /// Steps over `missing` bytes that were not seen, when they are content of the frame under way; its end is then not
+    /// told. `None` when frames may begin in them; else the frame that they are in.
+    pub fn skip(&mut self, missing: u64) -> Option<Frame> {
+        let (frame, left) = self.current?;
+        let left = left.checked_sub(u32::try_from(missing).ok()?)?;
+        self.current = (left > 0).then_some((frame, left));
+        Some(frame)
+    }
+
     /// Whether the body may end here: between two frames.
     pub const fn is_between(&self) -> bool {
         self.have == 0 && self.current.is_none()

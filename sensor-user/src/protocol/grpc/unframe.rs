@@ -1,24 +1,18 @@
 //! A body to its frames, whichever way they travel.
 
-use super::{Carrier, Decoder, Event, Framer};
+use smallvec::SmallVec;
 
-/// Divides one body into frames. Holds at most one piece, undone from base64.
-#[derive(Debug)]
+use super::{Carrier, Decoder, Event, Frame, Framer};
+
+/// Bytes of base64 undone at a time, on the stack: a call in a body that lasts for days holds no buffer.
+const STRETCH: usize = 1024;
+
+/// Divides one body into frames. Holds none of it but the header of a frame.
+#[derive(Clone, Debug)]
 pub struct Unframer {
     carrier: Carrier,
     decoder: Decoder,
     framer: Framer,
-    decoded: Decoded,
-}
-
-/// Holds observed bytes, so it prints nothing.
-#[derive(Default)]
-struct Decoded(Vec<u8>);
-
-impl std::fmt::Debug for Decoded {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[decoded]")
-    }
 }
 
 /// Why the rest of a body has no sense.
@@ -37,7 +31,6 @@ impl Unframer {
             carrier,
             decoder: Decoder::default(),
             framer: Framer::default(),
-            decoded: Decoded::default(),
         }
     }
 
@@ -46,12 +39,22 @@ impl Unframer {
         if self.carrier != Carrier::WebText {
             return self.framer.feed(piece, tell).map_err(|_bad| Fault::Frame);
         }
-        self.decoded.0.clear();
-        let good = self.decoder.feed(piece, &mut self.decoded.0);
-        self.framer
-            .feed(&self.decoded.0, tell)
-            .map_err(|_bad| Fault::Frame)?;
-        good.map_err(|_bad| Fault::Base64)
+        for stretch in piece.chunks(STRETCH) {
+            let mut decoded = SmallVec::<[u8; STRETCH]>::new();
+            let good = self.decoder.feed(stretch, &mut decoded);
+            self.framer.feed(&decoded, tell).map_err(|_bad| Fault::Frame)?;
+            good.map_err(|_bad| Fault::Base64)?;
+        }
+        Ok(())
+    }
+
+    /// Steps over `missing` bytes that were not seen, when they are content of the frame under way. `None` when frames
+    /// may begin in them; of base64 nobody knows, as each part may be padded.
+    pub fn skip(&mut self, missing: u64) -> Option<Frame> {
+        match self.carrier {
+            Carrier::Grpc | Carrier::Web => self.framer.skip(missing),
+            Carrier::WebText => None,
+        }
     }
 
     /// Whether the body may end here.

@@ -12,7 +12,7 @@ mod parser;
 
 use super::{Anomaly, Resync, Span, Step, StreamParser};
 pub use head::{Head, Opening};
-pub use parser::Parser;
+pub use parser::{Parser, settings};
 
 /// Bounds of the parser.
 #[derive(Clone, Copy, Debug)]

@@ -260,7 +260,7 @@ impl Parser {
         if frame.has(frame::ACK) {
             return advance(HEADER, Some(Message::Other));
         }
-        self.whole(frame, input, read_settings)
+        self.whole(frame, input, settings)
     }
 
     fn data(&mut self, frame: Frame, input: &[u8]) -> Step<Message> {
@@ -334,9 +334,11 @@ impl Parser {
         match frame.kind {
             Kind::Data => {
                 let last = frame.has(frame::END_STREAM);
+                // How much of it is padding is not known.
+                let missing = if frame.has(frame::PADDED) { 0 } else { frame.length };
                 Message::BodyLost {
                     stream: frame.stream,
-                    missing: u64::from(frame.length),
+                    missing: u64::from(missing),
                     last,
                 }
             }
@@ -476,8 +478,8 @@ fn odd(frame: Frame) -> Message {
     }
 }
 
-/// 6.5.2.
-fn read_settings(payload: &[u8]) -> Message {
+/// What the payload of SETTINGS says (RFC 9113, 6.5.2).
+pub fn settings(payload: &[u8]) -> Message {
     let (mut table, mut largest) = (None, None);
     for setting in payload.as_chunks::<6>().0 {
         let [i1, i2, v1, v2, v3, v4] = *setting;

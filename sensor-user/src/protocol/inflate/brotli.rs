@@ -38,6 +38,8 @@ pub(super) fn decode(input: &[u8], meter: &mut Meter<'_>) -> Ended {
         meter.out.truncate(start.saturating_add(written));
         let ended = match result {
             BrotliResult::NeedsMoreOutput => continue,
+            // It may hold back more than there was room for.
+            BrotliResult::NeedsMoreInput if room == 0 => continue,
             BrotliResult::ResultSuccess if left > 0 => Ended::Broken,
             BrotliResult::ResultSuccess => Ended::Whole,
             BrotliResult::NeedsMoreInput => Ended::Cut,

@@ -1,4 +1,4 @@
-//! Deflate (RFC 1951), and its use from message to message (RFC 7692).
+//! Deflate (RFC 1951) as the bytes come, and behind what was sent before (RFC 7692).
 
 #![expect(clippy::disallowed_types, reason = "this is the door")]
 
@@ -7,11 +7,18 @@ use flate2::{Decompress, FlushDecompress, Status};
 use super::meter::Meter;
 use super::{Ended, Limits};
 
-/// What a sender of permessage-deflate took off the end of every message (RFC 7692, 7.2.1).
-const TAIL: &[u8] = &[0, 0, 0xff, 0xff];
+/// The furthest that deflate refers back (RFC 1951, 2).
+const WINDOW: usize = 32 * 1024;
 
-/// Raw deflate whose window lives from message to message. Holds a window of 32 KiB and code tables.
-pub struct Stream(Decompress);
+/// Bytes that come out at a time.
+const PIECE: usize = 4 * 1024;
+
+/// Raw deflate, piece by piece. Holds a window of 32 KiB and code tables.
+pub struct Stream {
+    decoder: Decompress,
+    input_bytes: usize,
+    output_bytes: usize,
+}
 
 /// Its window holds observed bytes.
 impl std::fmt::Debug for Stream {
@@ -20,54 +27,74 @@ impl std::fmt::Debug for Stream {
     }
 }
 
-impl Default for Stream {
-    fn default() -> Self {
-        Self::new()
+impl Stream {
+    /// Behind `history`, which the sender refers to. What refers to more than that is [`Ended::Broken`]: nothing is made
+    /// up in its place.
+    pub fn behind(history: &[u8]) -> Self {
+        Self {
+            decoder: decoder(history),
+            input_bytes: 0,
+            output_bytes: 0,
+        }
+    }
+
+    /// Takes the next bytes; what comes out goes to `sink` in pieces. Gives how many were used and why no more came:
+    /// [`Ended::Cut`] where more is wanted, [`Ended::Whole`] behind a final block, after which only [`Self::restart`] goes
+    /// on, and with any other nothing does.
+    pub fn feed(&mut self, input: &[u8], limits: Limits, sink: &mut dyn FnMut(&[u8])) -> (usize, Ended) {
+        self.input_bytes = self.input_bytes.saturating_add(input.len());
+        let mut rest = input;
+        loop {
+            let (consumed, produced) = (self.decoder.total_in(), self.decoder.total_out());
+            let mut piece = [0; PIECE];
+            let status = self.decoder.decompress(rest, &mut piece, FlushDecompress::None);
+            let part =
+                |before: u64, now: u64| usize::try_from(now.saturating_sub(before)).unwrap_or(usize::MAX);
+            let used = part(consumed, self.decoder.total_in());
+            let made = part(produced, self.decoder.total_out());
+            sink(piece.get(..made).unwrap_or_default());
+            rest = rest.get(used..).unwrap_or_default();
+            let used = input.len().saturating_sub(rest.len());
+            self.output_bytes = self.output_bytes.saturating_add(made);
+            let ended = match status {
+                Err(_) => Ended::Broken,
+                Ok(Status::StreamEnd) => Ended::Whole,
+                // It wants room or input, and has room.
+                Ok(Status::Ok | Status::BufError) if made < PIECE => Ended::Cut,
+                Ok(Status::Ok | Status::BufError) => match self.check(limits) {
+                    Ok(()) => continue,
+                    Err(ended) => ended,
+                },
+            };
+            return (used, self.check(limits).err().unwrap_or(ended));
+        }
+    }
+
+    /// Goes on behind a final block (RFC 7692, 7.2.3.4), of whatever was sent before.
+    pub fn restart(&mut self, history: &[u8]) {
+        self.decoder = decoder(history);
+    }
+
+    fn check(&self, limits: Limits) -> Result<(), Ended> {
+        let allowed = self.input_bytes.saturating_mul(limits.ratio);
+        if self.output_bytes > limits.free_bytes && self.output_bytes > allowed {
+            return Err(Ended::Bomb);
+        }
+        if self.output_bytes > limits.output_bytes {
+            return Err(Ended::TooLarge);
+        }
+        Ok(())
     }
 }
 
-impl Stream {
-    /// At the beginning, with an empty window.
-    pub fn new() -> Self {
-        Self(Decompress::new(false))
+fn decoder(history: &[u8]) -> Decompress {
+    let mut decoder = Decompress::new(false);
+    let near = history.len().saturating_sub(WINDOW);
+    if let Some(window) = history.get(near..).filter(|window| !window.is_empty()) {
+        // Bare deflate takes one at any time. If it did not, what refers to it would be refused, not made up.
+        let _checksum = decoder.set_dictionary(window);
     }
-
-    /// Forgets what came before: the sender keeps no context (RFC 7692, 7.1.1), or bytes were lost.
-    pub fn reset(&mut self) {
-        self.0.reset(false);
-    }
-
-    /// Appends the content of one message, whose tail (RFC 7692, 7.2.1) was left out, to `out`. Unless it ends
-    /// [`Ended::Whole`], messages after it are unreadable until a reset.
-    pub fn message(&mut self, input: &[u8], limits: Limits, out: &mut Vec<u8>) -> Ended {
-        let mut meter = Meter::new(limits, out);
-        let ended = self.run(input, &mut meter);
-        meter.finish(ended)
-    }
-
-    fn run(&mut self, input: &[u8], meter: &mut Meter<'_>) -> Ended {
-        let mut rest = input;
-        // A final block ends the stream; what follows begins another (RFC 7692, 7.2.3.5).
-        loop {
-            let before = input.len().saturating_sub(rest.len());
-            match inflate(&mut self.0, rest, before, meter) {
-                (consumed, Ended::Whole) if consumed > 0 => {
-                    self.0.reset(false);
-                    rest = rest.get(consumed..).unwrap_or_default();
-                    if rest.is_empty() || rest == [0] {
-                        return Ended::Whole;
-                    }
-                }
-                (_, Ended::Cut) => break,
-                (_, ended) => return ended,
-            }
-        }
-        // At a block's boundary the tail is an empty block, of which nothing is left over.
-        match inflate(&mut self.0, TAIL, input.len(), meter) {
-            (_, Ended::Cut) => Ended::Whole,
-            (_, ended) => ended,
-        }
-    }
+    decoder
 }
 
 /// Runs a deflate stream over `input`; gives the bytes it used. `Cut` is where it wants more. `before` bytes of the

@@ -1,36 +1,30 @@
 //! Compressed messages (`permessage-deflate`, RFC 7692), one direction.
 //!
 //! Takes payloads without masks. Gives what they were, in pieces. Between messages only the window is kept, at most
-//! 32 KiB, and none without context takeover; the 10 KiB of the decoder live while a message does. Never gives more
-//! than [`MAX_MESSAGE`] of one message, nor inflates beyond [`MAX_RATIO`].
-
-#![expect(
-    clippy::disallowed_types,
-    reason = "the capped door of compressed messages, which share a window: protocol::inflate reads whole bodies"
-)]
-
-use miniz_oxide::inflate::TINFLStatus;
-use miniz_oxide::inflate::core::inflate_flags::{
-    TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
-};
-use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+//! 32 KiB, and none without context takeover; the decoder, which has another, lives while a message does. Never gives
+//! more than [`MAX_MESSAGE`] of one message, nor inflates beyond [`MAX_RATIO`].
 
 use super::handshake::Window;
 use crate::protocol::Anomaly;
+use crate::protocol::inflate::{Ended, Limits, STATE_BYTES, Stream};
 
 /// Bytes of one message, inflated. Servers commonly refuse larger ones far earlier (Python `websockets` 1 MiB, Node
 /// `ws` 100 MiB); what is kept of a body is far less.
-pub const MAX_MESSAGE: u64 = 16 << 20;
+pub const MAX_MESSAGE: usize = 16 << 20;
 
 /// Inflated for each byte compressed, beyond the first [`FREE`] bytes. Text and JSON reach 5 to 20, DEFLATE cannot
 /// exceed 1,032.
-pub const MAX_RATIO: u64 = 200;
+pub const MAX_RATIO: usize = 200;
 
 /// Bytes below which the ratio says nothing.
-const FREE: u64 = 64 << 10;
+const FREE: usize = 64 << 10;
 
-/// Bytes inflated at a time.
-const PIECE: usize = 8 << 10;
+/// Bounds of one message.
+const LIMITS: Limits = Limits {
+    output_bytes: MAX_MESSAGE,
+    ratio: MAX_RATIO,
+    free_bytes: FREE,
+};
 
 /// What the sender left off (RFC 7692, 7.2.1).
 const TAIL: &[u8] = &[0, 0, 0xff, 0xff];
@@ -47,11 +41,9 @@ pub enum Failure {
 /// One direction.
 pub struct Inflater {
     window: Window,
-    /// The last bytes given, and while inflating room behind them. Holds observed bytes.
+    /// The last bytes given. Holds observed bytes.
     history: Vec<u8>,
-    decoder: Option<Box<DecompressorOxide>>,
-    input_bytes: u64,
-    output_bytes: u64,
+    stream: Option<Stream>,
     /// The rest of the message cannot be inflated.
     broken: bool,
     /// Bytes before `history` are not known though the window reaches there. A message that refers to them fails, and
@@ -71,9 +63,7 @@ impl Inflater {
         Self {
             window,
             history: Vec::new(),
-            decoder: None,
-            input_bytes: 0,
-            output_bytes: 0,
+            stream: None,
             broken: false,
             torn: false,
         }
@@ -84,12 +74,17 @@ impl Inflater {
         self.window.takeover
     }
 
+    /// Memory of the window, and of the decoder while a message is under way.
+    pub fn held_bytes(&self) -> usize {
+        let decoder = self.stream.as_ref().map_or(0, |_| STATE_BYTES);
+        self.history.capacity() + decoder
+    }
+
     /// Takes the next bytes of a message. After an error nothing more comes of it.
     pub fn feed(&mut self, input: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<(), Failure> {
         if self.broken {
             return Ok(());
         }
-        self.input_bytes += input.len() as u64;
         self.inflate(input, sink).map_err(|anomaly| self.fail(anomaly))
     }
 
@@ -108,7 +103,7 @@ impl Inflater {
     pub fn spoil(&mut self) {
         self.broken = true;
         self.torn = true;
-        self.decoder = None;
+        self.stream = None;
         self.history = Vec::new();
     }
 
@@ -129,59 +124,49 @@ impl Inflater {
     }
 
     fn end_message(&mut self) {
-        self.decoder = None;
+        self.stream = None;
         self.broken = false;
-        (self.input_bytes, self.output_bytes) = (0, 0);
         let window = 1 << self.window.bits;
         let keep = if self.window.takeover { window } else { 0 };
         self.torn &= self.window.takeover && self.history.len() < window;
-        self.trim(keep);
+        trim(&mut self.history, keep);
         self.history.shrink_to(self.history.len());
     }
 
-    fn trim(&mut self, keep: usize) {
-        let excess = self.history.len().saturating_sub(keep);
-        self.history.drain(..excess);
-    }
-
     fn inflate(&mut self, mut input: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<(), Anomaly> {
-        let flags = TINFL_FLAG_HAS_MORE_INPUT | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+        let window = 1 << self.window.bits;
+        let history = &mut self.history;
         loop {
-            let decoder = self.decoder.get_or_insert_with(Box::default);
-            let from = self.history.len();
-            self.history.resize(from + PIECE, 0);
-            let (status, consumed, written) = decompress(decoder, input, &mut self.history, from, flags);
-            self.history.truncate(from + written);
-            sink(self.history.get(from..).unwrap_or_default());
-            self.output_bytes += written as u64;
-            input = input.get(consumed..).unwrap_or_default();
-            self.check()?;
-            // Twice the window, so that moving it costs less than a copy of what was inflated.
-            if self.history.len() > 2 << self.window.bits {
-                self.trim(1 << self.window.bits);
-            }
-            match status {
-                TINFLStatus::HasMoreOutput => {}
+            let stream = self.stream.get_or_insert_with(|| Stream::behind(history));
+            let (used, ended) = stream.feed(input, LIMITS, &mut |piece| {
+                history.extend_from_slice(piece);
+                // Twice the window, so that moving it costs less than a copy of what was inflated.
+                if history.len() > 2 * window {
+                    trim(history, window);
+                }
+                sink(piece);
+            });
+            input = input.get(used..).unwrap_or_default();
+            match ended {
+                Ended::Cut => return Ok(()),
                 // A last block may be followed by others (RFC 7692, 7.2.3.4).
-                TINFLStatus::Done => {
-                    self.decoder = None;
+                Ended::Whole => {
+                    stream.restart(history);
                     if input.is_empty() {
                         return Ok(());
                     }
                 }
-                TINFLStatus::NeedsMoreInput if input.is_empty() => return Ok(()),
-                _ => return Err(Anomaly::WebSocketDeflate),
+                Ended::Broken => return Err(Anomaly::WebSocketDeflate),
+                Ended::TooLarge | Ended::Bomb => return Err(Anomaly::WebSocketInflated),
             }
         }
     }
+}
 
-    fn check(&self) -> Result<(), Anomaly> {
-        let allowed = FREE + self.input_bytes.saturating_mul(MAX_RATIO);
-        if self.output_bytes > allowed.min(MAX_MESSAGE) {
-            return Err(Anomaly::WebSocketInflated);
-        }
-        Ok(())
-    }
+/// Leaves the last `keep` bytes.
+fn trim(history: &mut Vec<u8>, keep: usize) {
+    let excess = history.len().saturating_sub(keep);
+    history.drain(..excess);
 }
 
 #[cfg(test)]

@@ -76,9 +76,9 @@ pub fn deflate(input: &[u8]) {
             .split_at_checked(usize::from(*len))
             .unwrap_or((behind, &[]));
         rest = behind;
-        let mut given = 0_u64;
-        let whole = inflater.feed(piece, &mut |bytes| given += bytes.len() as u64);
-        let end = inflater.finish(&mut |bytes| given += bytes.len() as u64);
+        let mut given = 0_usize;
+        let whole = inflater.feed(piece, &mut |bytes| given += bytes.len());
+        let end = inflater.finish(&mut |bytes| given += bytes.len());
         assert!(given <= 2 * MAX_MESSAGE, "too much given");
         if whole.is_err() || end.is_err() || *len == 255 {
             inflater.forget();

@@ -1,0 +1,227 @@
+//! How much memory is asked for to read one call of plain REST in which nothing is found.
+//!
+//! The law: nothing for a header field, a member of a document, or a kind of API that is not there. What is left is what
+//! an exchange is made of and handed on in; a bound keeps it from growing unnoticed, and a test that fails says where
+//! each one was made.
+
+#![expect(unsafe_code, reason = "a counting allocator: the trait is unsafe")]
+#![expect(clippy::unwrap_used, reason = "a test stops on a mistake")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sensor_user::capture::{Data, Direction, Origin, ProcessKey, Record, Source, StreamKey};
+use sensor_user::exchange::secret::HashKey;
+use sensor_user::export::Event;
+use sensor_user::pipeline::{Judge, Settings, Shard};
+use sensor_user::telemetry::Counters;
+
+/// Counts what this thread asks for, while it is told to.
+struct Counting;
+
+thread_local! {
+    static COUNTED: Cell<Option<(u64, u64)>> = const { Cell::new(None) };
+    /// Whether backtraces are taken.
+    static NAMED: Cell<bool> = const { Cell::new(false) };
+    static PLACES: RefCell<BTreeMap<String, u64>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+impl Counting {
+    fn count(bytes: usize) {
+        let Some((times, all)) = COUNTED.get() else { return };
+        if NAMED.get() {
+            COUNTED.set(None);
+            let place = place(&Backtrace::force_capture().to_string());
+            PLACES.with_borrow_mut(|places| *places.entry(place).or_default() += 1);
+        }
+        COUNTED.set(Some((times + 1, all + bytes as u64)));
+    }
+}
+
+/// The innermost functions of ours in a backtrace.
+fn place(trace: &str) -> String {
+    let names = trace
+        .lines()
+        .filter_map(|line| line.split_once(": ").map(|(_, name)| name));
+    let ours = names.filter(|name| name.contains("sensor_user::"));
+    ours.take(3).collect::<Vec<_>>().join(" < ")
+}
+
+// SAFETY: every call goes on to the system's allocator unchanged; counting touches thread-local cells only, and a
+// backtrace is taken with counting off, so that it does not count itself.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Self::count(layout.size());
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promises; `at` is the system's.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Self::count(size);
+        // SAFETY: as the caller promises; `at` is the system's.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What a call asks for: times and bytes, on its way to the judge and there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Asked {
+    shard: (u64, u64),
+    judge: (u64, u64),
+}
+
+fn counted<T>(work: impl FnOnce() -> T) -> (T, (u64, u64)) {
+    COUNTED.set(Some((0, 0)));
+    let done = work();
+    let asked = COUNTED.replace(None).unwrap();
+    (done, asked)
+}
+
+/// A call with so many fields in each head and members in its documents; nothing in it is sensitive.
+fn call(method: &str, fields: usize, members: usize) -> [Vec<u8>; 2] {
+    let head: Vec<String> = (b'a'..)
+        .take(fields)
+        .map(|letter| format!("X-Field-{}: plain words\r\n", char::from(letter)))
+        .collect();
+    let head = head.concat();
+    let members: Vec<String> = (0..members)
+        .map(|number| format!("{{\"id\":{number},\"state\":\"open\",\"note\":\"two words\"}}"))
+        .collect();
+    let document = format!("{{\"items\":[{}]}}", members.join(","));
+    let message = |start: &str, document: &str| {
+        let length = document.len();
+        let media = "Content-Type: application/json\r\n";
+        format!("{start}{media}Content-Length: {length}\r\n{head}\r\n{document}").into_bytes()
+    };
+    let sent = if method == "POST" { document.as_str() } else { "" };
+    let request = message(
+        &format!("{method} /orders/17 HTTP/1.1\r\nHost: api.example.com\r\n"),
+        sent,
+    );
+    [request, message("HTTP/1.1 200 OK\r\n", &document)]
+}
+
+fn record(direction: Direction, position: u64, bytes: &[u8], time_ns: u64) -> Record {
+    let process = ProcessKey { pid: 1, start_ns: 1 };
+    Record::Data(Data {
+        origin: Origin {
+            time_ns,
+            process,
+            tid: 1,
+            cgroup: 0,
+        },
+        stream: StreamKey {
+            process,
+            source: Source::Socket,
+            id: 1,
+            generation: 0,
+        },
+        direction,
+        position,
+        socket: 0,
+        early: false,
+        bytes: Bytes::copy_from_slice(bytes),
+    })
+}
+
+/// What the hundredth of equal calls on one connection asks for.
+fn asked(messages: &[Vec<u8>; 2]) -> Asked {
+    let settings = Settings {
+        flow: sensor_user::flow::Limits::default(),
+        exchange: sensor_user::exchange::Limits::default(),
+        classify: sensor_user::classify::Limits::default(),
+        inventory: sensor_user::inventory::Limits::default(),
+        schema: Arc::default(),
+        key: HashKey::new([1; 32]),
+        counters: Arc::new(Counters::default()),
+    };
+    let (mut shard, mut judge) = (Shard::new(&settings), Judge::new(&settings));
+    let (mut out, mut positions) = (Vec::new(), [0_u64; 2]);
+    let mut last = None;
+    for number in 0..100_u64 {
+        // Later than any wait for the connection's socket, which nothing names here.
+        let time_ns = 1_000 + number * 1_000_000_000;
+        let [request, response] = messages;
+        let records = [(Direction::Read, 0, request), (Direction::Write, 1, response)]
+            .map(|(direction, side, bytes)| record(direction, positions[side], bytes, time_ns));
+        positions[0] += request.len() as u64;
+        positions[1] += response.len() as u64;
+        let ((), in_shard) = counted(|| {
+            for record in records {
+                shard.push(record, &mut out);
+            }
+            shard.tick(time_ns + 500_000_000, &mut out);
+        });
+        let ((), in_judge) = counted(|| {
+            for observed in out.drain(..) {
+                assert!(observed.labels.found.is_empty() && observed.exchange.calls.is_empty());
+                judge.judge(&observed, &mut |event| drop::<Event>(event));
+                last = Some(number);
+            }
+        });
+        if number == 99 {
+            assert_eq!(last, Some(99), "the call was told");
+            return Asked {
+                shard: in_shard,
+                judge: in_judge,
+            };
+        }
+    }
+    unreachable!()
+}
+
+/// Where the allocations of every call are made.
+fn places(messages: &[Vec<u8>; 2]) -> String {
+    NAMED.set(true);
+    asked(messages);
+    NAMED.set(false);
+    let places = PLACES.take();
+    let shown: Vec<String> = places
+        .iter()
+        .filter(|(_, times)| **times >= 100)
+        .map(|(place, times)| format!("{times:>6} in 100 calls: {place}\n"))
+        .collect();
+    shown.concat()
+}
+
+/// On its way through flow, parsing, pairing and classification: the box of the response, and for each body the count
+/// of who refers to the record that its head came in as well.
+const SHARD: [(&str, u64); 2] = [("GET", 2), ("POST", 3)];
+/// Naming its endpoint, judging it and telling of it.
+const JUDGE: u64 = 0;
+
+#[test]
+fn a_call_in_which_nothing_is_found_asks_for_little() {
+    for (method, most) in SHARD {
+        let messages = call(method, 4, 4);
+        let small = asked(&messages);
+        let is_little = small.shard.0 <= most && small.judge.0 == JUDGE;
+        assert!(is_little, "{method} {small:?}\n{}", places(&messages));
+    }
+}
+
+#[test]
+fn nothing_is_asked_for_by_field_or_member() {
+    for (method, _) in SHARD {
+        let (small, large) = (call(method, 4, 4), call(method, 10, 400));
+        let (of_small, of_large) = (asked(&small), asked(&large));
+        assert_eq!(
+            (of_large.shard.0, of_large.judge.0),
+            (of_small.shard.0, of_small.judge.0),
+            "{method}\n{}",
+            places(&large)
+        );
+    }
+}
