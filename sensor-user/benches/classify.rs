@@ -1,11 +1,11 @@
-//! Walking and classifying JSON beside the floor: one `serde_json` pass that builds nothing.
+//! Walking and classifying JSON beside the floors: `serde_json` building nothing, and `simd-json`.
 
-use std::fmt::Write as _;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use common::{JSON, Nothing, document, ignored, tape};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sensor_user::capture::{Comm, Evidence, ProcessKey, Role, Source, StreamKey};
 use sensor_user::classify::{self, Classifier};
@@ -16,46 +16,11 @@ use sensor_user::exchange::{
 use sensor_user::inventory::{self, Inventory};
 use sensor_user::protocol::Span;
 use sensor_user::protocol::json::Walker;
-use sensor_user::protocol::walk::{Container, Ending, Scalar, Text, Visitor};
+use sensor_user::protocol::walk::Ending;
 use sensor_user::telemetry::Counters;
 
-/// Sees everything, does nothing.
-struct Nothing(usize);
-
-impl Visitor for Nothing {
-    fn open(&mut self, _container: Container) {}
-    fn close(&mut self) {}
-    fn key(&mut self, text: Text<'_>) {
-        self.0 += text.raw.len();
-    }
-    fn scalar(&mut self, _kind: Scalar, text: Text<'_>) {
-        self.0 += text.raw.len();
-    }
-}
-
-/// Orders as shops return them: words, identifiers, times and sums; one e-mail address in each.
-fn document(bytes: usize) -> String {
-    let mut text = String::from("{\"items\":[");
-    let mut number = 0_u32;
-    while text.len() < bytes.saturating_sub(300) {
-        let comma = if number == 0 { "" } else { "," };
-        write!(
-            text,
-            "{comma}{{\"id\":{},\"uuid\":\"550e8400-e29b-41d4-a716-4466554{:05}\",\"status\":\"shipped\",\
-             \"created_at\":\"2024-05-01T10:{:02}:00.000Z\",\"total\":{}.99,\"currency\":\"EUR\",\
-             \"customer\":{{\"name\":\"Alice Johnson\",\"email\":\"user{number}@example.com\",\"verified\":true}},\
-             \"note\":\"Please leave the parcel with the neighbours, thank you very much.\",\"tags\":[\"a\",\"gift\"]}}",
-            1_000_000 + number,
-            number,
-            number % 60,
-            number % 500
-        )
-        .unwrap_or_default();
-        number += 1;
-    }
-    text.push_str("],\"next\":null}");
-    text
-}
+#[path = "common/documents.rs"]
+mod common;
 
 fn head(text: &str) -> Head {
     let mut headers = smallvec::SmallVec::new();
@@ -139,13 +104,16 @@ fn exchange(document: &str) -> Exchange {
 
 fn bench(criterion: &mut Criterion) {
     for (name, size) in [("1k", 1024), ("64k", 64 * 1024)] {
-        let text = document(size);
+        let text = document(&JSON, size - 300);
         let exchange = exchange(&text);
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function("serde_ignored", |bencher| {
-            bencher
-                .iter(|| serde_json::from_slice::<serde::de::IgnoredAny>(black_box(text.as_bytes())).is_ok());
+            bencher.iter(|| ignored(black_box(&text)));
+        });
+        let mut buffers = Default::default();
+        group.bench_function("simd_json_tape", |bencher| {
+            bencher.iter(|| tape(black_box(&text), &mut buffers));
         });
         let mut walker = Walker::new(16 * 1024);
         group.bench_function("walk", |bencher| {

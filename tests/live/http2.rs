@@ -8,9 +8,6 @@ use sensor_tests::{Guard, PrivateTls, wait};
 
 use crate::watch::{Watch, able, bytes, options, soon};
 
-/// From Debian's nghttp2-client.
-const H2LOAD: &str = "/usr/bin/h2load";
-
 const CALLS: usize = 1000;
 
 /// nginx that speaks HTTP/2 without TLS.
@@ -39,11 +36,7 @@ fn nginx(tls: &PrivateTls, directory: &Path) -> (Guard, u16) {
 #[test]
 fn every_exchange_of_a_hundred_streams_at_once_is_there_once() {
     let what = "HTTP/2";
-    if !able(what, &[Program::Nginx]) {
-        return;
-    }
-    if !Path::new(H2LOAD).exists() {
-        println!("SKIPPED {what}: no h2load (nghttp2-client)");
+    if !able(what, &[Program::Nginx, Program::H2load]) {
         return;
     }
     let tls = PrivateTls::new().unwrap();
@@ -52,7 +45,7 @@ fn every_exchange_of_a_hundred_streams_at_once_is_there_once() {
     let Some(mut watch) = Watch::start(what, &options(&tls, &[server.pid()])) else {
         return;
     };
-    let mut load = Command::new(H2LOAD);
+    let mut load = Command::new(Program::H2load.find().unwrap());
     load.args(["-n", &CALLS.to_string(), "-c", "1", "-m", "100"]);
     let load = load
         .arg(format!("http://127.0.0.1:{port}/streams"))

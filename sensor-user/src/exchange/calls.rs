@@ -128,7 +128,7 @@ impl CallFinder {
             .unwrap_or(body)
             .trim_ascii_start();
         match text.first() {
-            Some(b'{' | b'[') if !is(media, b"application/graphql") => self.json.calls(text),
+            Some(b'{' | b'[') if !is(media, b"application/graphql") => self.json.calls(text, whole),
             Some(b'<') => xml::calls(head, text, whole),
             Some(b'-') if starts(media, b"multipart/") => self.in_parts(head, media, text, whole),
             Some(_) if is(media, b"application/graphql") => Json::document(text, whole),
@@ -142,7 +142,7 @@ impl CallFinder {
         for part in parts::of(media, body) {
             let text = part.body.trim_ascii_start();
             let found = match text.first() {
-                Some(b'{' | b'[') if part.is_named(b"operations") => self.json.calls(text),
+                Some(b'{' | b'[') if part.is_named(b"operations") => self.json.calls(text, whole),
                 Some(b'<') if starts(media, b"multipart/related") => xml::calls(head, text, whole),
                 _ => continue,
             };

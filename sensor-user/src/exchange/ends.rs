@@ -24,6 +24,8 @@ const REMEMBER_NS: u64 = 2_000_000_000;
 const SLACK_NS: u64 = 5_000_000;
 /// Clients' views waiting at most; the oldest goes on alone.
 const HELD: usize = 4096;
+/// Bytes of them at most: 1,024 with a body at its limit each.
+const HELD_BYTES: usize = 64 * 1024 * 1024;
 /// Servers' views remembered at most; the oldest is forgotten.
 const TOLD: usize = 16_384;
 /// Addresses of this host remembered at most.
@@ -35,6 +37,8 @@ pub struct Ends<T> {
     /// Clients' views by arrival; taken ones leave a hole. The first has number `first`.
     held: VecDeque<Option<Held<T>>>,
     first: u64,
+    /// Bytes of what is held.
+    bytes: usize,
     waiting: FxHashMap<u64, VecDeque<u64>>,
     /// Servers' views by arrival, and by what they have in common with the client's.
     told: VecDeque<Told>,
@@ -72,6 +76,7 @@ impl<T> Default for Ends<T> {
         Self {
             held: VecDeque::new(),
             first: 0,
+            bytes: 0,
             waiting: FxHashMap::default(),
             told: VecDeque::new(),
             views: FxHashMap::default(),
@@ -100,7 +105,8 @@ impl<T: AsRef<Exchange>> Ends<T> {
             self.suppressed += 1;
             return;
         }
-        if self.held.len() >= HELD {
+        self.bytes += exchange.held_bytes();
+        while self.held.len() >= HELD || (self.bytes > HELD_BYTES && !self.held.is_empty()) {
             self.release(sink);
         }
         let number = self.first.wrapping_add(self.held.len() as u64);
@@ -173,8 +179,8 @@ impl<T: AsRef<Exchange>> Ends<T> {
         if numbers.is_empty() {
             self.waiting.remove(&common);
         }
-        if let Some(slot) = held.get_mut(place(number)) {
-            *slot = None;
+        if let Some(taken) = held.get_mut(place(number)).and_then(Option::take) {
+            self.bytes = self.bytes.saturating_sub(taken.view.as_ref().held_bytes());
         }
         self.suppressed += 1;
         true
@@ -224,6 +230,7 @@ impl<T: AsRef<Exchange>> Ends<T> {
         let Some(held) = self.held.pop_front().flatten() else {
             return;
         };
+        self.bytes = self.bytes.saturating_sub(held.view.as_ref().held_bytes());
         if let Some(numbers) = self.waiting.get_mut(&held.common) {
             numbers.retain(|one| *one != number);
             if numbers.is_empty() {

@@ -5,8 +5,12 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::protocol::{Anomaly, Resync, Step, StreamParser};
+use crate::protocol::{Anomaly, Resync, Span, Step, StreamParser};
 use crate::telemetry::ledger::{Post, Tally as Books};
+
+/// What may be kept of a record beside a part of it that is shorter still: a message of a kilobyte with its head is kept
+/// as it came.
+const SPARE: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct Half<P> {
@@ -15,6 +19,8 @@ pub(super) struct Half<P> {
     input: Withheld<Bytes>,
     /// What the parser could not use without more behind it.
     rest: Withheld<BytesMut>,
+    /// Bytes of the allocation that `input` is a part of.
+    record: usize,
     /// Length at which the parser wants to see `rest` again.
     wanted: usize,
     /// When the first byte not consumed yet came, and when the last one came.
@@ -77,6 +83,7 @@ impl<P: StreamParser> Half<P> {
             parser,
             input: Withheld::default(),
             rest: Withheld::default(),
+            record: 0,
             wanted: 0,
             since_ns: 0,
             now_ns: 0,
@@ -93,6 +100,7 @@ impl<P: StreamParser> Half<P> {
         if self.rest.0.is_empty() {
             self.since_ns = time_ns;
             self.at_front = true;
+            self.record = chunk.len();
             self.input.0 = chunk;
         } else {
             self.rest.0.extend_from_slice(&chunk);
@@ -153,9 +161,24 @@ impl<P: StreamParser> Half<P> {
         if let Step::NeedMore { at_least } = step {
             self.wanted = at_least.get();
         } else {
+            self.record = self.rest.0.capacity();
             self.input.0 = std::mem::take(&mut self.rest.0).freeze();
         }
         Some(step)
+    }
+
+    /// A part of what was just taken, to be kept: by itself when it is little of its record, which would be kept with it.
+    pub(super) fn keep(&self, raw: &Bytes, part: Span) -> Bytes {
+        self.keep_all(raw.slice(part.range()))
+    }
+
+    /// All of what was just taken.
+    pub(super) fn keep_all(&self, part: Bytes) -> Bytes {
+        if self.record.saturating_sub(part.len()) > part.len().max(SPARE) {
+            Bytes::copy_from_slice(&part)
+        } else {
+            part
+        }
     }
 
     /// Bytes are missing, and with them the sense of those that wait.

@@ -15,7 +15,7 @@ use super::upgrade;
 use super::{Body, Exchange, Head, Limits, Response};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::http1::{self, Message, RequestParser, ResponseHead, ResponseParser, Rest};
-use crate::protocol::{Anomaly, Resync, StreamParser};
+use crate::protocol::{Anomaly, StreamParser};
 use crate::telemetry::ledger::{Post, Tally as Books};
 use h2c::Unsure;
 
@@ -49,7 +49,7 @@ pub(super) struct Http1 {
     /// The first hole since the message under way lost its place says why it is not whole.
     reason: GapReason,
     /// The answer under way, when it is a stream of events.
-    events: Option<Events>,
+    events: Option<Box<Events>>,
     /// Bytes missing of what the client sent while it waited for the answer to an upgrade.
     missing_in_wait: u64,
     turn: Option<Turn>,
@@ -136,7 +136,7 @@ impl Http1 {
                 self.response_head(head, raw, time_ns, context);
             }
             Message::Body { piece, last } => {
-                self.response_piece(raw.slice(piece.range()), time_ns.1, context);
+                self.response_piece(self.responses.keep(&raw, piece), time_ns.1, context);
                 if last {
                     self.end_events(time_ns.1, context);
                     self.turns.close_response(context.out);
@@ -153,7 +153,10 @@ impl Http1 {
                 self.anomalies += note(self.turns.current_mut(), trailers.anomalies);
                 if let Some(response) = self.turns.response_mut() {
                     let headers = trailers.headers;
-                    response.trailers = Head { raw, headers };
+                    response.trailers = Head {
+                        raw: self.responses.keep_all(raw),
+                        headers,
+                    };
                 }
                 self.end_response(time_ns.1, context);
             }
@@ -174,7 +177,7 @@ impl Http1 {
         self.anomalies += head.anomalies.len() as u64;
         let (rest, status, odd) = (head.rest, head.status, head.anomalies);
         let head = Head {
-            raw,
+            raw: self.responses.keep_all(raw),
             headers: head.headers,
         };
         let response = Response {

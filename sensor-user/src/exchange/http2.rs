@@ -195,7 +195,7 @@ impl Http2 {
         let Some(anomaly) = anomaly else { return };
         self.anomalies += 1;
         if let Some(open) = self.streams.get(stream) {
-            open.exchange.anomalies.push(anomaly);
+            open.note([anomaly]);
         }
     }
 
@@ -294,7 +294,7 @@ impl Http2 {
             self.streams.unpaired += 1;
             return;
         };
-        open.exchange.anomalies.extend(head.anomalies.iter().copied());
+        open.note(head.anomalies.iter().copied());
         open.response_length = head.content_length.filter(|_| !open.has_no_body(status));
         let head = written(head);
         let response = Response {
@@ -325,14 +325,14 @@ impl Http2 {
         let Some(open) = self.streams.get(stream) else {
             return;
         };
-        open.exchange.anomalies.extend(head.anomalies.iter().copied());
+        open.note(head.anomalies.iter().copied());
         let unknown = head.opening == Opening::Unknown;
         match came.of {
             Side::Requests => open.exchange.request.time_ns.1 = came.time_ns.1,
             Side::Responses => match open.response_mut() {
                 Some(response) => {
                     response.time_ns.1 = came.time_ns.1;
-                    response.trailers = written(head);
+                    self.streams.trailers(stream, written(head));
                 }
                 None if unknown => open.exchange.outcome = Outcome::Lost,
                 None => {}
@@ -341,6 +341,7 @@ impl Http2 {
         if last {
             self.close((stream, came.of), context);
         }
+        self.anomalies += self.streams.make_room(context.out);
     }
 
     fn head_lost(&mut self, (stream, last): (u32, bool), of: Side, context: &mut Context<'_>) {
@@ -351,7 +352,7 @@ impl Http2 {
             if open.response_mut().is_none() {
                 open.exchange.outcome = Outcome::Lost;
             } else {
-                open.exchange.anomalies.push(Anomaly::Http2UnknownFields);
+                open.note([Anomaly::Http2UnknownFields]);
             }
         }
         if last {
@@ -360,7 +361,11 @@ impl Http2 {
     }
 
     fn body(&mut self, (stream, last): (u32, bool), piece: Span, came: &Came, context: &mut Context<'_>) {
-        let piece = (came.of.travel(), came.raw.slice(piece.range()));
+        let half = match came.of {
+            Side::Requests => &self.requests,
+            Side::Responses => &self.responses,
+        };
+        let piece = (came.of.travel(), half.keep(&came.raw, piece));
         let limit = context.limits.body_bytes;
         let (time_ns, out) = (came.time_ns.1, &mut *context.out);
         self.anomalies += self.streams.body(stream, piece, time_ns, limit, out);
@@ -444,6 +449,10 @@ impl Reader for Http2 {
             Side::Responses => self.responses.push(bytes, time_ns),
         }
         self.read(side, time_ns, context);
+        match side {
+            Side::Requests => self.requests.parser.rest(),
+            Side::Responses => self.responses.parser.rest(),
+        }
         true
     }
 
@@ -459,7 +468,7 @@ impl Reader for Http2 {
     fn finish(&mut self, _time_ns: u64, context: &mut Context<'_>) {
         if self.responses.parser.is_searching() {
             // What was asked since may have its answer among the bytes that could not be read.
-            self.streams.responses_lost(self.reason);
+            self.streams.responses_lost(self.reason, context.out);
         }
         self.streams.finish(context.out);
     }

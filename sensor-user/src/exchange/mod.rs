@@ -30,6 +30,7 @@ pub(crate) mod test_support;
 mod turns;
 mod upgrade;
 mod websocket;
+mod weight;
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! Exchanges that are complete before it is known whom they were with.
 //!
 //! Takes exchanges and bindings. Gives the exchanges, those of a TLS stream without a socket at most [`WAIT_NS`] later.
-//! Never waits for what is known, or for what nobody can find out twice. Bounded by [`WAITING`].
+//! Never waits for what is known, or for what nobody can find out twice. Bounded by [`WAITING`] and
+//! [`WAITING_BYTES`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,10 +15,15 @@ use super::{Connection, Exchange};
 const WAIT_NS: u64 = 100_000_000;
 /// Exchanges waiting at most; the oldest goes on as it is.
 const WAITING: usize = 1024;
+/// Bytes of them at most: 1,024 of a body at its limit each.
+const WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 /// Exchanges that wait.
 #[derive(Debug, Default)]
-pub struct Patience(VecDeque<(u64, Exchange)>);
+pub struct Patience {
+    waiting: VecDeque<(u64, Exchange)>,
+    bytes: usize,
+}
 
 impl Patience {
     /// Takes those out of `fresh` whose peer may become known.
@@ -29,41 +35,52 @@ impl Patience {
         }
         let due_ns = now_ns.saturating_add(WAIT_NS);
         for exchange in fresh.extract_if(.., |exchange| is_unbound(exchange)) {
-            self.0.push_back((due_ns, exchange));
+            self.bytes += exchange.held_bytes();
+            self.waiting.push_back((due_ns, exchange));
         }
-        let excess = self.0.len().saturating_sub(WAITING);
-        fresh.extend(self.0.drain(..excess).map(|(_, exchange)| exchange));
+        while self.waiting.len() > WAITING || self.bytes > WAITING_BYTES {
+            let Some(oldest) = self.pop() else { return };
+            fresh.push(oldest);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Exchange> {
+        let (_, exchange) = self.waiting.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(exchange.held_bytes());
+        Some(exchange)
     }
 
     /// A connection's socket became known: what waited for it goes on.
     pub fn bound(&mut self, connection: &Arc<Connection>, out: &mut Vec<Exchange>) {
-        let mut kept = VecDeque::with_capacity(self.0.len());
-        for (due_ns, mut exchange) in self.0.drain(..) {
+        let mut kept = VecDeque::with_capacity(self.waiting.len());
+        for (due_ns, mut exchange) in self.waiting.drain(..) {
             if exchange.connection.stream == connection.stream {
+                self.bytes = self.bytes.saturating_sub(exchange.held_bytes());
                 exchange.connection = Arc::clone(connection);
                 out.push(exchange);
             } else {
                 kept.push_back((due_ns, exchange));
             }
         }
-        self.0 = kept;
+        self.waiting = kept;
     }
 
     /// Lets time pass.
     pub fn tick(&mut self, now_ns: u64, out: &mut Vec<Exchange>) {
-        while self.0.front().is_some_and(|(due_ns, _)| *due_ns <= now_ns) {
-            out.extend(self.0.pop_front().map(|(_, exchange)| exchange));
+        while self.waiting.front().is_some_and(|(due_ns, _)| *due_ns <= now_ns) {
+            out.extend(self.pop());
         }
     }
 
     /// Nothing more will become known.
     pub fn finish(&mut self, out: &mut Vec<Exchange>) {
-        out.extend(self.0.drain(..).map(|(_, exchange)| exchange));
+        self.bytes = 0;
+        out.extend(self.waiting.drain(..).map(|(_, exchange)| exchange));
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.waiting.is_empty()
     }
 }
 
@@ -121,5 +138,23 @@ mod tests {
         let mut fresh: Vec<_> = (0..=WAITING).map(|_| unbound()).collect();
         patience.hold(&mut fresh, 0);
         assert_eq!(fresh.len(), 1);
+    }
+
+    #[test]
+    fn heavy_ones_go_on_sooner() {
+        let heavy = || {
+            let mut exchange = unbound();
+            exchange.request.head.raw = vec![b'x'; 1 << 20].into();
+            exchange
+        };
+        let (mut patience, mut fresh) = (Patience::default(), Vec::new());
+        for _ in 0..100 {
+            fresh.push(heavy());
+            let mut told = std::mem::take(&mut fresh);
+            patience.hold(&mut told, 0);
+        }
+        assert!(patience.bytes <= WAITING_BYTES && patience.waiting.len() == 63);
+        patience.tick(WAIT_NS, &mut fresh);
+        assert_eq!((fresh.len(), patience.bytes), (63, 0));
     }
 }

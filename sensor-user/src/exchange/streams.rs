@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::{Body, BodyState, Exchange, Limits, Outcome, Response};
+use super::{Body, BodyState, Exchange, Head, Limits, Outcome, Response};
 use crate::capture::GapReason;
 use crate::protocol::Anomaly;
 use crate::protocol::websocket::Travel;
@@ -110,6 +110,16 @@ impl Open {
         *all = (*all + held).saturating_sub(before);
     }
 
+    /// Departures that it does not have yet: there are few kinds, and any number of each.
+    pub(super) fn note(&mut self, anomalies: impl IntoIterator<Item = Anomaly>) {
+        let known = &mut self.exchange.anomalies;
+        for anomaly in anomalies {
+            if !known.contains(&anomaly) {
+                known.push(anomaly);
+            }
+        }
+    }
+
     /// What did not end will not.
     fn cut(&mut self) {
         if self.request != Progress::Ended {
@@ -140,7 +150,7 @@ impl Streams {
     pub(super) fn open(&mut self, stream: u32, exchange: Exchange, ended: bool, out: &mut Vec<Exchange>) {
         self.reset(stream, out);
         self.begun = self.begun.wrapping_add(1);
-        let bytes = exchange.request.head.raw.len();
+        let bytes = exchange.request.head.held_bytes();
         self.bytes += bytes;
         let length = announced(&exchange);
         let open = Open {
@@ -165,11 +175,25 @@ impl Streams {
             return;
         }
         open.response.go_on();
-        let head = response.head.raw.len();
+        let head = response.head.held_bytes();
         open.bytes += head;
         self.bytes += head;
         open.exchange.outcome = Outcome::Answered(Box::new(response));
         self.anomalies += open.inside.answered(&mut open.exchange, limits);
+    }
+
+    /// Fields behind the response's body; those that came before are forgotten.
+    pub(super) fn trailers(&mut self, stream: u32, trailers: Head) {
+        let Some(open) = self.open.get_mut(&stream) else {
+            return;
+        };
+        let Some(response) = open.response_mut() else {
+            return;
+        };
+        let more = trailers.held_bytes();
+        let less = std::mem::replace(&mut response.trailers, trailers).held_bytes();
+        open.bytes = (open.bytes + more).saturating_sub(less);
+        self.bytes = (self.bytes + more).saturating_sub(less);
     }
 
     /// A piece of a body, of which `limit` bytes are kept. Gives the number of departures.

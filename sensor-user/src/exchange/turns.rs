@@ -32,9 +32,6 @@ const CERTAIN_TURNS: u8 = 8;
 /// each may hold the front of two bodies.
 const HELD: usize = 16;
 
-/// Bytes of the requests that wait on one connection, beside the one under way: as many as of the streams of HTTP/2.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
-
 /// What is known when a request begins.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Arrival {
@@ -43,6 +40,9 @@ pub(super) struct Arrival {
     /// The chunk that its first byte came in began with another request: it was sent without waiting.
     pub(super) shares_chunk: bool,
 }
+
+/// Bytes of the requests that wait on one connection, beside the one under way: as many as of the streams of HTTP/2.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Turns {
@@ -152,7 +152,7 @@ impl Turns {
             self.give_up(|open| open.is_supposed() && open.fate == Fate::Waiting);
         }
         // What comes behind the head of an answer to HEAD is not known to be none when the pair is in doubt.
-        let ends_late = |open: &Open| open.fate == Fate::Answering && open.answering != Answering::Head;
+        let ends_late = |open: &Box<Open>| open.fate == Fate::Answering && open.answering != Answering::Head;
         self.early = self.queue.iter().any(ends_late);
         (self.begun, self.lost, self.answers, self.orphans) = (true, false, 0, 0);
         self.least = self.least.saturating_add(1);

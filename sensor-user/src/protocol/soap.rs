@@ -7,7 +7,7 @@ mod read;
 
 use super::name::Name;
 
-pub use read::read;
+pub use read::{MAX_WITHIN, answers, read};
 
 /// Parts of a document (tags, texts, comments) that are read before the first element of the SOAP body. A header with a
 /// signature of a dozen parts has some hundred.
@@ -91,6 +91,8 @@ pub enum Message {
     Call {
         /// `methodName`; empty when there is none.
         method: Name,
+        /// The same of each call in a `system.multicall`, at most [`MAX_WITHIN`].
+        within: Vec<Name>,
     },
     /// An XML-RPC response.
     Response {

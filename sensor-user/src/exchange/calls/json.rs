@@ -10,7 +10,7 @@ use crate::protocol::envelope::{Envelope, Envelopes, Value, Wrap};
 use crate::protocol::form::{self, Plus};
 use crate::protocol::json::Walker;
 use crate::protocol::name::Name;
-use crate::protocol::walk::{Ending, Visitor};
+use crate::protocol::walk::{Ending, Refusal};
 
 /// Bytes of one text that are handed out: a GraphQL document, which is in a body of at most as many.
 const TOKEN_BYTES: usize = 64 * 1024;
@@ -51,24 +51,24 @@ impl std::fmt::Debug for Json {
 }
 
 impl Json {
-    /// Calls in a JSON body.
-    pub(super) fn calls(&mut self, body: &[u8]) -> Found {
+    /// Calls in a JSON body, of which `whole` says that its end was seen.
+    pub(super) fn calls(&mut self, body: &[u8], whole: bool) -> Found {
         if self.signs.iter().all(|sign| sign.find(body).is_none()) {
             return Found::default();
         }
-        self.read(&[body], Wrap::Bare)
+        self.read(&[body], Wrap::Bare, whole)
     }
 
     /// Calls in a message on a WebSocket.
     pub(super) fn message(&mut self, text: &[u8]) -> Found {
-        self.read(&[text], Wrap::Message)
+        self.read(&[text], Wrap::Message, false)
     }
 
-    fn read(&mut self, pieces: &[&[u8]], wrap: Wrap) -> Found {
+    fn read(&mut self, pieces: &[&[u8]], wrap: Wrap, whole: bool) -> Found {
         let mut found = Found::default();
         let mut count = 0_u32;
         let mut others = 0_u32;
-        let (is_batch, strays) = walk(&mut self.walker, &mut self.envelope, wrap, pieces, |envelope| {
+        let walked = walk(&mut self.walker, &mut self.envelope, wrap, pieces, |envelope| {
             count = count.saturating_add(1);
             others = others.saturating_add(u32::from(!request(envelope, &mut found)));
         });
@@ -76,11 +76,17 @@ impl Json {
             return Found::default();
         }
         let is_rpc = found.calls.iter().any(|call| call.kind == CallKind::JsonRpc);
-        if is_rpc && (strays > 0 || others > 0) {
+        // What is no JSON is answered with an error (JSON-RPC 2.0, 5.1), or read otherwise by the server.
+        let is_broken = match walked.ending {
+            Ending::Cut => whole,
+            Ending::Refused(Refusal::Malformed) => true,
+            Ending::Complete | Ending::Refused(Refusal::TooDeep) => false,
+        };
+        if is_rpc && (walked.strays > 0 || others > 0 || is_broken) {
             found.note(Anomaly::JsonRpcMalformed);
         }
-        if is_batch {
-            found.batch = count.saturating_add(strays);
+        if walked.is_batch {
+            found.batch = count.saturating_add(walked.strays);
         }
         for call in &mut found.calls {
             if let Some(Detail::Graphql(shape)) = call.detail.as_deref_mut() {
@@ -205,6 +211,14 @@ impl Json {
     }
 }
 
+/// What a walk says beside the envelopes.
+struct Walked {
+    is_batch: bool,
+    /// Parts of a batch that are none.
+    strays: u32,
+    ending: Ending,
+}
+
 /// Walks a document in pieces.
 fn walk(
     walker: &mut Walker,
@@ -212,7 +226,7 @@ fn walk(
     wrap: Wrap,
     pieces: &[&[u8]],
     each: impl FnMut(&mut Envelope),
-) -> (bool, u32) {
+) -> Walked {
     walker.restart();
     let mut envelopes = Envelopes::new(envelope, wrap, each);
     for piece in pieces {
@@ -220,13 +234,14 @@ fn walk(
             break;
         }
     }
-    finish(walker, &mut envelopes);
-    envelopes.finish()
-}
-
-fn finish(walker: &mut Walker, visitor: &mut impl Visitor) {
     // A document that was cut or refused gave what is before.
-    let (Ending::Complete | Ending::Cut | Ending::Refused(_)) = walker.finish(visitor);
+    let ending = walker.finish(&mut envelopes);
+    let (is_batch, strays) = envelopes.finish();
+    Walked {
+        is_batch,
+        strays,
+        ending,
+    }
 }
 
 /// Adds the calls of one request. Returns whether it is a call, or an answer that the client gives.

@@ -233,6 +233,16 @@ fn broken_json_rpc_is_told() {
             vec![Anomaly::JsonRpcMalformed],
         ),
         (
+            r#"{"jsonrpc":"2.0","method":"a","params":["#,
+            r#"{"jsonrpc":"2.0","error":{"code":-32700},"id":null}"#,
+            vec![Anomaly::JsonRpcMalformed],
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"a","params":[1}"#,
+            "{}",
+            vec![Anomaly::JsonRpcMalformed],
+        ),
+        (
             r#"[1,{"jsonrpc":"2.0","method":"a","id":1}]"#,
             "{}",
             vec![Anomaly::JsonRpcMalformed],
@@ -295,6 +305,37 @@ fn xml_rpc_has_method_and_fault() {
         calls(sent),
         [(CallKind::XmlRpc, "a.b".to_owned(), CallOutcome::Failure(4))]
     );
+}
+
+#[test]
+fn calls_in_an_xml_rpc_multicall_have_outcomes_of_their_own() {
+    let one = |name: &str| {
+        format!(
+            "<value><struct><member><name>methodName</name><value>{name}</value></member></struct></value>"
+        )
+    };
+    let call = |calls: String| {
+        format!(
+            "<methodCall><methodName>system.multicall</methodName><params><param><value><array><data>{calls}</data></array>\
+             </value></param></params></methodCall>"
+        )
+    };
+    let answer = b"<methodResponse><params><param><value><array><data><value><array/></value><value><struct><member><name>faultCode</name><value>5</value></member></struct></value></data></array></value></param></params></methodResponse>";
+    let sent = Builder::post("/RPC2")
+        .body("text/xml", &call([one("a"), one("b"), one("c")].concat()))
+        .answer_pieces("text/xml", &[answer]);
+    let of = |name: &str, outcome| (CallKind::XmlRpc, name.to_owned(), outcome);
+    let expected = [
+        of("system.multicall", SUCCESS),
+        of("a", SUCCESS),
+        of("b", CallOutcome::Failure(5)),
+        of("c", CallOutcome::Unknown),
+    ];
+    assert_eq!(calls(sent), expected);
+    let many = Builder::post("/RPC2").body("text/xml", &call(one("login").repeat(200)));
+    let exchange = looked(many.build());
+    assert_eq!(exchange.calls.len(), MAX_CALLS);
+    assert_eq!(exchange.anomalies.as_slice(), [Anomaly::TooManyCalls]);
 }
 
 #[test]

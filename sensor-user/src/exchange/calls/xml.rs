@@ -30,7 +30,11 @@ pub(super) fn calls(head: &Head, body: &[u8], whole: bool) -> Found {
             };
             found.add(call, None);
         }
-        Message::Call { method } => found.add(Call::new(CallKind::XmlRpc, method), None),
+        Message::Call { method, within } => {
+            for name in std::iter::once(method).chain(within) {
+                found.add(Call::new(CallKind::XmlRpc, name), None);
+            }
+        }
         // Pages have a document type of their own.
         Message::Response { .. } | Message::Other if is_page(head) => return found,
         Message::Response { .. } | Message::Other => {}
@@ -58,12 +62,27 @@ pub(super) fn answer(response: &Response, body: &[u8], found: &mut Found) {
             }
         }
         (Message::Response { fault }, CallKind::XmlRpc) => {
-            call.outcome = fault.map_or(CallOutcome::Success, CallOutcome::Failure);
+            call.outcome = outcome(fault);
+            answer_within(body, found);
         }
         // A page about an error, say.
         _ => return,
     }
     note(odd, found);
+}
+
+/// Of the calls in a `system.multicall`, which follow it.
+fn answer_within(body: &[u8], found: &mut Found) {
+    let Some((_, within @ [_, ..])) = found.calls.split_first_mut() else {
+        return;
+    };
+    for (call, fault) in within.iter_mut().zip(soap::answers(body)) {
+        call.outcome = outcome(fault);
+    }
+}
+
+fn outcome(fault: Option<i64>) -> CallOutcome {
+    fault.map_or(CallOutcome::Success, CallOutcome::Failure)
 }
 
 fn note(odd: Oddities, found: &mut Found) {

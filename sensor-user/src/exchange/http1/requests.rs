@@ -58,7 +58,7 @@ impl Http1 {
                 if let Some(exchange) = self.turns.request_mut() {
                     exchange.request.time_ns.1 = time_ns.1;
                     let body = &mut exchange.request.body;
-                    body.add(raw.slice(piece.range()), context.limits.body_bytes);
+                    body.add(self.requests.keep(&raw, piece), context.limits.body_bytes);
                 }
                 if last {
                     self.turns.close_request(context.out);
@@ -97,7 +97,7 @@ impl Http1 {
         let (method, version) = (head.method, head.version);
         let odd = head.anomalies;
         let head = Head {
-            raw,
+            raw: self.requests.keep_all(raw),
             headers: head.headers,
         };
         let request = Request {

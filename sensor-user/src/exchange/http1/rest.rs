@@ -27,7 +27,7 @@ impl Http1 {
         let exchange = self.turns.answered_mut()?;
         match rest {
             Rest::Body if !is_certain => {}
-            Rest::Body => self.events = Events::of(exchange, context.limits.body_bytes),
+            Rest::Body => self.events = Events::of(exchange, context.limits.body_bytes).map(Box::new),
             Rest::Tunnel if is_waiting => {
                 let before = exchange.anomalies.len();
                 let next = upgrade::next(exchange, self.requests_travel, context.limits);

@@ -299,10 +299,7 @@ fn lesson_13_joining_in_the_middle_goes_on() {
         .response(&headers(23, true, OK));
     assert_eq!(
         play.end(),
-        [
-            "GET /1 n=v[] 200[{}] [Http2UnknownFields, Http2UnknownFields]",
-            "GET /2 n=v[] 200[]"
-        ]
+        ["GET /1 n=v[] 200[{}] [Http2UnknownFields]", "GET /2 n=v[] 200[]"]
     );
     assert_eq!(play.out[0].caller, Caller::Unseen);
     assert_eq!(play.out[1].caller, Caller::Anonymous);

@@ -117,6 +117,11 @@ impl Parser {
         self.state = State::Searching;
     }
 
+    /// No bytes are at hand: what is kept for the next block is given back. Ten thousand idle connections would keep it.
+    pub fn rest(&mut self) {
+        self.block = Block::default();
+    }
+
     /// The other direction said how large frames may be.
     pub fn allow_frame(&mut self, length: u32) {
         // What was allowed before may be under way.

@@ -1,5 +1,7 @@
 //! The look at a document's front.
 
+use std::borrow::Cow;
+
 use quick_xml::errors::SyntaxError;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
@@ -7,6 +9,10 @@ use quick_xml::reader::NsReader;
 
 use super::{FaultCode, MAX_EVENTS, Message, Oddities, SoapVersion};
 use crate::protocol::name::Name;
+
+mod multicall;
+
+pub use multicall::MAX_WITHIN;
 
 const SOAP_11: &[u8] = b"http://schemas.xmlsoap.org/soap/envelope/";
 const SOAP_12: &[u8] = b"http://www.w3.org/2003/05/soap-envelope";
@@ -36,19 +42,8 @@ struct Front<'a> {
 
 /// Reads the front of a document. `whole` says that its end was seen.
 pub fn read(document: &[u8], whole: bool) -> (Message, Oddities) {
-    // Only names are looked at, so that what is not UTF-8 may be lost.
-    let text = String::from_utf8_lossy(document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document));
-    let mut reader = NsReader::from_str(&text);
-    let config = reader.config_mut();
-    config.expand_empty_elements = true;
-    config.check_comments = false;
-    let mut front = Front {
-        reader,
-        document: text.as_bytes(),
-        events: 0,
-        odd: Oddities::default(),
-        text: Vec::new(),
-    };
+    let text = readable(document);
+    let mut front = Front::of(&text);
     let mut message = Message::Other;
     let stop = front.root(&mut message).err();
     let known = message != Message::Other;
@@ -59,6 +54,36 @@ pub fn read(document: &[u8], whole: bool) -> (Message, Oddities) {
             Some(Stop::End) => whole,
         };
     (message, front.odd)
+}
+
+/// What came of each call in a `system.multicall`, by the answer to it: `None` for success, else the fault's code. Of an
+/// answer that is cut, or a fault as a whole, those that are there.
+pub fn answers(document: &[u8]) -> Vec<Option<i64>> {
+    let mut answers = Vec::new();
+    // What stopped the look was told when the message was read.
+    Front::of(&readable(document)).answers_within(&mut answers).ok();
+    answers
+}
+
+/// Only names are looked at, so that what is not UTF-8 may be lost.
+fn readable(document: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document))
+}
+
+impl<'a> Front<'a> {
+    fn of(text: &'a str) -> Self {
+        let mut reader = NsReader::from_str(text);
+        let config = reader.config_mut();
+        config.expand_empty_elements = true;
+        config.check_comments = false;
+        Self {
+            reader,
+            document: text.as_bytes(),
+            events: 0,
+            odd: Oddities::default(),
+            text: Vec::new(),
+        }
+    }
 }
 
 impl Front<'_> {
@@ -133,15 +158,26 @@ impl Front<'_> {
     fn method_call(&mut self, message: &mut Message) -> Result<(), Stop> {
         *message = Message::Call {
             method: Name::default(),
+            within: Vec::new(),
         };
         if !self.find(&[b"methodName"])? {
             return Err(Stop::Broken);
         }
         let text = self.text_of()?;
-        *message = Message::Call {
-            method: Name::new(text.trim_ascii()),
+        let method = text.trim_ascii();
+        let is_several = method == multicall::METHOD;
+        let mut names = Vec::new();
+        let looked = if is_several {
+            self.calls_within(&mut names)
+        } else {
+            Ok(())
         };
-        Ok(())
+        *message = Message::Call {
+            method: Name::new(method),
+            within: names,
+        };
+        // Long parameters are no fault of the document.
+        if self.events > MAX_EVENTS { Ok(()) } else { looked }
     }
 
     /// `fault`, in it a struct of which one member is `faultCode`.

@@ -65,7 +65,8 @@ fn xml_rpc_is_read() {
     assert_eq!(
         call.0,
         Message::Call {
-            method: Name::new(b"a.b")
+            method: Name::new(b"a.b"),
+            within: Vec::new(),
         }
     );
     let answer = whole("<methodResponse><params><param><value>1</value></param></params></methodResponse>");
@@ -83,6 +84,81 @@ fn xml_rpc_is_read() {
     assert_eq!(bare.0, Message::Response { fault: Some(7) });
 }
 
+/// A `system.multicall` of those methods, as Python writes it.
+fn multicall(methods: &[&str]) -> String {
+    let calls: Vec<String> = methods
+        .iter()
+        .map(|method| {
+            format!(
+                "<value><struct>\n<member>\n<name>params</name>\n<value><array><data><value><int>1</int></value></data></array>\
+                 </value>\n</member>\n<member>\n<name>methodName</name>\n<value><string>{method}</string></value>\n</member>\n\
+                 </struct></value>\n"
+            )
+        })
+        .collect();
+    let calls = calls.concat();
+    format!(
+        "<methodCall>\n<methodName>system.multicall</methodName>\n<params>\n<param>\n<value><array><data>\n{calls}\
+         </data></array></value>\n</param>\n</params>\n</methodCall>\n"
+    )
+}
+
+fn within(text: &[u8], is_whole: bool) -> (Vec<Name>, Oddities) {
+    match read(text, is_whole) {
+        (Message::Call { method, within }, odd) => {
+            assert_eq!(method, Name::new(b"system.multicall"));
+            (within, odd)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn calls_in_a_multicall_are_named() {
+    let text = multicall(&["a.b", "c"]);
+    let names = vec![Name::new(b"a.b"), Name::new(b"c")];
+    assert_eq!(
+        within(text.as_bytes(), true),
+        (names.clone(), Oddities::default())
+    );
+    let bare = text.replace("<string>", "").replace("</string>", "");
+    assert_eq!(within(bare.as_bytes(), true).0, names);
+    for end in 55..text.len() {
+        let (seen, odd) = within(&text.as_bytes()[..end], false);
+        assert!(names.starts_with(&seen) && !odd.malformed, "{end}: {seen:?}");
+    }
+    let many = multicall(&["x"; 100]);
+    assert_eq!(within(many.as_bytes(), true).0.len(), MAX_WITHIN);
+    // A struct without a name is a call all the same, and no array is none.
+    let odd = text.replace(
+        "methodName</name>\n<value><string>a.b",
+        "other</name>\n<value><string>a.b",
+    );
+    assert_eq!(within(odd.as_bytes(), true).0, [Name::default(), Name::new(b"c")]);
+    let empty = "<methodCall><methodName>system.multicall</methodName></methodCall>";
+    assert_eq!(within(empty.as_bytes(), true).0, []);
+    let long = multicall(&["a.b"]).replace("<int>1</int>", &"<a/>".repeat(MAX_EVENTS));
+    assert_eq!(within(long.as_bytes(), true), (vec![], Oddities::default()));
+}
+
+#[test]
+fn answers_to_a_multicall_are_told_apart() {
+    let one = "<value><array><data><value><struct><member><name>faultCode</name><value>1</value></member></struct></value>\
+               </data></array></value>";
+    let fault = "<value><struct>\n<member><name>faultCode</name><value><int>-3</int></value></member><member>\
+                 <name>faultString</name><value>x</value></member></struct></value>";
+    let text = format!(
+        "<methodResponse><params><param><value><array><data>{one}\n{fault}{one}</data></array></value></param></params>\
+         </methodResponse>"
+    );
+    let expected = [None, Some(-3), None];
+    assert_eq!(answers(text.as_bytes()), expected);
+    for end in 0..text.len() {
+        assert!(expected.starts_with(&answers(&text.as_bytes()[..end])), "{end}");
+    }
+    assert_eq!(answers(b"<methodResponse><fault/></methodResponse>"), []);
+}
+
 #[test]
 fn entities_are_told_and_stand_for_nothing() {
     let bomb = "<!DOCTYPE x [<!ENTITY a \"ha\"><!ENTITY b \"&a;&a;\">]><methodCall><methodName>x&b;y&#65;&amp;</methodName></methodCall>";
@@ -90,7 +166,8 @@ fn entities_are_told_and_stand_for_nothing() {
     assert_eq!(
         message,
         Message::Call {
-            method: Name::new(b"xyA")
+            method: Name::new(b"xyA"),
+            within: Vec::new(),
         }
     );
     assert!(odd.doctype && odd.declared && odd.used && !odd.malformed);

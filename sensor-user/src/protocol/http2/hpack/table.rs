@@ -2,9 +2,8 @@
 //! added.
 //!
 //! Takes entries, changes of size and losses. Gives fields by index, or that nobody can know which field that is. Never
-//! gives a wrong one: after a loss every older entry is unknown. Bounded by [`MAX_TABLE`]: its bytes with as many dead
-//! ones (and what a growing vector keeps in reserve), and an
-//! entry for each 32 of them.
+//! gives a wrong one: after a loss every older entry is unknown. Bounded by [`MAX_TABLE`]: its bytes, half of that again
+//! for dead ones and for growing, and an entry for each 32 of them.
 
 use std::collections::VecDeque;
 
@@ -33,6 +32,8 @@ pub(super) enum Found<'a> {
 pub(super) struct Table {
     /// Names and values of the entries, in order, with dead bytes in front. Never printed: see `Debug` of the decoder.
     bytes: Vec<u8>,
+    /// Bytes that were in front of `bytes`; places count from the first ever, around the end of numbers.
+    base: u32,
     /// The newest is the last.
     entries: VecDeque<Entry>,
     size: usize,
@@ -77,6 +78,7 @@ impl Table {
     pub(super) fn new(from_start: bool) -> Self {
         Self {
             bytes: Vec::new(),
+            base: 0,
             entries: VecDeque::new(),
             size: 0,
             max: DEFAULT_TABLE as usize,
@@ -111,7 +113,7 @@ impl Table {
     }
 
     fn text(&self, entry: Entry) -> Found<'_> {
-        let start = entry.start as usize;
+        let start = entry.start.wrapping_sub(self.base) as usize;
         let text = self.bytes.get(start..start + entry.text()).unwrap_or_default();
         let (name, value) = text.split_at_checked(entry.name_len()).unwrap_or_default();
         Found::Entry {
@@ -122,15 +124,15 @@ impl Table {
 
     /// Adds an entry (4.4).
     pub(super) fn insert(&mut self, name: Option<&[u8]>, value: &[u8]) {
-        let (Ok(name_len), Ok(value_len), Ok(start)) = (
+        let (Ok(name_len), Ok(value_len), Ok(_)) = (
             u32::try_from(name.unwrap_or_default().len()),
             u32::try_from(value.len()),
-            u32::try_from(self.bytes.len()),
+            u32::try_from(self.bytes.len() + name.unwrap_or_default().len() + value.len()),
         ) else {
             return self.lose();
         };
         let mut entry = Entry {
-            start,
+            start: 0,
             name: name.map(|_known| name_len),
             value: value_len,
         };
@@ -142,8 +144,10 @@ impl Table {
             }
             return;
         }
-        self.forget_dead();
-        entry.start = u32::try_from(self.bytes.len()).unwrap_or(entry.start);
+        self.make_room(entry.text());
+        entry.start = u32::try_from(self.bytes.len())
+            .unwrap_or(0)
+            .wrapping_add(self.base);
         self.bytes.extend_from_slice(name.unwrap_or_default());
         self.bytes.extend_from_slice(value);
         self.size += entry.size();
@@ -206,16 +210,29 @@ impl Table {
         }
     }
 
-    /// Moves the live bytes to the front when they are no more than the dead ones: each byte pays for one move.
-    fn forget_dead(&mut self) {
-        let Some(dead) = self.entries.front().map(|oldest| oldest.start) else {
-            return self.bytes.clear();
-        };
-        if dead as usize >= self.bytes.len() / 2 && dead > 0 {
-            self.bytes.drain(..dead as usize);
-            for entry in &mut self.entries {
-                entry.start -= dead;
-            }
+    /// Room for so many bytes: that of dead ones when they are a quarter of the live ones, so that each byte pays for
+    /// four moves at most, else new room with a quarter in reserve.
+    fn make_room(&mut self, more: usize) {
+        let end = u32::try_from(self.bytes.len())
+            .unwrap_or(0)
+            .wrapping_add(self.base);
+        let oldest = self.entries.front().map_or(end, |oldest| oldest.start);
+        let dead = oldest.wrapping_sub(self.base) as usize;
+        if dead == self.bytes.len() {
+            self.bytes.clear();
+            self.base = oldest;
+        }
+        if self.bytes.len() + more <= self.bytes.capacity() {
+            return;
+        }
+        let live = self.bytes.len().saturating_sub(dead);
+        if dead > 0 && dead >= live / 4 && !self.bytes.is_empty() {
+            self.bytes.drain(..dead);
+            self.base = oldest;
+        }
+        let wanted = self.bytes.len() + more;
+        if wanted > self.bytes.capacity() {
+            self.bytes.reserve_exact(more + wanted / 4);
         }
     }
 }
@@ -368,7 +385,7 @@ mod tests {
         assert!(matches!(table.find(62 + 7), Found::Entry { .. }));
         assert_eq!(table.find(62 + 8), Found::Unknown);
         assert!(
-            table.held_bytes() <= 6 * MAX_TABLE as usize,
+            table.held_bytes() <= 3 * MAX_TABLE as usize / 2,
             "{}",
             table.held_bytes()
         );

@@ -1,0 +1,47 @@
+//! What exchanges hold in memory.
+//!
+//! Takes what is collected of them. Gives bytes, so that whoever keeps many can bound them. Never counts what two of
+//! them share but once for each.
+
+use super::{Body, Content, Exchange, Head, Outcome, Response};
+use crate::protocol::Span;
+
+impl Head {
+    /// The text, and the places of more fields than most heads have.
+    pub(super) fn held_bytes(&self) -> usize {
+        let places = if self.headers.spilled() {
+            self.headers.capacity() * size_of::<(Span, Span)>()
+        } else {
+            0
+        };
+        self.raw.len() + places
+    }
+}
+
+impl Body {
+    pub(super) fn held_bytes(&self) -> usize {
+        let pieces: usize = self.pieces.iter().map(|piece| piece.0.len()).sum();
+        let decoded = match &self.content {
+            Content::Decoded { piece, .. } => piece.0.len(),
+            Content::Plain | Content::Forgotten { .. } | Content::Unread(_) => 0,
+        };
+        pieces + decoded
+    }
+}
+
+impl Response {
+    fn held_bytes(&self) -> usize {
+        size_of::<Self>() + self.head.held_bytes() + self.trailers.held_bytes() + self.body.held_bytes()
+    }
+}
+
+impl Exchange {
+    /// Heads, bodies, and the exchange itself.
+    pub(super) fn held_bytes(&self) -> usize {
+        let response = match &self.outcome {
+            Outcome::Answered(response) => response.held_bytes(),
+            Outcome::Unanswered | Outcome::Lost => 0,
+        };
+        size_of::<Self>() + self.request.head.held_bytes() + self.request.body.held_bytes() + response
+    }
+}
