@@ -104,7 +104,12 @@ impl Http2 {
     }
 
     fn read(&mut self, of: Side, time_ns: u64, context: &mut Context<'_>) {
+        let direction = match of {
+            Side::Requests => self.requests_travel,
+            Side::Responses => self.requests_travel.opposite(),
+        };
         loop {
+            let of = self.side(direction); // It may turn around.
             let half = match of {
                 Side::Requests => &mut self.requests,
                 Side::Responses => &mut self.responses,
@@ -467,7 +472,6 @@ impl Reader for Http2 {
 
     fn finish(&mut self, _time_ns: u64, context: &mut Context<'_>) {
         if self.responses.parser.is_searching() {
-            // What was asked since may have its answer among the bytes that could not be read.
             self.streams.responses_lost(self.reason, context.out);
         }
         self.streams.finish(context.out);

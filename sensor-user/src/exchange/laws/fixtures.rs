@@ -147,7 +147,8 @@ fn http1_to_http2() -> Fixture {
         name: "http1 to http2",
         steps,
         exchanges: 8,
-        recovery: 2,
+        // As long as the search of HTTP/2 waits.
+        recovery: 8,
         recovery_bytes: usize::MAX,
         at_once: 0,
         opening: None,
