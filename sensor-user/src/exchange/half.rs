@@ -26,6 +26,10 @@ pub(super) struct Half<P> {
     /// When the first byte not consumed yet came, and when the last one came.
     since_ns: u64,
     now_ns: u64,
+    /// The next byte to be consumed is the first of its chunk, but for an empty line.
+    at_front: bool,
+    /// The message last taken, or what was skipped, began so.
+    pub(super) began_chunk: bool,
     /// What became of the bytes since it was last asked for.
     pub(super) fates: Fates,
 }
@@ -83,6 +87,8 @@ impl<P: StreamParser> Half<P> {
             wanted: 0,
             since_ns: 0,
             now_ns: 0,
+            at_front: true,
+            began_chunk: true,
             fates: Fates::default(),
         }
     }
@@ -93,6 +99,7 @@ impl<P: StreamParser> Half<P> {
         self.now_ns = time_ns;
         if self.rest.0.is_empty() {
             self.since_ns = time_ns;
+            self.at_front = true;
             self.record = chunk.len();
             self.input.0 = chunk;
         } else {
@@ -114,6 +121,10 @@ impl<P: StreamParser> Half<P> {
             };
             let since_ns = std::mem::replace(&mut self.since_ns, self.now_ns);
             let consumed = consumed.min(self.input.0.len());
+            // RFC 9112, 2.2: some clients send a line end too many.
+            let is_blank = message.is_none() && consumed <= 2;
+            self.began_chunk = self.at_front;
+            self.at_front &= is_blank;
             let Some(message) = message else {
                 self.fates.skipped += consumed as u64;
                 self.input.0.advance(consumed);

@@ -3,31 +3,29 @@
 //! Takes chunks and holes of both directions. Gives exchanges. Never copies a body or a head that came whole.
 //! Bounded by [`Limits`].
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use super::caller::{self, Memo};
+use super::caller::Memo;
 use super::events::Events;
 use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally, Turn};
 use super::turns::Turns;
 use super::upgrade;
-use super::{Body, Caller, Exchange, Head, Limits, Outcome, Request, Response};
+use super::{Body, Exchange, Head, Limits, Response};
 use crate::capture::{Direction, GapReason};
-use crate::protocol::http1::{
-    self, Answering, Message, RequestHead, RequestParser, ResponseHead, ResponseParser, Rest,
-};
-use crate::protocol::{Anomaly, Resync, StreamParser};
+use crate::protocol::http1::{self, Message, RequestParser, ResponseHead, ResponseParser, Rest};
+use crate::protocol::{Anomaly, StreamParser};
 use crate::telemetry::ledger::{Post, Tally as Books};
 use h2c::Unsure;
 
 mod h2c;
+mod requests;
 mod rest;
 
-/// A connection on which nothing moved for a second has no answer under way that a client still waits for while it
-/// sends another request: pairing that was in doubt begins anew.
+/// A connection on which nothing moved for a second, and every request that was seen has its answer, has none out:
+/// servers answer within a second, or begin to, and the client that pipelines behind a hole to one that is slower is
+/// taken to be none.
 const QUIET_NS: u64 = 1_000_000_000;
 
 #[derive(Debug)]
@@ -40,6 +38,10 @@ pub(super) struct Http1 {
     memo: Memo,
     /// When a byte of either direction was last seen.
     last_ns: u64,
+    /// When the first byte after the last pause was seen, until a request began or an answer came.
+    after_pause_ns: Option<u64>,
+    /// A hole in the requests, and no byte of either direction since.
+    fresh_hole: bool,
     /// The request bytes not consumed yet are, or began as, TLS early data.
     early: bool,
     /// What is for the accounts.
@@ -74,6 +76,8 @@ impl Http1 {
             turns: Turns::new(limits.pending),
             memo: Memo::default(),
             last_ns: 0,
+            after_pause_ns: None,
+            fresh_hole: false,
             early: false,
             anomalies: 0,
             reason: GapReason::Lost,
@@ -84,180 +88,16 @@ impl Http1 {
         }
     }
 
+    /// Whether nothing moved for so long that no answer is under way.
+    fn is_quiet(&self, time_ns: u64) -> bool {
+        let is_between = self.responses.parser.is_between() && self.responses.waiting_bytes() == 0;
+        is_between && time_ns.saturating_sub(self.last_ns) >= QUIET_NS
+    }
+
     /// The next chunk of requests is TLS early data, or is not.
     fn mark_early(&mut self, direction: Direction, early: bool) {
         if direction == self.requests_travel {
             self.early = early || (self.early && self.requests.waiting_bytes() > 0);
-        }
-    }
-
-    fn read_requests(&mut self, time_ns: u64, context: &mut Context<'_>) {
-        while let Some(taken) = self.requests.next() {
-            match taken {
-                Taken::Message {
-                    message,
-                    raw,
-                    since_ns,
-                } => self.request_message(message, raw, (since_ns, time_ns), context),
-                Taken::Rejected(anomaly) => {
-                    self.anomalies += 1;
-                    note(self.turns.request_mut(), [anomaly]);
-                    self.reason = GapReason::Lost;
-                    self.request_gap(0, context);
-                }
-            }
-        }
-        self.look_for_preface(time_ns, context);
-        if self.requests.parser.is_waiting() && self.requests.waiting_bytes() > context.limits.head_bytes {
-            self.requests.parser.tunnel();
-        }
-    }
-
-    fn request_message(
-        &mut self,
-        message: Message<RequestHead>,
-        raw: Bytes,
-        time_ns: (u64, u64),
-        context: &mut Context<'_>,
-    ) {
-        match message {
-            Message::Head(head) => {
-                self.requests.fates.heads += raw.len() as u64;
-                self.request_head(head, raw, time_ns, context);
-            }
-            Message::Body { piece, last } => {
-                if let Some(exchange) = self.turns.request_mut() {
-                    exchange.request.time_ns.1 = time_ns.1;
-                    let body = &mut exchange.request.body;
-                    body.add(self.requests.keep(&raw, piece), context.limits.body_bytes);
-                }
-                if last {
-                    self.turns.close_request(context.out);
-                }
-            }
-            Message::End { .. } => self.end_request(time_ns.1, context),
-            Message::Odd { anomalies, last } => {
-                self.anomalies += note(self.turns.request_mut(), anomalies);
-                if last {
-                    self.end_request(time_ns.1, context);
-                }
-            }
-            Message::Trailers(trailers) => {
-                self.anomalies += note(self.turns.request_mut(), trailers.anomalies);
-                self.end_request(time_ns.1, context);
-            }
-            Message::Cut => self.cut_request(None, context),
-        }
-    }
-
-    fn request_head(
-        &mut self,
-        head: RequestHead,
-        raw: Bytes,
-        time_ns: (u64, u64),
-        context: &mut Context<'_>,
-    ) {
-        let answering = match head.method.of(&raw) {
-            b"HEAD" => Answering::Head,
-            b"CONNECT" => Answering::Connect,
-            _ => Answering::Other,
-        };
-        self.anomalies += head.anomalies.len() as u64;
-        let target = head.target;
-        let rest = head.rest;
-        let (method, version) = (head.method, head.version);
-        let odd = head.anomalies;
-        let head = Head {
-            raw: self.requests.keep_all(raw),
-            headers: head.headers,
-        };
-        let request = Request {
-            body: Body::behind(&head, Sender::Client),
-            head,
-            method,
-            target,
-            version,
-            time_ns,
-            early_data: self.early,
-        };
-        let mut caller = caller::identify(
-            &request.head,
-            target.of(&request.head.raw),
-            context.key,
-            &mut self.memo,
-        );
-        // The credentials may stand in a field that was not kept.
-        if caller == Caller::Anonymous && odd.contains(&Anomaly::TooManyHeaders) {
-            caller = Caller::Unseen;
-        }
-        let exchange = Exchange {
-            connection: Arc::clone(context.connection),
-            request,
-            outcome: Outcome::Unanswered,
-            caller,
-            calls: super::call::Calls::new(),
-            anomalies: odd,
-            part: None,
-        };
-        let quiet = time_ns.0.saturating_sub(self.last_ns) >= QUIET_NS && self.responses.parser.is_between();
-        self.turns.request(exchange, answering, quiet, context.out);
-        match rest {
-            Rest::Body => {}
-            Rest::Nothing | Rest::Tunnel => self.turns.close_request(context.out),
-            Rest::Cut => {
-                self.cut_request(None, context);
-                self.turns.request_hole(true);
-            }
-        }
-    }
-
-    fn end_request(&mut self, time_ns: u64, context: &mut Context<'_>) {
-        if let Some(exchange) = self.turns.request_mut() {
-            exchange.request.time_ns.1 = time_ns;
-        }
-        self.turns.close_request(context.out);
-    }
-
-    /// The request under way gets no further: for a hole, or because the connection ended.
-    fn cut_request(&mut self, hole: Option<GapReason>, context: &mut Context<'_>) {
-        if let Some(exchange) = self.turns.request_mut() {
-            cut(&mut exchange.request.body, hole);
-        }
-        self.turns.close_request(context.out);
-    }
-
-    fn request_gap(&mut self, missing: u64, context: &mut Context<'_>) {
-        let reason = self.reason;
-        if self.requests.parser.is_waiting() {
-            self.stay(context);
-            let spoilt = self.requests.waiting_bytes() as u64;
-            self.missing_in_wait = self
-                .missing_in_wait
-                .saturating_add(missing)
-                .saturating_add(spoilt);
-        }
-        let inside = self.turns.request_mut().is_some();
-        let (message, lost_place) = match self.requests.gap(missing) {
-            Resync::Exact(message) => (message, false),
-            Resync::Searching(message) => (message, true),
-        };
-        match message {
-            None if inside && !lost_place => {
-                if let Some(exchange) = self.turns.request_mut() {
-                    exchange.request.body.hole(missing, reason);
-                }
-            }
-            Some(Message::End { lost }) => {
-                if let Some(exchange) = self.turns.request_mut() {
-                    exchange.request.body.hole(lost, reason);
-                }
-                self.turns.close_request(context.out);
-            }
-            Some(Message::Cut) => self.cut_request(Some(reason), context),
-            Some(_) | None => {}
-        }
-        if lost_place {
-            self.turns.request_hole(inside);
         }
     }
 
@@ -365,6 +205,7 @@ impl Http1 {
             }
         }
         if let Some(next) = next {
+            self.turns.turned(context.out);
             return self.turn_into(next);
         }
         if rest == Rest::Tunnel || !self.turns.is_waiting() {
@@ -392,6 +233,12 @@ impl Reader for Http1 {
             bytes,
         } = chunk;
         self.mark_early(direction, early);
+        // A hole is noticed with the bytes behind it: a request may be missing that was sent first behind the pause.
+        if self.is_quiet(time_ns) && !self.fresh_hole {
+            self.after_pause_ns = Some(time_ns);
+        } else if direction != self.requests_travel {
+            self.after_pause_ns = None;
+        }
         let is_http = if direction == self.requests_travel {
             self.requests.push(bytes, time_ns);
             self.read_requests(time_ns, context);
@@ -403,12 +250,14 @@ impl Reader for Http1 {
             self.turn.is_some() || !self.responses.parser.is_tunnel()
         };
         self.last_ns = time_ns;
+        self.fresh_hole = false;
         is_http
     }
 
     fn gap(&mut self, direction: Direction, missing: u64, reason: GapReason, context: &mut Context<'_>) {
         self.reason = reason;
         if direction == self.requests_travel {
+            self.fresh_hole = true;
             self.request_gap(missing, context);
         } else {
             self.response_gap(missing, context);

@@ -476,6 +476,9 @@ impl Reader for Http2 {
     }
 
     fn finish(&mut self, _time_ns: u64, context: &mut Context<'_>) {
+        if self.responses.parser.is_searching() {
+            self.streams.responses_lost(self.reason, context.out);
+        }
         self.streams.finish(context.out);
     }
 

@@ -1,20 +1,45 @@
 //! Which response answers which request (RFC 9112, 9.3.2: in order).
 //!
 //! Takes heads, ends and holes of both directions in the order they were seen. Gives exchanges. Never pairs across a
-//! hole unless only one pairing is possible: a wrong answer is worse than none, so requests whose answer cannot be
-//! told become [`Outcome::Lost`], and pairing resumes where it is certain again. Bounded by `Limits::pending`.
+//! hole unless one pairing only is possible: a wrong answer is worse than none, so requests whose answer cannot be told
+//! become [`Outcome::Lost`]. Bounded by `Limits::pending` and, of answers that wait for proof, [`HELD`].
 //!
-//! What is certain: a client that does not pipeline sends its next request after the answer to the last. Of a
-//! pipelining one ("overlapped") nothing is certain after a hole until every answer owed has come or the connection
-//! was quiet. A client is believed not to pipeline until it is seen to.
+//! How many requests are out is known to be between `least` and `most`; without a hole they are the same. Behind a hole
+//! that may hide messages pairs are in doubt: supposed as if the client took turns, and held. They are given when it is
+//! proven that nothing is out any more, for then the last answer belongs to the last request, the one before it to the
+//! one before, as far back as the hole:
+//!
+//! - every answer that could be out has come (`most` is 0), or
+//! - nothing moved for a while, and every request had its answer, or
+//! - the client, which took [`CERTAIN_TURNS`] turns in full view and never sent a request before it had the answer to
+//!   the last, sends its next request.
+//!
+//! Holes are noticed late, when the next bytes of their direction come. So the proof is a request with nothing missing
+//! before it, and then an answer with nothing missing before it. What contradicts a supposed pair (an answer too many,
+//! another hole, the end) makes it lost.
 
 use std::collections::VecDeque;
 
 use super::{Exchange, Outcome, Response};
 use crate::protocol::http1::Answering;
 
-/// Turns of one request and one answer after which a client that was never seen pipelining is believed not to.
-const CERTAIN_TURNS: u8 = 4;
+/// Turns of one request and one answer in full view, after which a client that never did otherwise is believed to
+/// take turns. Clients that pipeline do so from the first request on, or from the second, when the first answer was
+/// one of HTTP/1.1; eight leaves room for one that is slow at first.
+const CERTAIN_TURNS: u8 = 8;
+
+/// Supposed pairs that are held; of more the oldest is lost. Between two pauses a client seldom asks more often, and
+/// each may hold the front of two bodies.
+const HELD: usize = 16;
+
+/// What is known when a request begins.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Arrival {
+    /// Nothing moved for so long that no answer is under way, and nothing that came after that is missing.
+    pub(super) quiet: bool,
+    /// The chunk that its first byte came in began with another request: it was sent without waiting.
+    pub(super) shares_chunk: bool,
+}
 
 /// Bytes of the requests that wait on one connection, beside the one under way: as many as of the streams of HTTP/2.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -28,15 +53,27 @@ pub(super) struct Turns {
     current: Current,
     /// A request began before the answer to an earlier one was complete.
     overlapped: bool,
-    /// Requests lost since the last one seen.
-    lost: LostRequests,
-    /// Answers since the last request to requests that were not seen.
+    /// Turns taken in full view.
+    taken: u8,
+    /// A request was seen.
+    begun: bool,
+    /// Requests were lost since the last one seen.
+    lost: bool,
+    /// Answers since the last request.
+    answers: u32,
+    /// Of those, or lost, to requests that were not seen.
     orphans: u32,
-    /// A hole in the answers; the one request kept may or may not have been answered in it.
-    kept_over_hole: bool,
+    /// The last request began before the answer under way ended, unless its end is missing.
+    early: bool,
+    /// Requests that are out, at least and at most; nobody knows at most behind a hole in the requests.
+    least: u32,
+    most: Option<u32>,
+    /// Which request the next answer belongs to is not known.
+    doubt: bool,
+    /// The pairs that are supposed are right, unless the next answer comes behind a hole.
+    proven: bool,
     /// A hole in the answers, and no answer since.
     hole: bool,
-    doubt: Option<Doubt>,
     /// Responses without a request, for the accounts.
     pub(super) unpaired: u64,
 }
@@ -49,8 +86,10 @@ struct Open {
     incomplete: bool,
     fate: Fate,
     answering: Answering,
-    /// An unknown number of requests was lost before this one, and their answers were not seen yet.
-    after_hole: bool,
+    /// The pair is to be proven.
+    supposed: bool,
+    /// Anomalies of the request alone.
+    anomalies: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +98,12 @@ enum Fate {
     Answering,
     Answered,
     GivenUp,
+}
+
+impl Open {
+    fn is_supposed(&self) -> bool {
+        self.supposed && self.fate != Fate::GivenUp
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,30 +115,6 @@ enum Current {
     Orphan,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum LostRequests {
-    None,
-    Maybe,
-    Surely,
-}
-
-/// Answers that may come for requests given up.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Owed {
-    /// One for each.
-    Each,
-    /// Also some for requests that were not seen.
-    Unknown,
-}
-
-/// Answers cannot be told apart.
-#[derive(Clone, Copy, Debug)]
-struct Doubt {
-    /// Answers at most to come for requests given up; `None` when that is unknown.
-    owed: Option<u32>,
-    turns: u8,
-}
-
 impl Turns {
     pub(super) fn new(limit: usize) -> Self {
         Self {
@@ -101,51 +122,55 @@ impl Turns {
             limit: limit.max(1),
             current: Current::None,
             overlapped: false,
-            lost: LostRequests::None,
+            taken: 0,
+            begun: false,
+            lost: false,
+            answers: 0,
             orphans: 0,
-            kept_over_hole: false,
+            early: false,
+            least: 0,
+            most: Some(0),
+            doubt: false,
+            proven: false,
             hole: false,
-            doubt: None,
             unpaired: 0,
         }
     }
 
-    /// A request begins. `quiet`: nothing moved for so long that no answer is under way.
+    /// A request begins.
     pub(super) fn request(
         &mut self,
         exchange: Exchange,
         answering: Answering,
-        quiet: bool,
+        arrival: Arrival,
         out: &mut Vec<Exchange>,
     ) {
         self.close_request(out);
-        self.overlapped |= self.queue.iter().any(|open| open.fate == Fate::Answering);
-        self.weigh_doubt(quiet);
-        if self.kept_over_hole {
-            self.give_up(Owed::Each);
+        self.weigh(arrival);
+        if self.doubt {
+            // If the client takes turns, the answer to the last request came, and is missing.
+            self.give_up(|open| open.is_supposed() && open.fate == Fate::Waiting);
         }
-        let after_hole = match std::mem::replace(&mut self.lost, LostRequests::None) {
-            LostRequests::None => false,
-            // Of one that does not pipeline, the answers to what was lost came before this request.
-            LostRequests::Maybe => self.overlapped || !self.queue.is_empty(),
-            LostRequests::Surely => self.overlapped || !self.queue.is_empty() || self.orphans == 0,
+        // What comes behind the head of an answer to HEAD is not known to be none when the pair is in doubt.
+        let ends_late = |open: &Box<Open>| open.fate == Fate::Answering && open.answering != Answering::Head;
+        self.early = self.queue.iter().any(ends_late);
+        (self.begun, self.lost, self.answers, self.orphans) = (true, false, 0, 0);
+        self.least = self.least.saturating_add(1);
+        self.most = self.most.map(|most| most.saturating_add(1));
+        let fate = if self.doubt && self.overlapped {
+            Fate::GivenUp
+        } else {
+            Fate::Waiting
         };
-        self.orphans = 0;
-        let mut fate = Fate::Waiting;
-        if let Some(doubt) = &mut self.doubt {
-            doubt.owed = doubt.owed.map(|owed| owed.saturating_add(1));
-            fate = Fate::GivenUp;
-        }
         self.queue.push_back(Box::new(Open {
+            anomalies: exchange.anomalies.len(),
             exchange,
             incomplete: true,
             fate,
             answering,
-            after_hole,
+            supposed: self.doubt,
         }));
-        if self.queue.len() > self.limit || self.is_heavy() {
-            self.overflow(out);
-        }
+        self.make_room(out);
     }
 
     /// The request under way.
@@ -165,26 +190,27 @@ impl Turns {
     }
 
     /// Requests may have been lost here: surely, unless the hole began inside one.
-    pub(super) fn request_hole(&mut self, inside: bool) {
-        let lost = if inside {
-            LostRequests::Maybe
-        } else {
-            LostRequests::Surely
-        };
-        self.lost = self.lost.max(lost);
+    pub(super) fn request_hole(&mut self, inside: bool, out: &mut Vec<Exchange>) {
+        // A second hole before the next request may lie in the same one, and the answer may have been seen.
+        let answered = self.orphans > 0 || (self.doubt && self.answers > 0);
+        let surely = !inside && !self.lost && !answered;
+        self.least = self.least.saturating_add(u32::from(surely));
+        (self.lost, self.most, self.doubt) = (true, None, true);
+        self.give_up(Open::is_supposed);
+        self.settle(out);
     }
 
     /// What is known of the request that the next response answers.
     pub(super) fn next(&self) -> Answering {
         let waiting = self.queue.iter().find(|open| open.fate == Fate::Waiting);
         waiting
-            .filter(|open| !open.after_hole)
+            .filter(|open| !open.supposed)
             .map_or(Answering::Unknown, |open| open.answering)
     }
 
     /// Whether any request waits for its answer.
     pub(super) fn is_waiting(&self) -> bool {
-        self.waiting().next().is_some()
+        self.waiting() > 0
     }
 
     /// The request that is answered next, or is being answered.
@@ -197,32 +223,38 @@ impl Turns {
     /// A final response begins.
     pub(super) fn response(&mut self, response: Response, out: &mut Vec<Exchange>) {
         self.close_response(out);
-        self.hole = false;
-        self.kept_over_hole = false;
-        let waiting = self.waiting().count();
-        let Some(open) = self.queue.iter_mut().find(|open| open.fate == Fate::Waiting) else {
-            self.orphans += 1;
-            self.unpaired += 1;
-            self.current = Current::Orphan;
-            if let Some(doubt) = &mut self.doubt {
-                doubt.owed = doubt.owed.map(|owed| owed.saturating_sub(1));
-                // Two answers without a request in between: both requests were out at once.
-                self.overlapped |= self.orphans > 1;
-            }
-            return;
-        };
-        if open.after_hole {
-            // The answer to a lost request, after a later request: nothing is certain any more.
-            self.overlapped = true;
-            self.unpaired += 1;
-            self.current = Current::Orphan;
-            self.give_up(Owed::Unknown);
-            return self.settle(out);
+        if self.hole {
+            // Up to here nothing was understood: the hole may as well have been right before this answer.
+            self.response_hole(true, out);
+            self.hole = false;
         }
-        open.exchange.outcome = Outcome::Answered(Box::new(response));
-        open.fate = Fate::Answering;
-        self.current = Current::Answer;
-        self.overlapped |= waiting > 1;
+        self.answers = self.answers.saturating_add(1);
+        if std::mem::take(&mut self.proven) {
+            self.confirm();
+        }
+        if self.least > 1 {
+            self.overlap();
+        }
+        self.least = self.least.saturating_sub(1);
+        match self.most {
+            // An answer to nothing: a request is missing, unless the connection was joined here.
+            Some(0) if self.begun => (self.most, self.doubt) = (None, true),
+            most => self.most = most.map(|most| most.saturating_sub(1)),
+        }
+        let mut waiting = self.queue.iter_mut().filter(|open| open.fate == Fate::Waiting);
+        if let Some(open) = waiting.next() {
+            open.anomalies = open.exchange.anomalies.len();
+            open.exchange.outcome = Outcome::Answered(Box::new(response));
+            open.fate = Fate::Answering;
+            self.current = Current::Answer;
+        } else {
+            self.orphans = self.orphans.saturating_add(1);
+            self.unpaired += 1;
+            self.current = Current::Orphan;
+            // One answer too many: what was supposed of those before it is wrong, or cannot be told.
+            self.give_up(Open::is_supposed);
+        }
+        self.settle(out);
     }
 
     /// The exchange of the response under way, when it is paired.
@@ -232,6 +264,12 @@ impl Turns {
         }
         let open = self.queue.iter_mut().find(|open| open.fate == Fate::Answering)?;
         Some(&mut open.exchange)
+    }
+
+    /// Whether the response under way is paired, and that is known to be right.
+    pub(super) fn is_certain(&self) -> bool {
+        let answering = self.queue.iter().find(|open| open.fate == Fate::Answering);
+        self.current == Current::Answer && answering.is_some_and(|open| !open.supposed)
     }
 
     /// The response under way, when it is paired.
@@ -244,10 +282,8 @@ impl Turns {
 
     /// The request that waits for its answer, when it is complete and no other waits.
     pub(super) fn only_waiting(&self) -> Option<&Exchange> {
-        let mut waiting = self.waiting();
-        let open = waiting
-            .next()
-            .filter(|open| !open.incomplete && !open.after_hole)?;
+        let mut waiting = self.queue.iter().filter(|open| open.fate == Fate::Waiting);
+        let open = waiting.next().filter(|open| !open.incomplete && !open.supposed)?;
         waiting.next().is_none().then_some(&open.exchange)
     }
 
@@ -277,54 +313,58 @@ impl Turns {
         if let Some(open) = self.queue.iter_mut().find(|open| open.fate == Fate::Answering) {
             open.fate = Fate::Answered;
         }
+        if std::mem::take(&mut self.early) {
+            self.overlap();
+        }
         self.settle(out);
+    }
+
+    /// Bytes of the responses are missing: the end of the one under way may have come before the last request.
+    pub(super) fn excuse(&mut self) {
+        self.early = false;
     }
 
     /// Responses may have been lost here: surely the next one's beginning, unless the hole began inside one.
     pub(super) fn response_hole(&mut self, inside: bool, out: &mut Vec<Exchange>) {
-        self.hole = true;
-        if self.doubt.is_some() {
-            return;
+        (self.hole, self.early) = (true, false);
+        self.give_up(|open| open.is_supposed() && open.fate != Fate::Waiting);
+        let out_before = std::mem::replace(&mut self.least, 0);
+        let waiting = self.waiting();
+        if waiting == 0 {
+            self.orphans += u32::from(!inside);
+            return self.settle(out);
         }
-        let overlapped = self.overlapped;
-        let mut waiting = self.queue.iter_mut().filter(|open| open.fate == Fate::Waiting);
-        match (waiting.next(), waiting.next(), waiting.next()) {
-            (None, ..) => self.orphans += u32::from(!inside),
-            // The answer to a client that pipelines may still come: perhaps only an interim one was lost.
-            (Some(first), ..) if overlapped && first.after_hole => self.give_up(Owed::Unknown),
-            (Some(_), None, _) if overlapped && inside => self.kept_over_hole = true,
-            (Some(_), ..) if overlapped => self.give_up(Owed::Each),
-            // Answers to lost requests were lost, too.
-            (Some(first), None, _) if inside || first.after_hole => {
-                first.after_hole = false;
-                self.kept_over_hole = true;
+        self.doubt = true;
+        // The hole is noticed when the next answer comes, after the next request of one that takes turns: that answer
+        // may be the last request's.
+        let keep_last = !self.overlapped && !self.lost && (inside || out_before > 1);
+        let gone = waiting - usize::from(keep_last);
+        let open = self.queue.iter_mut().filter(|open| open.fate == Fate::Waiting);
+        for (index, open) in open.enumerate() {
+            if index < gone {
+                open.fate = Fate::GivenUp;
+            } else {
+                open.supposed = true;
             }
-            (Some(first), None, _) => first.fate = Fate::GivenUp,
-            // The first answer is gone, so the next to be seen is the second's: a client that does not pipeline had
-            // all answers before it sent the second.
-            (Some(first), Some(second), None) if !inside && !first.after_hole => {
-                first.fate = Fate::GivenUp;
-                second.after_hole = false;
-                self.kept_over_hole = true;
-            }
-            (Some(first), ..) if first.after_hole => self.give_up(Owed::Unknown),
-            (Some(_), ..) => self.give_up(Owed::Each),
         }
         self.settle(out);
     }
 
-    /// The connection ended.
+    /// The connection goes on in another protocol, so that nothing is out.
+    pub(super) fn turned(&mut self, out: &mut Vec<Exchange>) {
+        self.confirm();
+        self.settle(out);
+    }
+
+    /// The connection ended. Nobody knows what is missing before that.
     pub(super) fn finish(&mut self, out: &mut Vec<Exchange>) {
         self.close_request(out);
         self.close_response(out);
-        let lost = self.hole || self.doubt.is_some();
-        for open in &mut self.queue {
-            if open.fate == Fate::Waiting && !lost {
-                open.exchange.outcome = Outcome::Unanswered;
-                open.fate = Fate::Answered;
-            } else if open.fate == Fate::Waiting {
-                open.fate = Fate::GivenUp;
-            }
+        let lost = self.hole || self.doubt;
+        self.give_up(|open| open.is_supposed() || (lost && open.fate == Fate::Waiting));
+        for open in self.queue.iter_mut().filter(|open| open.fate == Fate::Waiting) {
+            open.exchange.outcome = Outcome::Unanswered;
+            open.fate = Fate::Answered;
         }
         self.settle(out);
     }
@@ -335,44 +375,86 @@ impl Turns {
         self.queue.len() > 1 && held.sum::<usize>() > MAX_BYTES
     }
 
-    fn waiting(&self) -> impl Iterator<Item = &Open> {
-        self.queue
-            .iter()
-            .map(|open| &**open)
-            .filter(|open| open.fate == Fate::Waiting)
+    fn waiting(&self) -> usize {
+        let waiting = self.queue.iter().filter(|open| open.fate == Fate::Waiting);
+        waiting.count()
     }
 
-    /// Ends the doubt when every answer that could be owed has come, or the client proved to take turns.
-    fn weigh_doubt(&mut self, quiet: bool) {
-        let took_turns = self.orphans == 1 && !self.overlapped;
-        let Some(doubt) = &mut self.doubt else { return };
-        doubt.turns = if took_turns { doubt.turns + 1 } else { 0 };
-        if quiet || doubt.owed == Some(0) || doubt.turns >= CERTAIN_TURNS {
-            self.doubt = None;
+    /// A request begins: learns whether the client takes turns, and ends the doubt when nothing can be out.
+    fn weigh(&mut self, arrival: Arrival) {
+        // Two answers in between: both requests were out at once.
+        if arrival.shares_chunk || (self.begun && !self.lost && self.answers > 1) {
+            self.overlap();
+        }
+        if !self.doubt {
+            let took_turn = self.begun && self.least == 0 && self.answers == 1;
+            self.taken = self.taken.saturating_add(u8::from(took_turn));
+            return;
+        }
+        let takes_turns = !self.overlapped && self.taken >= CERTAIN_TURNS;
+        let is_idle = || {
+            let mut open = self.queue.iter();
+            !open.any(|open| matches!(open.fate, Fate::Waiting | Fate::Answering))
+        };
+        let after_pause = arrival.quiet && is_idle();
+        if self.most == Some(0) || (self.least == 0 && (takes_turns || after_pause)) {
+            self.give_up(|open| open.is_supposed() && open.fate == Fate::Waiting);
+            (self.doubt, self.least, self.most) = (false, 0, Some(0));
+            self.proven = true;
         }
     }
 
-    /// None of the waiting requests can be paired.
-    fn give_up(&mut self, owed: Owed) {
-        let mut given_up = 0_u32;
-        for open in self.queue.iter_mut().filter(|open| open.fate == Fate::Waiting) {
-            open.fate = Fate::GivenUp;
-            given_up += 1;
-        }
-        self.kept_over_hole = false;
-        let owed = (owed == Owed::Each).then_some(given_up);
-        self.doubt = Some(Doubt { owed, turns: 0 });
-    }
-
-    /// More requests wait than the limit allows: the oldest makes room.
-    fn overflow(&mut self, out: &mut Vec<Exchange>) {
+    /// The client does not wait for answers.
+    fn overlap(&mut self) {
         self.overlapped = true;
-        self.give_up(Owed::Unknown);
-        if let Some(open) = self.queue.front_mut() {
+        self.give_up(Open::is_supposed);
+    }
+
+    /// The supposed pairs since the last hole are right, and each was a turn.
+    fn confirm(&mut self) {
+        for open in self.queue.iter_mut().filter(|open| open.is_supposed()) {
+            open.supposed = false;
+            self.taken = self.taken.saturating_add(1);
+        }
+    }
+
+    /// Those requests cannot be paired.
+    fn give_up(&mut self, which: impl Fn(&Open) -> bool) {
+        self.give_up_first(usize::MAX, which);
+    }
+
+    /// The same, among so many from the oldest on.
+    fn give_up_first(&mut self, among: usize, which: impl Fn(&Open) -> bool) {
+        for open in self.queue.iter_mut().take(among).filter(|open| which(open)) {
             if open.fate == Fate::Answering {
                 self.current = Current::Orphan;
             }
+            if matches!(open.fate, Fate::Answering | Fate::Answered) {
+                self.unpaired += 1;
+                open.exchange.anomalies.truncate(open.anomalies);
+            }
             open.fate = Fate::GivenUp;
+        }
+    }
+
+    /// More requests wait than the limit allows: nobody's answer is told until all have come. Of supposed pairs the
+    /// oldest makes room.
+    fn make_room(&mut self, out: &mut Vec<Exchange>) {
+        let held = self.queue.iter().filter(|open| open.is_supposed()).count();
+        if held > HELD {
+            let oldest = self.queue.iter().position(|open| open.is_supposed());
+            self.give_up_first(oldest.map_or(0, |oldest| oldest + 1), Open::is_supposed);
+        }
+        if self.queue.len() > self.limit || self.is_heavy() {
+            self.doubt = true;
+            self.overlap();
+            self.give_up(|open| open.fate == Fate::Waiting);
+            if let Some(open) = self.queue.front_mut() {
+                if open.fate == Fate::Answering {
+                    self.current = Current::Orphan;
+                }
+                open.fate = Fate::GivenUp;
+            }
         }
         self.settle(out);
     }
@@ -380,7 +462,7 @@ impl Turns {
     /// Hands on what is done with, in order.
     fn settle(&mut self, out: &mut Vec<Exchange>) {
         while let Some(open) = self.queue.front() {
-            if open.incomplete || matches!(open.fate, Fate::Waiting | Fate::Answering) {
+            if open.incomplete || open.is_supposed() || matches!(open.fate, Fate::Waiting | Fate::Answering) {
                 return;
             }
             let Some(open) = self.queue.pop_front() else {

@@ -130,6 +130,7 @@ impl Http1 {
         context: &mut Context<'_>,
     ) -> Next {
         // Nothing else waits, unless holes made it so.
+        self.turns.turned(context.out);
         self.turns.finish(context.out);
         if let Some(first) = &mut first {
             first.outcome = Outcome::Unanswered;

@@ -22,8 +22,11 @@ impl Http1 {
         self.events = None;
         self.turns.response_mut()?;
         let is_waiting = self.requests.parser.is_waiting();
+        // Events are told at once, so it must be known whose they are.
+        let is_certain = self.turns.is_certain();
         let exchange = self.turns.answered_mut()?;
         match rest {
+            Rest::Body if !is_certain => {}
             Rest::Body => self.events = Events::of(exchange, context.limits.body_bytes).map(Box::new),
             Rest::Tunnel if is_waiting => {
                 let before = exchange.anomalies.len();
@@ -102,6 +105,7 @@ impl Http1 {
     pub(super) fn response_gap(&mut self, missing: u64, context: &mut Context<'_>) {
         let reason = self.reason;
         let inside = !self.responses.parser.is_between();
+        self.turns.excuse();
         let (message, lost_place) = match self.responses.gap(missing) {
             Resync::Exact(message) => (message, false),
             Resync::Searching(message) => (message, true),

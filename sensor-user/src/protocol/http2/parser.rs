@@ -76,6 +76,11 @@ impl Parser {
         parser
     }
 
+    /// Whether its place among the frames is not known.
+    pub fn is_searching(&self) -> bool {
+        self.state == State::Searching
+    }
+
     /// A direction joined at the beginning of a frame.
     pub fn joined(limits: Limits) -> Self {
         let mut parser = Self::searching(limits);
