@@ -31,11 +31,10 @@ impl Http1 {
             Some(asked) if parser.is_waiting() && upgrade::names_http2(&asked.request.head) => {
                 self.turns.take_current()
             }
-            // Not asked for, or within the request: nobody knows what follows.
-            Some(_) => return None,
             // The request was not seen. The server's word is enough: frames that do not follow are not made up.
             None if parser.is_between() || parser.is_waiting() => None,
-            None => return None,
+            // Not asked for, or within the request: nobody knows what follows.
+            Some(_) | None => return None,
         };
         Some(self.go_on_in_http2(first, None, context))
     }
