@@ -44,6 +44,10 @@ pub(super) struct Arrival {
 /// Bytes of the requests that wait on one connection, beside the one under way: as many as of the streams of HTTP/2.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the connection, and any of them may hold beside any other"
+)]
 #[derive(Debug)]
 pub(super) struct Turns {
     /// In boxes, because a queue keeps its memory and most are empty.
@@ -152,8 +156,10 @@ impl Turns {
             self.give_up(|open| open.is_supposed() && open.fate == Fate::Waiting);
         }
         // What comes behind the head of an answer to HEAD is not known to be none when the pair is in doubt.
-        let ends_late = |open: &Box<Open>| open.fate == Fate::Answering && open.answering != Answering::Head;
-        self.early = self.queue.iter().any(ends_late);
+        self.early = self
+            .queue
+            .iter()
+            .any(|open| open.fate == Fate::Answering && open.answering != Answering::Head);
         (self.begun, self.lost, self.answers, self.orphans) = (true, false, 0, 0);
         self.least = self.least.saturating_add(1);
         self.most = self.most.map(|most| most.saturating_add(1));

@@ -97,13 +97,9 @@ pub(super) fn window(name: &'static str, size: usize, exchanges: &[(Vec<u8>, Vec
             ));
         }
     }
-    for answered in (exchanges.len() + 1).saturating_sub(size)..exchanges.len() {
-        steps.push(step(
-            Direction::Write,
-            &exchanges[answered].1,
-            answered + 1,
-            answered,
-        ));
+    let left = (exchanges.len() + 1).saturating_sub(size);
+    for (answered, (_, response)) in exchanges.iter().enumerate().skip(left) {
+        steps.push(step(Direction::Write, response, answered + 1, answered));
     }
     Fixture {
         name,
