@@ -12,6 +12,7 @@ use super::*;
 use crate::capture::{CloseReason, ProcessKey, Role, Source, StreamKey};
 use crate::flow::{FlowEvent, Payload};
 use crate::telemetry::Counters;
+use crate::telemetry::ledger::Post;
 
 mod inside;
 
