@@ -1,6 +1,7 @@
 //! Every fuzz target on mutated seeds: the same inputs each time, so many of them.
 //!
-//! `API_SENSOR_FUZZ_ROUNDS` asks for more, `API_SENSOR_FUZZ_SEED` for others. What libFuzzer runs is in `fuzz/`.
+//! `API_SENSOR_FUZZ_ROUNDS` asks for more, `API_SENSOR_FUZZ_SEED` for others, `API_SENSOR_FUZZ_TARGET` for one target, and
+//! `API_SENSOR_FUZZ_INPUT` for the one input that is in a file. What libFuzzer runs is in `fuzz/`.
 #![expect(clippy::expect_used, clippy::panic, reason = "tests panic with context")]
 #![expect(clippy::print_stdout, reason = "the input that broke a target is shown")]
 
@@ -132,8 +133,14 @@ fn number(name: &str, default: u64) -> u64 {
 fn every_target_survives_mutated_seeds() {
     let rounds = number("API_SENSOR_FUZZ_ROUNDS", ROUNDS);
     let wanted = std::env::var("API_SENSOR_FUZZ_TARGET").ok();
+    let only =
+        std::env::var_os("API_SENSOR_FUZZ_INPUT").map(|file| std::fs::read(file).expect("a readable file"));
     for (name, target) in targets::TARGETS {
         if wanted.as_deref().is_some_and(|wanted| wanted != *name) {
+            continue;
+        }
+        if let Some(input) = &only {
+            target(input);
             continue;
         }
         let seeds = seeds::of(name, Path::new(env!("CARGO_MANIFEST_DIR")));
