@@ -30,7 +30,7 @@ const LIVE: &str = "live_kernel";
 const LONG_PATIENCE: Duration = Duration::from_mins(30);
 
 /// How long the measuring of one kernel's rows may take: every set of capabilities loads and attaches twice.
-const ROWS_PATIENCE: Duration = Duration::from_mins(20);
+const ROWS_PATIENCE: Duration = Duration::from_mins(40);
 
 /// Arguments of `cargo xtask vm`.
 #[derive(clap::Args)]
@@ -120,11 +120,14 @@ pub(crate) fn long() -> Result<(u32, u32, Vec<String>)> {
     Ok((count(Verdict::Pass), failed, skipped))
 }
 
-/// Rows that a test program prints, of every kernel.
+/// Rows that a test program prints, of every kernel; fails when one of them did, since its rows would be missing.
 pub(crate) fn rows(test: &str) -> Result<Vec<String>> {
     let kernels = kernels::file()?.kernel;
     let runs = boot(&kernels, test, &[], ROWS_PATIENCE)?;
     report::table(&runs);
+    if let Some(bad) = runs.iter().find(|run| !run.outcome.is_good()) {
+        bail!("no rows of {}; logs: {}", bad.kernel, work(test).display());
+    }
     Ok(runs.into_iter().flat_map(|run| run.outcome.rows).collect())
 }
 
