@@ -130,6 +130,8 @@ impl Workload {
             let record = decode(raw, Bytes::copy_from_slice).unwrap();
             pipeline.push(record, &mut sink);
         }
+        // Calls of a stream whose socket nobody named wait for it.
+        pipeline.finish(&mut sink);
         told
     }
 
