@@ -8,12 +8,40 @@ use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
 use super::call::{Call, CallKind, CallName, CallOutcome};
+use super::secret::HashKey;
 use super::{
-    AuthScheme, Body, BodyPiece, BodyState, Caller, CallerHash, Connection, Exchange, Head, Outcome,
-    PartKind, Request, Response,
+    AuthScheme, Body, BodyPiece, BodyState, Caller, CallerHash, Connection, Conversations, Exchange, Head,
+    Limits, Outcome, PartKind, Request, Response,
 };
 use crate::capture::{Comm, Evidence, ProcessKey, Role, Source, StreamKey};
+use crate::flow::FlowEvent;
 use crate::protocol::Span;
+use crate::telemetry::Counters;
+use crate::telemetry::ledger::{Equation, Post};
+
+/// What comes of a connection's events, and that its accounts close at every step.
+pub(crate) fn drive(stream: StreamKey, events: impl IntoIterator<Item = FlowEvent>) -> Vec<Exchange> {
+    let counters: Arc<Counters> = Arc::default();
+    let mut conversations =
+        Conversations::new(Limits::default(), HashKey::new([0; 32]), Arc::clone(&counters));
+    let mut out = Vec::new();
+    let books = counters.ledger().tally(stream.process.into());
+    for event in events {
+        if let FlowEvent::Chunk { bytes, .. } = &event {
+            // As the stage before would.
+            books.add(Post::OrderedBytes, bytes.0.len() as u64);
+            books.add(Post::ReceivedBytes, bytes.0.len() as u64);
+        }
+        conversations.push(event, &mut out);
+        let imbalance = counters.ledger().unbalanced();
+        assert!(
+            imbalance.is_none_or(|one| one.equation != Equation::Parsing),
+            "{imbalance:?}"
+        );
+    }
+    assert_eq!(counters.ledger().accounts()[0].user(Post::WaitingBytes), 0);
+    out
+}
 
 /// Builds an [`Exchange`].
 pub(crate) struct Builder {

@@ -1,19 +1,16 @@
 //! The same stream of events over both versions, in every coding.
 
-use std::sync::Arc;
+use crate::exchange::test_support::drive;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::capture::{CloseReason, Direction, GapReason, ProcessKey, Source, StreamKey};
 use crate::exchange::call::CallKind;
-use crate::exchange::secret::HashKey;
-use crate::exchange::{BodyState, Conversations, Exchange, Limits};
+use crate::exchange::{BodyState, Exchange, Limits};
 use crate::flow::{FlowEvent, Payload};
 use crate::protocol::Anomaly;
 use crate::protocol::inflate::flushed;
-use crate::telemetry::Counters;
-use crate::telemetry::ledger::{Equation, Post};
 
 const STREAM: StreamKey = StreamKey {
     process: ProcessKey { pid: 9, start_ns: 3 },
@@ -103,11 +100,6 @@ fn packed(how: &str, parts: &[&[u8]]) -> Vec<Vec<u8>> {
 
 /// What comes of it; the accounts close at every step.
 fn run(version: Version, encoding: &str, steps: &[Step]) -> Vec<Exchange> {
-    let counters: Arc<Counters> = Arc::default();
-    let mut conversations =
-        Conversations::new(Limits::default(), HashKey::new([0; 32]), Arc::clone(&counters));
-    let mut out = Vec::new();
-    let books = counters.ledger().tally(STREAM.process.into());
     let (asked, answered) = version.opening(encoding);
     let chunk = |direction, bytes: Vec<u8>| FlowEvent::Chunk {
         stream: STREAM,
@@ -133,21 +125,7 @@ fn run(version: Version, encoding: &str, steps: &[Step]) -> Vec<Exchange> {
         time_ns: 9,
         reason: CloseReason::Free,
     });
-    for event in events {
-        if let FlowEvent::Chunk { bytes, .. } = &event {
-            // As the stage before would.
-            books.add(Post::OrderedBytes, bytes.0.len() as u64);
-            books.add(Post::ReceivedBytes, bytes.0.len() as u64);
-        }
-        conversations.push(event, &mut out);
-        let imbalance = counters.ledger().unbalanced();
-        assert!(
-            imbalance.is_none_or(|one| one.equation != Equation::Parsing),
-            "{imbalance:?}"
-        );
-    }
-    assert_eq!(counters.ledger().accounts()[0].user(Post::WaitingBytes), 0);
-    out
+    drive(STREAM, events)
 }
 
 type Told = (Vec<u8>, Vec<u8>, BodyState);

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use crate::exchange::test_support::drive;
 use bytes::Bytes;
 
 use crate::capture::{CloseReason, Direction, GapReason, ProcessKey, Source, StreamKey};
@@ -10,7 +11,6 @@ use crate::flow::{FlowEvent, Payload};
 use crate::protocol::Anomaly;
 use crate::protocol::websocket::unmask;
 use crate::telemetry::Counters;
-use crate::telemetry::ledger::{Equation, Post};
 
 const STREAM: StreamKey = StreamKey {
     process: ProcessKey { pid: 9, start_ns: 3 },
@@ -56,31 +56,12 @@ fn event(step: Step) -> FlowEvent {
 
 /// What comes of a connection, and that its accounts close at every step.
 fn run(steps: Vec<Step>) -> Vec<Exchange> {
-    let counters: Arc<Counters> = Arc::default();
-    let mut conversations =
-        Conversations::new(Limits::default(), HashKey::new([0; 32]), Arc::clone(&counters));
-    let mut out = Vec::new();
-    let books = counters.ledger().tally(STREAM.process.into());
     let close = FlowEvent::Closed {
         stream: STREAM,
         time_ns: 9,
         reason: CloseReason::Free,
     };
-    for event in steps.into_iter().map(event).chain([close]) {
-        if let FlowEvent::Chunk { bytes, .. } = &event {
-            // As the stage before would.
-            books.add(Post::OrderedBytes, bytes.0.len() as u64);
-            books.add(Post::ReceivedBytes, bytes.0.len() as u64);
-        }
-        conversations.push(event, &mut out);
-        let imbalance = counters.ledger().unbalanced();
-        assert!(
-            imbalance.is_none_or(|one| one.equation != Equation::Parsing),
-            "{imbalance:?}"
-        );
-    }
-    assert_eq!(counters.ledger().accounts()[0].user(Post::WaitingBytes), 0);
-    out
+    drive(STREAM, steps.into_iter().map(event).chain([close]))
 }
 
 fn frame(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {

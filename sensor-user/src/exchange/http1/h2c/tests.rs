@@ -1,14 +1,10 @@
-use std::sync::Arc;
-
+use crate::exchange::test_support::drive;
 use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::capture::{CloseReason, Direction, GapReason, ProcessKey, Source, StreamKey};
-use crate::exchange::secret::HashKey;
-use crate::exchange::{Conversations, Exchange, Limits, Outcome};
+use crate::exchange::{Exchange, Outcome};
 use crate::flow::{FlowEvent, Payload};
-use crate::telemetry::Counters;
-use crate::telemetry::ledger::{Equation, Post};
 
 const ASK: &str = "GET /first HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
     HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
@@ -58,32 +54,13 @@ fn event(stream: StreamKey, time_ns: u64, step: Step) -> FlowEvent {
 
 /// What comes of a connection, a line for each exchange; its accounts close at every step.
 fn run_on(stream: StreamKey, steps: Vec<Step>) -> Vec<String> {
-    let counters: Arc<Counters> = Arc::default();
-    let mut conversations =
-        Conversations::new(Limits::default(), HashKey::new([0; 32]), Arc::clone(&counters));
-    let mut out = Vec::new();
-    let books = counters.ledger().tally(stream.process.into());
     let close = FlowEvent::Closed {
         stream,
         time_ns: 9_000,
         reason: CloseReason::Free,
     };
     let events = (1_u64..).zip(steps).map(|(at, step)| event(stream, at, step));
-    for event in events.chain([close]) {
-        if let FlowEvent::Chunk { bytes, .. } = &event {
-            // As the stage before would.
-            books.add(Post::OrderedBytes, bytes.0.len() as u64);
-            books.add(Post::ReceivedBytes, bytes.0.len() as u64);
-        }
-        conversations.push(event, &mut out);
-        let imbalance = counters.ledger().unbalanced();
-        assert!(
-            imbalance.is_none_or(|one| one.equation != Equation::Parsing),
-            "{imbalance:?}"
-        );
-    }
-    assert_eq!(counters.ledger().accounts()[0].user(Post::WaitingBytes), 0);
-    out.iter().map(show).collect()
+    drive(stream, events.chain([close])).iter().map(show).collect()
 }
 
 fn run(steps: Vec<Step>) -> Vec<String> {
