@@ -84,6 +84,7 @@ fn exchange(document: &str) -> Exchange {
             method: Span { start: 0, len: 3 },
             target: Span { start: 4, len: 40 },
             version: 11,
+            trailers: Head::default(),
             body: Body::default(),
             time_ns: (0, 1),
             early_data: false,

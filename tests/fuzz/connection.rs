@@ -120,9 +120,10 @@ pub(crate) fn show(exchange: &Exchange) -> String {
         other => format!("{other:?}"),
     };
     format!(
-        "{} {} -> {answer} {:?} {:?} {:?}",
+        "{} {} {} -> {answer} {:?} {:?} {:?}",
         head(&request.head),
         body(&request.body),
+        head(&request.trailers),
         exchange.caller,
         exchange.calls,
         exchange.anomalies

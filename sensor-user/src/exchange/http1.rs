@@ -22,6 +22,8 @@ use h2c::Unsure;
 mod h2c;
 mod requests;
 mod rest;
+#[cfg(test)]
+mod tests;
 
 /// A connection on which nothing moved for a second, and every request that was seen has its answer, has none out:
 /// servers answer within a second, or begin to, and the client that pipelines behind a hole to one that is slower is

@@ -216,11 +216,12 @@ fn show(exchange: &Exchange) -> String {
         other => format!("{other:?}"),
     };
     format!(
-        "{} {} {} {} -> {answer} {:?} {:?} {:?}",
+        "{} {} {} {} {} -> {answer} {:?} {:?} {:?}",
         request.method().escape_ascii(),
         request.target().expose().escape_ascii(),
         fields(&request.head),
         body(&request.body),
+        fields(&request.trailers),
         exchange.caller,
         exchange.calls,
         exchange.anomalies

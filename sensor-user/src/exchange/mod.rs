@@ -251,6 +251,8 @@ pub struct Request {
     /// HTTP version: 10, 11 or 20. A head of HTTP/2 is written out as one of HTTP/1 would be: request or status line,
     /// pseudo-header fields left out, `:authority` as `host`.
     pub version: u8,
+    /// Fields after the body (RFC 9110, 6.5), as a head without start line; empty when there are none.
+    pub trailers: Head,
     /// Body.
     pub body: Body,
     /// Nanoseconds: first byte, last byte.

@@ -52,6 +52,7 @@ pub(crate) struct Builder {
     status: Option<u16>,
     response_fields: Vec<(String, String)>,
     response_body: Body,
+    request_trailers: Vec<(String, String)>,
     trailers: Vec<(String, String)>,
     caller: Caller,
     tls: bool,
@@ -71,6 +72,7 @@ impl Builder {
             status: Some(200),
             response_fields: Vec::new(),
             response_body: Body::default(),
+            request_trailers: Vec::new(),
             trailers: Vec::new(),
             caller: Caller::Anonymous,
             tls: true,
@@ -116,12 +118,15 @@ impl Builder {
         built
     }
 
+    /// Gives the request trailers.
+    pub(crate) fn request_trailers(mut self, fields: &[(&str, &str)]) -> Self {
+        self.request_trailers = owned(fields);
+        self
+    }
+
     /// Gives the response trailers.
     pub(crate) fn trailers(mut self, fields: &[(&str, &str)]) -> Self {
-        self.trailers = fields
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        self.trailers = owned(fields);
         self
     }
 
@@ -219,6 +224,7 @@ impl Builder {
             method: span(0, self.method.len()),
             target: span(self.method.len() + 1, self.target.len()),
             version: 11,
+            trailers: trailers(&self.request_trailers),
             body: self.request_body,
             time_ns: (1_000, 1_100),
             early_data: false,
@@ -227,11 +233,7 @@ impl Builder {
             Outcome::Answered(Box::new(Response {
                 head: head(&format!("HTTP/1.1 {status} X\r\n"), &self.response_fields),
                 status,
-                trailers: if self.trailers.is_empty() {
-                    Head::default()
-                } else {
-                    head("", &self.trailers)
-                },
+                trailers: trailers(&self.trailers),
                 body: self.response_body,
                 time_ns: (1_200, 1_300),
             }))
@@ -245,6 +247,19 @@ impl Builder {
             anomalies: SmallVec::new(),
             part: self.part,
         }
+    }
+}
+
+fn owned(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    fields.iter().map(own).collect()
+}
+
+fn trailers(fields: &[(String, String)]) -> Head {
+    if fields.is_empty() {
+        Head::default()
+    } else {
+        head("", fields)
     }
 }
 

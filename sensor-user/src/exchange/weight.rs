@@ -3,7 +3,7 @@
 //! Takes what is collected of them. Gives bytes, so that whoever keeps many can bound them. Never counts what two of
 //! them share but once for each.
 
-use super::{Body, Content, Exchange, Head, Outcome, Response};
+use super::{Body, Content, Exchange, Head, Outcome, Request, Response};
 use crate::protocol::Span;
 
 impl Head {
@@ -35,6 +35,12 @@ impl Response {
     }
 }
 
+impl Request {
+    fn held_bytes(&self) -> usize {
+        self.head.held_bytes() + self.trailers.held_bytes() + self.body.held_bytes()
+    }
+}
+
 impl Exchange {
     /// Heads, bodies, and the exchange itself.
     pub(super) fn held_bytes(&self) -> usize {
@@ -42,6 +48,6 @@ impl Exchange {
             Outcome::Answered(response) => response.held_bytes(),
             Outcome::Unanswered | Outcome::Lost => 0,
         };
-        size_of::<Self>() + self.request.head.held_bytes() + self.request.body.held_bytes() + response
+        size_of::<Self>() + self.request.held_bytes() + response
     }
 }

@@ -73,6 +73,12 @@ impl Http1 {
             }
             Message::Trailers(trailers) => {
                 self.anomalies += note(self.turns.request_mut(), trailers.anomalies);
+                if let Some(exchange) = self.turns.request_mut() {
+                    exchange.request.trailers = Head {
+                        raw: self.requests.keep_all(raw),
+                        headers: trailers.headers,
+                    };
+                }
                 self.end_request(time_ns.1, context);
             }
             Message::Cut => self.cut_request(None, context),
@@ -106,6 +112,7 @@ impl Http1 {
             method,
             target,
             version,
+            trailers: Head::default(),
             time_ns,
             early_data: self.early,
         };

@@ -152,6 +152,7 @@ fn show(exchange: &Exchange) -> String {
         fields(&request.head),
         text(&request.body)
     );
+    line.push_str(&fields(&request.trailers));
     match &exchange.outcome {
         Outcome::Answered(response) => {
             write!(

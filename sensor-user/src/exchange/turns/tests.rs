@@ -32,6 +32,7 @@ fn request(number: u64) -> Exchange {
             method: Span::default(),
             target: Span::default(),
             version: 11,
+            trailers: Head::default(),
             body: Body::default(),
             time_ns: (number, number),
             early_data: false,
