@@ -17,8 +17,10 @@ use crate::capture::{Direction, GapReason};
 use crate::protocol::http1::{self, Message, RequestParser, ResponseHead, ResponseParser, Rest};
 use crate::protocol::{Anomaly, StreamParser};
 use crate::telemetry::ledger::{Post, Tally as Books};
+use early::Switch;
 use h2c::Unsure;
 
+mod early;
 mod h2c;
 mod requests;
 mod rest;
@@ -55,6 +57,10 @@ pub(super) struct Http1 {
     /// Bytes missing of what the client sent while it waited for the answer to an upgrade.
     missing_in_wait: u64,
     turn: Option<Turn>,
+    /// The server switched to another protocol within the request under way.
+    switch: Option<Switch>,
+    /// It told the client to go on with the request under way.
+    told_to_go_on: bool,
     /// A hole that may have held the answer to a request for HTTP/2.
     unsure: Option<Unsure>,
 }
@@ -86,6 +92,8 @@ impl Http1 {
             events: None,
             missing_in_wait: 0,
             turn: None,
+            switch: None,
+            told_to_go_on: false,
             unsure: None,
         }
     }
@@ -123,6 +131,7 @@ impl Http1 {
                 }
             }
         }
+        self.bound_switch(context);
     }
 
     fn response_message(
@@ -174,6 +183,7 @@ impl Http1 {
         context: &mut Context<'_>,
     ) {
         if head.is_interim() {
+            self.told_to_go_on |= head.status == 100;
             return;
         }
         self.anomalies += head.anomalies.len() as u64;
@@ -193,6 +203,10 @@ impl Http1 {
         self.before_answer(is_http2, rest, time_ns.1, context);
         self.turns.response(response, context.out);
         note(self.turns.current_mut(), odd);
+        if self.is_early(rest) {
+            return self.switch_later(is_http2);
+        }
+        self.look_for_refusal();
         let next = if is_http2 {
             self.http2(context)
         } else {

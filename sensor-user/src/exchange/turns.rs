@@ -272,6 +272,13 @@ impl Turns {
         Some(&mut open.exchange)
     }
 
+    /// Whether the response under way answers the request under way.
+    pub(super) fn is_early(&self) -> bool {
+        let last = self.queue.back();
+        self.current == Current::Answer
+            && last.is_some_and(|open| open.incomplete && open.fate == Fate::Answering)
+    }
+
     /// Whether the response under way is paired, and that is known to be right.
     pub(super) fn is_certain(&self) -> bool {
         let answering = self.queue.iter().find(|open| open.fate == Fate::Answering);

@@ -37,6 +37,7 @@ impl Http1 {
             }
         }
         self.look_for_preface(time_ns, context);
+        self.switch(time_ns, context);
         if self.requests.parser.is_waiting() && self.requests.waiting_bytes() > context.limits.head_bytes {
             self.requests.parser.tunnel();
         }
@@ -92,6 +93,7 @@ impl Http1 {
         time_ns: (u64, u64),
         context: &mut Context<'_>,
     ) {
+        self.told_to_go_on = false;
         let answering = match head.method.of(&raw) {
             b"HEAD" => Answering::Head,
             b"CONNECT" => Answering::Connect,
@@ -196,6 +198,7 @@ impl Http1 {
             Some(_) | None => {}
         }
         if lost_place {
+            self.give_up_switch(context);
             self.turns.request_hole(inside, context.out);
         }
     }

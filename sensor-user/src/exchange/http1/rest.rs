@@ -88,6 +88,9 @@ impl Http1 {
         if self.missing_in_wait > 0 {
             holes.push((self.requests_travel, self.missing_in_wait, self.reason));
         }
+        if let Some(switch) = self.switch.take().filter(|switch| switch.missing > 0) {
+            holes.push((self.requests_travel.opposite(), switch.missing, self.reason));
+        }
         self.turn = Some(Turn { next, holes, seen });
     }
 
@@ -104,6 +107,9 @@ impl Http1 {
 
     pub(super) fn response_gap(&mut self, missing: u64, context: &mut Context<'_>) {
         let reason = self.reason;
+        if self.is_missing_behind_switch(missing) {
+            return;
+        }
         let inside = !self.responses.parser.is_between();
         self.turns.excuse();
         let (message, lost_place) = match self.responses.gap(missing) {
