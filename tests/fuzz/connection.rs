@@ -30,6 +30,7 @@ pub(crate) fn settings(counters: &Arc<Counters>) -> Settings {
             body_bytes: 512,
             head_bytes: 4096,
             pending: 16,
+            ..exchange::Limits::default()
         },
         classify: classify::Limits::default(),
         inventory: inventory::Limits::default(),

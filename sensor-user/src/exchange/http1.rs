@@ -301,6 +301,16 @@ impl Reader for Http1 {
         self.turns.finish(context.out);
     }
 
+    fn give_up(&mut self, _time_ns: u64, reason: GapReason, context: &mut Context<'_>) {
+        self.reason = reason;
+        self.stay(context);
+        self.cut_request(Some(reason), context);
+        self.cut_response(Some(reason), context);
+        self.turns.request_hole(false, context.out);
+        self.turns.response_hole(false, context.out);
+        self.turns.finish(context.out);
+    }
+
     fn take_fates(&mut self, books: &Books) -> u64 {
         let halves = [
             (
@@ -325,6 +335,11 @@ impl Reader for Http1 {
 
     fn waiting_bytes(&self) -> usize {
         self.requests.waiting_bytes() + self.responses.waiting_bytes()
+    }
+
+    fn held_bytes(&self) -> usize {
+        let events = self.events.as_ref().map_or(0, |events| events.held_bytes());
+        self.waiting_bytes() + self.turns.held_bytes() + events
     }
 
     fn take_tally(&mut self) -> ReaderTally {

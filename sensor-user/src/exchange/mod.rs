@@ -24,6 +24,7 @@ mod patience;
 mod prefix;
 mod reader;
 pub mod secret;
+mod shed;
 mod streams;
 #[cfg(test)]
 pub(crate) mod test_support;
@@ -56,6 +57,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Requests waiting for their response on one connection (pipelining).
     pub pending: usize,
+    /// Bytes that wait on all connections of a shard together, beyond what an idle one costs.
+    pub waiting_bytes: usize,
 }
 
 impl Default for Limits {
@@ -64,6 +67,8 @@ impl Default for Limits {
             body_bytes: 64 * 1024,
             head_bytes: 64 * 1024,
             pending: 128,
+            // Sixty-four connections at the most that one may hold, or four thousand with a body at its limit.
+            waiting_bytes: 256 * 1024 * 1024,
         }
     }
 }

@@ -142,6 +142,11 @@ impl Streams {
         self.open.is_empty()
     }
 
+    /// Memory of the streams that are not done with.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes + self.open.len() * size_of::<Open>()
+    }
+
     pub(super) fn get(&mut self, stream: u32) -> Option<&mut Open> {
         self.open.get_mut(&stream).map(|open| &mut **open)
     }

@@ -382,10 +382,14 @@ impl Turns {
         self.settle(out);
     }
 
+    /// Memory of the requests that wait.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.queue.iter().map(|open| open.exchange.held_bytes()).sum()
+    }
+
     /// Whether what waits is too much. A single request is bounded by its parser.
     fn is_heavy(&self) -> bool {
-        let held = self.queue.iter().map(|open| open.exchange.held_bytes());
-        self.queue.len() > 1 && held.sum::<usize>() > MAX_BYTES
+        self.queue.len() > 1 && self.held_bytes() > MAX_BYTES
     }
 
     fn waiting(&self) -> usize {
