@@ -6,6 +6,7 @@
 //!
 //! A protocol adds its fixtures in [`fixtures::all`].
 
+mod distance;
 mod fixtures;
 
 use std::collections::{BTreeMap, BTreeSet};
