@@ -3,26 +3,17 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::super::secret::HashKey;
 use super::super::{BodyState, Conversations, Method};
 use super::*;
-use crate::capture::{CloseReason, ProcessKey, Role, Source, StreamKey};
-use crate::flow::{FlowEvent, Payload};
+use crate::capture::Role;
+use crate::exchange::test_support::{STREAM, chunk, closed, gap};
 use crate::telemetry::Counters;
 use crate::telemetry::ledger::Post;
 
 mod inside;
 mod laws;
 
-const PROCESS: ProcessKey = ProcessKey { pid: 9, start_ns: 3 };
-const STREAM: StreamKey = StreamKey {
-    process: PROCESS,
-    source: Source::Tls,
-    id: 1,
-    generation: 0,
-};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64";
 const GET: &[u8] = b"\x82\x87\x84";
@@ -59,14 +50,7 @@ impl Play {
     fn push(&mut self, direction: Direction, bytes: &[u8]) -> &mut Self {
         if !bytes.is_empty() {
             self.sent += bytes.len() as u64;
-            let bytes = Payload(Bytes::copy_from_slice(bytes));
-            let event = FlowEvent::Chunk {
-                stream: STREAM,
-                direction,
-                time_ns: self.sent,
-                early: false,
-                bytes,
-            };
+            let event = chunk(STREAM, direction, self.sent, bytes);
             self.conversations.push(event, &mut self.out);
         }
         self
@@ -81,25 +65,14 @@ impl Play {
     }
 
     fn gap(&mut self, direction: Direction, missing: usize) -> &mut Self {
-        let event = FlowEvent::Gap {
-            stream: STREAM,
-            direction,
-            time_ns: self.sent,
-            missing: missing as u64,
-            reason: GapReason::Lost,
-        };
+        let event = gap(STREAM, direction, self.sent, missing as u64);
         self.conversations.push(event, &mut self.out);
         self
     }
 
     /// Each exchange in one line, and the accounts must close.
     fn end(&mut self) -> Vec<String> {
-        let event = FlowEvent::Closed {
-            stream: STREAM,
-            time_ns: 0,
-            reason: CloseReason::Free,
-        };
-        self.conversations.push(event, &mut self.out);
+        self.conversations.push(closed(STREAM, 0), &mut self.out);
         let accounts = self.counters.ledger().accounts();
         let entered: u64 = [
             Post::HeadBytes,

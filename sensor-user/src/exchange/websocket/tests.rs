@@ -1,66 +1,23 @@
-use crate::exchange::test_support::drive;
-use bytes::Bytes;
-
-use crate::capture::{CloseReason, Direction, GapReason, ProcessKey, Source, StreamKey};
+use crate::capture::{Direction, GapReason};
 use crate::exchange::call::CallKind;
+use crate::exchange::test_support::Step::{self, Lost, ToClient, ToServer};
+use crate::exchange::test_support::{STREAM, closed, drive};
 use crate::exchange::{BodyState, Exchange, Limits};
-use crate::flow::{FlowEvent, Payload};
 use crate::protocol::Anomaly;
 use crate::protocol::websocket::unmask;
 
 mod calls;
 mod events;
 
-const STREAM: StreamKey = StreamKey {
-    process: ProcessKey { pid: 9, start_ns: 3 },
-    source: Source::Tls,
-    id: 1,
-    generation: 0,
-};
-
 const ASK: &str = "GET /chat HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Authorization: Bearer abc\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
 const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
 
-/// One event of a stream.
-#[derive(Clone, Debug)]
-enum Step {
-    ToServer(Vec<u8>),
-    ToClient(Vec<u8>),
-    Lost(Direction, u64),
-}
-use Step::{Lost, ToClient, ToServer};
-
-fn event(step: Step) -> FlowEvent {
-    let chunk = |direction, bytes: Vec<u8>| FlowEvent::Chunk {
-        stream: STREAM,
-        direction,
-        time_ns: 5,
-        early: false,
-        bytes: Payload(Bytes::from(bytes)),
-    };
-    match step {
-        ToServer(bytes) => chunk(Direction::Read, bytes),
-        ToClient(bytes) => chunk(Direction::Write, bytes),
-        Lost(direction, missing) => FlowEvent::Gap {
-            stream: STREAM,
-            direction,
-            time_ns: 5,
-            missing,
-            reason: GapReason::Lost,
-        },
-    }
-}
-
 /// What comes of a connection, and that its accounts close at every step.
 fn run(steps: Vec<Step>) -> Vec<Exchange> {
-    let close = FlowEvent::Closed {
-        stream: STREAM,
-        time_ns: 9,
-        reason: CloseReason::Free,
-    };
-    drive(STREAM, steps.into_iter().map(event).chain([close]))
+    let events = steps.into_iter().map(|step| step.event(STREAM, 5));
+    drive(STREAM, events.chain([closed(STREAM, 9)]))
 }
 
 fn frame(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {

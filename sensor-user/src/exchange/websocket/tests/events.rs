@@ -26,7 +26,6 @@ fn a_stream_of_events_is_whole_when_all_were_told() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one stream from its beginning to its end")]
 fn events_are_told_as_they_come() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n";
     let chunked = |text: &str| ToClient(format!("{:x}\r\n{text}\r\n", text.len()).into_bytes());
@@ -40,11 +39,7 @@ fn events_are_told_as_they_come() {
         chunked(":1}\n\ndata: two\n\n"),
     ];
     for (now, step) in (1..).zip(steps) {
-        let mut event = event(step);
-        if let FlowEvent::Chunk { time_ns, .. } = &mut event {
-            *time_ns = now;
-        }
-        conversations.push(event, &mut out);
+        conversations.push(step.event(STREAM, now), &mut out);
     }
     let seen = |exchange: &Exchange| {
         let call = &exchange.calls[0];
@@ -75,12 +70,13 @@ fn events_are_told_as_they_come() {
         ]
     );
     out.clear();
-    conversations.push(event(chunked("data: th")), &mut out);
-    conversations.push(event(Lost(Direction::Write, 40)), &mut out);
-    conversations.push(
-        event(ToClient(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec())),
-        &mut out,
-    );
+    for step in [
+        chunked("data: th"),
+        Lost(Direction::Write, 40),
+        ToClient(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()),
+    ] {
+        conversations.push(step.event(STREAM, 5), &mut out);
+    }
     assert_eq!(
         seen(&out[0]),
         (
