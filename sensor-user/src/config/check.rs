@@ -1,4 +1,7 @@
 //! What is wrong with a configuration, where, and what to do: everything at once.
+//!
+//! Takes a configuration and where each value came from. Gives every problem with its place and remedy. Never stops at
+//! the first, nor shows a secret. Bounded by the number of settings.
 
 use std::collections::BTreeMap;
 use std::fmt;

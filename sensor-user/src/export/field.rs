@@ -1,4 +1,7 @@
 //! Events as named fields, with OpenTelemetry's names where it has them: what JSON and OTLP share.
+//!
+//! Takes events. Gives names and values, borrowed where they can be. Never a value that was observed: the events hold
+//! none. Bounded by the event.
 
 use std::borrow::Cow;
 
