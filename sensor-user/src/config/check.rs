@@ -100,6 +100,9 @@ impl Checker<'_> {
 
     fn ring(&mut self, key: &str, size: ByteSize, bounds: (u64, u64)) {
         self.size(key, size, bounds, "choose a power of two between them");
+        if !(bounds.0..=bounds.1).contains(&size.0) {
+            return;
+        }
         // The kernel refuses any other size of a ring (kernel/bpf/ringbuf.c).
         let what = format!("{size} is not a power of two");
         self.require(
