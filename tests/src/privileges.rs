@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn the_page_of_the_project_is_read_back_whole() {
         let before = include_str!("../../docs/PRIVILEGES.md");
-        assert_eq!(page(&super::rows(before)), before);
+        assert_eq!(page(&rows(before)), before);
     }
 
     #[test]
