@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 
 use crate::capture::{CloseReason, Direction, GapReason, ProcessKey, Source, StreamKey};
@@ -98,9 +100,12 @@ fn body(body: &Body) -> String {
 }
 
 fn trailers(head: &Head) -> String {
-    head.fields()
-        .map(|(name, value)| format!(" {}={}", name.escape_ascii(), value.expose().escape_ascii()))
-        .collect()
+    let mut line = String::new();
+    for (name, value) in head.fields() {
+        let value = value.expose().escape_ascii();
+        write!(line, " {}={value}", name.escape_ascii()).unwrap();
+    }
+    line
 }
 
 fn show(exchange: &Exchange) -> String {
@@ -329,7 +334,7 @@ fn what_is_kept_of_a_switch_is_bounded_and_holes_do_not_make_one_up() {
     let asked = ask(&format!("{TO_H2C}012"));
     let held = [
         asked.clone(),
-        ToClient([H2C.as_bytes(), &[b'x'; 70_000]].concat()),
+        ToClient([H2C.as_bytes(), &vec![b'x'; 70_000]].concat()),
         ask("3456789"),
         answer(OK),
     ];
