@@ -171,11 +171,15 @@ fn half_of_an_http2_block() {
 
 #[test]
 fn half_of_a_websocket_message() {
-    each("half of a message of WebSocket", HALF_MESSAGE, |sensor, connection| {
-        upgrade(sensor, connection);
-        sensor.ask(connection, &message(0x01, &[b'a'; 150]));
-        sensor.ask(connection, &message(0x00, &[b'b'; 150])[..80]);
-    });
+    each(
+        "half of a message of WebSocket",
+        HALF_MESSAGE,
+        |sensor, connection| {
+            upgrade(sensor, connection);
+            sensor.ask(connection, &message(0x01, &[b'a'; 150]));
+            sensor.ask(connection, &message(0x00, &[b'b'; 150])[..80]);
+        },
+    );
 }
 
 #[test]
