@@ -23,7 +23,7 @@ use sensor_user::telemetry::Counters;
 mod common;
 
 fn head(text: &str) -> Head {
-    let mut headers = smallvec::SmallVec::new();
+    let mut headers = Vec::new();
     let mut at = 0;
     for line in text.split_inclusive("\r\n") {
         if let Some((name, value)) = line.split_once(": ") {

@@ -107,7 +107,7 @@ pub struct Head {
     /// The bytes from start line to the empty line.
     pub raw: Bytes,
     /// Header fields in order.
-    pub headers: SmallVec<[(Span, Span); 16]>,
+    pub headers: Vec<(Span, Span)>,
 }
 
 impl Head {
@@ -115,6 +115,8 @@ impl Head {
     pub fn header(&self, name: &str) -> Option<Secret<'_>> {
         self.headers
             .iter()
+            // Lengths first: they tell most names apart without a look at the text.
+            .filter(|(key, _)| key.len as usize == name.len())
             .find(|(key, _)| key.of(&self.raw).eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| Secret::new(value.of(&self.raw)))
     }
@@ -141,8 +143,8 @@ impl std::fmt::Debug for Head {
 /// A body as far as it was captured.
 #[derive(Clone, Default, Debug)]
 pub struct Body {
-    /// The captured bytes in order, without transfer coding.
-    pub pieces: SmallVec<[BodyPiece; 4]>,
+    /// The captured bytes in order, without transfer coding. Most bodies are one piece.
+    pub pieces: SmallVec<[BodyPiece; 1]>,
     /// Bytes of the body on the wire after transfer coding was removed, captured or not.
     pub total: u64,
     /// Whether `pieces` is all of it.

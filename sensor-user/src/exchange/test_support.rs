@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::call::{Call, CallKind, CallName, CallOutcome};
 use super::secret::HashKey;
@@ -364,7 +364,7 @@ fn whole(pieces: &[&[u8]]) -> Body {
 
 fn head(start: &str, fields: &[(String, String)]) -> Head {
     let mut raw = start.to_owned();
-    let mut headers = smallvec![];
+    let mut headers = Vec::new();
     for (name, value) in fields {
         let at = raw.len();
         write!(raw, "{name}: {value}\r\n").unwrap();

@@ -7,14 +7,9 @@ use super::{Body, Content, Exchange, Head, Outcome, Request, Response};
 use crate::protocol::Span;
 
 impl Head {
-    /// The text, and the places of more fields than most heads have.
+    /// The text, and the places of its fields.
     pub(super) fn held_bytes(&self) -> usize {
-        let places = if self.headers.spilled() {
-            self.headers.capacity() * size_of::<(Span, Span)>()
-        } else {
-            0
-        };
-        self.raw.len() + places
+        self.raw.len() + self.headers.capacity() * size_of::<(Span, Span)>()
     }
 }
 

@@ -103,7 +103,7 @@ impl Counters {
 
     /// Adds to a counter.
     pub fn add(&self, metric: Metric, amount: u64) {
-        if let Some(slot) = self.sums.get(metric as usize) {
+        if let Some(slot) = self.sums.get(metric as usize).filter(|_| amount != 0) {
             slot.fetch_add(amount, Ordering::Relaxed);
         }
     }

@@ -414,7 +414,7 @@ fn strict(head: &[u8], headers: &[Header<'_>]) -> Reading {
 
 /// Whether a CR, which `httparse` takes before LF alone, stands right behind every value and the start line: of most
 /// heads, and cheaper to see than every line end.
-fn ends_in_crlf(head: &[u8], headers: &Headers) -> bool {
+fn ends_in_crlf(head: &[u8], headers: &[(Span, Span)]) -> bool {
     let first = memchr::memchr(b'\n', head).and_then(|at| at.checked_sub(1));
     let before = first.and_then(|at| head.get(at));
     before == Some(&b'\r')

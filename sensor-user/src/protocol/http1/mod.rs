@@ -64,8 +64,8 @@ pub struct Limits {
     pub head_bytes: usize,
 }
 
-/// Header fields in order: name and value, trimmed.
-pub type Headers = SmallVec<[(Span, Span); 16]>;
+/// Header fields in order: name and value, trimmed. Not inline: a head is moved a dozen times on its way.
+pub type Headers = Vec<(Span, Span)>;
 
 /// Anomalies of one head.
 pub type Anomalies = SmallVec<[Anomaly; 2]>;
