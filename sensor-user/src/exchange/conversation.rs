@@ -126,7 +126,10 @@ impl Conversation {
         }
         match seen {
             Seen::Prefix => self.enter(counters),
-            Seen::Nothing(len) => self.pass_over(Post::UnrecognisedBytes, len, counters),
+            Seen::Nothing(len) => {
+                prefixes.unread(direction, len);
+                self.pass_over(Post::UnrecognisedBytes, len, counters);
+            }
             Seen::Opaque(len) => {
                 self.talk = Talk::Opaque;
                 self.pass_over(Post::OpaqueBytes, len + kept, counters);

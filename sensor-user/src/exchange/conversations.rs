@@ -202,6 +202,7 @@ impl Conversations {
                     Some((_, length, _)) => *length = length.saturating_add(missing),
                     None => prefixes.holes.push((direction, missing, reason)),
                 }
+                prefixes.unread(direction, forgotten);
                 conversation.unread(Post::UnrecognisedBytes, forgotten, &self.counters);
             }
             Talk::Known(reader) => {

@@ -10,7 +10,7 @@ use super::events::Events;
 use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally, Turn};
-use super::turns::Turns;
+use super::turns::{Hole, Turns};
 use super::upgrade;
 use super::{Body, Exchange, Head, Limits, Response};
 use crate::capture::{Direction, GapReason};
@@ -130,6 +130,9 @@ impl Http1 {
         time_ns: (u64, u64),
         context: &mut Context<'_>,
     ) {
+        if !matches!(message, Message::Head(_) | Message::Cut) {
+            self.turns.body_came(true);
+        }
         match message {
             Message::Head(head) => {
                 self.responses.fates.heads += raw.len() as u64;
@@ -172,7 +175,7 @@ impl Http1 {
         context: &mut Context<'_>,
     ) {
         if head.is_interim() {
-            return;
+            return self.turns.interim(head.status, self.responses.take_passed());
         }
         self.anomalies += head.anomalies.len() as u64;
         let (rest, status, odd) = (head.rest, head.status, head.anomalies);
@@ -189,7 +192,10 @@ impl Http1 {
         };
         let is_http2 = response.status == 101 && upgrade::names_http2(&response.head);
         self.before_answer(is_http2, rest, time_ns.1, context);
-        self.turns.response(response, context.out);
+        self.turns.response(response, self.responses.take_passed(), context.out);
+        if rest == Rest::Body {
+            self.turns.promise_body();
+        }
         note(self.turns.current_mut(), odd);
         let next = if is_http2 {
             self.http2(context)
@@ -201,7 +207,7 @@ impl Http1 {
             Rest::Nothing | Rest::Tunnel => self.turns.close_response(context.out),
             Rest::Cut => {
                 self.cut_response(None, context);
-                self.turns.response_hole(true, context.out);
+                self.turns.response_hole(true, Hole::UNKNOWN, context.out);
             }
         }
         if let Some(next) = next {

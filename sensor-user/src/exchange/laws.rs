@@ -7,6 +7,7 @@
 //! A protocol adds its fixtures in [`fixtures::all`].
 
 mod fixtures;
+mod pairing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use super::super::caller;
 use super::super::grpc::Sender;
 use super::super::half::Taken;
 use super::super::reader::Context;
-use super::super::turns::Arrival;
+use super::super::turns::{Arrival, Began, Hole, Traits};
 use super::super::{Body, Caller, Exchange, Head, Outcome, Request};
 use super::{Http1, cut, note};
 use crate::capture::GapReason;
@@ -91,6 +91,11 @@ impl Http1 {
             b"CONNECT" => Answering::Connect,
             _ => Answering::Other,
         };
+        // RFC 9110, 9.3: what a body means to them is not defined.
+        let is_bodiless = matches!(
+            head.method.of(&raw),
+            b"GET" | b"HEAD" | b"DELETE" | b"OPTIONS" | b"TRACE" | b"CONNECT"
+        );
         self.anomalies += head.anomalies.len() as u64;
         let target = head.target;
         let rest = head.rest;
@@ -131,6 +136,11 @@ impl Http1 {
         let arrival = Arrival {
             quiet: self.after_pause_ns.take() == Some(time_ns.0),
             shares_chunk: !self.requests.began_chunk,
+            passed: self.requests.take_passed(),
+            traits: Traits {
+                head: answering == Answering::Head,
+                may_continue: rest != Rest::Nothing || !is_bodiless,
+            },
         };
         self.turns.request(exchange, answering, arrival, context.out);
         match rest {
@@ -138,7 +148,7 @@ impl Http1 {
             Rest::Nothing | Rest::Tunnel => self.turns.close_request(context.out),
             Rest::Cut => {
                 self.cut_request(None, context);
-                self.turns.request_hole(true, context.out);
+                self.turns.request_hole(true, Hole::UNKNOWN, context.out);
             }
         }
     }
@@ -169,6 +179,15 @@ impl Http1 {
                 .saturating_add(spoilt);
         }
         let inside = self.turns.request_mut().is_some();
+        let spoilt = self.requests.waiting_bytes() as u64;
+        let mut hole = Hole {
+            bytes: (missing > 0).then_some(missing.saturating_add(spoilt)),
+            began: match () {
+                () if inside || self.requests.parser.is_searching() || self.last_ns == 0 => Began::Within,
+                () if spoilt > 0 => Began::Head,
+                () => Began::Between,
+            },
+        };
         let (message, lost_place) = match self.requests.gap(missing) {
             Resync::Exact(message) => (message, false),
             Resync::Searching(message) => (message, true),
@@ -180,6 +199,10 @@ impl Http1 {
                 }
             }
             Some(Message::End { lost }) => {
+                hole = Hole {
+                    bytes: hole.bytes.map(|bytes| bytes.saturating_sub(lost)),
+                    began: Began::Between,
+                };
                 if let Some(exchange) = self.turns.request_mut() {
                     exchange.request.body.hole(lost, reason);
                 }
@@ -189,7 +212,7 @@ impl Http1 {
             Some(_) | None => {}
         }
         if lost_place {
-            self.turns.request_hole(inside, context.out);
+            self.turns.request_hole(inside, hole, context.out);
         }
     }
 }
