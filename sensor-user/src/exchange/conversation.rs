@@ -113,6 +113,9 @@ impl Conversation {
         };
         let seen = prefixes.recognise(direction, bytes);
         let proxied = prefixes.proxied.take();
+        if let Seen::Nothing(len) = seen {
+            prefixes.unread(direction, len);
+        }
         // The other direction may have kept something.
         let (kept, holes) = match seen {
             Seen::Prefix | Seen::Nothing(_) => (0, Holes::new()),
@@ -126,10 +129,7 @@ impl Conversation {
         }
         match seen {
             Seen::Prefix => self.enter(counters),
-            Seen::Nothing(len) => {
-                prefixes.unread(direction, len);
-                self.pass_over(Post::UnrecognisedBytes, len, counters);
-            }
+            Seen::Nothing(len) => self.pass_over(Post::UnrecognisedBytes, len, counters),
             Seen::Opaque(len) => {
                 self.talk = Talk::Opaque;
                 self.pass_over(Post::OpaqueBytes, len + kept, counters);

@@ -176,6 +176,11 @@ impl<P: StreamParser> Half<P> {
         std::mem::take(&mut self.passed)
     }
 
+    /// Whether there are any.
+    pub(super) fn has_passed(&self) -> bool {
+        self.passed > 0
+    }
+
     /// A part of what was just taken, to be kept: by itself when it is little of its record, which would be kept with it.
     pub(super) fn keep(&self, raw: &Bytes, part: Span) -> Bytes {
         self.keep_all(raw.slice(part.range()))

@@ -157,7 +157,9 @@ impl Prefixes {
     pub(super) fn forget(&mut self, direction: Direction) -> u64 {
         let kept = self.of(direction);
         kept.begun = true;
-        std::mem::take(&mut kept.bytes).len() as u64
+        let len = std::mem::take(&mut kept.bytes).len() as u64;
+        self.unread(direction, len);
+        len
     }
 
     pub(super) fn waiting_bytes(&self) -> usize {

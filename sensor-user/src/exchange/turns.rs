@@ -269,7 +269,9 @@ impl Turns {
         self.body_came(false);
         self.close_response(out);
         self.known.measure_answer(&response);
-        self.judge_requests();
+        if self.request_mut().is_some() {
+            self.judge_requests();
+        }
         if self.hole {
             // Up to here nothing was understood: the hole may as well have been right before this answer.
             self.supposed_lost(true, out);
@@ -459,7 +461,8 @@ impl Turns {
             !open.any(|open| matches!(open.fate, Fate::Waiting | Fate::Answering))
         };
         let after_pause = arrival.quiet && is_idle();
-        if self.least == 0 && self.out.may_be_none() && (takes_turns || after_pause) {
+        let may_be_none = self.lost_requests.is_some() || self.out.may_be_none();
+        if self.least == 0 && may_be_none && (takes_turns || after_pause) {
             self.give_up(|open| open.is_supposed() && open.fate == Fate::Waiting);
             (self.doubt, self.least, self.out, self.owed) = (false, 0, Out::NONE, 0);
             self.lost_requests = None;

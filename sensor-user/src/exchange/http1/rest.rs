@@ -112,7 +112,7 @@ impl Http1 {
         let mut hole = Hole {
             bytes: (missing > 0).then_some(missing.saturating_add(spoilt)),
             began: match () {
-                () if inside || self.responses.parser.is_searching() || self.last_ns == 0 => Began::Within,
+                () if inside || self.responses.has_passed() || self.last_ns == 0 => Began::Within,
                 // `HTTP/1.1 2`: a final answer, which a part of its first line shows.
                 () if unread.get(9).is_some_and(|digit| (b'2'..=b'9').contains(digit)) => Began::Head,
                 () => Began::Between,

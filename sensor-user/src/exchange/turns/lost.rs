@@ -13,8 +13,8 @@ const LEAST: u64 = 16;
 /// Empty lines between messages (RFC 9112, 2.2): a hole of so few bytes may hold nothing else.
 const BLANK: u64 = 4;
 
-/// `HTTP/1.1 100 Continue` has 25 bytes; servers that add a field add one.
-const INTERIM: u64 = 64;
+/// `HTTP/1.1 100 Continue`, to which servers add no field.
+const INTERIM: u64 = 25;
 
 /// Requests whose traits are remembered: a byte of a word each.
 const RECENT: u8 = 8;
@@ -72,14 +72,17 @@ impl Hole {
             Began::Within => 0,
         };
         let each = three_quarters(shortest).max(LEAST);
-        (least, self.bytes.map(|bytes| (bytes / each).max(least)))
+        // A single one may be as short as it likes.
+        let most = |bytes: u64| (bytes / each).max(least).max(u64::from(bytes >= LEAST));
+        (least, self.bytes.map(most))
     }
 
-    /// Final answers that began in it. What is shorter than an answer and its interim ones, may be an interim one.
+    /// Final answers that began in it: one surely when interim ones would be shorter, and none much shorter than the
+    /// `shortest` was seen.
     fn answers(self, shortest: u64, interim: Option<u64>) -> (u64, Option<u64>) {
         let surely = match self.began {
             Began::Between => interim.zip(self.bytes).is_some_and(|(interim, bytes)| {
-                bytes > BLANK && bytes >= three_quarters(shortest).max(LEAST).saturating_add(interim)
+                bytes > interim && bytes >= three_quarters(shortest).max(LEAST)
             }),
             Began::Head => true,
             Began::Within => false,

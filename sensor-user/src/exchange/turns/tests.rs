@@ -250,12 +250,11 @@ fn the_end_tells_lost_from_unanswered() {
 }
 
 #[test]
-fn more_waiting_requests_than_the_limit_are_given_up() {
-    let requests: Vec<String> = (1..=9).map(|number| format!("r{number}")).collect();
-    let answers: Vec<String> = (1..=9).map(|number| format!("s{number}")).collect();
-    let given_up: Vec<String> = (1..=9).map(|number| format!("{number}!")).collect();
-    let script = format!("{} {} r10 s10", requests.join(" "), answers.join(" "));
-    assert_eq!(play(&script), format!("{} 10", given_up.join(" ")));
+fn of_more_waiting_requests_than_the_limit_the_oldest_is_given_up() {
+    let requests: Vec<String> = (1..=10).map(|number| format!("r{number}")).collect();
+    let answers: Vec<String> = (1..=10).map(|number| format!("s{number}")).collect();
+    let script = format!("{} {} r11 s11", requests.join(" "), answers.join(" "));
+    assert_eq!(play(&script), "1! 2! 3 4 5 6 7 8 9 10 11");
 }
 
 #[test]
