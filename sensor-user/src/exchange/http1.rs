@@ -192,7 +192,8 @@ impl Http1 {
         };
         let is_http2 = response.status == 101 && upgrade::names_http2(&response.head);
         self.before_answer(is_http2, rest, time_ns.1, context);
-        self.turns.response(response, self.responses.take_passed(), context.out);
+        self.turns
+            .response(response, self.responses.take_passed(), context.out);
         if rest == Rest::Body {
             self.turns.promise_body();
         }

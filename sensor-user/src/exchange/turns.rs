@@ -22,8 +22,8 @@ use std::collections::VecDeque;
 
 use super::{Exchange, Outcome, Response};
 use crate::protocol::http1::Answering;
-pub(super) use lost::{Began, Hole, Traits};
 use lost::Known;
+pub(super) use lost::{Began, Hole, Traits};
 use out::Out;
 
 mod lost;
@@ -269,7 +269,8 @@ impl Turns {
         self.body_came(false);
         self.close_response(out);
         self.known.measure_answer(&response);
-        if self.request_mut().is_some() {
+        if let Some(open) = self.queue.back().filter(|open| open.incomplete) {
+            self.known.measure_request(&open.exchange);
             self.judge_requests();
         }
         if self.hole {
@@ -514,7 +515,9 @@ impl Turns {
         self.settle(out);
         while self.queue.len() > self.limit || self.is_heavy() {
             self.overlap();
-            let Some(open) = self.queue.front_mut() else { return };
+            let Some(open) = self.queue.front_mut() else {
+                return;
+            };
             match std::mem::replace(&mut open.fate, Fate::GivenUp) {
                 Fate::Answering => self.current = Current::Orphan,
                 Fate::Waiting => self.owed += 1,

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 
 use super::super::events::Events;
 use super::super::prefix::Holes;
-use super::super::turns::{Began, Hole};
 use super::super::reader::{Chunk, Context, Next, Turn};
+use super::super::turns::{Began, Hole};
 use super::super::upgrade;
 use super::{Http1, cut, note};
 use crate::capture::GapReason;

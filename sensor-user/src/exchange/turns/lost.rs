@@ -71,7 +71,7 @@ impl Hole {
             Began::Head => 1,
             Began::Within => 0,
         };
-        let each = three_quarters(shortest).max(LEAST);
+        let each = much_shorter(shortest).max(LEAST);
         // A single one may be as short as it likes.
         let most = |bytes: u64| (bytes / each).max(least).max(u64::from(bytes >= LEAST));
         (least, self.bytes.map(most))
@@ -82,7 +82,7 @@ impl Hole {
     fn answers(self, shortest: u64, interim: Option<u64>) -> (u64, Option<u64>) {
         let surely = match self.began {
             Began::Between => interim.zip(self.bytes).is_some_and(|(interim, bytes)| {
-                bytes > interim && bytes >= three_quarters(shortest).max(LEAST)
+                bytes > interim && bytes >= much_shorter(shortest).max(LEAST)
             }),
             Began::Head => true,
             Began::Within => false,
@@ -92,8 +92,14 @@ impl Hole {
     }
 }
 
-const fn three_quarters(length: u64) -> u64 {
-    length / 4 * 3 + length % 4 * 3 / 4
+/// Three fifths: two messages of about the length of the one that was lost are told from it, and requests to which a
+/// client adds fields later are not twice as long.
+const fn much_shorter(length: u64) -> u64 {
+    if length < u64::MAX / 3 {
+        length * 3 / 5
+    } else {
+        length
+    }
 }
 
 /// What a request says of its answer.
@@ -139,7 +145,11 @@ impl Known {
 
     pub(super) fn measure_request(&mut self, exchange: &Exchange) {
         let request = &exchange.request;
-        let head = request.head.raw.len().saturating_sub(request.target().expose().len());
+        let head = request
+            .head
+            .raw
+            .len()
+            .saturating_sub(request.target().expose().len());
         let [shortest, _] = &mut self.shortest;
         *shortest = (*shortest).min((head as u64).saturating_add(request.body.total));
     }
@@ -159,7 +169,9 @@ impl Known {
 
     /// Of the request so many from the last, which is 1.
     fn traits(&self, back: usize) -> Option<Traits> {
-        let back = u8::try_from(back).ok().filter(|back| (1..=self.since_hole).contains(back))?;
+        let back = u8::try_from(back)
+            .ok()
+            .filter(|back| (1..=self.since_hole).contains(back))?;
         let byte = self.recent >> (8 * (back - 1));
         Some(Traits {
             head: byte & 1 != 0,
@@ -181,7 +193,9 @@ impl Turns {
     /// A request came whole, or gets no further: what is missing before it can be judged.
     pub(super) fn judge_requests(&mut self) {
         let [shortest, _] = self.known.shortest;
-        let Some(hole) = self.lost_requests.take() else { return };
+        let Some(hole) = self.lost_requests.take() else {
+            return;
+        };
         let (least, most) = hole.requests(shortest);
         self.out.more(least, most);
         // It cannot be answered yet.
@@ -194,7 +208,9 @@ impl Turns {
 
     /// An answer begins, behind what was not understood.
     pub(super) fn judge_answers(&mut self) {
-        let Some(hole) = self.lost_answers.take() else { return };
+        let Some(hole) = self.lost_answers.take() else {
+            return;
+        };
         let [_, shortest] = self.known.shortest;
         let (least, most) = hole.answers(shortest, self.known.interim(self.out));
         self.out.fewer(least, most);
@@ -210,7 +226,8 @@ impl Turns {
             self.known.hinted = true;
         } else if self.doubt {
             let known = &self.known;
-            self.out.refute(|out| known.traits(out).is_some_and(|traits| !traits.may_continue));
+            self.out
+                .refute(|out| known.traits(out).is_some_and(|traits| !traits.may_continue));
         }
     }
 
@@ -223,7 +240,8 @@ impl Turns {
     pub(in crate::exchange) fn body_came(&mut self, came: bool) {
         if std::mem::take(&mut self.known.promised) && self.doubt {
             let known = &self.known;
-            self.out.refute(|out| known.traits(out + 1).is_some_and(|traits| traits.head == came));
+            self.out
+                .refute(|out| known.traits(out + 1).is_some_and(|traits| traits.head == came));
             self.resolve();
         }
     }
