@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::caller::{self, Memo};
+use super::caller::{self, Fields, Memo};
 use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::Context;
@@ -244,7 +244,11 @@ impl Http2 {
         came: &Came,
         context: &mut Context<'_>,
     ) -> Exchange {
-        let incomplete = head.incomplete;
+        let kept = if head.incomplete {
+            Fields::Some
+        } else {
+            Fields::All
+        };
         let anomalies = head.anomalies.clone();
         let head = written(head);
         let request = Request {
@@ -256,20 +260,11 @@ impl Http2 {
             time_ns: came.time_ns,
             early_data: self.early && came.of == Side::Requests,
         };
-        let mut caller = caller::identify(
-            &request.head,
-            target.of(&request.head.raw),
-            context.key,
-            &mut self.memo,
-        );
-        if incomplete && caller == Caller::Anonymous {
-            caller = Caller::Unseen;
-        }
         Exchange {
             connection: Arc::clone(context.connection),
+            caller: caller::of(&request, kept, context.key, &mut self.memo),
             request,
             outcome: Outcome::Unanswered,
-            caller,
             calls: super::call::Calls::new(),
             anomalies,
             part: None,

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::call::Calls;
-use super::super::caller;
+use super::super::caller::{self, Fields};
 use super::super::grpc::Sender;
 use super::super::half::Taken;
 use super::super::reader::Context;
 use super::super::turns::{Arrival, Began, Hole, Traits};
-use super::super::{Body, Caller, Exchange, Head, Outcome, Request};
+use super::super::{Body, Exchange, Head, Outcome, Request};
 use super::{Http1, cut, note};
 use crate::capture::GapReason;
 use crate::protocol::http1::{Answering, Message, RequestHead, Rest};
@@ -114,21 +114,16 @@ impl Http1 {
             time_ns,
             early_data: self.early,
         };
-        let mut caller = caller::identify(
-            &request.head,
-            target.of(&request.head.raw),
-            context.key,
-            &mut self.memo,
-        );
-        // The credentials may stand in a field that was not kept.
-        if caller == Caller::Anonymous && odd.contains(&Anomaly::TooManyHeaders) {
-            caller = Caller::Unseen;
-        }
+        let kept = if odd.contains(&Anomaly::TooManyHeaders) {
+            Fields::Some
+        } else {
+            Fields::All
+        };
         let exchange = Exchange {
             connection: Arc::clone(context.connection),
+            caller: caller::of(&request, kept, context.key, &mut self.memo),
             request,
             outcome: Outcome::Unanswered,
-            caller,
             calls: Calls::new(),
             anomalies: odd,
             part: None,
