@@ -462,11 +462,12 @@ impl Turns {
             !open.any(|open| matches!(open.fate, Fate::Waiting | Fate::Answering))
         };
         let after_pause = arrival.quiet && is_idle();
-        let may_be_none = self.lost_requests.is_some() || self.out.may_be_none();
+        let is_judged = self.lost_requests.is_none() && self.lost_answers.is_none();
+        let may_be_none = !is_judged || self.out.may_be_none();
         if self.least == 0 && may_be_none && (takes_turns || after_pause) {
             self.give_up(|open| open.is_supposed() && open.fate == Fate::Waiting);
             (self.doubt, self.least, self.out, self.owed) = (false, 0, Out::NONE, 0);
-            self.lost_requests = None;
+            (self.lost_requests, self.lost_answers) = (None, None);
             self.proven = true;
         }
     }

@@ -63,7 +63,7 @@ pub(super) fn in_turns(name: &'static str, exchanges: &[(Vec<u8>, Vec<u8>)], rec
         exchanges: exchanges.len(),
         recovery,
         recovery_bytes: usize::MAX,
-        at_once: 95,
+        at_once: 98,
         opening: None,
     }
 }
