@@ -28,6 +28,7 @@ use out::Out;
 
 mod lost;
 mod out;
+mod queue;
 
 /// Turns of one request and one answer in full view, after which a client that never did otherwise is believed to
 /// take turns. Clients that pipeline do so from the first request on, or from the second, when the first answer was
@@ -93,6 +94,8 @@ pub(super) struct Turns {
     doubt: bool,
     /// The pairs that are supposed are right, unless the next answer comes behind a hole.
     proven: bool,
+    /// Nothing was out, and no answer came since: a hole that is noticed now may lie before that.
+    fresh: bool,
     /// A hole in the answers, and no answer since.
     hole: bool,
     /// Responses without a request, for the accounts.
@@ -157,6 +160,7 @@ impl Turns {
             lost_answers: None,
             doubt: false,
             proven: false,
+            fresh: false,
             hole: false,
             unpaired: 0,
         }
@@ -239,7 +243,7 @@ impl Turns {
         let answered = self.orphans > 0 || (self.doubt && self.answers > 0);
         let surely = !inside && !self.lost && !answered;
         self.least = self.least.saturating_add(u32::from(surely));
-        (self.lost, self.doubt) = (true, true);
+        (self.lost, self.doubt, self.proven) = (true, true, false);
         self.give_up(Open::is_supposed);
         self.settle(out);
     }
@@ -282,6 +286,7 @@ impl Turns {
             hole.reached(passed);
         }
         self.judge_answers();
+        self.fresh = false;
         self.resolve();
         self.answers = self.answers.saturating_add(1);
         if std::mem::take(&mut self.proven) {
@@ -392,13 +397,15 @@ impl Turns {
 
     /// Responses may have been lost here: surely the next one's beginning, unless the hole began inside one.
     pub(super) fn response_hole(&mut self, inside: bool, hole: Hole, out: &mut Vec<Exchange>) {
-        Hole::add(&mut self.lost_answers, hole);
+        let began = if self.fresh { Began::Within } else { hole.began };
+        Hole::add(&mut self.lost_answers, Hole { began, ..hole });
         self.known.answers_lost();
         self.supposed_lost(inside, out);
     }
 
     fn supposed_lost(&mut self, inside: bool, out: &mut Vec<Exchange>) {
-        (self.hole, self.early) = (true, false);
+        // What was proven is so of pairs before the hole, which go, and not of those that are supposed from here on.
+        (self.hole, self.early, self.proven) = (true, false, false);
         self.give_up(|open| open.is_supposed() && open.fate != Fate::Waiting);
         let out_before = std::mem::replace(&mut self.least, 0);
         let waiting = self.waiting();
@@ -441,16 +448,6 @@ impl Turns {
         self.settle(out);
     }
 
-    /// Memory of the requests that wait.
-    pub(super) fn held_bytes(&self) -> usize {
-        self.queue.iter().map(|open| open.exchange.held_bytes()).sum()
-    }
-
-    /// Whether what waits is too much. A single request is bounded by its parser.
-    fn is_heavy(&self) -> bool {
-        self.queue.len() > 1 && self.held_bytes() > MAX_BYTES
-    }
-
     fn waiting(&self) -> usize {
         let waiting = self.queue.iter().filter(|open| open.fate == Fate::Waiting);
         waiting.count()
@@ -479,80 +476,7 @@ impl Turns {
             self.give_up(|open| open.is_supposed() && open.fate == Fate::Waiting);
             (self.doubt, self.least, self.out, self.owed) = (false, 0, Out::NONE, 0);
             (self.lost_requests, self.lost_answers) = (None, None);
-            self.proven = true;
-        }
-    }
-
-    /// The client does not wait for answers.
-    fn overlap(&mut self) {
-        self.overlapped = true;
-        self.give_up(Open::is_supposed);
-    }
-
-    /// The supposed pairs since the last hole are right, and each was a turn.
-    fn confirm(&mut self) {
-        for open in self.queue.iter_mut().filter(|open| open.is_supposed()) {
-            open.supposed = false;
-            self.taken = self.taken.saturating_add(1);
-        }
-    }
-
-    /// Those requests cannot be paired.
-    fn give_up(&mut self, which: impl Fn(&Open) -> bool) {
-        self.give_up_first(usize::MAX, which);
-    }
-
-    /// The same, among so many from the oldest on.
-    fn give_up_first(&mut self, among: usize, which: impl Fn(&Open) -> bool) {
-        for open in self.queue.iter_mut().take(among).filter(|open| which(open)) {
-            if open.fate == Fate::Answering {
-                self.current = Current::Orphan;
-            }
-            if matches!(open.fate, Fate::Answering | Fate::Answered) {
-                self.unpaired += 1;
-                open.exchange.anomalies.truncate(open.anomalies);
-            }
-            open.fate = Fate::GivenUp;
-        }
-    }
-
-    /// More requests wait than the limit allows: nobody's answer is told until all have come. Of supposed pairs the
-    /// oldest makes room.
-    fn make_room(&mut self, out: &mut Vec<Exchange>) {
-        let held = self.queue.iter().filter(|open| open.is_supposed()).count();
-        if held > HELD {
-            let oldest = self.queue.iter().position(|open| open.is_supposed());
-            self.give_up_first(oldest.map_or(0, |oldest| oldest + 1), Open::is_supposed);
-        }
-        self.settle(out);
-        while self.queue.len() > self.limit || self.is_heavy() {
-            self.overlap();
-            let Some(open) = self.queue.front_mut() else {
-                return;
-            };
-            match std::mem::replace(&mut open.fate, Fate::GivenUp) {
-                Fate::Answering => self.current = Current::Orphan,
-                Fate::Waiting => self.owed += 1,
-                Fate::Answered | Fate::GivenUp => {}
-            }
-            self.settle(out);
-        }
-    }
-
-    /// Hands on what is done with, in order.
-    fn settle(&mut self, out: &mut Vec<Exchange>) {
-        while let Some(open) = self.queue.front() {
-            if open.incomplete || open.is_supposed() || matches!(open.fate, Fate::Waiting | Fate::Answering) {
-                return;
-            }
-            let Some(open) = self.queue.pop_front() else {
-                return;
-            };
-            let mut exchange = open.exchange;
-            if open.fate == Fate::GivenUp {
-                exchange.outcome = Outcome::Lost;
-            }
-            out.push(exchange);
+            (self.proven, self.fresh) = (true, true);
         }
     }
 }

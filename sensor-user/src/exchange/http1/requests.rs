@@ -94,16 +94,7 @@ impl Http1 {
         context: &mut Context<'_>,
     ) {
         self.told_to_go_on = false;
-        let answering = match head.method.of(&raw) {
-            b"HEAD" => Answering::Head,
-            b"CONNECT" => Answering::Connect,
-            _ => Answering::Other,
-        };
-        // RFC 9110, 9.3: what a body means to them is not defined.
-        let is_bodiless = matches!(
-            head.method.of(&raw),
-            b"GET" | b"HEAD" | b"DELETE" | b"OPTIONS" | b"TRACE" | b"CONNECT"
-        );
+        let (answering, traits) = announced(head.method.of(&raw), head.rest);
         self.anomalies += head.anomalies.len() as u64;
         let target = head.target;
         let rest = head.rest;
@@ -141,10 +132,7 @@ impl Http1 {
             quiet: self.after_pause_ns.take() == Some(time_ns.0),
             shares_chunk: !self.requests.began_chunk,
             passed: self.requests.take_passed(),
-            traits: Traits {
-                head: answering == Answering::Head,
-                may_continue: rest != Rest::Nothing || !is_bodiless,
-            },
+            traits,
         };
         self.turns.request(exchange, answering, arrival, context.out);
         match rest {
@@ -220,4 +208,23 @@ impl Http1 {
             self.turns.request_hole(inside, hole, context.out);
         }
     }
+}
+
+/// What a request says of its answer.
+fn announced(method: &[u8], rest: Rest) -> (Answering, Traits) {
+    let answering = match method {
+        b"HEAD" => Answering::Head,
+        b"CONNECT" => Answering::Connect,
+        _ => Answering::Other,
+    };
+    // RFC 9110, 9.3: what a body means to them is not defined.
+    let is_bodiless = matches!(
+        method,
+        b"GET" | b"HEAD" | b"DELETE" | b"OPTIONS" | b"TRACE" | b"CONNECT"
+    );
+    let traits = Traits {
+        head: answering == Answering::Head,
+        may_continue: rest != Rest::Nothing || !is_bodiless,
+    };
+    (answering, traits)
 }
