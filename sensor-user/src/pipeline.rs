@@ -13,6 +13,7 @@ use crate::exchange::{Caller, Conversations, Ends, Exchange, Outcome, Patience};
 use crate::export::{Event, Summary};
 use crate::flow::{FlowEvent, FlowTable};
 use crate::inventory::Inventory;
+use crate::inventory::schema::{self, Schemas};
 use crate::protocol::protobuf::Schema;
 use crate::telemetry::{Counters, Metric};
 use crate::{classify, detect, exchange, flow, inventory};
@@ -104,7 +105,11 @@ impl Shard {
                 fresh: Vec::new(),
                 done: Vec::new(),
             },
-            classifier: Classifier::with_schema(settings.classify, Arc::clone(&settings.schema)),
+            classifier: Classifier::with_schema(
+                settings.classify,
+                Arc::clone(&settings.schema),
+                &settings.key,
+            ),
             counters: Arc::clone(counters),
         }
     }
@@ -160,6 +165,7 @@ impl Shard {
 #[derive(Debug)]
 pub struct Judge {
     inventory: Inventory,
+    schemas: Schemas,
     engine: Engine,
     ends: Ends<Observed>,
     findings: Vec<Finding>,
@@ -171,6 +177,7 @@ impl Judge {
     pub fn new(settings: &Settings) -> Self {
         Self {
             inventory: Inventory::new(settings.inventory, Arc::clone(&settings.counters)),
+            schemas: Schemas::new(schema::Limits::default()),
             engine: Engine::new(detect::Limits::default(), Arc::clone(&settings.counters)),
             ends: Ends::default(),
             findings: Vec::new(),
@@ -214,6 +221,7 @@ impl Judge {
             endpoint: &endpoint,
         };
         self.engine.judge(&seen, &history, &mut self.findings);
+        self.learn(&seen);
         let summary = summarise(&seen);
         self.counters.add(Metric::Exchanges, 1);
         self.counters
@@ -223,6 +231,22 @@ impl Judge {
         for finding in self.findings.drain(..) {
             sink(Event::Finding(Box::new(finding)));
         }
+    }
+}
+
+/// Schemas, after the rules: what is new is judged before it is known.
+impl Judge {
+    fn learn(&mut self, seen: &Observation<'_>) {
+        let exchange = seen.exchange;
+        let facts = schema::Seen::of(exchange);
+        self.schemas.observe(seen.endpoint, &seen.labels.outline, &facts);
+        self.schemas
+            .observe_target(seen.endpoint, exchange.request.target().expose(), &facts);
+    }
+
+    /// What was learnt of each endpoint's parameters and bodies.
+    pub const fn schemas(&self) -> &Schemas {
+        &self.schemas
     }
 }
 
@@ -258,6 +282,11 @@ impl Pipeline {
         self.shard.finish(&mut self.observed);
         self.settle(sink);
         self.judge.finish(sink);
+    }
+
+    /// Whoever judges, for what was learnt.
+    pub const fn judge(&self) -> &Judge {
+        &self.judge
     }
 
     fn settle(&mut self, sink: &mut dyn FnMut(Event)) {

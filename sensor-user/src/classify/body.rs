@@ -2,6 +2,7 @@
 
 use super::hint::Hint;
 use super::names::{NameId, Names};
+use super::outline::record::Recorder;
 use super::place::Trail;
 use super::scan::{Scanner, Value, is_worth_a_look};
 use super::sink::Sink;
@@ -39,6 +40,7 @@ pub(super) struct BodyVisitor<'a> {
     pub(super) names: &'a mut Names,
     pub(super) scratch: &'a mut Scratch,
     pub(super) sink: &'a mut Sink,
+    pub(super) outline: &'a mut Recorder,
     pub(super) limits: Limits,
     pub(super) half: Half,
 }
@@ -47,11 +49,13 @@ impl Visitor for BodyVisitor<'_> {
     #[inline]
     fn open(&mut self, container: Container) {
         self.scratch.trail.open(container, self.names, self.limits.depth);
+        self.outline.open(container);
     }
 
     #[inline]
     fn close(&mut self) {
         self.scratch.trail.close();
+        self.outline.close();
     }
 
     #[inline]
@@ -59,18 +63,22 @@ impl Visitor for BodyVisitor<'_> {
         let name = if text.coding == Coding::FieldNumber {
             self.names.look_up_number(text.raw)
         } else if text.coding == Coding::Form || text.classes.has(Classes::ESCAPE) {
-            self.coded_name(text)
+            return self.coded_name(text);
         } else {
             self.names.look_up(text.raw)
         };
-        self.scratch.trail.name(name);
-        if name.hint.has(Hint::VALUE_LIKE) {
-            self.name_as_value(text);
+        if text.cut {
+            self.outline.torn_key();
+        } else {
+            self.outline.key(text.raw, self.names.shown(name));
         }
+        self.named(name, text);
     }
 
     #[inline]
     fn scalar(&mut self, kind: Scalar, text: Text<'_>) {
+        let hint = self.scratch.trail.hint();
+        self.outline.scalar(kind, text, hint, &mut self.scratch.decoded);
         let is_number = match kind {
             Scalar::String => false,
             // A number that the cut tore may be the front of a longer one.
@@ -80,7 +88,6 @@ impl Visitor for BodyVisitor<'_> {
             Scalar::Bytes if Format::sniff(text.raw) != Format::Binary => false,
             Scalar::Bytes => return self.sink.blind(BlindSpot::UnreadEncoding),
         };
-        let hint = self.scratch.trail.hint();
         // A number holds digits only: shorter ones than nine matter by name, and fractions never.
         let worth = if is_number {
             text.raw.len() >= 9 && !text.classes.has(Classes::FRACTION)
@@ -98,8 +105,19 @@ impl Visitor for BodyVisitor<'_> {
 
 impl BodyVisitor<'_> {
     #[cold]
-    fn coded_name(&mut self, text: Text<'_>) -> NameId {
-        self.names.look_up(text.decode(&mut self.scratch.name))
+    fn coded_name(&mut self, text: Text<'_>) {
+        let decoded = text.decode(&mut self.scratch.name);
+        let name = self.names.look_up(decoded);
+        self.outline.key(decoded, self.names.shown(name));
+        self.named(name, text);
+    }
+
+    #[inline]
+    fn named(&mut self, name: NameId, text: Text<'_>) {
+        self.scratch.trail.name(name);
+        if name.hint.has(Hint::VALUE_LIKE) {
+            self.name_as_value(text);
+        }
     }
 
     #[cold]
@@ -131,6 +149,7 @@ impl BodyVisitor<'_> {
         }
         self.scratch.trail.render(self.names, &mut self.scratch.place);
         for hit in &self.scratch.hits {
+            self.outline.sensitive(hit.kind);
             self.sink
                 .add(self.half, Part::Body, &self.scratch.place, *hit, value.bytes);
         }

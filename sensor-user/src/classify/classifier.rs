@@ -8,11 +8,15 @@ use super::body::{BodyVisitor, Scratch};
 use super::calls;
 use super::hint::Hint;
 use super::names::{NameId, Names};
+use super::outline::Media;
+use super::outline::record::Recorder;
 use super::scan::{Scanner, Value, is_worth_a_look};
 use super::sink::Sink;
 use super::validate::jwt;
 use super::{BlindSpot, Confidence, DataKind, Half, Labels, Limits, Part};
 use crate::classify::validate::Hit;
+use crate::exchange::secret::HashKey;
+use crate::exchange::value::ValueKey;
 use crate::exchange::{Body, BodyPiece, Content, Exchange, Head, Request, Secret};
 use crate::protocol::chars::Classes;
 use crate::protocol::document::{Document, Documents, Format, Walked};
@@ -33,6 +37,9 @@ pub struct Classifier {
     /// A body other than JSON in more than one piece.
     joined: Joined,
     messages: messages::Messages,
+    outline: Recorder,
+    /// The exchange under way is a part of a longer one.
+    is_part: bool,
 }
 
 /// Holds observed bytes, so it prints nothing.
@@ -78,11 +85,11 @@ impl At {
 impl Classifier {
     /// Prepares the scanner.
     pub fn new(limits: Limits) -> Self {
-        Self::with_schema(limits, Arc::default())
+        Self::with_schema(limits, Arc::default(), &HashKey::new([0; 32]))
     }
 
-    /// Prepares the scanner; gRPC messages are named by these types.
-    pub fn with_schema(limits: Limits, schema: Arc<Schema>) -> Self {
+    /// Prepares the scanner; gRPC messages are named by these types, and values hashed with this key.
+    pub fn with_schema(limits: Limits, schema: Arc<Schema>, key: &HashKey) -> Self {
         Self {
             limits,
             scanner: Scanner::new(),
@@ -91,6 +98,8 @@ impl Classifier {
             scratch: Scratch::default(),
             joined: Joined::default(),
             messages: messages::Messages::new(schema),
+            outline: Recorder::new(ValueKey::of(key)),
+            is_part: false,
         }
     }
 
@@ -98,6 +107,9 @@ impl Classifier {
     pub fn classify(&mut self, exchange: &Exchange) -> Labels {
         let mut sink = Sink::new(self.limits.labels);
         let request = &exchange.request;
+        let status = exchange.outcome.response().map_or(0, |response| response.status);
+        self.outline.begin(status);
+        self.is_part = exchange.part.is_some();
         // What began a part is judged once, with the exchange that it is a part of.
         if exchange.part.is_none() {
             self.target(request, &mut sink);
@@ -116,6 +128,7 @@ impl Classifier {
             self.head(Half::Response, &response.trailers, &mut sink);
         }
         let mut labels = sink.into_labels();
+        labels.outline = self.outline.finish();
         let calls = exchange.calls.iter();
         labels
             .calls
@@ -197,6 +210,7 @@ impl Classifier {
         let credential = credential.trim_ascii();
         let hint = Hint::SECRET;
         if scheme.eq_ignore_ascii_case(b"basic") {
+            self.outline_parameter(At { hint, ..at }, credential);
             if jwt::is_basic(credential) {
                 let hit = Hit {
                     kind: DataKind::Password,
@@ -233,10 +247,21 @@ impl Classifier {
         if let Some(media) = grpc::Media::of(media) {
             return self.grpc(half, exchange, media, sink);
         }
-        match Format::of(media, front) {
+        let format = Format::of(media, front);
+        self.outline.body(half, media_of(format));
+        if cut {
+            self.outline.cut();
+        }
+        match format {
             Format::Json => self.json(half, pieces, cut, sink),
-            Format::Text => self.joined(pieces, 0, |this, text| this.text(half, text, sink)),
-            Format::Binary => sink.blind(BlindSpot::UnreadEncoding),
+            Format::Text => self.joined(pieces, 0, |this, text| {
+                this.outline.plain(text);
+                this.text(half, text, sink);
+            }),
+            Format::Binary => {
+                self.outline.binary();
+                sink.blind(BlindSpot::UnreadEncoding);
+            }
             format => self.joined(pieces, 0, |this, bytes| {
                 let document = Document {
                     format,
@@ -256,12 +281,14 @@ impl Classifier {
             names: &mut self.names,
             scratch: &mut self.scratch,
             sink,
+            outline: &mut self.outline,
             limits: self.limits,
             half,
         };
         let walked = self
             .documents
             .json(pieces.iter().map(|piece| &*piece.0), &mut visitor);
+        self.outline_end(&walked);
         if is_wrong(&walked, cut, sink) {
             self.joined(pieces, walked.accepted, |this, text| this.text(half, text, sink));
         }
@@ -275,10 +302,12 @@ impl Classifier {
             names: &mut self.names,
             scratch: &mut self.scratch,
             sink,
+            outline: &mut self.outline,
             limits: self.limits,
             half,
         };
         let walked = self.documents.walk(document, &mut visitor);
+        self.outline_end(&walked);
         if is_wrong(&walked, document.cut, sink) {
             let rest = document.bytes.get(walked.accepted..).unwrap_or_default();
             self.text(half, rest, sink);
@@ -310,6 +339,7 @@ impl Classifier {
     }
 
     fn value(&mut self, at: At, bytes: &[u8], sink: &mut Sink) {
+        self.outline_parameter(at, bytes);
         let classes = Classes::of(bytes);
         if bytes.is_empty() || !(is_worth_a_look(classes, bytes.len()) || at.hint.has(Hint::ALWAYS)) {
             return;
@@ -327,7 +357,28 @@ impl Classifier {
         }
         self.place(at);
         for hit in &self.scratch.hits {
+            self.outline.sensitive(hit.kind);
             sink.add(at.half, at.part, &self.scratch.place, *hit, bytes);
+        }
+    }
+
+    /// Says of a body that was not walked to its end that what is missing may have been there.
+    fn outline_end(&mut self, walked: &Walked) {
+        if !matches!(walked.ending, Ending::Complete) {
+            self.outline.cut();
+        }
+    }
+
+    /// Parameters outside of bodies; what belongs to a longer exchange was recorded with that one.
+    fn outline_parameter(&mut self, at: At, bytes: &[u8]) {
+        if let Some(name) = at.name
+            && matches!(at.part, Part::Query | Part::Header | Part::Cookie)
+            && !self.is_part
+        {
+            let shown = self.names.shown(name);
+            self.outline.parameter(at.half, at.part, shown, at.hint, bytes);
+        } else if at.part != Part::Body {
+            self.outline.elsewhere();
         }
     }
 
@@ -339,6 +390,23 @@ impl Classifier {
             // Field names are compared without case (RFC 9110, 5.1).
             self.scratch.place.make_ascii_lowercase();
         }
+    }
+}
+
+/// As schemas tell bodies apart.
+const fn media_of(format: Format) -> Media {
+    match format {
+        Format::Json => Media::Json,
+        Format::JsonLines => Media::JsonLines,
+        Format::Form => Media::Form,
+        Format::Multipart => Media::Multipart,
+        Format::Xml => Media::Xml,
+        Format::EventStream => Media::EventStream,
+        Format::MessagePack => Media::MessagePack,
+        Format::Cbor => Media::Cbor,
+        Format::Protobuf => Media::Protobuf,
+        Format::Text => Media::Text,
+        Format::Binary => Media::Binary,
     }
 }
 

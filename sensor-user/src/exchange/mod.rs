@@ -29,6 +29,7 @@ mod streams;
 pub(crate) mod test_support;
 mod turns;
 mod upgrade;
+pub mod value;
 mod websocket;
 mod weight;
 

@@ -1,0 +1,625 @@
+//! The recorder that the walk tells, and the layout of an outline.
+//!
+//! Takes containers, names and values while classification looks at them. Gives an [`Outline`]. Never keeps a value;
+//! its buffers live from exchange to exchange. Bounded as the outline is.
+
+use super::looks::{Looks, Magnitude, number};
+use super::{
+    Facts, MAX_PLACES, MAX_TEXT, MAX_VALUES, MAX_VALUES_PER_PLACE, MAX_WORDS_PER_PLACE, Media, NOWHERE,
+    Outline, PLACE, PlaceId, PlaceSeen, Root, Step, VALUE, ValueSeen,
+};
+use crate::classify::hint::Hint;
+use crate::classify::{DataKind, Half, Part};
+use crate::exchange::Secret;
+use crate::exchange::value::{ValueHash, ValueKey};
+use crate::protocol::walk::{Container, Scalar, Text};
+
+/// Longest text that identifies something: e-mail addresses end at 254 bytes (RFC 5321, 4.5.3.1.3), ids far below.
+const MAX_ID: usize = 254;
+/// Longest word of an enumeration.
+const MAX_ENUM_WORD: usize = 32;
+/// From here on a number may identify something whatever its name says; below are counts and pages.
+const LEAST_ID: u64 = 10_000;
+const LEAST_ID_DIGITS: usize = 5;
+/// Longest name that is shown ([`crate::classify::names`] keeps no longer one).
+const MAX_NAME: usize = 40;
+/// Names whose values are credentials: nothing of them is hashed here.
+const CREDENTIAL: Hint = Hint::CREDENTIAL;
+
+/// Steps that have no name. Names hash to anything, so these are as good as any other number.
+const KEY_STEP: u64 = 0x6b65_7973_0000_0001;
+const ITEM_STEP: u64 = 0x6974_656d_0000_0002;
+
+/// Records the outline of one exchange after the other.
+pub(in crate::classify) struct Recorder {
+    key: ValueKey,
+    status: u16,
+    places: Vec<Draft>,
+    values: Vec<Mark>,
+    text: Vec<u8>,
+    /// Containers around the current value.
+    frames: Vec<Frame>,
+    index: Index,
+    /// Top of the body under way.
+    base: PlaceId,
+    /// Where the next value goes, outside of arrays.
+    at: PlaceId,
+    /// Where the last value went.
+    last: PlaceId,
+    overflow: bool,
+}
+
+/// It holds names and words of the observed application.
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[recorder]")
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Draft {
+    path: u64,
+    parent: PlaceId,
+    step: Step,
+    /// Start and length of the name in the text.
+    name: (u16, u8),
+    facts: Facts,
+    values: u16,
+    words: u16,
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
+    hash: u64,
+    place: PlaceId,
+    looks: Looks,
+    count: u8,
+    word: (u16, u8),
+}
+
+#[derive(Clone, Copy)]
+struct Frame {
+    place: PlaceId,
+    /// Of an array: the place of its items, once there is one, and how many there are.
+    items: Option<(PlaceId, u32)>,
+}
+
+impl Recorder {
+    pub(in crate::classify) fn new(key: ValueKey) -> Self {
+        Self {
+            key,
+            status: 0,
+            places: Vec::new(),
+            values: Vec::new(),
+            text: Vec::new(),
+            frames: Vec::new(),
+            index: Index::new(),
+            base: NOWHERE,
+            at: NOWHERE,
+            last: NOWHERE,
+            overflow: false,
+        }
+    }
+
+    /// Begins an exchange whose answer has that status; 0 without one.
+    pub(in crate::classify) fn begin(&mut self, status: u16) {
+        self.status = status;
+        if !self.places.is_empty() {
+            self.places.clear();
+            self.values.clear();
+            self.text.clear();
+            self.index.clear();
+        }
+        self.overflow = false;
+        self.last = NOWHERE;
+    }
+
+    /// A parameter outside of bodies. `name` is as it may be shown.
+    pub(in crate::classify) fn parameter(
+        &mut self,
+        half: Half,
+        part: Part,
+        name: &[u8],
+        hint: Hint,
+        value: &[u8],
+    ) {
+        let (parent, fresh) = self.root(half, part, Media::None);
+        if fresh && let Some(root) = self.places.get_mut(usize::from(parent)) {
+            root.facts.count = 1;
+            root.facts.looks = Looks::OBJECT;
+        }
+        let mut lower = [0; MAX_NAME];
+        let mut name = name;
+        if part == Part::Header
+            && let Some(lower) = lower.get_mut(..name.len())
+        {
+            // Field names are compared without case (RFC 9110, 5.1).
+            lower.copy_from_slice(name);
+            lower.make_ascii_lowercase();
+            name = lower;
+        }
+        let place = self.member(parent, name, name);
+        // Sessions have any name; what identifies somebody in a cookie says so.
+        let hashed = part != Part::Cookie || hint.has(Hint::IDENTITY);
+        self.string(place, value, if hashed { hint } else { CREDENTIAL });
+    }
+
+    /// A body begins.
+    pub(in crate::classify) fn body(&mut self, half: Half, media: Media) {
+        self.frames.clear();
+        self.base = self.root(half, Part::Body, media).0;
+        self.at = self.base;
+    }
+
+    /// The body under way was not seen to its end, or not understood.
+    pub(in crate::classify) fn cut(&mut self) {
+        if let Some(root) = self.places.get_mut(usize::from(self.base)) {
+            root.facts.looks = root.facts.looks.and(Looks::CUT);
+        }
+        self.last = self.base;
+    }
+
+    #[inline]
+    pub(in crate::classify) fn open(&mut self, container: Container) {
+        let place = self.target();
+        let (look, items) = match container {
+            Container::Object => (Looks::OBJECT, None),
+            Container::Array => (Looks::ARRAY, Some((NOWHERE, 0))),
+        };
+        if let Some(draft) = self.places.get_mut(usize::from(place)) {
+            draft.facts.count = draft.facts.count.saturating_add(1);
+            draft.facts.looks = draft.facts.looks.and(look);
+        }
+        self.frames.push(Frame { place, items });
+        self.at = NOWHERE;
+    }
+
+    #[inline]
+    pub(in crate::classify) fn close(&mut self) {
+        let Some(frame) = self.frames.pop() else { return };
+        if let (Some((_, items)), Some(draft)) = (frame.items, self.places.get_mut(usize::from(frame.place))) {
+            lengthen(&mut draft.facts, items as usize);
+        }
+        // A body may be several documents, one after the other.
+        self.at = if self.frames.is_empty() { self.base } else { NOWHERE };
+    }
+
+    /// The name of the next value: as it is, and as it may be shown.
+    #[inline]
+    pub(in crate::classify) fn key(&mut self, name: &[u8], shown: &[u8]) {
+        let parent = self.frames.last().map_or(NOWHERE, |frame| frame.place);
+        self.at = if parent == NOWHERE {
+            NOWHERE
+        } else {
+            self.member(parent, name, shown)
+        };
+        self.last = self.at;
+    }
+
+    /// A name of which the end is missing, and with it the value.
+    pub(in crate::classify) const fn torn_key(&mut self) {
+        self.at = NOWHERE;
+        self.last = NOWHERE;
+    }
+
+    /// A body that is not read.
+    pub(in crate::classify) fn binary(&mut self) {
+        self.facts(self.base, Looks::BYTES);
+    }
+
+    /// Text of a body without structure.
+    pub(in crate::classify) fn plain(&mut self, text: &[u8]) {
+        let place = self.target();
+        self.string(place, text, Hint::NONE);
+    }
+
+    #[inline]
+    pub(in crate::classify) fn scalar(
+        &mut self,
+        kind: Scalar,
+        text: Text<'_>,
+        hint: Hint,
+        scratch: &mut Vec<u8>,
+    ) {
+        let place = self.target();
+        match kind {
+            Scalar::String if !text.cut => self.string(place, text.decode(scratch), hint),
+            Scalar::String => {
+                let facts = self.facts(place, Looks::STRING.and(Looks::TEXT));
+                facts.into_iter().for_each(|facts| lengthen(facts, text.raw.len()));
+            }
+            Scalar::Number if !text.cut => self.number(place, text.raw, hint),
+            Scalar::Number => {
+                self.facts(place, Looks::NUMBER);
+            }
+            Scalar::Bool => {
+                self.facts(place, Looks::BOOL);
+            }
+            Scalar::Null => {
+                let facts = self.facts(place, Looks::NULL);
+                facts.into_iter().for_each(|facts| facts.nulls = facts.nulls.saturating_add(1));
+            }
+            Scalar::Bytes => {
+                let facts = self.facts(place, Looks::BYTES);
+                facts.into_iter().for_each(|facts| lengthen(facts, text.raw.len()));
+            }
+        }
+    }
+
+    /// The value that comes next is at no place that is recorded.
+    pub(in crate::classify) const fn elsewhere(&mut self) {
+        self.last = NOWHERE;
+    }
+
+    /// The last value is sensitive.
+    pub(in crate::classify) fn sensitive(&mut self, kind: DataKind) {
+        if let Some(draft) = self.places.get_mut(usize::from(self.last)) {
+            draft.facts.sensitive |= 1 << (kind as u32 & 31);
+        }
+    }
+
+    /// What was recorded.
+    pub(in crate::classify) fn finish(&mut self) -> Outline {
+        if self.places.is_empty() {
+            return Outline::default();
+        }
+        let size = self.places.len() * PLACE + self.values.len() * VALUE + self.text.len();
+        let mut bytes = Vec::with_capacity(size);
+        for draft in &self.places {
+            bytes.extend_from_slice(&draft.write());
+        }
+        for mark in &self.values {
+            bytes.extend_from_slice(&mark.write());
+        }
+        bytes.extend_from_slice(&self.text);
+        Outline {
+            bytes: bytes.into_boxed_slice(),
+            places: self.places.len() as u16,
+            values: self.values.len() as u16,
+            overflow: self.overflow,
+        }
+    }
+
+    /// Counts a value at a place.
+    #[inline]
+    fn facts(&mut self, place: PlaceId, looks: Looks) -> Option<&mut Facts> {
+        self.last = place;
+        let facts = &mut self.places.get_mut(usize::from(place))?.facts;
+        facts.count = facts.count.saturating_add(1);
+        facts.looks = facts.looks.and(looks);
+        Some(facts)
+    }
+
+    fn number(&mut self, place: PlaceId, text: &[u8], hint: Hint) {
+        let (negative, whole, fraction) = number(text);
+        let look = Looks::of_number(whole, fraction);
+        let Some(facts) = self.facts(place, Looks::NUMBER.and(look)) else {
+            return;
+        };
+        let size = Magnitude::of(negative, whole);
+        facts.size = (facts.size.0.min(size), facts.size.1.max(size));
+        let identifies = hint.has(Hint::IDENTITY) || whole >= LEAST_ID;
+        if identifies && !fraction && !negative && !hint.has(CREDENTIAL) {
+            self.value(place, text, look, false);
+        }
+    }
+
+    fn string(&mut self, place: PlaceId, text: &[u8], hint: Hint) {
+        let look = Looks::of_text(text);
+        let Some(facts) = self.facts(place, Looks::STRING.and(look)) else {
+            return;
+        };
+        lengthen(facts, text.len());
+        if text.len() > MAX_ID || hint.has(CREDENTIAL) {
+            return;
+        }
+        let named = hint.has(Hint::IDENTITY);
+        match look {
+            Looks::DIGITS if !named && text.len() < LEAST_ID_DIGITS => {}
+            _ if look.has(Looks::IDENTIFYING) => self.value(place, text, look, false),
+            Looks::WORD if !named && !hint.has(Hint::PERSONAL) => {
+                self.value(place, text, look, text.len() <= MAX_ENUM_WORD);
+            }
+            Looks::WORD | Looks::TEXT | Looks::BOOL_TEXT if named => self.value(place, text, look, false),
+            _ => {}
+        }
+    }
+
+    /// Keeps a value's hash, once for each place.
+    fn value(&mut self, place: PlaceId, text: &[u8], looks: Looks, is_word: bool) {
+        let Some(draft) = self.places.get_mut(usize::from(place)) else {
+            return;
+        };
+        let hash = self.key.hash(Secret::new(text)).0;
+        let slot = self.index.find(self.key.step(draft.path, hash), |entry| {
+            let mark = entry.checked_sub(VALUE_ENTRY).and_then(|at| self.values.get(usize::from(at)));
+            mark.is_some_and(|mark| mark.hash == hash && mark.place == place)
+        });
+        let slot = match slot {
+            Ok(entry) => {
+                let mark = self.values.get_mut(usize::from(entry - VALUE_ENTRY));
+                mark.into_iter().for_each(|mark| mark.count = mark.count.saturating_add(1));
+                return;
+            }
+            Err(slot) => slot,
+        };
+        if is_word && draft.words >= MAX_WORDS_PER_PLACE {
+            draft.facts.looks = draft.facts.looks.and(Looks::MANY_WORDS);
+            return;
+        }
+        if draft.values >= MAX_VALUES_PER_PLACE || self.values.len() >= MAX_VALUES {
+            self.overflow = true;
+            return;
+        }
+        draft.values += 1;
+        draft.words += u16::from(is_word);
+        let word = if is_word { keep(&mut self.text, text) } else { None };
+        self.index.fill(slot, VALUE_ENTRY | self.values.len() as u16);
+        self.values.push(Mark {
+            hash,
+            place,
+            looks,
+            count: 1,
+            word: word.unwrap_or_default(),
+        });
+    }
+
+    /// The place of the next value.
+    #[inline]
+    fn target(&mut self) -> PlaceId {
+        match self.frames.last_mut() {
+            Some(Frame { place, items: Some((item, count)) }) => {
+                *count = count.saturating_add(1);
+                if *item == NOWHERE && *place != NOWHERE {
+                    let parent = *place;
+                    let found = self.child(parent, Step::Item, ITEM_STEP, &[]);
+                    if let Some(Frame { items: Some((item, _)), .. }) = self.frames.last_mut() {
+                        *item = found;
+                    }
+                    return found;
+                }
+                *item
+            }
+            _ => self.at,
+        }
+    }
+
+    fn member(&mut self, parent: PlaceId, name: &[u8], shown: &[u8]) -> PlaceId {
+        if shown != b"*" {
+            return self.child(parent, Step::Member, self.key.name(name), shown);
+        }
+        let place = self.child(parent, Step::Key, KEY_STEP, &[]);
+        let look = Looks::of_text(name);
+        if look.has(Looks::IDENTIFYING) && name.len() <= MAX_ID {
+            self.value(place, name, look.and(Looks::OBJECT), false);
+        }
+        place
+    }
+
+    fn root(&mut self, half: Half, part: Part, media: Media) -> (PlaceId, bool) {
+        let status = if half == Half::Response { self.status } else { 0 };
+        let root = Root {
+            half,
+            part,
+            media,
+            status,
+        };
+        let before = self.places.len();
+        let place = self.child(NOWHERE, Step::Root(root), u64::from(root.code()), &[]);
+        (place, self.places.len() > before)
+    }
+
+    /// The place one step inside of `parent`, which is made when it is new.
+    #[inline]
+    fn child(&mut self, parent: PlaceId, step: Step, hash: u64, name: &[u8]) -> PlaceId {
+        let around = self.places.get(usize::from(parent)).map_or(0, |draft| draft.path);
+        let path = self.key.step(around, hash);
+        let slot = self.index.find(path, |entry| {
+            entry < VALUE_ENTRY && self.places.get(usize::from(entry)).is_some_and(|draft| draft.path == path)
+        });
+        match slot {
+            Ok(place) => place,
+            Err(slot) => self.make(slot, path, parent, step, name),
+        }
+    }
+
+    #[inline(never)]
+    fn make(&mut self, slot: usize, path: u64, parent: PlaceId, step: Step, name: &[u8]) -> PlaceId {
+        if self.places.len() >= MAX_PLACES {
+            self.overflow = true;
+            return NOWHERE;
+        }
+        let Some(name) = keep(&mut self.text, name) else {
+            self.overflow = true;
+            return NOWHERE;
+        };
+        let place = self.places.len() as u16;
+        self.index.fill(slot, place);
+        self.places.push(Draft {
+            path,
+            parent,
+            step,
+            name,
+            facts: Facts::NONE,
+            values: 0,
+            words: 0,
+        });
+        place
+    }
+}
+
+/// Appends to the text; `None` when there is no room.
+fn keep(text: &mut Vec<u8>, piece: &[u8]) -> Option<(u16, u8)> {
+    let place = (u16::try_from(text.len()).ok()?, u8::try_from(piece.len()).ok()?);
+    if text.len() + piece.len() > MAX_TEXT {
+        return None;
+    }
+    text.extend_from_slice(piece);
+    Some(place)
+}
+
+#[inline]
+fn lengthen(facts: &mut Facts, length: usize) {
+    let length = u16::try_from(length).unwrap_or(u16::MAX);
+    facts.length = (facts.length.0.min(length), facts.length.1.max(length));
+}
+
+/// Entries from here on are values, below places.
+const VALUE_ENTRY: u16 = 0x8000;
+/// Slots: eight for each entry that there can be.
+const SLOTS: usize = 8 * 1024;
+
+/// Places and values by their hash: open addressing, emptied by counting on. Entries that are there never go.
+struct Index {
+    /// Stamp in the upper half, entry in the lower.
+    slots: Box<[u32]>,
+    stamp: u16,
+}
+
+impl Index {
+    fn new() -> Self {
+        Self {
+            slots: vec![0; SLOTS].into_boxed_slice(),
+            stamp: 1,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.stamp = self.stamp.wrapping_add(1);
+        if self.stamp == 0 {
+            self.slots.fill(0);
+            self.stamp = 1;
+        }
+    }
+
+    /// The entry, or the slot where it belongs.
+    #[inline]
+    fn find(&self, hash: u64, is: impl Fn(u16) -> bool) -> Result<u16, usize> {
+        let mut at = (hash >> 51) as usize;
+        // At most an eighth is in use, so an empty one is near.
+        while let Some(slot) = self.slots.get(at) {
+            if slot >> 16 != u32::from(self.stamp) {
+                break;
+            }
+            let entry = *slot as u16;
+            if is(entry) {
+                return Ok(entry);
+            }
+            at = (at + 1) % SLOTS;
+        }
+        Err(at)
+    }
+
+    #[inline]
+    fn fill(&mut self, slot: usize, entry: u16) {
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = u32::from(self.stamp) << 16 | u32::from(entry);
+        }
+    }
+}
+
+/// Numbers of the steps in an outline.
+const MEMBER: u8 = 0;
+const KEY: u8 = 1;
+const ITEM: u8 = 2;
+const ROOT: u8 = 3;
+
+impl Draft {
+    fn write(&self) -> [u8; PLACE] {
+        let facts = &self.facts;
+        let (step, rest) = match self.step {
+            Step::Member => (MEMBER, u32::from(self.name.0)),
+            Step::Key => (KEY, 0),
+            Step::Item => (ITEM, 0),
+            Step::Root(root) => (ROOT, root.code()),
+        };
+        let words = [
+            self.path,
+            u64::from(facts.looks.0) | u64::from(facts.sensitive) << 32,
+            u64::from(facts.count) | u64::from(facts.nulls) << 32,
+            u64::from(facts.length.0)
+                | u64::from(facts.length.1) << 16
+                | u64::from(facts.size.0.0 as u16) << 32
+                | u64::from(facts.size.1.0 as u16) << 48,
+            u64::from(self.parent) | u64::from(step) << 16 | u64::from(self.name.1) << 24 | u64::from(rest) << 32,
+        ];
+        let mut out = [0; PLACE];
+        for (place, word) in out.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+            *place = word.to_le_bytes();
+        }
+        out
+    }
+}
+
+/// Reads what [`Draft::write`] wrote.
+#[inline]
+pub(super) fn read_place<'a>(place: &[u8; PLACE], text: &'a [u8]) -> PlaceSeen<'a> {
+    let mut words = [0; PLACE / 8];
+    for (word, bytes) in words.iter_mut().zip(place.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    let [path, looks, counts, ranges, rest] = words;
+    let step = match (rest >> 16) as u8 {
+        KEY => Step::Key,
+        ITEM => Step::Item,
+        ROOT => Root::of_code((rest >> 32) as u32).map_or(Step::Member, Step::Root),
+        _ => Step::Member,
+    };
+    let (start, length) = ((rest >> 32) as u16, (rest >> 24) as u8);
+    PlaceSeen {
+        path,
+        parent: rest as u16,
+        step,
+        name: slice(text, start, length),
+        facts: Facts {
+            looks: Looks(looks as u32),
+            sensitive: (looks >> 32) as u32,
+            count: counts as u32,
+            nulls: (counts >> 32) as u32,
+            length: (ranges as u16, (ranges >> 16) as u16),
+            size: (Magnitude((ranges >> 32) as i16), Magnitude((ranges >> 48) as i16)),
+        },
+    }
+}
+
+impl Mark {
+    fn write(&self) -> [u8; VALUE] {
+        // A key of a map is marked by the look of an object.
+        let is_key = u8::from(self.looks.has(Looks::OBJECT));
+        let format = self.looks.without(Looks::KINDS).0.trailing_zeros() as u8;
+        let rest = u64::from(self.place)
+            | u64::from(format) << 16
+            | u64::from(self.count) << 24
+            | u64::from(self.word.0) << 32
+            | u64::from(self.word.1) << 48
+            | u64::from(is_key) << 56;
+        let mut out = [0; VALUE];
+        for (place, word) in out.as_chunks_mut::<8>().0.iter_mut().zip([self.hash, rest]) {
+            *place = word.to_le_bytes();
+        }
+        out
+    }
+}
+
+/// Reads what [`Mark::write`] wrote.
+#[inline]
+pub(super) fn read_value<'a>(value: &[u8; VALUE], text: &'a [u8]) -> ValueSeen<'a> {
+    let mut words = [0; VALUE / 8];
+    for (word, bytes) in words.iter_mut().zip(value.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    let [hash, rest] = words;
+    ValueSeen {
+        place: rest as u16,
+        hash: ValueHash(hash),
+        looks: Looks(1 << (rest >> 16 & 31)),
+        count: (rest >> 24) as u8,
+        word: slice(text, (rest >> 32) as u16, (rest >> 48) as u8),
+        is_key: rest >> 56 != 0,
+    }
+}
+
+fn slice(text: &[u8], start: u16, length: u8) -> &[u8] {
+    let start = usize::from(start);
+    text.get(start..start + usize::from(length)).unwrap_or_default()
+}
