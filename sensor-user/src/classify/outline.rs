@@ -221,7 +221,10 @@ impl Facts {
         self.sensitive |= other.sensitive;
         self.count = self.count.saturating_add(other.count);
         self.nulls = self.nulls.saturating_add(other.nulls);
-        self.length = (self.length.0.min(other.length.0), self.length.1.max(other.length.1));
+        self.length = (
+            self.length.0.min(other.length.0),
+            self.length.1.max(other.length.1),
+        );
         self.size = (self.size.0.min(other.size.0), self.size.1.max(other.size.1));
     }
 }
@@ -278,7 +281,11 @@ impl Outline {
     pub fn values(&self) -> impl ExactSizeIterator<Item = ValueSeen<'_>> {
         let start = usize::from(self.places) * PLACE;
         let end = start + usize::from(self.values) * VALUE;
-        let (values, _) = self.bytes.get(start..end).unwrap_or_default().as_chunks::<VALUE>();
+        let (values, _) = self
+            .bytes
+            .get(start..end)
+            .unwrap_or_default()
+            .as_chunks::<VALUE>();
         values.iter().map(|value| record::read_value(value, self.text()))
     }
 

@@ -201,11 +201,17 @@ mod tests {
     fn it_is_siphash() {
         // The standard library's hasher is SipHash-1-3 with a key of zeros.
         for length in 0..70_usize {
-            let bytes: Vec<u8> = (0..length).map(|at| b'a' + u8::try_from(at % 26).unwrap()).collect();
+            let bytes: Vec<u8> = (0..length)
+                .map(|at| b'a' + u8::try_from(at % 26).unwrap())
+                .collect();
             let mut reference = std::collections::hash_map::DefaultHasher::new();
             reference.write(&bytes);
             assert_eq!(sip((0, 0), &bytes), reference.finish(), "{length}");
-            assert_eq!(sip((0, 0), &bytes.to_ascii_uppercase()), reference.finish(), "{length}");
+            assert_eq!(
+                sip((0, 0), &bytes.to_ascii_uppercase()),
+                reference.finish(),
+                "{length}"
+            );
         }
     }
 

@@ -167,6 +167,7 @@ impl Looks {
             DIGIT => Self::DIGITS,
             _ if seen & AT != 0 => Self::of_address(text, seen),
             _ if first.is_ascii_digit() || *first == b'-' => Self::numeric(text, seen, digits),
+            _ if seen & OTHER != 0 && seen & COLON != 0 && is_uri(text) => Self::URI,
             _ if seen & OTHER != 0 => Self::TEXT,
             _ if seen & (SLASH | COLON | BASE) != 0 => Self::marked(text, seen),
             _ => Self::named(text, seen, digits),
@@ -350,7 +351,11 @@ fn is_date(text: &[u8]) -> bool {
 
 fn is_ipv4(text: &[u8]) -> bool {
     let byte = |part: &[u8]| {
-        (1..=3).contains(&part.len()) && part.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')) < 256
+        (1..=3).contains(&part.len())
+            && part
+                .iter()
+                .fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
+                < 256
     };
     text.split(|byte| *byte == b'.').all(byte)
 }
@@ -405,7 +410,9 @@ pub(super) fn number(text: &[u8]) -> (bool, u64, bool) {
             // Exponents are rare: what they make of the number is its size or one.
             let exponent = digits.get(at..).unwrap_or_default();
             let scaled = exponent.contains(&b'e') || exponent.contains(&b'E');
-            let float = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
+            let float = std::str::from_utf8(text)
+                .ok()
+                .and_then(|text| text.parse::<f64>().ok());
             return match float.filter(|_| scaled) {
                 Some(float) => (negative, float.abs() as u64, true),
                 None => (negative, whole, true),
@@ -450,7 +457,10 @@ mod tests {
             ("::1", Looks::IPV6),
             ("10:30", Looks::TEXT),
             ("deadbee1", Looks::HEX),
-            ("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Looks::HEX),
+            (
+                "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                Looks::HEX,
+            ),
             ("aGVsbG8gd29ybGQ+Pz8/", Looks::BASE64),
             ("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", Looks::JWT),
             ("ORD-2024-17", Looks::CODE),
@@ -481,7 +491,10 @@ mod tests {
         assert_eq!(Looks::of_number(2_147_483_648, false), Looks::INT64);
         assert_eq!(Looks::of_number(u64::MAX, false), Looks::BIG);
         for exact in 0..8 {
-            assert_eq!(Magnitude::of(false, exact).bounds(), (i128::from(exact), i128::from(exact)));
+            assert_eq!(
+                Magnitude::of(false, exact).bounds(),
+                (i128::from(exact), i128::from(exact))
+            );
         }
     }
 

@@ -177,11 +177,16 @@ impl Recorder {
     #[inline]
     pub(in crate::classify) fn close(&mut self) {
         let Some(frame) = self.frames.pop() else { return };
-        if let (Some((_, items)), Some(draft)) = (frame.items, self.places.get_mut(usize::from(frame.place))) {
+        if let (Some((_, items)), Some(draft)) = (frame.items, self.places.get_mut(usize::from(frame.place)))
+        {
             lengthen(&mut draft.facts, items as usize);
         }
         // A body may be several documents, one after the other.
-        self.at = if self.frames.is_empty() { self.base } else { NOWHERE };
+        self.at = if self.frames.is_empty() {
+            self.base
+        } else {
+            NOWHERE
+        };
     }
 
     /// The name of the next value: as it is, and as it may be shown.
@@ -226,7 +231,9 @@ impl Recorder {
             Scalar::String if !text.cut => self.string(place, text.decode(scratch), hint),
             Scalar::String => {
                 let facts = self.facts(place, Looks::STRING.and(Looks::TEXT));
-                facts.into_iter().for_each(|facts| lengthen(facts, text.raw.len()));
+                facts
+                    .into_iter()
+                    .for_each(|facts| lengthen(facts, text.raw.len()));
             }
             Scalar::Number if !text.cut => self.number(place, text.raw, hint),
             Scalar::Number => {
@@ -237,11 +244,15 @@ impl Recorder {
             }
             Scalar::Null => {
                 let facts = self.facts(place, Looks::NULL);
-                facts.into_iter().for_each(|facts| facts.nulls = facts.nulls.saturating_add(1));
+                facts
+                    .into_iter()
+                    .for_each(|facts| facts.nulls = facts.nulls.saturating_add(1));
             }
             Scalar::Bytes => {
                 let facts = self.facts(place, Looks::BYTES);
-                facts.into_iter().for_each(|facts| lengthen(facts, text.raw.len()));
+                facts
+                    .into_iter()
+                    .for_each(|facts| lengthen(facts, text.raw.len()));
             }
         }
     }
@@ -332,13 +343,16 @@ impl Recorder {
         };
         let hash = self.key.hash(Secret::new(text)).0;
         let slot = self.index.find(self.key.step(draft.path, hash), |entry| {
-            let mark = entry.checked_sub(VALUE_ENTRY).and_then(|at| self.values.get(usize::from(at)));
+            let mark = entry
+                .checked_sub(VALUE_ENTRY)
+                .and_then(|at| self.values.get(usize::from(at)));
             mark.is_some_and(|mark| mark.hash == hash && mark.place == place)
         });
         let slot = match slot {
             Ok(entry) => {
                 let mark = self.values.get_mut(usize::from(entry - VALUE_ENTRY));
-                mark.into_iter().for_each(|mark| mark.count = mark.count.saturating_add(1));
+                mark.into_iter()
+                    .for_each(|mark| mark.count = mark.count.saturating_add(1));
                 return;
             }
             Err(slot) => slot,
@@ -368,12 +382,19 @@ impl Recorder {
     #[inline]
     fn target(&mut self) -> PlaceId {
         match self.frames.last_mut() {
-            Some(Frame { place, items: Some((item, count)) }) => {
+            Some(Frame {
+                place,
+                items: Some((item, count)),
+            }) => {
                 *count = count.saturating_add(1);
                 if *item == NOWHERE && *place != NOWHERE {
                     let parent = *place;
                     let found = self.child(parent, Step::Item, ITEM_STEP, &[]);
-                    if let Some(Frame { items: Some((item, _)), .. }) = self.frames.last_mut() {
+                    if let Some(Frame {
+                        items: Some((item, _)),
+                        ..
+                    }) = self.frames.last_mut()
+                    {
                         *item = found;
                     }
                     return found;
@@ -415,7 +436,11 @@ impl Recorder {
         let around = self.places.get(usize::from(parent)).map_or(0, |draft| draft.path);
         let path = self.key.step(around, hash);
         let slot = self.index.find(path, |entry| {
-            entry < VALUE_ENTRY && self.places.get(usize::from(entry)).is_some_and(|draft| draft.path == path)
+            entry < VALUE_ENTRY
+                && self
+                    .places
+                    .get(usize::from(entry))
+                    .is_some_and(|draft| draft.path == path)
         });
         match slot {
             Ok(place) => place,
@@ -541,7 +566,10 @@ impl Draft {
                 | u64::from(facts.length.1) << 16
                 | u64::from(facts.size.0.0 as u16) << 32
                 | u64::from(facts.size.1.0 as u16) << 48,
-            u64::from(self.parent) | u64::from(step) << 16 | u64::from(self.name.1) << 24 | u64::from(rest) << 32,
+            u64::from(self.parent)
+                | u64::from(step) << 16
+                | u64::from(self.name.1) << 24
+                | u64::from(rest) << 32,
         ];
         let mut out = [0; PLACE];
         for (place, word) in out.as_chunks_mut::<8>().0.iter_mut().zip(words) {

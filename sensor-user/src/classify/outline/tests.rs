@@ -94,10 +94,14 @@ fn every_part_is_a_tree() {
 
 #[test]
 fn sizes_and_lengths_are_ranges() {
-    let exchange = Builder::get("/a").answer(r#"{"a":[1,2,3],"b":[],"c":-9,"d":"four","e":2.5}"#).build();
+    let exchange = Builder::get("/a")
+        .answer(r#"{"a":[1,2,3],"b":[],"c":-9,"d":"four","e":2.5}"#)
+        .build();
     let outline = outline(&exchange);
     let facts = |name: &str| {
-        let place = (0..).zip(outline.places()).find(|(id, _)| outline.name(*id) == name);
+        let place = (0..)
+            .zip(outline.places())
+            .find(|(id, _)| outline.name(*id) == name);
         place.unwrap().1.facts
     };
     assert_eq!(facts("a").length, (3, 3));
@@ -118,8 +122,17 @@ fn one_value_is_one_hash_wherever_it_is() {
         .build();
     let outline = outline(&exchange);
     let equal = outline.values().filter(|value| value.hash == hash("31337"));
-    let places: Vec<_> = equal.map(|value| (outline.name(value.place), value.is_key)).collect();
-    let plain = ["user_id", "x-user-id", "user_id", "user_id", "as_text", "owner.id"];
+    let places: Vec<_> = equal
+        .map(|value| (outline.name(value.place), value.is_key))
+        .collect();
+    let plain = [
+        "user_id",
+        "x-user-id",
+        "user_id",
+        "user_id",
+        "as_text",
+        "owner.id",
+    ];
     let expected: Vec<_> = plain
         .iter()
         .map(|name| ((*name).to_owned(), false))
@@ -132,10 +145,16 @@ fn one_value_is_one_hash_wherever_it_is() {
 fn names_that_are_values_are_one_place() {
     let body = r#"{"users":{"alice@example.com":{"age":1},"bob@example.com":{"age":2}},"17":1,"18":2}"#;
     let outline = outline(&Builder::get("/a").answer(body).build());
-    let names: Vec<_> = (0..outline.places().len()).map(|id| outline.name(id as u16)).collect();
+    let names: Vec<_> = (0..outline.places().len())
+        .map(|id| outline.name(id as u16))
+        .collect();
     assert_eq!(names, ["", "users", "users.*", "users.*.age", "*"]);
     assert!(!format!("{:?}", outline.bytes).contains("alice"));
-    let keys: Vec<_> = outline.values().filter(|value| value.is_key).map(|value| value.hash).collect();
+    let keys: Vec<_> = outline
+        .values()
+        .filter(|value| value.is_key)
+        .map(|value| value.hash)
+        .collect();
     assert!(keys.contains(&hash("alice@example.com")));
     assert!(outline.bytes.windows(5).all(|window| window != b"alice"));
 }
@@ -147,13 +166,16 @@ fn words_are_kept_and_personal_ones_are_not() {
                    {"status":"open","first_name":"Bob","owner":"bob","password":"letmein"}]"#;
     let outline = outline(&Builder::get("/a").answer(body).build());
     let words: Vec<_> = outline.values().map(|value| (value.word, value.count)).collect();
-    assert_eq!(
-        words,
-        [(&b"shipped"[..], 1), (b"", 1), (b"open", 2), (b"", 2)]
-    );
+    assert_eq!(words, [(&b"shipped"[..], 1), (b"", 1), (b"open", 2), (b"", 2)]);
     assert!(outline.values().any(|value| value.hash == hash("bob")));
     for secret in ["hunter", "letmein", "Alice", "alice"] {
-        assert!(!outline.bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{secret}");
+        assert!(
+            !outline
+                .bytes
+                .windows(secret.len())
+                .any(|window| window == secret.as_bytes()),
+            "{secret}"
+        );
     }
     assert!(outline.values().all(|value| value.hash != hash("letmein")));
 }
@@ -182,8 +204,14 @@ fn sensitive_kinds_are_noted_where_they_are() {
 
 #[test]
 fn a_page_of_records_hands_out_all_of_its_ids() {
-    let records: Vec<String> = (0..100).map(|id| format!(r#"{{"id":{},"total":3}}"#, 5000 + id)).collect();
-    let outline = outline(&Builder::get("/a").answer(&format!("[{}]", records.join(","))).build());
+    let records: Vec<String> = (0..100)
+        .map(|id| format!(r#"{{"id":{},"total":3}}"#, 5000 + id))
+        .collect();
+    let outline = outline(
+        &Builder::get("/a")
+            .answer(&format!("[{}]", records.join(",")))
+            .build(),
+    );
     assert_eq!(outline.places().len(), 4);
     assert_eq!(outline.values().len(), 100);
     assert!(outline.values().any(|value| value.hash == hash("5099")));
@@ -192,8 +220,14 @@ fn a_page_of_records_hands_out_all_of_its_ids() {
 
 #[test]
 fn a_flood_is_bounded() {
-    let members: Vec<String> = (0..3000).map(|n| format!("\"{}\":\"{n}abc{n}\"", letters(n))).collect();
-    let outline = outline(&Builder::post("/a").json(&format!("{{{}}}", members.join(","))).build());
+    let members: Vec<String> = (0..3000)
+        .map(|n| format!("\"{}\":\"{n}abc{n}\"", letters(n)))
+        .collect();
+    let outline = outline(
+        &Builder::post("/a")
+            .json(&format!("{{{}}}", members.join(",")))
+            .build(),
+    );
     assert!(outline.has_overflow());
     assert_eq!(outline.places().len(), MAX_PLACES);
     let most = MAX_PLACES * PLACE + MAX_VALUES * VALUE + MAX_TEXT;
@@ -203,7 +237,10 @@ fn a_flood_is_bounded() {
 /// A name of letters for a number.
 fn letters(number: usize) -> String {
     let digits = [number / 676 % 26, number / 26 % 26, number % 26];
-    digits.iter().map(|digit| char::from(b'a' + *digit as u8)).collect()
+    digits
+        .iter()
+        .map(|digit| char::from(b'a' + *digit as u8))
+        .collect()
 }
 
 #[test]
@@ -225,7 +262,11 @@ fn formats_of_bodies_are_parts_of_their_own() {
         ("text/plain", "hello", Media::Text),
         ("application/octet-stream", "\u{0}\u{1}\u{2}", Media::Binary),
     ] {
-        assert_eq!(media(Builder::post("/a").body(kind, text).build()), Some(expected), "{kind}");
+        assert_eq!(
+            media(Builder::post("/a").body(kind, text).build()),
+            Some(expected),
+            "{kind}"
+        );
     }
 }
 
@@ -234,7 +275,12 @@ fn parts_of_messages_have_numbers() {
     for half in [Half::Request, Half::Response] {
         for part in [Part::Path, Part::Query, Part::Header, Part::Cookie, Part::Body] {
             for media in Media::ALL {
-                let root = Root { half, part, media, status: 404 };
+                let root = Root {
+                    half,
+                    part,
+                    media,
+                    status: 404,
+                };
                 assert_eq!(Root::of_code(root.code()), Some(root));
             }
         }

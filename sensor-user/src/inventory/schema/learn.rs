@@ -54,7 +54,13 @@ impl Schema {
         for value in outline.values().filter(|value| !value.word.is_empty()) {
             let known = resolved.0.get(usize::from(value.place));
             if let Some(place) = known.and_then(|known| self.places.get_mut(usize::from(known.place))) {
-                place.word(value.hash.0, value.word, u32::from(value.count), seen.caller, time);
+                place.word(
+                    value.hash.0,
+                    value.word,
+                    u32::from(value.count),
+                    seen.caller,
+                    time,
+                );
             }
         }
     }
@@ -107,7 +113,11 @@ impl Schema {
         if seen.status != 0 {
             let at = self.statuses.partition_point(|(status, _)| *status < seen.status);
             let full = self.statuses.len() >= MAX_STATUSES;
-            match self.statuses.get_mut(at).filter(|(status, _)| *status == seen.status) {
+            match self
+                .statuses
+                .get_mut(at)
+                .filter(|(status, _)| *status == seen.status)
+            {
                 Some((_, count)) => *count = count.saturating_add(1),
                 None if full => {}
                 None => self.statuses.insert(at, (seen.status, 1)),
@@ -142,8 +152,15 @@ impl Schema {
                 cut = around.cut;
             }
         }
-        let guessed = self.places.get(usize::from(guess)).is_some_and(|known| known.path == place.path);
-        let found = if guessed { Some(guess) } else { self.find(place.path) };
+        let guessed = self
+            .places
+            .get(usize::from(guess))
+            .is_some_and(|known| known.path == place.path);
+        let found = if guessed {
+            Some(guess)
+        } else {
+            self.find(place.path)
+        };
         let place = match found {
             Some(found) => found,
             None if self.places.len() >= room => {
@@ -166,13 +183,18 @@ impl Schema {
 
     #[inline]
     pub(super) fn find(&self, path: u64) -> Option<PlaceId> {
-        let is = |at: PlaceId| self.places.get(usize::from(at)).is_some_and(|place| place.path == path);
+        let is = |at: PlaceId| {
+            self.places
+                .get(usize::from(at))
+                .is_some_and(|place| place.path == path)
+        };
         self.slots.find(path, is)
     }
 
     pub(super) fn add(&mut self, place: Place) -> PlaceId {
         let at = self.places.len();
-        self.slots.push(place.path, self.places.iter().map(|place| place.path));
+        self.slots
+            .push(place.path, self.places.iter().map(|place| place.path));
         self.places.push(place);
         at as PlaceId
     }

@@ -29,7 +29,13 @@ impl Schema {
                     self.add(Place {
                         parent: parent.unwrap_or(NOWHERE),
                         next: NOWHERE,
-                        ..Place::new(place.path, NOWHERE, place.step, place.name.as_bytes(), place.first)
+                        ..Place::new(
+                            place.path,
+                            NOWHERE,
+                            place.step,
+                            place.name.as_bytes(),
+                            place.first,
+                        )
                     })
                 }
             };

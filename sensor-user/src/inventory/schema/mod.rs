@@ -79,7 +79,10 @@ impl Seen {
         let status = exchange.outcome.response().map_or(0, |response| response.status);
         let answered = exchange.outcome.response().is_some();
         // A call may be refused with 200; redirections and upgrades refuse nothing.
-        let fine = !answered || exchange.is_success() || (100..200).contains(&status) || (300..400).contains(&status);
+        let fine = !answered
+            || exchange.is_success()
+            || (100..200).contains(&status)
+            || (300..400).contains(&status);
         Self {
             time_ns: exchange.request.time_ns.0,
             caller: caller(exchange),
@@ -95,7 +98,10 @@ fn caller(exchange: &Exchange) -> u64 {
         return hash.0.first_chunk().map_or(0, |front| u64::from_le_bytes(*front));
     }
     let connection = &exchange.connection;
-    let peer = connection.proxied_for.or(connection.remote).map(|(address, _)| address);
+    let peer = connection
+        .proxied_for
+        .or(connection.remote)
+        .map(|(address, _)| address);
     rustc_hash::FxBuildHasher.hash_one(peer)
 }
 
@@ -140,7 +146,12 @@ impl Default for Schema {
 
 impl std::fmt::Debug for Schema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[schema, {} places of {} requests]", self.places.len(), self.requests)
+        write!(
+            f,
+            "[schema, {} places of {} requests]",
+            self.places.len(),
+            self.requests
+        )
     }
 }
 

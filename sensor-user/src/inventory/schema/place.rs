@@ -140,7 +140,11 @@ impl Place {
 
     pub(super) fn bytes_beside(&self) -> usize {
         // An allocation takes 32 bytes at least.
-        let name = if self.name.is_empty() { 0 } else { self.name.len().max(24) + 8 };
+        let name = if self.name.is_empty() {
+            0
+        } else {
+            self.name.len().max(24) + 8
+        };
         name + self.words.as_ref().map_or(0, |words| words.held_bytes())
     }
 }

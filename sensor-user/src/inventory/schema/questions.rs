@@ -83,7 +83,11 @@ impl Schema {
             };
             let (was, now) = (&known.facts, &place.facts);
             let mut add = |beyond| found.push((id, beyond, known.norm()));
-            let kinds = now.looks.common(Looks::KINDS).without(was.looks).without(Looks::NULL);
+            let kinds = now
+                .looks
+                .common(Looks::KINDS)
+                .without(was.looks)
+                .without(Looks::NULL);
             if !kinds.is_empty() {
                 add(Beyond::Kind(kinds));
             }
@@ -96,7 +100,9 @@ impl Schema {
             }
         });
         for value in outline.values().filter(|value| !value.word.is_empty()) {
-            let known = outline.place(value.place).and_then(|place| self.known(place.path));
+            let known = outline
+                .place(value.place)
+                .and_then(|place| self.known(place.path));
             if let Some(known) = known.filter(|known| known.is_new_word(value.hash.0)) {
                 found.push((value.place, Beyond::Word, known.norm()));
             }
@@ -111,7 +117,11 @@ impl Schema {
         for (at, place) in self.places.iter().enumerate() {
             let inside = match place.step {
                 Step::Root(own) => own == root,
-                _ => place.parent().and_then(|parent| within.get(parent)).copied().unwrap_or(false),
+                _ => place
+                    .parent()
+                    .and_then(|parent| within.get(parent))
+                    .copied()
+                    .unwrap_or(false),
             };
             if let Some(within) = within.get_mut(at) {
                 *within = inside;
@@ -139,16 +149,29 @@ impl Schema {
             let (root, around) = match place.step {
                 Step::Root(root) => (Some(root), None),
                 Step::Member | Step::Key | Step::Item => {
-                    let (around, root) = met.get(usize::from(place.parent)).copied().unwrap_or((NOWHERE, None));
-                    (root.filter(|_| around != NOWHERE), self.places.get(usize::from(around)))
+                    let (around, root) = met
+                        .get(usize::from(place.parent))
+                        .copied()
+                        .unwrap_or((NOWHERE, None));
+                    (
+                        root.filter(|_| around != NOWHERE),
+                        self.places.get(usize::from(around)),
+                    )
                 }
             };
             let Some(part) = root else {
                 met.push((NOWHERE, None));
                 continue;
             };
-            let guessed = self.places.get(usize::from(guess)).is_some_and(|known| known.path == place.path);
-            let at = if guessed { Some(guess) } else { self.find(place.path) };
+            let guessed = self
+                .places
+                .get(usize::from(guess))
+                .is_some_and(|known| known.path == place.path);
+            let at = if guessed {
+                Some(guess)
+            } else {
+                self.find(place.path)
+            };
             let known = at.and_then(|at| self.places.get(usize::from(at)));
             guess = known.map_or(NOWHERE, |known| known.next);
             tell(id as PlaceId, part, around, known);

@@ -96,7 +96,10 @@ impl Schema {
         if stored.version != VERSION {
             return Err(Unusable::Version(stored.version));
         }
-        let ascending = stored.statuses.windows(2).all(|pair| matches!(pair, [(one, _), (next, _)] if one < next));
+        let ascending = stored
+            .statuses
+            .windows(2)
+            .all(|pair| matches!(pair, [(one, _), (next, _)] if one < next));
         if stored.places.len() > MAX_MERGED || stored.statuses.len() > MAX_STATUSES || !ascending {
             return Err(Unusable::Damaged);
         }
@@ -162,7 +165,10 @@ fn restore_place(stored: StoredPlace, at: usize) -> Option<Place> {
     };
     let shown = |text: &str| text.len() <= MAX_TEXT && text.is_ascii();
     let words = stored.words.as_ref().is_none_or(|words| {
-        let ascending = words.0.windows(2).all(|pair| matches!(pair, [one, next] if one.hash < next.hash));
+        let ascending = words
+            .0
+            .windows(2)
+            .all(|pair| matches!(pair, [one, next] if one.hash < next.hash));
         ascending && words.0.len() <= MAX_WORDS && words.0.iter().all(|word| shown(&word.text))
     });
     if !placed || !words || !shown(&stored.name) {

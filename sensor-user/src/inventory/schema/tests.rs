@@ -64,7 +64,13 @@ fn known(schema: &Schema) -> impl PartialEq + std::fmt::Debug + use<> {
         })
         .collect();
     places.sort_by_key(|place| place.0.0);
-    let counts = (schema.requests, schema.accepted, schema.first, schema.last, schema.truncated);
+    let counts = (
+        schema.requests,
+        schema.accepted,
+        schema.first,
+        schema.last,
+        schema.truncated,
+    );
     (places, schema.statuses.clone(), counts)
 }
 
@@ -123,7 +129,11 @@ fn a_message_that_was_cut_makes_nothing_optional() {
     course.answers(&[r#"{"id":1,"last":2}"#, r#"{"id":3,"la"#, r#"{"id":1,"last":2}"#]);
     assert_eq!(
         lines(&course.schema),
-        ["Body200: object cut", "Body200.id: number int32", "Body200.last: number int32"]
+        [
+            "Body200: object cut",
+            "Body200.id: number int32",
+            "Body200.last: number int32"
+        ]
     );
     assert_eq!(course.schema.places[1].seen, 3);
 }
@@ -132,10 +142,20 @@ fn a_message_that_was_cut_makes_nothing_optional() {
 fn what_was_refused_teaches_nothing_about_requests() {
     let mut course = Course::new();
     course.take(Builder::post("/a").json(r#"{"a":1}"#).status(201));
-    course.take(Builder::post("/a").json(r#"{"evil":1}"#).status(400).answer(r#"{"error":"no such member"}"#));
+    course.take(
+        Builder::post("/a")
+            .json(r#"{"evil":1}"#)
+            .status(400)
+            .answer(r#"{"error":"no such member"}"#),
+    );
     assert_eq!(
         lines(&course.schema),
-        ["Body0: object", "Body0.a: number int32", "Body400: object", "Body400.error: string text"]
+        [
+            "Body0: object",
+            "Body0.a: number int32",
+            "Body400: object",
+            "Body400.error: string text"
+        ]
     );
     assert_eq!(course.schema.statuses(), [(201, 1), (400, 1)]);
     assert_eq!((course.schema.requests(), course.schema.accepted()), (2, 1));
@@ -153,15 +173,27 @@ fn maps_are_told_from_objects() {
         course.answers(&[&text]);
     }
     let lines = lines(&course.schema);
-    for (start, map) in [("Body200.byId:", true), ("Body200.byWord:", true), ("Body200.fixed:", false), ("Body200:", false)] {
+    for (start, map) in [
+        ("Body200.byId:", true),
+        ("Body200.byWord:", true),
+        ("Body200.fixed:", false),
+        ("Body200:", false),
+    ] {
         let line = lines.iter().find(|line| line.starts_with(start)).unwrap();
         assert_eq!(line.ends_with("map"), map, "{line}");
     }
-    assert!(lines.contains(&"Body200.byId.*.a: number int32".to_owned()), "{lines:?}");
+    assert!(
+        lines.contains(&"Body200.byId.*.a: number int32".to_owned()),
+        "{lines:?}"
+    );
 }
 
 fn word_place(schema: &Schema) -> &Place {
-    schema.places.iter().find(|place| place.name() == "status").unwrap()
+    schema
+        .places
+        .iter()
+        .find(|place| place.name() == "status")
+        .unwrap()
 }
 
 #[test]
@@ -173,7 +205,10 @@ fn enumerations_are_shown_when_several_callers_used_each_word() {
         let word = ["open", "paid", "shipped"][n as usize % 3];
         course.answers(&[&format!(r#"{{"status":"{word}"}}"#)]);
     }
-    assert_eq!(word_place(&course.schema).enumeration(), Some(vec!["open", "paid", "shipped"]));
+    assert_eq!(
+        word_place(&course.schema).enumeration(),
+        Some(vec!["open", "paid", "shipped"])
+    );
     // One caller's own word hides the list rather than be shown.
     course.answers(&[r#"{"status":"mine"}"#]);
     course.time += 20 * DAY;
@@ -186,7 +221,10 @@ fn too_many_words_are_no_enumeration() {
     let mut course = Course::new();
     for n in 0..100_u64 {
         course.caller = n;
-        let word: String = [n / 10, n % 10].iter().map(|n| char::from(b'a' + *n as u8)).collect();
+        let word: String = [n / 10, n % 10]
+            .iter()
+            .map(|n| char::from(b'a' + *n as u8))
+            .collect();
         course.answers(&[&format!(r#"{{"status":"w{word}"}}"#)]);
     }
     let place = word_place(&course.schema);
@@ -206,12 +244,17 @@ fn new_members_are_told_with_their_evidence() {
         .build();
     let outline = course.outline(&exchange);
     let found = course.schema.unseen(&outline);
-    let names: Vec<_> = found.iter().map(|new| (outline.name(new.place), new.norm.messages)).collect();
+    let names: Vec<_> = found
+        .iter()
+        .map(|new| (outline.name(new.place), new.norm.messages))
+        .collect();
     let expected = [("debug", 50), ("user.role", 50), ("other", 50)];
     assert_eq!(names, expected.map(|(name, count)| (name.to_owned(), count)));
     assert_eq!(found[0].root.part, Part::Query);
     assert_eq!(found[1].norm.span, 49 * 60);
-    let known = Builder::post("/a?page=1").json(r#"{"user":{"name":"x y"}}"#).build();
+    let known = Builder::post("/a?page=1")
+        .json(r#"{"user":{"name":"x y"}}"#)
+        .build();
     let outline = course.outline(&known);
     assert!(course.schema.unseen(&outline).is_empty() && course.schema.beyond(&outline).is_empty());
 }
@@ -227,7 +270,9 @@ fn what_is_beyond_the_norm_is_told() {
         course.answers(&[&text]);
     }
     let rows = vec![r#"{"n":"1","kind":"admin","contact":"alice@example.com"}"#; 40].join(",");
-    let exchange = Builder::get("/a").answer(&format!(r#"{{"rows":[{rows}]}}"#)).build();
+    let exchange = Builder::get("/a")
+        .answer(&format!(r#"{{"rows":[{rows}]}}"#))
+        .build();
     let outline = course.outline(&exchange);
     let found: Vec<_> = course
         .schema
@@ -240,19 +285,35 @@ fn what_is_beyond_the_norm_is_told() {
         [
             ("rows".to_owned(), Beyond::Longer(1, 40)),
             ("rows[].n".to_owned(), Beyond::Kind(Looks::STRING)),
-            ("rows[].contact".to_owned(), Beyond::Sensitive(1 << DataKind::Email as u32)),
+            (
+                "rows[].contact".to_owned(),
+                Beyond::Sensitive(1 << DataKind::Email as u32)
+            ),
             ("rows[].kind".to_owned(), Beyond::Word),
         ]
     );
-    let body = Root { half: Half::Response, part: Part::Body, media: Media::Json, status: 200 };
+    let body = Root {
+        half: Half::Response,
+        part: Part::Body,
+        media: Media::Json,
+        status: 200,
+    };
     assert_eq!(course.schema.sensitive(body), 0);
     course.answers(&[r#"{"rows":[{"contact":"alice@example.com"}]}"#]);
     assert_eq!(course.schema.sensitive(body), 1 << DataKind::Email as u32);
 }
 
 fn letters(number: usize) -> String {
-    let digits = [number / 17_576 % 26, number / 676 % 26, number / 26 % 26, number % 26];
-    digits.iter().map(|digit| char::from(b'a' + *digit as u8)).collect()
+    let digits = [
+        number / 17_576 % 26,
+        number / 676 % 26,
+        number / 26 % 26,
+        number % 26,
+    ];
+    digits
+        .iter()
+        .map(|digit| char::from(b'a' + *digit as u8))
+        .collect()
 }
 
 #[test]
@@ -262,7 +323,11 @@ fn a_flood_of_names_keeps_what_was_learnt() {
     let mut bytes = 0;
     for n in 0..3000 {
         course.time += 1;
-        course.take(Builder::post("/a").json(&format!(r#"{{"{}":1,"{}":2}}"#, letters(2 * n), letters(2 * n + 1))));
+        course.take(Builder::post("/a").json(&format!(
+            r#"{{"{}":1,"{}":2}}"#,
+            letters(2 * n),
+            letters(2 * n + 1)
+        )));
         if n == 1000 {
             bytes = course.schema.held_bytes();
         }
@@ -270,29 +335,50 @@ fn a_flood_of_names_keeps_what_was_learnt() {
     assert_eq!(course.schema.held_bytes(), bytes);
     assert_eq!(course.schema.places.len(), 512);
     assert!(course.schema.left_out() > 5000);
-    assert!(lines(&course.schema).iter().any(|line| line.starts_with("Body0.real.id")));
+    assert!(
+        lines(&course.schema)
+            .iter()
+            .any(|line| line.starts_with("Body0.real.id"))
+    );
     // The next day there is room again for what is real.
     for hour in 0..3 {
         course.time += if hour == 0 { 2 * DAY } else { 60 };
         course.take(Builder::post("/a").json(r#"{"real":{"id":1,"added":true}}"#));
     }
     let lines = lines(&course.schema);
-    assert!(lines.iter().any(|line| line.starts_with("Body0.real.added")), "{}", lines.len());
+    assert!(
+        lines.iter().any(|line| line.starts_with("Body0.real.added")),
+        "{}",
+        lines.len()
+    );
     assert!(lines.len() < 20, "{}", lines.len());
 }
 
 #[test]
 fn all_schemas_together_are_bounded() {
-    let limits = Limits { endpoints: 3, places: 100, share: 4, spare: 10 };
+    let limits = Limits {
+        endpoints: 3,
+        places: 100,
+        share: 4,
+        spare: 10,
+    };
     let mut schemas = Schemas::new(limits);
     let mut classifier = Classifier::new(classify::Limits::default());
     for n in 0..10_usize {
-        let members: Vec<_> = (0..50).map(|m| format!(r#""{}":1"#, letters(n * 50 + m))).collect();
-        let exchange = Builder::post("/a").json(&format!("{{{}}}", members.join(","))).build();
+        let members: Vec<_> = (0..50)
+            .map(|m| format!(r#""{}":1"#, letters(n * 50 + m)))
+            .collect();
+        let exchange = Builder::post("/a")
+            .json(&format!("{{{}}}", members.join(",")))
+            .build();
         let outline = classifier.classify(&exchange).outline;
         schemas.observe(&endpoint(&format!("/{}", n % 5)), &outline, &Seen::of(&exchange));
     }
-    let sizes: Vec<_> = schemas.sorted().iter().map(|(_, schema)| schema.places().len()).collect();
+    let sizes: Vec<_> = schemas
+        .sorted()
+        .iter()
+        .map(|(_, schema)| schema.places().len())
+        .collect();
     assert_eq!(sizes.len(), 3);
     assert_eq!(sizes.iter().sum::<usize>(), 3 * 4 + 10, "{sizes:?}");
     assert_eq!(schemas.left_out(), 4);
@@ -315,7 +401,10 @@ fn placeholders_have_a_schema() {
     schemas.observe(&endpoint, &Outline::default(), &seen);
     schemas.observe_target(&endpoint, exchange.request.target().expose(), &seen);
     let lines = lines(schemas.get(&endpoint).unwrap());
-    assert_eq!(lines, ["Path0: object", "Path0.0: string digits", "Path0.1: string uuid"]);
+    assert_eq!(
+        lines,
+        ["Path0: object", "Path0.0: string digits", "Path0.1: string uuid"]
+    );
 }
 
 #[test]
@@ -323,13 +412,19 @@ fn what_is_stored_comes_back() {
     let mut course = Course::new();
     for n in 0..60 {
         course.caller = n % 4;
-        let text = format!(r#"{{"status":"{}","rows":[{{"id":{n}}}],"m":{{"{n}0000":1}}}}"#, ["on", "open"][n as usize % 2]);
+        let text = format!(
+            r#"{{"status":"{}","rows":[{{"id":{n}}}],"m":{{"{n}0000":1}}}}"#,
+            ["on", "open"][n as usize % 2]
+        );
         course.answers(&[&text]);
     }
     let stored = serde_json::to_string(&course.schema.store()).unwrap();
     let back = Schema::restore(serde_json::from_str(&stored).unwrap()).unwrap();
     assert_eq!(known(&back), known(&course.schema));
-    assert_eq!(format!("{:?}", course.schema.store()), "[stored schema, 7 places]");
+    assert_eq!(
+        format!("{:?}", course.schema.store()),
+        "[stored schema, 7 places]"
+    );
     // What is damaged is refused, never trusted.
     for (from, to) in [
         ("\"version\":1", "\"version\":9"),
@@ -357,7 +452,10 @@ fn exchange() -> impl Strategy<Value = (String, u64, u64, bool)> {
     ];
     let members = proptest::collection::vec((0..6_usize, value), 0..5);
     let body = members.prop_map(|members| {
-        let members: Vec<_> = members.iter().map(|(n, value)| format!("\"{}\":{value}", letters(*n))).collect();
+        let members: Vec<_> = members
+            .iter()
+            .map(|(n, value)| format!("\"{}\":{value}", letters(*n)))
+            .collect();
         format!("{{{}}}", members.join(","))
     });
     (body, 0..5_u64, 0..1000_u64, any::<bool>())
@@ -376,16 +474,35 @@ fn learnt(exchanges: &[(String, u64, u64, bool)]) -> Schema {
 /// A schema whose places fill a merged one: deep ones and wide ones.
 fn wide(from: usize, count: usize) -> Schema {
     let mut schema = Schema::default();
-    let root = Root { half: Half::Request, part: Part::Body, media: Media::Json, status: 0 };
+    let root = Root {
+        half: Half::Request,
+        part: Part::Body,
+        media: Media::Json,
+        status: 0,
+    };
     schema.add(Place::new(1, NOWHERE, Step::Root(root), b"", 5));
     for n in from..from + count {
         // Spread as keyed hashes are.
         let path = (n as u64 + 2).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let parent = if n % 3 == 0 { 0 } else { (schema.places.len() - 1) as u16 };
+        let parent = if n % 3 == 0 {
+            0
+        } else {
+            (schema.places.len() - 1) as u16
+        };
         let around = schema.places[usize::from(parent)].path;
-        let path = if parent == 0 { path } else { path ^ around.rotate_left(7) };
+        let path = if parent == 0 {
+            path
+        } else {
+            path ^ around.rotate_left(7)
+        };
         if schema.find(path).is_none() {
-            schema.add(Place::new(path, parent, Step::Member, letters(n).as_bytes(), n as u32));
+            schema.add(Place::new(
+                path,
+                parent,
+                Step::Member,
+                letters(n).as_bytes(),
+                n as u32,
+            ));
         }
     }
     for (n, place) in schema.places.iter_mut().enumerate() {

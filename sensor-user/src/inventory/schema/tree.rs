@@ -39,7 +39,9 @@ impl<'a> Tree<'a> {
                 Step::Root(root) => tops.push((root, at)),
                 Step::Member | Step::Key | Step::Item => {
                     let around = place.parent().and_then(|parent| inside.get_mut(parent));
-                    around.into_iter().for_each(|around: &mut Vec<usize>| around.push(at));
+                    around
+                        .into_iter()
+                        .for_each(|around: &mut Vec<usize>| around.push(at));
                 }
             }
         }
@@ -70,7 +72,11 @@ impl<'a> Tree<'a> {
 
     fn branch(&'a self, at: usize) -> Option<Branch<'a>> {
         let place = self.schema.places.get(at)?;
-        Some(Branch { tree: self, at, place })
+        Some(Branch {
+            tree: self,
+            at,
+            place,
+        })
     }
 }
 
