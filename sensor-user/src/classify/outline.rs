@@ -6,6 +6,8 @@
 //! as small as one of a single record. Never holds a value; text only of names and words that may be shown.
 //! Bounded by [`MAX_PLACES`], [`MAX_VALUES`] and [`MAX_TEXT`]; one allocation, and none without parameters.
 
+mod index;
+mod layout;
 pub mod looks;
 pub(super) mod record;
 
@@ -37,7 +39,7 @@ pub const NOWHERE: PlaceId = PlaceId::MAX;
 /// The structure of one exchange.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Outline {
-    /// Places, values, text; see `record.rs` for the layout.
+    /// Places, values, text; see `layout.rs`.
     bytes: Box<[u8]>,
     places: u16,
     values: u16,
@@ -136,7 +138,7 @@ impl Root {
             half,
             part,
             media: *Media::ALL.get((code >> 8 & 0xff) as usize)?,
-            status: (code >> 16) as u16,
+            status: u16::try_from(code >> 16).ok()?,
         })
     }
 }
@@ -267,14 +269,14 @@ impl Outline {
     pub fn places(&self) -> impl ExactSizeIterator<Item = PlaceSeen<'_>> {
         let end = usize::from(self.places) * PLACE;
         let (places, _) = self.bytes.get(..end).unwrap_or_default().as_chunks::<PLACE>();
-        places.iter().map(|place| record::read_place(place, self.text()))
+        places.iter().map(|place| layout::read_place(place, self.text()))
     }
 
     /// One of its places.
     pub fn place(&self, id: PlaceId) -> Option<PlaceSeen<'_>> {
         let (places, _) = self.bytes.as_chunks::<PLACE>();
         let place = places.get(..usize::from(self.places))?.get(usize::from(id))?;
-        Some(record::read_place(place, self.text()))
+        Some(layout::read_place(place, self.text()))
     }
 
     /// Values that identify things and words of enumerations, in the order in which they were met first.
@@ -286,7 +288,7 @@ impl Outline {
             .get(start..end)
             .unwrap_or_default()
             .as_chunks::<VALUE>();
-        values.iter().map(|value| record::read_value(value, self.text()))
+        values.iter().map(|value| layout::read_value(value, self.text()))
     }
 
     /// The part of the message that a place belongs to.

@@ -83,7 +83,14 @@ impl ValueKey {
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b | 1);
-    (product as u64) ^ ((product >> 64) as u64)
+    let (low, high) = halves(product);
+    low ^ high
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+#[inline]
+const fn halves(product: u128) -> (u64, u64) {
+    (product as u64, (product >> 64) as u64)
 }
 
 /// Without what may stand around a UUID.

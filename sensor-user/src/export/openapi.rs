@@ -14,7 +14,7 @@ use crate::classify::outline::{Media, Root, Step};
 use crate::classify::{Half, Part};
 use crate::exchange::{AuthScheme, Method};
 use crate::inventory::Endpoint;
-use crate::inventory::schema::{Branch, Schema, Tree};
+use crate::inventory::schema::{Branch, Place, Schema, Tree};
 
 use naming::{Template, operation_id};
 use shape::{Components, shape};
@@ -355,11 +355,13 @@ const fn phrase(status: u16) -> &'static str {
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
-        100..200 => "Interim answer",
-        200..300 => "Success",
-        300..400 => "Redirection",
-        400..500 => "The client's fault",
-        _ => "The server's fault",
+        _ => match status / 100 {
+            1 => "Interim answer",
+            2 => "Success",
+            3 => "Redirection",
+            4 => "The client's fault",
+            _ => "The server's fault",
+        },
     }
 }
 
@@ -394,7 +396,8 @@ fn security_scheme(name: &str, operations: &BTreeMap<(String, &'static str), Ope
 fn members(schema: &Schema, part: Part) -> Vec<String> {
     let own = |root: Root| root.half == Half::Request && root.part == part;
     let places = schema.places();
-    let inside = |parent: usize| matches!(places.get(parent).map(|place| place.step()), Some(Step::Root(root)) if own(root));
+    let inside =
+        |parent: usize| matches!(places.get(parent).map(Place::step), Some(Step::Root(root)) if own(root));
     places
         .iter()
         .filter(|place| place.parent().is_some_and(inside) && !place.name().is_empty())

@@ -376,11 +376,12 @@ impl Magnitude {
     pub(super) fn of(negative: bool, whole: u64) -> Self {
         let bits = 64 - whole.leading_zeros();
         let code = if whole < 8 {
-            whole as i16
+            whole
         } else {
             // Two bits behind the leading one, and which bit that is.
-            ((bits - 3) * 4 + 4) as i16 + (whole >> (bits - 3) & 3) as i16
+            u64::from(bits - 3) * 4 + 4 + (whole >> (bits - 3) & 3)
         };
+        let code = i16::try_from(code).unwrap_or(i16::MAX);
         Self(if negative { -code } else { code })
     }
 
@@ -414,13 +415,22 @@ pub(super) fn number(text: &[u8]) -> (bool, u64, bool) {
                 .ok()
                 .and_then(|text| text.parse::<f64>().ok());
             return match float.filter(|_| scaled) {
-                Some(float) => (negative, float.abs() as u64, true),
+                Some(float) => (negative, saturated(float.abs()), true),
                 None => (negative, whole, true),
             };
         }
         whole = whole.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
     }
     (negative, whole, false)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "casts of floats saturate, which is what is wanted"
+)]
+const fn saturated(float: f64) -> u64 {
+    float as u64
 }
 
 #[cfg(test)]

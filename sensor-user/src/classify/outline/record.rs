@@ -1,17 +1,19 @@
-//! The recorder that the walk tells, and the layout of an outline.
+//! The recorder that the walk tells.
 //!
 //! Takes containers, names and values while classification looks at them. Gives an [`Outline`]. Never keeps a value;
 //! its buffers live from exchange to exchange. Bounded as the outline is.
 
+use super::index::{Index, VALUE_ENTRY};
+use super::layout::{Draft, Mark};
 use super::looks::{Looks, Magnitude, number};
 use super::{
     Facts, MAX_PLACES, MAX_TEXT, MAX_VALUES, MAX_VALUES_PER_PLACE, MAX_WORDS_PER_PLACE, Media, NOWHERE,
-    Outline, PLACE, PlaceId, PlaceSeen, Root, Step, VALUE, ValueSeen,
+    Outline, PLACE, PlaceId, Root, Step, VALUE,
 };
 use crate::classify::hint::Hint;
 use crate::classify::{DataKind, Half, Part};
 use crate::exchange::Secret;
-use crate::exchange::value::{ValueHash, ValueKey};
+use crate::exchange::value::ValueKey;
 use crate::protocol::walk::{Container, Scalar, Text};
 
 /// Longest text that identifies something: e-mail addresses end at 254 bytes (RFC 5321, 4.5.3.1.3), ids far below.
@@ -54,27 +56,6 @@ impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[recorder]")
     }
-}
-
-#[derive(Clone, Copy)]
-struct Draft {
-    path: u64,
-    parent: PlaceId,
-    step: Step,
-    /// Start and length of the name in the text.
-    name: (u16, u8),
-    facts: Facts,
-    values: u16,
-    words: u16,
-}
-
-#[derive(Clone, Copy)]
-struct Mark {
-    hash: u64,
-    place: PlaceId,
-    looks: Looks,
-    count: u8,
-    word: (u16, u8),
 }
 
 #[derive(Clone, Copy)]
@@ -230,10 +211,9 @@ impl Recorder {
         match kind {
             Scalar::String if !text.cut => self.string(place, text.decode(scratch), hint),
             Scalar::String => {
-                let facts = self.facts(place, Looks::STRING.and(Looks::TEXT));
-                facts
-                    .into_iter()
-                    .for_each(|facts| lengthen(facts, text.raw.len()));
+                if let Some(facts) = self.facts(place, Looks::STRING.and(Looks::TEXT)) {
+                    lengthen(facts, text.raw.len());
+                }
             }
             Scalar::Number if !text.cut => self.number(place, text.raw, hint),
             Scalar::Number => {
@@ -243,16 +223,14 @@ impl Recorder {
                 self.facts(place, Looks::BOOL);
             }
             Scalar::Null => {
-                let facts = self.facts(place, Looks::NULL);
-                facts
-                    .into_iter()
-                    .for_each(|facts| facts.nulls = facts.nulls.saturating_add(1));
+                if let Some(facts) = self.facts(place, Looks::NULL) {
+                    facts.nulls = facts.nulls.saturating_add(1);
+                }
             }
             Scalar::Bytes => {
-                let facts = self.facts(place, Looks::BYTES);
-                facts
-                    .into_iter()
-                    .for_each(|facts| lengthen(facts, text.raw.len()));
+                if let Some(facts) = self.facts(place, Looks::BYTES) {
+                    lengthen(facts, text.raw.len());
+                }
             }
         }
     }
@@ -285,8 +263,8 @@ impl Recorder {
         bytes.extend_from_slice(&self.text);
         Outline {
             bytes: bytes.into_boxed_slice(),
-            places: self.places.len() as u16,
-            values: self.values.len() as u16,
+            places: count_of(&self.places),
+            values: count_of(&self.values),
             overflow: self.overflow,
         }
     }
@@ -350,9 +328,9 @@ impl Recorder {
         });
         let slot = match slot {
             Ok(entry) => {
-                let mark = self.values.get_mut(usize::from(entry - VALUE_ENTRY));
-                mark.into_iter()
-                    .for_each(|mark| mark.count = mark.count.saturating_add(1));
+                if let Some(mark) = self.values.get_mut(usize::from(entry - VALUE_ENTRY)) {
+                    mark.count = mark.count.saturating_add(1);
+                }
                 return;
             }
             Err(slot) => slot,
@@ -368,7 +346,7 @@ impl Recorder {
         draft.values += 1;
         draft.words += u16::from(is_word);
         let word = if is_word { keep(&mut self.text, text) } else { None };
-        self.index.fill(slot, VALUE_ENTRY | self.values.len() as u16);
+        self.index.fill(slot, VALUE_ENTRY | count_of(&self.values));
         self.values.push(Mark {
             hash,
             place,
@@ -458,7 +436,7 @@ impl Recorder {
             self.overflow = true;
             return NOWHERE;
         };
-        let place = self.places.len() as u16;
+        let place = count_of(&self.places);
         self.index.fill(slot, place);
         self.places.push(Draft {
             path,
@@ -471,6 +449,11 @@ impl Recorder {
         });
         place
     }
+}
+
+/// How many there are: both kinds are bounded far below.
+fn count_of<T>(all: &[T]) -> u16 {
+    u16::try_from(all.len()).unwrap_or(u16::MAX)
 }
 
 /// Appends to the text; `None` when there is no room.
@@ -487,167 +470,4 @@ fn keep(text: &mut Vec<u8>, piece: &[u8]) -> Option<(u16, u8)> {
 fn lengthen(facts: &mut Facts, length: usize) {
     let length = u16::try_from(length).unwrap_or(u16::MAX);
     facts.length = (facts.length.0.min(length), facts.length.1.max(length));
-}
-
-/// Entries from here on are values, below places.
-const VALUE_ENTRY: u16 = 0x8000;
-/// Slots: eight for each entry that there can be.
-const SLOTS: usize = 8 * 1024;
-
-/// Places and values by their hash: open addressing, emptied by counting on. Entries that are there never go.
-struct Index {
-    /// Stamp in the upper half, entry in the lower.
-    slots: Box<[u32]>,
-    stamp: u16,
-}
-
-impl Index {
-    fn new() -> Self {
-        Self {
-            slots: vec![0; SLOTS].into_boxed_slice(),
-            stamp: 1,
-        }
-    }
-
-    fn clear(&mut self) {
-        self.stamp = self.stamp.wrapping_add(1);
-        if self.stamp == 0 {
-            self.slots.fill(0);
-            self.stamp = 1;
-        }
-    }
-
-    /// The entry, or the slot where it belongs.
-    #[inline]
-    fn find(&self, hash: u64, is: impl Fn(u16) -> bool) -> Result<u16, usize> {
-        let mut at = (hash >> 51) as usize;
-        // At most an eighth is in use, so an empty one is near.
-        while let Some(slot) = self.slots.get(at) {
-            if slot >> 16 != u32::from(self.stamp) {
-                break;
-            }
-            let entry = *slot as u16;
-            if is(entry) {
-                return Ok(entry);
-            }
-            at = (at + 1) % SLOTS;
-        }
-        Err(at)
-    }
-
-    #[inline]
-    fn fill(&mut self, slot: usize, entry: u16) {
-        if let Some(place) = self.slots.get_mut(slot) {
-            *place = u32::from(self.stamp) << 16 | u32::from(entry);
-        }
-    }
-}
-
-/// Numbers of the steps in an outline.
-const MEMBER: u8 = 0;
-const KEY: u8 = 1;
-const ITEM: u8 = 2;
-const ROOT: u8 = 3;
-
-impl Draft {
-    fn write(&self) -> [u8; PLACE] {
-        let facts = &self.facts;
-        let (step, rest) = match self.step {
-            Step::Member => (MEMBER, u32::from(self.name.0)),
-            Step::Key => (KEY, 0),
-            Step::Item => (ITEM, 0),
-            Step::Root(root) => (ROOT, root.code()),
-        };
-        let words = [
-            self.path,
-            u64::from(facts.looks.0) | u64::from(facts.sensitive) << 32,
-            u64::from(facts.count) | u64::from(facts.nulls) << 32,
-            u64::from(facts.length.0)
-                | u64::from(facts.length.1) << 16
-                | u64::from(facts.size.0.0 as u16) << 32
-                | u64::from(facts.size.1.0 as u16) << 48,
-            u64::from(self.parent)
-                | u64::from(step) << 16
-                | u64::from(self.name.1) << 24
-                | u64::from(rest) << 32,
-        ];
-        let mut out = [0; PLACE];
-        for (place, word) in out.as_chunks_mut::<8>().0.iter_mut().zip(words) {
-            *place = word.to_le_bytes();
-        }
-        out
-    }
-}
-
-/// Reads what [`Draft::write`] wrote.
-#[inline]
-pub(super) fn read_place<'a>(place: &[u8; PLACE], text: &'a [u8]) -> PlaceSeen<'a> {
-    let mut words = [0; PLACE / 8];
-    for (word, bytes) in words.iter_mut().zip(place.as_chunks::<8>().0) {
-        *word = u64::from_le_bytes(*bytes);
-    }
-    let [path, looks, counts, ranges, rest] = words;
-    let step = match (rest >> 16) as u8 {
-        KEY => Step::Key,
-        ITEM => Step::Item,
-        ROOT => Root::of_code((rest >> 32) as u32).map_or(Step::Member, Step::Root),
-        _ => Step::Member,
-    };
-    let (start, length) = ((rest >> 32) as u16, (rest >> 24) as u8);
-    PlaceSeen {
-        path,
-        parent: rest as u16,
-        step,
-        name: slice(text, start, length),
-        facts: Facts {
-            looks: Looks(looks as u32),
-            sensitive: (looks >> 32) as u32,
-            count: counts as u32,
-            nulls: (counts >> 32) as u32,
-            length: (ranges as u16, (ranges >> 16) as u16),
-            size: (Magnitude((ranges >> 32) as i16), Magnitude((ranges >> 48) as i16)),
-        },
-    }
-}
-
-impl Mark {
-    fn write(&self) -> [u8; VALUE] {
-        // A key of a map is marked by the look of an object.
-        let is_key = u8::from(self.looks.has(Looks::OBJECT));
-        let format = self.looks.without(Looks::KINDS).0.trailing_zeros() as u8;
-        let rest = u64::from(self.place)
-            | u64::from(format) << 16
-            | u64::from(self.count) << 24
-            | u64::from(self.word.0) << 32
-            | u64::from(self.word.1) << 48
-            | u64::from(is_key) << 56;
-        let mut out = [0; VALUE];
-        for (place, word) in out.as_chunks_mut::<8>().0.iter_mut().zip([self.hash, rest]) {
-            *place = word.to_le_bytes();
-        }
-        out
-    }
-}
-
-/// Reads what [`Mark::write`] wrote.
-#[inline]
-pub(super) fn read_value<'a>(value: &[u8; VALUE], text: &'a [u8]) -> ValueSeen<'a> {
-    let mut words = [0; VALUE / 8];
-    for (word, bytes) in words.iter_mut().zip(value.as_chunks::<8>().0) {
-        *word = u64::from_le_bytes(*bytes);
-    }
-    let [hash, rest] = words;
-    ValueSeen {
-        place: rest as u16,
-        hash: ValueHash(hash),
-        looks: Looks(1 << (rest >> 16 & 31)),
-        count: (rest >> 24) as u8,
-        word: slice(text, (rest >> 32) as u16, (rest >> 48) as u8),
-        is_key: rest >> 56 != 0,
-    }
-}
-
-fn slice(text: &[u8], start: u16, length: u8) -> &[u8] {
-    let start = usize::from(start);
-    text.get(start..start + usize::from(length)).unwrap_or_default()
 }

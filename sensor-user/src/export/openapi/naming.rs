@@ -4,7 +4,6 @@
 //! looks at values. Bounded by the template.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 /// A path template in pieces.
 #[derive(Clone, Debug)]
@@ -95,7 +94,8 @@ pub(super) fn operation_id(method: &str, template: &Template, used: &mut BTreeSe
         match piece {
             Piece::Literal(text) => name.push_str(&pascal(text)),
             Piece::Parameter(parameter) => {
-                let _ = write!(name, "By{}", pascal(parameter));
+                name.push_str("By");
+                name.push_str(&pascal(parameter));
             }
         }
     }

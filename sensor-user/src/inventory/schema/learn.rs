@@ -79,18 +79,13 @@ impl Schema {
         };
         // No keyed hash leads to these: there is one root, and positions are few.
         let top = PATH_TOP;
-        let parent = match self.find(top) {
-            Some(parent) => parent,
-            None => self.add(Place::new(top, NOWHERE, Step::Root(root), b"", time)),
-        };
+        let found = self.find(top);
+        let parent = found.unwrap_or_else(|| self.add(Place::new(top, NOWHERE, Step::Root(root), b"", time)));
         let path = top + 1 + u64::from(position);
-        let place = match self.find(path) {
-            Some(place) => place,
-            None => {
-                let name = position.to_string();
-                self.add(Place::new(path, parent, Step::Member, name.as_bytes(), time))
-            }
-        };
+        let place = self.find(path).unwrap_or_else(|| {
+            let name = position.to_string();
+            self.add(Place::new(path, parent, Step::Member, name.as_bytes(), time))
+        });
         // The path as a whole is counted with its first placeholder.
         let whole = (parent, Facts::of_look(Looks::OBJECT));
         let whole = (position == 0).then_some(whole);
@@ -192,11 +187,11 @@ impl Schema {
     }
 
     pub(super) fn add(&mut self, place: Place) -> PlaceId {
-        let at = self.places.len();
+        let at = PlaceId::try_from(self.places.len()).unwrap_or(NOWHERE);
         self.slots
             .push(place.path, self.places.iter().map(|place| place.path));
         self.places.push(place);
-        at as PlaceId
+        at
     }
 
     /// Lets places go that were met once, a day ago or longer, and those that were not met for thirty days; never one

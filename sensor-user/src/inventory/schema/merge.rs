@@ -22,23 +22,21 @@ impl Schema {
         self.merge_statuses(other);
         let mut moved: Vec<PlaceId> = Vec::with_capacity(other.places.len());
         for place in &other.places {
-            let at = match self.find(place.path) {
-                Some(at) => at,
-                None => {
-                    let parent = place.parent().and_then(|parent| moved.get(parent)).copied();
-                    self.add(Place {
-                        parent: parent.unwrap_or(NOWHERE),
-                        next: NOWHERE,
-                        ..Place::new(
-                            place.path,
-                            NOWHERE,
-                            place.step,
-                            place.name.as_bytes(),
-                            place.first,
-                        )
-                    })
-                }
-            };
+            let found = self.find(place.path);
+            let at = found.unwrap_or_else(|| {
+                let parent = place.parent().and_then(|parent| moved.get(parent)).copied();
+                self.add(Place {
+                    parent: parent.unwrap_or(NOWHERE),
+                    next: NOWHERE,
+                    ..Place::new(
+                        place.path,
+                        NOWHERE,
+                        place.step,
+                        place.name.as_bytes(),
+                        place.first,
+                    )
+                })
+            });
             if let Some(known) = self.places.get_mut(usize::from(at)) {
                 known.merge(place);
             }

@@ -145,7 +145,7 @@ impl Schema {
         // Which place of the schema each is.
         let mut met: SmallVec<[(PlaceId, Option<Root>); 64]> = SmallVec::new();
         let mut guess = NOWHERE;
-        for (id, place) in outline.places().enumerate() {
+        for (id, place) in (0..).zip(outline.places()) {
             let (root, around) = match place.step {
                 Step::Root(root) => (Some(root), None),
                 Step::Member | Step::Key | Step::Item => {
@@ -174,7 +174,7 @@ impl Schema {
             };
             let known = at.and_then(|at| self.places.get(usize::from(at)));
             guess = known.map_or(NOWHERE, |known| known.next);
-            tell(id as PlaceId, part, around, known);
+            tell(id, part, around, known);
             met.push((at.unwrap_or(NOWHERE), Some(part)));
         }
     }

@@ -19,7 +19,7 @@ impl Slots {
     #[inline]
     pub(super) fn find(&self, hash: u64, is: impl Fn(u16) -> bool) -> Option<u16> {
         let mask = self.slots.len().checked_sub(1)?;
-        let mut at = hash as usize & mask;
+        let mut at = low(hash) & mask;
         loop {
             match self.slots.get(at).copied() {
                 Some(EMPTY) | None => return None,
@@ -46,10 +46,10 @@ impl Slots {
         let Some(mask) = self.slots.len().checked_sub(1) else {
             return;
         };
-        let mut at = hash as usize & mask;
+        let mut at = low(hash) & mask;
         while let Some(slot) = self.slots.get_mut(at) {
             if *slot == EMPTY {
-                *slot = entry as u16;
+                *slot = u16::try_from(entry).unwrap_or(EMPTY);
                 return;
             }
             at = (at + 1) & mask;
@@ -59,4 +59,9 @@ impl Slots {
     pub(super) const fn held_bytes(&self) -> usize {
         self.slots.capacity() * 2
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
+const fn low(hash: u64) -> usize {
+    hash as usize
 }

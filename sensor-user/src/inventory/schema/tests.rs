@@ -165,7 +165,7 @@ fn what_was_refused_teaches_nothing_about_requests() {
 fn maps_are_told_from_objects() {
     let mut course = Course::new();
     for n in 0..60_u32 {
-        let [one, two] = [n * 7 % 40, n * 11 % 40].map(|n| format!("k{}", char::from(b'a' + (n % 26) as u8)));
+        let [one, two] = [n * 7 % 40, n * 11 % 40].map(|n| format!("k{}", letter(u64::from(n % 26))));
         let text = format!(
             r#"{{"byId":{{"{}":{{"a":1}}}},"byWord":{{"{one}":1.5,"{two}":2.5}},"fixed":{{"a":1,"b":2}}}}"#,
             1000 + n
@@ -202,7 +202,7 @@ fn enumerations_are_shown_when_several_callers_used_each_word() {
     for n in 0..60 {
         course.caller = n % 5;
         course.time += 60;
-        let word = ["open", "paid", "shipped"][n as usize % 3];
+        let word = ["open", "paid", "shipped"][small(n) % 3];
         course.answers(&[&format!(r#"{{"status":"{word}"}}"#)]);
     }
     assert_eq!(
@@ -221,10 +221,7 @@ fn too_many_words_are_no_enumeration() {
     let mut course = Course::new();
     for n in 0..100_u64 {
         course.caller = n;
-        let word: String = [n / 10, n % 10]
-            .iter()
-            .map(|n| char::from(b'a' + *n as u8))
-            .collect();
+        let word: String = [n / 10, n % 10].iter().map(|n| letter(*n)).collect();
         course.answers(&[&format!(r#"{{"status":"w{word}"}}"#)]);
     }
     let place = word_place(&course.schema);
@@ -265,7 +262,7 @@ fn what_is_beyond_the_norm_is_told() {
     for n in 0..60 {
         course.caller = n % 4;
         course.time += 60;
-        let role = ["user", "guest"][n as usize % 2];
+        let role = ["user", "guest"][small(n) % 2];
         let text = format!(r#"{{"rows":[{{"n":1,"kind":"{role}","contact":"none at all"}}]}}"#);
         course.answers(&[&text]);
     }
@@ -303,6 +300,14 @@ fn what_is_beyond_the_norm_is_told() {
     assert_eq!(course.schema.sensitive(body), 1 << DataKind::Email as u32);
 }
 
+fn small(number: u64) -> usize {
+    usize::try_from(number).unwrap()
+}
+
+fn letter(number: u64) -> char {
+    char::from(b'a' + u8::try_from(number).unwrap())
+}
+
 fn letters(number: usize) -> String {
     let digits = [
         number / 17_576 % 26,
@@ -312,7 +317,7 @@ fn letters(number: usize) -> String {
     ];
     digits
         .iter()
-        .map(|digit| char::from(b'a' + *digit as u8))
+        .map(|digit| char::from(b'a' + u8::try_from(*digit).unwrap()))
         .collect()
 }
 
@@ -414,7 +419,7 @@ fn what_is_stored_comes_back() {
         course.caller = n % 4;
         let text = format!(
             r#"{{"status":"{}","rows":[{{"id":{n}}}],"m":{{"{n}0000":1}}}}"#,
-            ["on", "open"][n as usize % 2]
+            ["on", "open"][small(n) % 2]
         );
         course.answers(&[&text]);
     }
@@ -487,7 +492,7 @@ fn wide(from: usize, count: usize) -> Schema {
         let parent = if n % 3 == 0 {
             0
         } else {
-            (schema.places.len() - 1) as u16
+            u16::try_from(schema.places.len() - 1).unwrap()
         };
         let around = schema.places[usize::from(parent)].path;
         let path = if parent == 0 {
@@ -501,13 +506,13 @@ fn wide(from: usize, count: usize) -> Schema {
                 parent,
                 Step::Member,
                 letters(n).as_bytes(),
-                n as u32,
+                u32::try_from(n).unwrap(),
             ));
         }
     }
     for (n, place) in schema.places.iter_mut().enumerate() {
         place.seen = 1;
-        place.facts.count = n as u32;
+        place.facts.count = u32::try_from(n).unwrap();
     }
     schema
 }
@@ -559,7 +564,7 @@ fn a_schema_is_small() {
         let record = format!(
             r#"{{"id":{n},"uuid":"550e8400-e29b-41d4-a716-4466554{n:05}","status":"{}","total":{n}.99,
                "customer":{{"name":"Alice Johnson","email":"user{n}@example.com","verified":true}},"tags":["a","gift"]}}"#,
-            ["open", "paid"][n as usize % 2]
+            ["open", "paid"][small(n) % 2]
         );
         course.take(Builder::get("/a?page=1&limit=100").answer(&format!("[{record}]")));
     }

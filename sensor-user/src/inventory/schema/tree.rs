@@ -39,9 +39,9 @@ impl<'a> Tree<'a> {
                 Step::Root(root) => tops.push((root, at)),
                 Step::Member | Step::Key | Step::Item => {
                     let around = place.parent().and_then(|parent| inside.get_mut(parent));
-                    around
-                        .into_iter()
-                        .for_each(|around: &mut Vec<usize>| around.push(at));
+                    if let Some(around) = around {
+                        Vec::push(around, at);
+                    }
                 }
             }
         }
