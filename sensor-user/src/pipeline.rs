@@ -9,7 +9,7 @@ use crate::capture::{Comm, ProcessKey, Record};
 use crate::classify::{Classifier, Labels};
 use crate::detect::{Engine, Finding, Observation};
 use crate::exchange::secret::HashKey;
-use crate::exchange::{Caller, Conversations, Ends, Exchange, Outcome, Patience};
+use crate::exchange::{Caller, Conversations, Ends, Exchange, Outcome, Patience, View};
 use crate::export::{Event, Summary};
 use crate::flow::{FlowEvent, FlowTable};
 use crate::inventory::Inventory;
@@ -49,6 +49,12 @@ pub struct Observed {
 impl AsRef<Exchange> for Observed {
     fn as_ref(&self) -> &Exchange {
         &self.exchange
+    }
+}
+
+impl View for Observed {
+    fn bytes_beside(&self) -> usize {
+        self.labels.outline.held_bytes()
     }
 }
 

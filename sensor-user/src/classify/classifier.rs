@@ -40,6 +40,8 @@ pub struct Classifier {
     outline: Recorder,
     /// The exchange under way is a part of a longer one.
     is_part: bool,
+    /// Which step of the path is under way.
+    step: u8,
 }
 
 /// Holds observed bytes, so it prints nothing.
@@ -100,6 +102,7 @@ impl Classifier {
             messages: messages::Messages::new(schema),
             outline: Recorder::new(ValueKey::of(key)),
             is_part: false,
+            step: 0,
         }
     }
 
@@ -143,7 +146,10 @@ impl Classifier {
             None => (Some(target), None),
         };
         let mut at = At::nameless(Half::Request, Part::Path);
-        for segment in path.unwrap_or_default().split(|byte| *byte == b'/') {
+        let path = path.unwrap_or_default();
+        let path = path.strip_prefix(b"/").unwrap_or(path);
+        for (position, segment) in (0..u8::MAX).zip(path.split(|byte| *byte == b'/')) {
+            self.step = position;
             self.decoded(at, segment, Plus::Literal, sink);
             // A segment has no name; the word before it says where it is, and what digits in it count.
             let word = segment.first().is_some_and(u8::is_ascii_alphabetic);
@@ -377,6 +383,8 @@ impl Classifier {
         {
             let shown = self.names.shown(name);
             self.outline.parameter(at.half, at.part, shown, at.hint, bytes);
+        } else if at.part == Part::Path {
+            self.outline.segment(self.step, bytes);
         } else if at.part != Part::Body {
             self.outline.elsewhere();
         }

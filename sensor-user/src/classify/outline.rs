@@ -58,7 +58,7 @@ impl std::fmt::Debug for Outline {
 pub struct Root {
     /// Request or response.
     pub half: Half,
-    /// Query, header, cookie or body; path only in schemas.
+    /// Where in the message.
     pub part: Part,
     /// How a body is written.
     pub media: Media,
@@ -303,6 +303,14 @@ impl Outline {
             }
         }
         None
+    }
+
+    /// Values that identify things, each with the part of the message that it was in: of a path, steps that look so,
+    /// named by their position behind the first slash.
+    pub fn identifiers(&self) -> impl Iterator<Item = (Root, ValueSeen<'_>)> {
+        self.values()
+            .filter(|value| value.word.is_empty())
+            .filter_map(|value| Some((self.root(value.place)?, value)))
     }
 
     /// Writes the way to a place as labels name it: `data[].card`; `*` for names that are not shown.

@@ -43,7 +43,7 @@ use crate::protocol::inflate::{Ended, Unreadable};
 use crate::protocol::{Anomaly, Span};
 
 pub use conversations::Conversations;
-pub use ends::Ends;
+pub use ends::{Ends, View};
 pub use grpc::Frames;
 pub use patience::Patience;
 pub use secret::{CallerHash, Secret};

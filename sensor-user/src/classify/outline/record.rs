@@ -31,6 +31,10 @@ const CREDENTIAL: Hint = Hint::CREDENTIAL;
 /// Steps that have no name. Names hash to anything, so these are as good as any other number.
 const KEY_STEP: u64 = 0x6b65_7973_0000_0001;
 const ITEM_STEP: u64 = 0x6974_656d_0000_0002;
+/// The first of as many as there are positions.
+const SEGMENT_STEP: u64 = 0x7374_6570_0000_0100;
+/// Steps of a path that are looked at; real APIs have below ten.
+const MAX_POSITION: u8 = 31;
 
 /// Records the outline of one exchange after the other.
 pub(in crate::classify) struct Recorder {
@@ -123,6 +127,26 @@ impl Recorder {
         // Sessions have any name; what identifies somebody in a cookie says so.
         let hashed = part != Part::Cookie || hint.has(Hint::IDENTITY);
         self.string(place, value, if hashed { hint } else { CREDENTIAL });
+    }
+
+    /// A step of the path, counted from 0 behind the first slash, when it looks as if it identified something.
+    pub(in crate::classify) fn segment(&mut self, position: u8, text: &[u8]) {
+        let look = Looks::of_text(text);
+        if !look.has(Looks::IDENTIFYING) || text.len() > MAX_ID || position > MAX_POSITION {
+            return self.elsewhere();
+        }
+        let (parent, fresh) = self.root(Half::Request, Part::Path, Media::None);
+        if fresh && let Some(root) = self.places.get_mut(usize::from(parent)) {
+            root.facts.count = 1;
+            root.facts.looks = Looks::OBJECT;
+        }
+        let digits = [b'0' + position / 10, b'0' + position % 10];
+        let name = digits.strip_prefix(b"0").unwrap_or(&digits);
+        let place = self.child(parent, Step::Member, SEGMENT_STEP + u64::from(position), name);
+        if let Some(facts) = self.facts(place, Looks::STRING.and(look)) {
+            lengthen(facts, text.len());
+        }
+        self.value(place, text, look, false);
     }
 
     /// A body begins.

@@ -36,7 +36,7 @@ fn shown(outline: &Outline) -> Vec<String> {
 
 #[test]
 fn nothing_is_recorded_of_nothing() {
-    let outline = outline(&Builder::get("/users/1").build());
+    let outline = outline(&Builder::get("/users/me").build());
     assert!(outline.is_empty());
     assert_eq!(outline.held_bytes(), 0);
     assert_eq!(outline.places().len(), 0);
@@ -114,7 +114,7 @@ fn sizes_and_lengths_are_ranges() {
 
 #[test]
 fn one_value_is_one_hash_wherever_it_is() {
-    let exchange = Builder::post("/users?user_id=31337")
+    let exchange = Builder::post("/users/31337?user_id=31337")
         .field("X-User-Id", "31337")
         .field("Cookie", "user_id=31337")
         .json(r#"{"user_id":31337,"as_text":"31337"}"#)
@@ -334,4 +334,20 @@ proptest! {
         prop_assert!(outline.places().len() <= MAX_PLACES);
         prop_assert!(outline.values().all(|value| usize::from(value.place) < outline.places().len()));
     }
+}
+
+#[test]
+fn steps_of_a_path_that_identify_are_values() {
+    let outline =
+        outline(&Builder::get("/v1/users/7/files/550e8400-E29B-41d4-a716-446655440000/%37").build());
+    let found: Vec<_> = outline
+        .identifiers()
+        .map(|(root, value)| (root.part, outline.name(value.place), value.hash))
+        .collect();
+    let uuid = hash("550e8400-e29b-41d4-a716-446655440000");
+    let expected = [("2", hash("7")), ("4", uuid), ("5", hash("7"))];
+    assert_eq!(
+        found,
+        expected.map(|(name, hash)| (Part::Path, name.to_owned(), hash))
+    );
 }

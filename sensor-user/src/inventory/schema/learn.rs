@@ -134,7 +134,8 @@ impl Schema {
         let mut cut = place.facts.looks.has(Looks::CUT);
         let mut parent = NOWHERE;
         match place.step {
-            Step::Root(root) if root.half == Half::Request && !seen.accepted => {
+            // Steps of a path are learnt by the placeholders of its template.
+            Step::Root(root) if root.part == Part::Path || root.half == Half::Request && !seen.accepted => {
                 return Known { place: NOWHERE, cut };
             }
             Step::Root(_) => {}

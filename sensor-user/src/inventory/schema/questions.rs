@@ -7,6 +7,8 @@ use smallvec::SmallVec;
 
 use crate::classify::outline::{Looks, NOWHERE, Outline, PlaceId, Root, Step};
 
+use crate::classify::Part;
+
 use super::tree::Tree;
 use super::{Place, Schema};
 
@@ -147,7 +149,7 @@ impl Schema {
         let mut guess = NOWHERE;
         for (id, place) in (0..).zip(outline.places()) {
             let (root, around) = match place.step {
-                Step::Root(root) => (Some(root), None),
+                Step::Root(root) => (Some(root).filter(|root| root.part != Part::Path), None),
                 Step::Member | Step::Key | Step::Item => {
                     let (around, root) = met
                         .get(usize::from(place.parent))

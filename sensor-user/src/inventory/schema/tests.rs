@@ -403,7 +403,10 @@ fn placeholders_have_a_schema() {
     let endpoint = endpoint("/users/{id}/files/{uuid}");
     let exchange = Builder::get("/users/42/files/550e8400-e29b-41d4-a716-446655440000?a=1").build();
     let seen = Seen::of(&exchange);
-    schemas.observe(&endpoint, &Outline::default(), &seen);
+    let outline = Classifier::new(classify::Limits::default())
+        .classify(&exchange)
+        .outline;
+    schemas.observe(&endpoint, &outline, &seen);
     schemas.observe_target(&endpoint, exchange.request.target().expose(), &seen);
     let lines = lines(schemas.get(&endpoint).unwrap());
     assert_eq!(
