@@ -206,7 +206,11 @@ impl Schema {
 #[derive(Debug)]
 pub struct Schemas {
     limits: Limits,
-    known: HashMap<EndpointRef, Schema>,
+    /// Invariant: values are indices into `all`, one for each.
+    index: HashMap<EndpointRef, usize>,
+    all: Vec<(EndpointRef, Schema)>,
+    /// Indices by the address of the endpoint asked for: most are asked for again, and their names are long.
+    recent: Vec<usize>,
     /// Places beyond the share of their schema.
     spare: usize,
     /// Exchanges of endpoints that there was no room for.
@@ -215,12 +219,17 @@ pub struct Schemas {
     resolved: learn::Resolved,
 }
 
+/// Endpoints of a busy host that are remembered by address.
+const RECENT: usize = 1024;
+
 impl Schemas {
     /// No schemas yet.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            known: HashMap::new(),
+            index: HashMap::new(),
+            all: Vec::new(),
+            recent: vec![0; RECENT],
             spare: 0,
             left_out: 0,
             resolved: learn::Resolved::default(),
@@ -229,15 +238,11 @@ impl Schemas {
 
     /// Learns from an exchange.
     pub fn observe(&mut self, endpoint: &EndpointRef, outline: &Outline, seen: &Seen) {
-        if self.known.len() >= self.limits.endpoints && !self.known.contains_key(endpoint) {
+        let Some(at) = self.find(endpoint).or_else(|| self.make(endpoint)) else {
             self.left_out = self.left_out.saturating_add(1);
             return;
-        }
-        // A known endpoint is found without a clone of its name.
-        if !self.known.contains_key(endpoint) {
-            self.known.insert(Arc::clone(endpoint), Schema::default());
-        }
-        let Some(schema) = self.known.get_mut(endpoint) else {
+        };
+        let Some((_, schema)) = self.all.get_mut(at) else {
             return;
         };
         let before = schema.places.len().saturating_sub(self.limits.share);
@@ -250,18 +255,22 @@ impl Schemas {
 
     /// Learns what stood at a placeholder of an endpoint's template. Placeholders are counted from 0.
     pub fn observe_path(&mut self, endpoint: &EndpointRef, position: u8, text: &[u8], seen: &Seen) {
-        if let Some(schema) = self.known.get_mut(endpoint).filter(|_| seen.accepted) {
+        let known = self.find(endpoint).filter(|_| seen.accepted);
+        if let Some((_, schema)) = known.and_then(|at| self.all.get_mut(at)) {
             schema.observe_path(position, text, seen.time_ns);
         }
     }
 
     /// Learns what stands at the placeholders of an endpoint's template, which are whole steps in braces.
     pub fn observe_target(&mut self, endpoint: &EndpointRef, target: &[u8], seen: &Seen) {
-        let Some(schema) = self.known.get_mut(endpoint).filter(|_| seen.accepted) else {
+        if !seen.accepted || !endpoint.template.contains('{') {
+            return;
+        }
+        let Some((_, schema)) = self.find(endpoint).and_then(|at| self.all.get_mut(at)) else {
             return;
         };
-        let path = memchr::memchr(b'?', target).map_or(target, |end| target.get(..end).unwrap_or_default());
-        let steps = path.split(|byte| *byte == b'/');
+        let end = memchr::memchr(b'?', target).unwrap_or(target.len());
+        let steps = target.get(..end).unwrap_or_default().split(|byte| *byte == b'/');
         let names = endpoint.template.as_bytes().split(|byte| *byte == b'/');
         let values = names.zip(steps).filter(|(name, _)| name.starts_with(b"{"));
         for (position, (_, text)) in (0..).zip(values) {
@@ -271,41 +280,77 @@ impl Schemas {
 
     /// The schema of an endpoint.
     pub fn get(&self, endpoint: &EndpointRef) -> Option<&Schema> {
-        self.known.get(endpoint)
+        self.all.get(*self.index.get(endpoint)?).map(|(_, schema)| schema)
     }
 
     /// Every schema, in the order of the endpoints.
     pub fn sorted(&self) -> Vec<(&EndpointRef, &Schema)> {
-        let mut all: Vec<_> = self.known.iter().collect();
+        let mut all: Vec<_> = self
+            .all
+            .iter()
+            .map(|(endpoint, schema)| (endpoint, schema))
+            .collect();
         all.sort_unstable_by_key(|(endpoint, _)| *endpoint);
         all
     }
 
     /// Takes what was learnt before, or elsewhere with the same key.
-    pub fn restore(&mut self, endpoint: EndpointRef, schema: &Schema) {
-        if self.known.len() >= self.limits.endpoints && !self.known.contains_key(&endpoint) {
+    pub fn restore(&mut self, endpoint: &EndpointRef, schema: &Schema) {
+        let Some(at) = self.find(endpoint).or_else(|| self.make(endpoint)) else {
             self.left_out = self.left_out.saturating_add(1);
             return;
+        };
+        if let Some((_, known)) = self.all.get_mut(at) {
+            let before = known.places.len().saturating_sub(self.limits.share);
+            known.merge(schema);
+            let after = known.places.len().saturating_sub(self.limits.share);
+            self.spare = (self.spare + after).saturating_sub(before);
         }
-        let beyond = |schema: &Schema| schema.places.len().saturating_sub(self.limits.share);
-        let known = self.known.entry(endpoint).or_default();
-        let before = beyond(known);
-        known.merge(schema);
-        self.spare = (self.spare + beyond(known)).saturating_sub(before);
     }
 
     /// Moves what was learnt of an endpoint to another, when it turns out to be the same.
-    pub fn rename(&mut self, old: &EndpointRef, new: EndpointRef) {
-        if let Some(schema) = self.known.remove(old) {
-            self.spare = self
-                .spare
-                .saturating_sub(schema.places.len().saturating_sub(self.limits.share));
-            self.restore(new, &schema);
+    pub fn rename(&mut self, old: &EndpointRef, new: &EndpointRef) {
+        let Some(at) = self.index.remove(old).filter(|at| *at < self.all.len()) else {
+            return;
+        };
+        let (_, schema) = self.all.swap_remove(at);
+        if let Some((moved, _)) = self.all.get(at) {
+            self.index.insert(Arc::clone(moved), at);
         }
+        let beyond = schema.places.len().saturating_sub(self.limits.share);
+        self.spare = self.spare.saturating_sub(beyond);
+        self.restore(new, &schema);
     }
 
     /// Exchanges of endpoints that there was no room for.
     pub const fn left_out(&self) -> u64 {
         self.left_out
+    }
+
+    #[inline]
+    fn find(&mut self, endpoint: &EndpointRef) -> Option<usize> {
+        // Allocations lie sixteen bytes apart at least.
+        let slot = (Arc::as_ptr(endpoint).addr() >> 4) % RECENT;
+        let recent = self.recent.get(slot).copied()?;
+        if self
+            .all
+            .get(recent)
+            .is_some_and(|(known, _)| Arc::ptr_eq(known, endpoint))
+        {
+            return Some(recent);
+        }
+        let at = *self.index.get(endpoint)?;
+        *self.recent.get_mut(slot)? = at;
+        Some(at)
+    }
+
+    fn make(&mut self, endpoint: &EndpointRef) -> Option<usize> {
+        let at = self.all.len();
+        if at >= self.limits.endpoints {
+            return None;
+        }
+        self.index.insert(Arc::clone(endpoint), at);
+        self.all.push((Arc::clone(endpoint), Schema::default()));
+        Some(at)
     }
 }

@@ -398,6 +398,35 @@ fn endpoint(template: &str) -> EndpointRef {
 }
 
 #[test]
+fn what_is_learnt_moves_with_its_endpoint() {
+    let mut schemas = Schemas::new(Limits::default());
+    let mut classifier = Classifier::new(classify::Limits::default());
+    let all = ["/a", "/b", "/c"].map(endpoint);
+    for (number, endpoint) in all.iter().enumerate() {
+        let exchange = Builder::post("/a")
+            .json(&format!(r#"{{"{}":1}}"#, letters(number)))
+            .build();
+        let outline = classifier.classify(&exchange).outline;
+        schemas.observe(endpoint, &outline, &Seen::of(&exchange));
+    }
+    let [a, b, c] = &all;
+    schemas.rename(a, c);
+    schemas.rename(a, b);
+    // The same by name, elsewhere in memory.
+    let names = |schema: &Schema| lines(schema).len();
+    assert!(schemas.get(a).is_none());
+    assert_eq!(schemas.get(&endpoint("/b")).map(names), Some(2));
+    assert_eq!(schemas.get(&endpoint("/c")).map(names), Some(3));
+    assert_eq!(schemas.sorted().len(), 2);
+    schemas.observe(
+        &endpoint("/b"),
+        &Outline::default(),
+        &Seen::of(&Builder::get("/b").build()),
+    );
+    assert_eq!(schemas.get(b).map(Schema::requests), Some(2));
+}
+
+#[test]
 fn placeholders_have_a_schema() {
     let mut schemas = Schemas::new(Limits::default());
     let endpoint = endpoint("/users/{id}/files/{uuid}");
