@@ -108,23 +108,21 @@ fn undressed(value: &[u8]) -> &[u8] {
     }
 }
 
-/// The 32 digits of `8-4-4-4-12`.
+/// The 32 characters of `8-4-4-4-12`.
 fn hex_of_uuid(value: &[u8]) -> Option<[u8; 32]> {
-    if value.len() != 36 {
+    if value.len() != 36 || [8, 13, 18, 23].iter().any(|at| value.get(*at) != Some(&b'-')) {
         return None;
     }
+    // Whether these are hexadecimal does not matter: what is hyphenated so loses its hyphens.
     let mut hex = [0; 32];
-    let mut places = hex.iter_mut();
-    for (at, byte) in value.iter().enumerate() {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            if *byte != b'-' {
-                return None;
-            }
-        } else if byte.is_ascii_hexdigit() {
-            *places.next()? = *byte;
-        } else {
-            return None;
-        }
+    for (to, from) in [
+        (0..8, 0..8),
+        (8..12, 9..13),
+        (12..16, 14..18),
+        (16..20, 19..23),
+        (20..32, 24..36),
+    ] {
+        hex.get_mut(to)?.copy_from_slice(value.get(from)?);
     }
     Some(hex)
 }

@@ -21,6 +21,31 @@ pub(super) struct Draft {
     pub(super) facts: Facts,
     pub(super) values: u16,
     pub(super) words: u16,
+    /// First and last eight bytes of the name.
+    pub(super) ends: (u64, u64),
+    /// The first member that was inside, and the one that came behind this the last time.
+    pub(super) first: PlaceId,
+    pub(super) next: PlaceId,
+    pub(super) last: Last,
+}
+
+/// The last short text of a place: most places say the same again and again.
+#[derive(Clone, Copy)]
+pub(super) struct Last {
+    /// First and last eight bytes, which is all of it.
+    pub(super) ends: (u64, u64),
+    /// Its length, more than a text has while there is none.
+    pub(super) length: u8,
+    /// Its value, if it was kept.
+    pub(super) mark: u16,
+}
+
+impl Last {
+    pub(super) const NONE: Self = Self {
+        ends: (0, 0),
+        length: u8::MAX,
+        mark: u16::MAX,
+    };
 }
 
 /// A value while it is recorded.

@@ -4,13 +4,14 @@
 //! its buffers live from exchange to exchange. Bounded as the outline is.
 
 use super::index::{Index, VALUE_ENTRY};
-use super::layout::{Draft, Mark};
+use super::layout::{Draft, Last, Mark};
 use super::looks::{Looks, Magnitude, number};
 use super::{
     Facts, MAX_PLACES, MAX_TEXT, MAX_VALUES, MAX_VALUES_PER_PLACE, MAX_WORDS_PER_PLACE, Media, NOWHERE,
     Outline, PLACE, PlaceId, Root, Step, VALUE,
 };
 use crate::classify::hint::Hint;
+use crate::classify::names::ends;
 use crate::classify::{DataKind, Half, Part};
 use crate::exchange::Secret;
 use crate::exchange::value::ValueKey;
@@ -27,6 +28,9 @@ const LEAST_ID_DIGITS: usize = 5;
 const MAX_NAME: usize = 40;
 /// Names whose values are credentials: nothing of them is hashed here.
 const CREDENTIAL: Hint = Hint::CREDENTIAL;
+
+/// Bytes of which first and last eight are the whole.
+const WHOLE_IN_ENDS: usize = 16;
 
 /// Steps that have no name. Names hash to anything, so these are as good as any other number.
 const KEY_STEP: u64 = 0x6b65_7973_0000_0001;
@@ -67,6 +71,8 @@ struct Frame {
     place: PlaceId,
     /// Of an array: the place of its items, once there is one, and how many there are.
     items: Option<(PlaceId, u32)>,
+    /// The member before the one that comes.
+    before: PlaceId,
 }
 
 impl Recorder {
@@ -175,7 +181,11 @@ impl Recorder {
             draft.facts.count = draft.facts.count.saturating_add(1);
             draft.facts.looks = draft.facts.looks.and(look);
         }
-        self.frames.push(Frame { place, items });
+        self.frames.push(Frame {
+            place,
+            items,
+            before: NOWHERE,
+        });
         self.at = NOWHERE;
     }
 
@@ -197,13 +207,53 @@ impl Recorder {
     /// The name of the next value: as it is, and as it may be shown.
     #[inline]
     pub(in crate::classify) fn key(&mut self, name: &[u8], shown: &[u8]) {
-        let parent = self.frames.last().map_or(NOWHERE, |frame| frame.place);
-        self.at = if parent == NOWHERE {
-            NOWHERE
-        } else {
-            self.member(parent, name, shown)
-        };
+        self.at = self.guess(name).unwrap_or_else(|| self.look_up(name, shown));
         self.last = self.at;
+        if let Some(frame) = self.frames.last_mut() {
+            frame.before = self.at;
+        }
+    }
+
+    /// The member that came behind this one the last time, if it is the one that comes now.
+    #[inline]
+    fn guess(&self, name: &[u8]) -> Option<PlaceId> {
+        let frame = self.frames.last()?;
+        let guess = if frame.before == NOWHERE {
+            self.places.get(usize::from(frame.place))?.first
+        } else {
+            self.places.get(usize::from(frame.before))?.next
+        };
+        let draft = self.places.get(usize::from(guess))?;
+        let (start, length) = (usize::from(draft.name.0), usize::from(draft.name.1));
+        let same = length == name.len()
+            && draft.parent == frame.place
+            && draft.ends == ends(name)
+            && (length <= WHOLE_IN_ENDS || self.text.get(start..start + length) == Some(name));
+        same.then_some(guess)
+    }
+
+    #[inline(never)]
+    fn look_up(&mut self, name: &[u8], shown: &[u8]) -> PlaceId {
+        let Some(Frame { place, before, .. }) = self.frames.last().copied() else {
+            return NOWHERE;
+        };
+        if place == NOWHERE {
+            return NOWHERE;
+        }
+        let found = self.member(place, name, shown);
+        if let Some(draft) = self.places.get_mut(usize::from(found)) {
+            if draft.step == Step::Member {
+                draft.ends = ends(name);
+            }
+            if before == NOWHERE {
+                if let Some(around) = self.places.get_mut(usize::from(place)) {
+                    around.first = found;
+                }
+            } else if let Some(before) = self.places.get_mut(usize::from(before)) {
+                before.next = found;
+            }
+        }
+        found
     }
 
     /// A name of which the end is missing, and with it the value.
@@ -317,32 +367,78 @@ impl Recorder {
         }
     }
 
+    #[inline]
     fn string(&mut self, place: PlaceId, text: &[u8], hint: Hint) {
-        let look = Looks::of_text(text);
-        let Some(facts) = self.facts(place, Looks::STRING.and(look)) else {
-            return;
-        };
-        lengthen(facts, text.len());
-        if text.len() > MAX_ID || hint.has(CREDENTIAL) {
-            return;
-        }
-        let named = hint.has(Hint::IDENTITY);
-        match look {
-            Looks::DIGITS if !named && text.len() < LEAST_ID_DIGITS => {}
-            _ if look.has(Looks::IDENTIFYING) => self.value(place, text, look, false),
-            Looks::WORD if !named && !hint.has(Hint::PERSONAL) => {
-                self.value(place, text, look, text.len() <= MAX_ENUM_WORD);
-            }
-            Looks::WORD | Looks::TEXT | Looks::BOOL_TEXT if named => self.value(place, text, look, false),
-            _ => {}
+        self.last = place;
+        if !self.again(place, text) {
+            self.another(place, text, hint);
         }
     }
 
-    /// Keeps a value's hash, once for each place.
-    fn value(&mut self, place: PlaceId, text: &[u8], looks: Looks, is_word: bool) {
+    /// Whether it is the text that the place had the last time; then all that is to be done is counting.
+    #[inline]
+    fn again(&mut self, place: PlaceId, text: &[u8]) -> bool {
         let Some(draft) = self.places.get_mut(usize::from(place)) else {
-            return;
+            return true;
         };
+        let last = draft.last;
+        if usize::from(last.length) != text.len() || last.ends != ends(text) {
+            return false;
+        }
+        draft.facts.count = draft.facts.count.saturating_add(1);
+        if let Some(mark) = self.values.get_mut(usize::from(last.mark)) {
+            mark.count = mark.count.saturating_add(1);
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn another(&mut self, place: PlaceId, text: &[u8], hint: Hint) {
+        let look = Looks::of_text(text);
+        if let Some(facts) = self.facts(place, Looks::STRING.and(look)) {
+            lengthen(facts, text.len());
+        }
+        let mark = self.identify(place, text, look, hint);
+        if let Some(draft) = self.places.get_mut(usize::from(place))
+            && text.len() <= WHOLE_IN_ENDS
+        {
+            draft.last = Last {
+                ends: ends(text),
+                length: u8::try_from(text.len()).unwrap_or(u8::MAX),
+                mark: mark.unwrap_or(NOWHERE),
+            };
+        }
+    }
+
+    /// Keeps the hash of a text that identifies something, or is a word; gives its index.
+    fn identify(&mut self, place: PlaceId, text: &[u8], look: Looks, hint: Hint) -> Option<u16> {
+        if text.len() > MAX_ID || hint.has(CREDENTIAL) {
+            return None;
+        }
+        let named = hint.has(Hint::IDENTITY);
+        match look {
+            Looks::DIGITS if !named && text.len() < LEAST_ID_DIGITS => None,
+            _ if look.has(Looks::IDENTIFYING) => self.value(place, text, look, false),
+            Looks::WORD | Looks::TEXT | Looks::BOOL_TEXT if named => self.value(place, text, look, false),
+            Looks::WORD if text.len() <= MAX_ENUM_WORD && !hint.has(Hint::PERSONAL) => {
+                self.value(place, text, look, true)
+            }
+            _ => None,
+        }
+    }
+
+    /// Keeps a value's hash, once for each place; gives its index.
+    fn value(&mut self, place: PlaceId, text: &[u8], looks: Looks, is_word: bool) -> Option<u16> {
+        let draft = self.places.get_mut(usize::from(place))?;
+        if is_word && draft.facts.looks.has(Looks::MANY_WORDS) {
+            return None;
+        }
+        // A known word is counted however many there are; of anything else a full place learns nothing.
+        let full = draft.values >= MAX_VALUES_PER_PLACE || self.values.len() >= MAX_VALUES;
+        if full && !is_word {
+            self.overflow = true;
+            return None;
+        }
         let hash = self.key.hash(Secret::new(text)).0;
         let slot = self.index.find(self.key.step(draft.path, hash), |entry| {
             let mark = entry
@@ -352,25 +448,26 @@ impl Recorder {
         });
         let slot = match slot {
             Ok(entry) => {
-                if let Some(mark) = self.values.get_mut(usize::from(entry - VALUE_ENTRY)) {
-                    mark.count = mark.count.saturating_add(1);
-                }
-                return;
+                let at = entry - VALUE_ENTRY;
+                let mark = self.values.get_mut(usize::from(at))?;
+                mark.count = mark.count.saturating_add(1);
+                return Some(at);
             }
             Err(slot) => slot,
         };
         if is_word && draft.words >= MAX_WORDS_PER_PLACE {
             draft.facts.looks = draft.facts.looks.and(Looks::MANY_WORDS);
-            return;
+            return None;
         }
-        if draft.values >= MAX_VALUES_PER_PLACE || self.values.len() >= MAX_VALUES {
+        if full {
             self.overflow = true;
-            return;
+            return None;
         }
         draft.values += 1;
         draft.words += u16::from(is_word);
         let word = if is_word { keep(&mut self.text, text) } else { None };
-        self.index.fill(slot, VALUE_ENTRY | count_of(&self.values));
+        let at = count_of(&self.values);
+        self.index.fill(slot, VALUE_ENTRY | at);
         self.values.push(Mark {
             hash,
             place,
@@ -378,6 +475,7 @@ impl Recorder {
             count: 1,
             word: word.unwrap_or_default(),
         });
+        Some(at)
     }
 
     /// The place of the next value.
@@ -387,6 +485,7 @@ impl Recorder {
             Some(Frame {
                 place,
                 items: Some((item, count)),
+                ..
             }) => {
                 *count = count.saturating_add(1);
                 if *item == NOWHERE && *place != NOWHERE {
@@ -470,6 +569,10 @@ impl Recorder {
             facts: Facts::NONE,
             values: 0,
             words: 0,
+            ends: (0, 0),
+            first: NOWHERE,
+            next: NOWHERE,
+            last: Last::NONE,
         });
         place
     }

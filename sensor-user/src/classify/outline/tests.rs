@@ -126,6 +126,7 @@ fn one_value_is_one_hash_wherever_it_is() {
         .map(|value| (outline.name(value.place), value.is_key))
         .collect();
     let plain = [
+        "1",
         "user_id",
         "x-user-id",
         "user_id",
@@ -220,6 +221,16 @@ fn a_page_of_records_hands_out_all_of_its_ids() {
 }
 
 #[test]
+fn a_value_that_comes_again_is_counted() {
+    let body = r#"[{"s":"open"},{"s":"open"},{"s":"paid"},{"s":"open"},{"s":""},{"s":""},{"s":null}]"#;
+    let outline = outline(&Builder::get("/a").answer(body).build());
+    let words: Vec<_> = outline.values().map(|value| (value.word, value.count)).collect();
+    assert_eq!(words, [(&b"open"[..], 3), (b"paid", 1)]);
+    let facts = outline.place(2).unwrap().facts;
+    assert_eq!((facts.count, facts.nulls, facts.length), (7, 1, (0, 4)));
+}
+
+#[test]
 fn a_flood_is_bounded() {
     let members: Vec<String> = (0..3000)
         .map(|n| format!("\"{}\":\"{n}abc{n}\"", letters(n)))
@@ -308,7 +319,53 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+/// Counts what is at each way, one value at a time.
+fn naive(value: &serde_json::Value, way: &str, out: &mut std::collections::BTreeMap<String, (u32, Looks)>) {
+    use serde_json::Value;
+    let look = match value {
+        Value::Null => Looks::NULL,
+        Value::Bool(_) => Looks::BOOL,
+        Value::Number(_) => Looks::NUMBER,
+        Value::String(_) => Looks::STRING,
+        Value::Array(_) => Looks::ARRAY,
+        Value::Object(_) => Looks::OBJECT,
+    };
+    let entry = out.entry(way.to_owned()).or_default();
+    *entry = (entry.0 + 1, entry.1.and(look));
+    let join = |name: &str| {
+        if way.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{way}.{name}")
+        }
+    };
+    match value {
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| naive(item, &format!("{way}[]"), out)),
+        Value::Object(members) => {
+            for (name, member) in members {
+                let hidden = name.starts_with(|first: char| first.is_ascii_digit());
+                naive(member, &join(if hidden { "*" } else { name }), out);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 proptest! {
+    #[test]
+    fn every_value_is_counted_where_it_is(body in json()) {
+        let outline = outline(&Builder::get("/a").answer(&body.to_string()).build());
+        let mut expected = std::collections::BTreeMap::new();
+        naive(&body, "", &mut expected);
+        let found: std::collections::BTreeMap<_, _> = (0..)
+            .zip(outline.places())
+            .map(|(id, place)| (outline.name(id), (place.facts.count, place.facts.looks.common(Looks::KINDS))))
+            .collect();
+        prop_assert_eq!(found, expected);
+    }
+
     #[test]
     fn a_body_in_pieces_has_the_same_outline(body in json(), cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..4)) {
         let text = body.to_string();

@@ -440,7 +440,13 @@ fn placeholders_have_a_schema() {
     let lines = lines(schemas.get(&endpoint).unwrap());
     assert_eq!(
         lines,
-        ["Path0: object", "Path0.0: string digits", "Path0.1: string uuid"]
+        [
+            "Path0: object",
+            "Path0.0: string digits",
+            "Path0.1: string uuid",
+            "Query0: object",
+            "Query0.a: string digits"
+        ]
     );
 }
 
