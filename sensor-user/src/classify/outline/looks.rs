@@ -155,10 +155,10 @@ impl Looks {
         let front = text.get(..LOOKED_AT).unwrap_or(text);
         let begins_number = first.is_ascii_digit() || *first == b'-';
         // Of what has a space, times alone are of a format, and these begin with a digit.
-        if text.len() > 8 && !begins_number && memchr::memchr(b' ', front).is_some() {
+        if text.len() > PLAIN_WORD && !begins_number && memchr::memchr(b' ', front).is_some() {
             return Self::TEXT;
         }
-        let (seen, digits) = kinds(front);
+        let seen = kinds(front);
         if front.len() < text.len() {
             return Self::of_long(text, seen);
         }
@@ -167,11 +167,11 @@ impl Looks {
             _ if seen & !(LETTER | HEX) == 0 && text.len() <= PLAIN_WORD => Self::of_letters(text),
             _ if is_hyphenated(text) && seen & !(DIGIT | HEX | MARK) == 0 => Self::UUID,
             _ if seen & AT != 0 => Self::of_address(text, seen),
-            _ if begins_number => Self::numeric(text, seen, digits),
+            _ if begins_number => Self::numeric(text, seen),
             _ if seen & OTHER != 0 && seen & COLON != 0 && is_uri(text) => Self::URI,
             _ if seen & OTHER != 0 => Self::TEXT,
             _ if seen & (COLON | BASE) != 0 => Self::marked(text, seen),
-            _ => Self::named(text, seen, digits),
+            _ => Self::named(text, seen),
         }
     }
 
@@ -222,7 +222,7 @@ impl Looks {
     }
 
     /// Begins with a digit or a minus.
-    fn numeric(text: &[u8], seen: u8, digits: usize) -> Self {
+    fn numeric(text: &[u8], seen: u8) -> Self {
         if let (Some(front), 10..) = (text.get(..10), text.len())
             && is_date(front)
         {
@@ -234,12 +234,12 @@ impl Looks {
         }
         if seen & !(DIGIT | MARK) == 0 {
             let rest = text.strip_prefix(b"-").unwrap_or(text);
+            let only = rest.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
             let dots = memchr::memchr_iter(b'.', rest).count();
-            let others = rest.len() - digits - dots;
-            match (dots, others) {
-                (0, 0) => return Self::DIGITS,
-                (1, 0) if digits > 0 => return Self::DECIMAL,
-                (3, 0) if is_ipv4(rest) => return Self::IPV4,
+            match dots {
+                0 if only && seen & DIGIT != 0 => return Self::DIGITS,
+                1 if only && seen & DIGIT != 0 => return Self::DECIMAL,
+                3 if only && is_ipv4(rest) => return Self::IPV4,
                 _ => {}
             }
         }
@@ -249,7 +249,7 @@ impl Looks {
         if seen & (COLON | BASE) != 0 {
             return Self::marked(text, seen);
         }
-        Self::named(text, seen, digits)
+        Self::named(text, seen)
     }
 
     /// Has `:`, `/`, `+` or `=`.
@@ -269,10 +269,7 @@ impl Looks {
     }
 
     /// Letters, digits and the marks of names.
-    fn named(text: &[u8], seen: u8, digits: usize) -> Self {
-        if digits == 0 && text.len() <= 5 && is_bool_text(text) {
-            return Self::BOOL_TEXT;
-        }
+    fn named(text: &[u8], seen: u8) -> Self {
         if text.starts_with(b"eyJ") && memchr::memchr_iter(b'.', text).count() == 2 {
             return Self::JWT;
         }
@@ -283,7 +280,7 @@ impl Looks {
             Shape::Ulid => Self::ULID,
             Shape::Hex => Self::HEX,
             Shape::Email => Self::EMAIL,
-            Shape::Token if seen & !(DIGIT | HEX) == 0 && digits > 0 => Self::HEX,
+            Shape::Token if seen & !(DIGIT | HEX) == 0 && seen & DIGIT != 0 => Self::HEX,
             Shape::Token => Self::TOKEN,
             Shape::Date | Shape::Slug | Shape::Odd => Self::TEXT,
         }
@@ -324,22 +321,37 @@ const fn kind(byte: u8) -> u8 {
     digit | hex << 1 | (letter & !hex) << 2 | mark << 3 | base << 4 | colon << 5 | at << 6 | (known ^ 1) << 7
 }
 
-/// Kinds of all bytes, and how many are digits.
+/// The same, for bytes that come alone.
+const KINDS_OF: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            table[byte as usize] = kind(byte);
+        }
+        if byte == u8::MAX {
+            break;
+        }
+        byte += 1;
+    }
+    table
+};
+
+/// Kinds of all bytes.
 #[inline]
-fn kinds(text: &[u8]) -> (u8, usize) {
-    let (blocks, tail) = text.as_chunks::<16>();
-    let (mut seen, mut digits) = (0, 0);
-    for block in blocks {
-        let kinds = block.map(kind);
-        seen |= kinds.iter().fold(0, |all, kind| all | kind);
-        digits += usize::from(kinds.iter().fold(0, |sum: u8, kind| sum + (kind & DIGIT)));
+fn kinds(text: &[u8]) -> u8 {
+    let of_block = |block: &[u8; 16]| block.iter().fold(0, |seen, byte| seen | kind(*byte));
+    // The last block overlaps the one before: it does not matter how often a byte is looked at.
+    if let Some(last) = text.last_chunk() {
+        let (blocks, _) = text.as_chunks();
+        return blocks
+            .iter()
+            .fold(of_block(last), |seen, block| seen | of_block(block));
     }
-    for byte in tail {
-        let kind = kind(*byte);
-        seen |= kind;
-        digits += usize::from(kind & DIGIT);
-    }
-    (seen, digits)
+    text.iter().fold(0, |seen, byte| {
+        seen | KINDS_OF.get(usize::from(*byte)).copied().unwrap_or(OTHER)
+    })
 }
 
 /// Hyphens where a UUID has them.
@@ -431,19 +443,19 @@ pub(super) fn number(text: &[u8]) -> (bool, u64, bool) {
     for (at, byte) in digits.iter().enumerate() {
         if !byte.is_ascii_digit() {
             // Exponents are rare: what they make of the number is its size or one.
-            let exponent = digits.get(at..).unwrap_or_default();
-            let scaled = exponent.contains(&b'e') || exponent.contains(&b'E');
-            let float = std::str::from_utf8(text)
-                .ok()
-                .and_then(|text| text.parse::<f64>().ok());
-            return match float.filter(|_| scaled) {
-                Some(float) => (negative, saturated(float.abs()), true),
-                None => (negative, whole, true),
-            };
+            let scaled = digits.iter().skip(at).any(|byte| matches!(byte, b'e' | b'E'));
+            return (negative, if scaled { scale(text) } else { whole }, true);
         }
         whole = whole.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
     }
     (negative, whole, false)
+}
+
+/// Whole part of a number with an exponent.
+#[cold]
+fn scale(text: &[u8]) -> u64 {
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    saturated(text.parse::<f64>().unwrap_or_default().abs())
 }
 
 #[expect(

@@ -175,7 +175,7 @@ impl Recorder {
         let place = self.target();
         let (look, items) = match container {
             Container::Object => (Looks::OBJECT, None),
-            Container::Array => (Looks::ARRAY, Some((NOWHERE, 0))),
+            Container::Array => (Looks::ARRAY, Some((self.items_of(place), 0))),
         };
         if let Some(draft) = self.places.get_mut(usize::from(place)) {
             draft.facts.count = draft.facts.count.saturating_add(1);
@@ -187,6 +187,17 @@ impl Recorder {
             before: NOWHERE,
         });
         self.at = NOWHERE;
+    }
+
+    /// The place of an array's items, if it is the first that was met inside of it.
+    #[inline]
+    fn items_of(&self, array: PlaceId) -> PlaceId {
+        let first = self.places.get(usize::from(array)).map(|draft| draft.first);
+        let inside = first.and_then(|first| self.places.get(usize::from(first)));
+        match (first, inside) {
+            (Some(first), Some(draft)) if draft.step == Step::Item => first,
+            _ => NOWHERE,
+        }
     }
 
     #[inline]
@@ -225,7 +236,8 @@ impl Recorder {
         };
         let draft = self.places.get(usize::from(guess))?;
         let (start, length) = (usize::from(draft.name.0), usize::from(draft.name.1));
-        let same = length == name.len()
+        let same = draft.step == Step::Member
+            && length == name.len()
             && draft.parent == frame.place
             && draft.ends == ends(name)
             && (length <= WHOLE_IN_ENDS || self.text.get(start..start + length) == Some(name));
@@ -491,6 +503,11 @@ impl Recorder {
                 if *item == NOWHERE && *place != NOWHERE {
                     let parent = *place;
                     let found = self.child(parent, Step::Item, ITEM_STEP, &[]);
+                    if let Some(array) = self.places.get_mut(usize::from(parent))
+                        && array.first == NOWHERE
+                    {
+                        array.first = found;
+                    }
                     if let Some(Frame {
                         items: Some((item, _)),
                         ..
