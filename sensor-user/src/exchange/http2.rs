@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::caller::{self, Memo};
+use super::credentials::{self, Identified, Memo};
 use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::Context;
 use super::streams::Streams;
-use super::{Body, Caller, Exchange, Head, Limits, Outcome, Request, Response};
+use super::{Body, Caller, Client, Credentials, Exchange, Head, Limits, Outcome, Request, Response};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::http2::hpack::DEFAULT_TABLE;
 use crate::protocol::http2::{self, Message, Opening, Parser};
@@ -256,10 +256,13 @@ impl Http2 {
             time_ns: came.time_ns,
             early_data: self.early && came.of == Side::Requests,
         };
-        let mut caller = caller::identify(
+        let Identified {
+            mut caller,
+            credentials,
+        } = credentials::identify(
             &request.head,
             target.of(&request.head.raw),
-            context.key,
+            context.desk,
             &mut self.memo,
         );
         if incomplete && caller == Caller::Anonymous {
@@ -270,6 +273,9 @@ impl Http2 {
             request,
             outcome: Outcome::Unanswered,
             caller,
+            credentials,
+            client: Client::default(),
+            handover: None,
             calls: super::call::Calls::new(),
             anomalies,
             part: None,
@@ -284,6 +290,7 @@ impl Http2 {
         let mut exchange = self.exchange((method, target), head, came, context);
         // Nobody sent it.
         exchange.caller = Caller::Unseen;
+        exchange.credentials = Credentials::default();
         self.streams.open(promised, exchange, true, context.out);
         self.anomalies += self.streams.make_room(context.out);
     }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::call::Calls;
-use super::super::caller;
+use super::super::credentials::{self, Identified};
 use super::super::grpc::Sender;
 use super::super::half::Taken;
 use super::super::reader::Context;
 use super::super::turns::Arrival;
-use super::super::{Body, Caller, Exchange, Head, Outcome, Request};
+use super::super::{Body, Caller, Client, Exchange, Head, Outcome, Request};
 use super::{Http1, cut, note};
 use crate::capture::GapReason;
 use crate::protocol::http1::{Answering, Message, RequestHead, Rest};
@@ -109,10 +109,13 @@ impl Http1 {
             time_ns,
             early_data: self.early,
         };
-        let mut caller = caller::identify(
+        let Identified {
+            mut caller,
+            credentials,
+        } = credentials::identify(
             &request.head,
             target.of(&request.head.raw),
-            context.key,
+            context.desk,
             &mut self.memo,
         );
         // The credentials may stand in a field that was not kept.
@@ -124,6 +127,9 @@ impl Http1 {
             request,
             outcome: Outcome::Unanswered,
             caller,
+            credentials,
+            client: Client::default(),
+            handover: None,
             calls: Calls::new(),
             anomalies: odd,
             part: None,
