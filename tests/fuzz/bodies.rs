@@ -350,11 +350,7 @@ pub(crate) fn caller(input: &[u8]) {
     };
     let (authorization, cookie) = bytes.split_at(at);
     // As claims the input comes to where only base64 would lead.
-    let token = format!(
-        "{}.{}.c2lnbmF0dXJl",
-        base64url(authorization),
-        base64url(cookie)
-    );
+    let token = format!("{}.{}.c2lnbmF0dXJl", base64url(authorization), base64url(cookie));
     let login = [
         b"grant_type=password&username=a&password=b&refresh_token=",
         &line(authorization)[..],

@@ -412,7 +412,8 @@ fn pick<'a>(presented: &[Presented<'a>], wanted: impl Fn(&Presented<'a>) -> bool
     };
     let certain = |one: &&Presented<'a>| {
         let named = one.credential.sureness == Sureness::Named && one.credential.placed != Placed::Body;
-        (named || one.owner.is_some()) && wanted(one)
+        // What only may be a session, and others have as well, is none.
+        (named || (one.owner.is_some() && !one.ambiguous)) && wanted(one)
     };
     presented.iter().filter(certain).min_by_key(rank).copied()
 }

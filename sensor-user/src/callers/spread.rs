@@ -133,7 +133,7 @@ mod tests {
             spread.add(hash(number), 50, 100);
             count.add(50, 100);
         }
-        assert_eq!((spread.estimate(150, 100), count.sum(99, 100)), (10, 10));
+        assert!((8..=12).contains(&spread.estimate(150, 100)) && count.sum(99, 100) == 10);
         assert_eq!(
             (count.sum(100, 100), count.sum(150, 100), count.sum(200, 100)),
             (10, 5, 0)

@@ -163,6 +163,39 @@ fn a_session_is_known_by_behaviour() {
 }
 
 #[test]
+fn a_cookie_that_everybody_gets_is_no_session() {
+    let mut desk = Desk::new();
+    let node = "backend=q8W2e7R4t9Y1u3I5";
+    let enter = |name: &str| {
+        login(name)
+            .answer(&format!(r#"{{"token":"{}"}}"#, opaque(name)))
+            .response_field("Set-Cookie", node)
+    };
+    let alice = desk.id(enter("alice"));
+    let bob = desk.see(enter("bob"));
+    assert!(bob.id != Some(alice) && !bob.facts.contradiction, "{bob:?}");
+    assert_eq!(desk.see(cookie(node)).kind, PrincipalKind::Anonymous);
+    // So is one that a visitor gets.
+    let mut desk = Desk::new();
+    desk.id(enter("alice"));
+    desk.see(Builder::get("/").response_field("Set-Cookie", node));
+    assert_eq!(desk.see(cookie(node)).kind, PrincipalKind::Anonymous);
+    // A known caller's tokens are not pushed out by cookies that are set with each answer.
+    let alice = desk.id(get(&opaque("alice")));
+    for number in 0..100 {
+        desk.see(
+            get(&opaque("alice")).response_field("Set-Cookie", &format!("trace=q8W2e7R4t9Y1u3I5{number}")),
+        );
+    }
+    let refreshed = desk.see(get(&opaque("alice")));
+    assert_eq!((refreshed.id, refreshed.basis), (Some(alice), Basis::Issued));
+    assert_eq!(
+        desk.see(cookie("trace=q8W2e7R4t9Y1u3I57")).kind,
+        PrincipalKind::Anonymous
+    );
+}
+
+#[test]
 fn a_wrong_password_ties_nothing() {
     let mut desk = Desk::new();
     let page = |status: u16, media: &str, location: &str| {

@@ -10,7 +10,7 @@ use super::facts::LoginResult;
 use super::principals::{Key, KeyKind, Slot};
 use super::resolve::{Callers, Presented, Seen, issuer_of, key};
 use super::{CallerId, PrincipalKind};
-use crate::exchange::credentials::{Grant, GrantType, Handover, Placed};
+use crate::exchange::credentials::{Grant, GrantType, Handover, Placed, Sureness};
 use crate::exchange::secret::{CallerHash, KeyedHash};
 use crate::exchange::{Method, Response, Secret};
 
@@ -42,14 +42,23 @@ impl Callers {
             return tied;
         }
         let Some(owner) = self.whose(told, presented, seen) else {
+            self.is_shared(&told.granted);
             return tied;
         };
         tied.owner = Some(owner);
         if let Some(refresh) = asker.refresh {
-            self.tie_token(owner, refresh, false, seen.now_s, &mut tied);
+            self.tie_token(owner, refresh, None, seen.now_s, &mut tied);
         }
-        for grant in &told.granted {
-            self.tie_grant(owner, grant, seen.now_s, &mut tied);
+        let logs_in = asker.login.is_some() && asker.proof;
+        let came = |grant: &&Grant| {
+            let secret = Some(grant.secret);
+            !presented.iter().any(|one| one.credential.secret == secret)
+        };
+        for grant in told.granted.iter().filter(came) {
+            // A cookie that only may be a session is one when a login sets it, or one like it goes on.
+            if grant.sureness == Sureness::Named || logs_in || !has_named(told) {
+                self.tie_grant(owner, grant, seen.now_s, &mut tied);
+            }
         }
         self.principals.succeeded(owner, seen.now_s);
         tied
@@ -74,14 +83,33 @@ impl Callers {
             }
             None => {
                 let refreshed = asker.refresh.and_then(|refresh| self.principals.find(refresh));
-                // Reading a token tells whose it is as little as reading a letter; asking for one by a command does, and
-                // so does a session that goes on under another number.
+                // Reading a token tells whose it is as little as reading a letter; asking for one by a command does.
                 let is_command = Method::of(seen.exchange.request.method()) == Method::Post;
-                let only_cookies = told.granted.iter().all(|grant| grant.placed == Placed::Cookie);
-                refreshed.or(requester.filter(|_| (is_command && asker.login.is_none()) || only_cookies))
+                let commands = requester.filter(|_| is_command && asker.login.is_none() && has_named(told));
+                refreshed.or(commands).or_else(|| self.goes_on(told, presented))
             }
         };
         known.or_else(|| self.by_what_it_says(told, seen.now_s))
+    }
+
+    /// A session that goes on under another number: a cookie came, cookies go.
+    fn goes_on(&mut self, told: &Handover, presented: &[Presented<'_>]) -> Option<Slot> {
+        let only_cookies = told.granted.iter().all(|grant| grant.placed == Placed::Cookie);
+        let came = presented
+            .iter()
+            .filter(|one| one.credential.placed == Placed::Cookie && only_cookies)
+            .find_map(|one| Some((one.credential.sureness, self.owner(one.credential).owner?)))?;
+        let same_sort = told.granted.iter().any(|grant| grant.sureness == came.0);
+        same_sort.then_some(came.1)
+    }
+
+    /// Cookies that are set for anybody: whoever has one is not recognised by it.
+    fn is_shared(&mut self, granted: &[Grant]) {
+        for grant in granted.iter().filter(|grant| grant.placed == Placed::Cookie) {
+            if let Some(other) = self.principals.find(grant.secret) {
+                self.principals.mark_ambiguous(other, grant.secret.now);
+            }
+        }
     }
 
     /// Nobody asked by name: the tokens say whose they are, or at least belong together. A cookie alone is set for any
@@ -94,14 +122,14 @@ impl Callers {
         if let Some(known) = subject.and_then(|subject| self.principals.find(subject)) {
             return Some(known);
         }
-        let known = told
-            .granted
-            .iter()
-            .find_map(|grant| self.principals.find(grant.secret));
-        if known.is_some() {
-            return known;
+        let mut others = told.granted.iter().filter(|grant| grant.placed != Placed::Cookie);
+        let first = others.next()?;
+        if let Some(known) = std::iter::once(first)
+            .chain(others)
+            .find_map(|grant| self.principals.find(grant.secret))
+        {
+            return Some(known);
         }
-        let first = told.granted.iter().find(|grant| grant.placed != Placed::Cookie)?;
         let (id, kind) = match subject {
             Some(subject) => (subject, PrincipalKind::User),
             None => (first.secret, PrincipalKind::Unnamed),
@@ -158,17 +186,25 @@ impl Callers {
             self.says(whose, claims);
             self.becomes_named(whose, claims.is_service);
         }
-        self.tie_token(whose, grant.secret, true, now_s, tied);
+        let issued = Some(grant.sureness);
+        self.tie_token(whose, grant.secret, issued, now_s, tied);
     }
 
     /// Ties a token. One that is another's who has no name makes the two one: the token was in use before the login that
     /// hands it out was seen. One of somebody with a name stays there, and is marked.
-    fn tie_token(&mut self, owner: Slot, secret: KeyedHash, issued: bool, now_s: u32, tied: &mut Tied) {
+    fn tie_token(
+        &mut self,
+        owner: Slot,
+        secret: KeyedHash,
+        issued: Option<Sureness>,
+        now_s: u32,
+        tied: &mut Tied,
+    ) {
         let known = self.principals.find(secret);
         match known {
             None => {
                 let key = Key {
-                    issued,
+                    issued: issued.is_some(),
                     ..key(secret, KeyKind::Token, now_s)
                 };
                 self.principals.tie(owner, key);
@@ -185,7 +221,8 @@ impl Callers {
                     Some(gone) => tied.merged.push(gone),
                     None => {
                         self.principals.mark_ambiguous(other, secret.now);
-                        tied.contradiction = true;
+                        // What only may be a session, and two have, is none.
+                        tied.contradiction |= issued != Some(Sureness::Possible);
                     }
                 }
             }
@@ -203,6 +240,11 @@ impl Callers {
             };
         }
     }
+}
+
+/// Whether something is handed out that is a token or session for sure.
+fn has_named(told: &Handover) -> bool {
+    told.granted.iter().any(|grant| grant.sureness == Sureness::Named)
 }
 
 /// Whether the answer hands something out to whoever asked.

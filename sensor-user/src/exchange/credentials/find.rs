@@ -119,6 +119,8 @@ const NO_SESSIONS: &[&str] = &[
     "awsalb",
     "bigip",
     "route",
+    "serverid",
+    "lb",
     "intercom",
     "_pk_",
     "cookie",
