@@ -116,8 +116,11 @@ fn base64(bytes: &[u8]) -> String {
     bytes.chunks(3).map(group).collect()
 }
 
-/// Names and work of the steps; each is done once by a call.
-fn steps() -> Vec<(&'static str, Box<dyn FnMut()>)> {
+/// One step: its name and its work.
+type Step = (&'static str, Box<dyn FnMut()>);
+
+/// The steps; each is done once by a call.
+fn steps() -> Vec<Step> {
     let call = |fields: fn(u64) -> String| {
         let mut connection = Connection::new();
         let mut number = 0;

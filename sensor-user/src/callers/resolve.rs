@@ -195,7 +195,7 @@ impl Callers {
         resolved.id = Some(principal.id);
         resolved.kind = principal.kind;
         resolved.tenant = principal.tenant;
-        resolved.attributes = principal.attributes.clone();
+        resolved.attributes.clone_from(&principal.attributes);
         resolved.established = principal.established;
         resolved.facts.addresses = principal.addresses.estimate(now_s, ADDRESSES_S);
         resolved.facts.refusals = principal.refusals.sum(now_s, SHORT_S);

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::answer::Answer;
 use super::facts::LoginResult;
-use super::principals::{Key, KeyKind, Slot};
+use super::principals::{Key, KeyKind, Principal, Slot};
 use super::resolve::{Callers, Presented, Seen, issuer_of, key};
 use super::{CallerId, PrincipalKind};
 use crate::exchange::credentials::{Grant, GrantType, Handover, Placed, Sureness};
@@ -211,19 +211,18 @@ impl Callers {
             }
             Some(known) if known == owner => self.principals.touch(owner, secret.now, now_s),
             Some(other) => {
-                let has_name = self.principals.get(other).is_some_and(|other| other.is_named());
+                let has_name = self.principals.get(other).is_some_and(Principal::is_named);
                 let merged = if has_name {
                     None
                 } else {
                     self.principals.merge(owner, other)
                 };
-                match merged {
-                    Some(gone) => tied.merged.push(gone),
-                    None => {
-                        self.principals.mark_ambiguous(other, secret.now);
-                        // What only may be a session, and two have, is none.
-                        tied.contradiction |= issued != Some(Sureness::Possible);
-                    }
+                if let Some(gone) = merged {
+                    tied.merged.push(gone);
+                } else {
+                    self.principals.mark_ambiguous(other, secret.now);
+                    // What only may be a session, and two have, is none.
+                    tied.contradiction |= issued != Some(Sureness::Possible);
                 }
             }
         }

@@ -1,4 +1,7 @@
 //! An exchange part by part: path, query, header fields, cookies and body of both halves.
+//!
+//! Takes an exchange whose codings are undone. Gives labels, and what could not be looked at. Never changes or keeps
+//! an observed value. Bounded by [`Limits`]: labels, bytes of a value, depth.
 
 mod messages;
 

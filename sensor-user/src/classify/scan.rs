@@ -1,4 +1,8 @@
 //! One value to what is in it: the kinds of its characters decide which validators run at all.
+//!
+//! Takes one decoded value, the kinds of its characters and what its name says. Gives hits with their confidence.
+//! Never keeps a value, and allocates nothing where nothing is found. Bounded by the value; each validator looks at it
+//! once.
 
 use aho_corasick::{AhoCorasick, MatchKind};
 

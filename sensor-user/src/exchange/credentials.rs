@@ -18,7 +18,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::secret::{Domain, KeyedHash};
-use super::{AuthScheme, Caller, Head, Secret};
+use super::{AuthScheme, Caller, Head, Request, Secret};
 use find::{Found, Identifier};
 
 pub use address::{Client, Clients};
@@ -166,8 +166,25 @@ impl Memo {
     }
 }
 
+/// Which fields of a head are known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fields {
+    All,
+    Some,
+}
+
+/// Names the caller of a request. Credentials may stand in a field that is not known.
+pub(super) fn of(request: &Request, known: Fields, desk: &mut Desk, memo: &mut Memo) -> Identified {
+    let target = request.target.of(&request.head.raw);
+    let mut found = identify(&request.head, target, desk, memo);
+    if found.caller == Caller::Anonymous && known == Fields::Some {
+        found.caller = Caller::Unseen;
+    }
+    found
+}
+
 /// Names the caller of a request whose head was seen whole.
-pub(super) fn identify(head: &Head, target: &[u8], desk: &mut Desk, memo: &mut Memo) -> Identified {
+fn identify(head: &Head, target: &[u8], desk: &mut Desk, memo: &mut Memo) -> Identified {
     let (scope, found) = find::all(head, target);
     if found.is_empty() {
         return Identified::NOBODY;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::credentials::{self, Identified, Memo};
+use super::credentials::{self, Fields, Identified, Memo};
 use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::Context;
@@ -244,7 +244,11 @@ impl Http2 {
         came: &Came,
         context: &mut Context<'_>,
     ) -> Exchange {
-        let incomplete = head.incomplete;
+        let kept = if head.incomplete {
+            Fields::Some
+        } else {
+            Fields::All
+        };
         let anomalies = head.anomalies.clone();
         let head = written(head);
         let request = Request {
@@ -256,26 +260,16 @@ impl Http2 {
             time_ns: came.time_ns,
             early_data: self.early && came.of == Side::Requests,
         };
-        let Identified {
-            mut caller,
-            credentials,
-        } = credentials::identify(
-            &request.head,
-            target.of(&request.head.raw),
-            context.desk,
-            &mut self.memo,
-        );
-        if incomplete && caller == Caller::Anonymous {
-            caller = Caller::Unseen;
-        }
+        let Identified { caller, credentials } =
+            credentials::of(&request, kept, context.desk, &mut self.memo);
         Exchange {
             connection: Arc::clone(context.connection),
-            request,
-            outcome: Outcome::Unanswered,
             caller,
             credentials,
             client: Client::default(),
             handover: None,
+            request,
+            outcome: Outcome::Unanswered,
             calls: super::call::Calls::new(),
             anomalies,
             part: None,

@@ -1,4 +1,4 @@
-//! Exchanges for tests, built from text.
+//! For tests: what a connection gives, and exchanges built from text.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,17 +8,76 @@ use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
 use super::call::{Call, CallKind, CallName, CallOutcome};
-use super::credentials::{self, Clients, Desk, Memo};
+use super::credentials::{self, Clients, Desk, Fields, Memo};
 use super::secret::HashKey;
 use super::{
     AuthScheme, Body, BodyPiece, BodyState, Caller, CallerHash, Client, Connection, Conversations,
     Credentials, Exchange, Head, Limits, Outcome, PartKind, Request, Response,
 };
-use crate::capture::{Comm, Evidence, ProcessKey, Role, Source, StreamKey};
-use crate::flow::FlowEvent;
+use crate::capture::{
+    CloseReason, Comm, Direction, Evidence, GapReason, ProcessKey, Role, Source, StreamKey,
+};
+use crate::flow::{FlowEvent, Payload};
 use crate::protocol::Span;
 use crate::telemetry::Counters;
 use crate::telemetry::ledger::{Equation, Post};
+
+/// A connection over TLS.
+pub(crate) const STREAM: StreamKey = StreamKey {
+    process: ProcessKey { pid: 9, start_ns: 3 },
+    source: Source::Tls,
+    id: 1,
+    generation: 0,
+};
+
+/// What happens on a connection of a server.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    ToServer(Vec<u8>),
+    ToClient(Vec<u8>),
+    Lost(Direction, u64),
+}
+
+impl Step {
+    pub(crate) fn event(self, stream: StreamKey, time_ns: u64) -> FlowEvent {
+        match self {
+            Self::ToServer(bytes) => chunk(stream, Direction::Read, time_ns, &bytes),
+            Self::ToClient(bytes) => chunk(stream, Direction::Write, time_ns, &bytes),
+            Self::Lost(direction, missing) => gap(stream, direction, time_ns, missing),
+        }
+    }
+}
+
+/// Bytes of one direction.
+pub(crate) fn chunk(stream: StreamKey, direction: Direction, time_ns: u64, bytes: &[u8]) -> FlowEvent {
+    FlowEvent::Chunk {
+        stream,
+        direction,
+        time_ns,
+        early: false,
+        bytes: Payload(Bytes::copy_from_slice(bytes)),
+    }
+}
+
+/// Bytes of one direction that were lost.
+pub(crate) fn gap(stream: StreamKey, direction: Direction, time_ns: u64, missing: u64) -> FlowEvent {
+    FlowEvent::Gap {
+        stream,
+        direction,
+        time_ns,
+        missing,
+        reason: GapReason::Lost,
+    }
+}
+
+/// The end of a connection.
+pub(crate) fn closed(stream: StreamKey, time_ns: u64) -> FlowEvent {
+    FlowEvent::Closed {
+        stream,
+        time_ns,
+        reason: CloseReason::Free,
+    }
+}
 
 /// What comes of a connection's events, and that its accounts close at every step.
 pub(crate) fn drive(stream: StreamKey, events: impl IntoIterator<Item = FlowEvent>) -> Vec<Exchange> {
@@ -48,7 +107,7 @@ pub(crate) fn drive(stream: StreamKey, events: impl IntoIterator<Item = FlowEven
 pub(crate) fn identify(exchange: &mut Exchange, key: &HashKey) {
     let request = &exchange.request;
     let (mut desk, mut memo) = (Desk::new(key.clone()), Memo::default());
-    let found = credentials::identify(&request.head, request.target().expose(), &mut desk, &mut memo);
+    let found = credentials::of(request, Fields::All, &mut desk, &mut memo);
     (exchange.caller, exchange.credentials) = (found.caller, found.credentials);
     exchange.client = Clients::new(key.clone(), &[]).client(exchange);
 }

@@ -1,4 +1,8 @@
 //! GraphQL and JSON-RPC: requests and answers in JSON, or in the pairs of a query string or form.
+//!
+//! Takes bodies, queries and forms of a request, and the answer's body. Gives calls and their outcomes. Never walks a
+//! body in which no sign of a call stands. Bounded by `TOKEN_BYTES` of a text and the calls that one exchange may
+//! have.
 
 use memchr::memmem::Finder;
 

@@ -6,6 +6,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use smallvec::SmallVec;
+
 use super::Desk;
 use crate::capture::Role;
 use crate::config::network::{Network, number};
@@ -111,21 +113,19 @@ fn forwarded(head: &Head, proxy: u128, is_trusted: impl Fn(u128) -> bool) -> u12
         ("x-real-ip", plain),
     ] {
         let mut client = None;
-        let mut hops = 0;
         // Fields of one name are one list (RFC 9110, 5.3).
-        let fields: smallvec::SmallVec<[&[u8]; 4]> = head
+        let fields: SmallVec<[&[u8]; 4]> = head
             .fields()
             .filter(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value.expose())
             .collect();
-        let mut hops_back = fields
+        let backwards = fields
             .iter()
             .rev()
             .flat_map(|field| field.rsplit(|byte| *byte == b','));
-        for hop in hops_back.by_ref() {
-            hops += 1;
+        for hop in backwards.take(MAX_HOPS) {
             // What is no address, and all before it, somebody made up; the last one that is stands.
-            let Some(address) = read(hop.trim_ascii()).map(number).filter(|_| hops <= MAX_HOPS) else {
+            let Some(address) = read(hop.trim_ascii()).map(number) else {
                 break;
             };
             client = Some(address);

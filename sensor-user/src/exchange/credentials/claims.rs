@@ -13,6 +13,10 @@ use crate::protocol::name::Name;
 /// Claims of one token. Holds hashes, numbers and kinds, and of roles and scopes the names, which print nothing until
 /// whoever shows them has judged them.
 #[derive(Clone, PartialEq, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, not a state"
+)]
 pub struct Claims {
     /// `alg` of the header (RFC 7518, 3.1).
     pub algorithm: Algorithm,

@@ -321,9 +321,8 @@ impl Walk<'_> {
         let said = &mut *self.said;
         match self.claim {
             Claim::Algorithm => {
-                if said.algorithm.replace(Algorithm::of(value)).is_some() {
-                    said.weak |= Weak::TWICE;
-                }
+                let known = said.algorithm.replace(Algorithm::of(value));
+                said.weak |= known.map_or(Weak::default(), |_| Weak::TWICE);
             }
             Claim::Type => {
                 said.token_type = Some(if value.eq_ignore_ascii_case(b"jwt") {
@@ -380,7 +379,7 @@ impl Walk<'_> {
             }
             Claim::Attribute(kind) => self.attribute(kind, value),
             Claim::IsAdmin if value == b"true" || value == b"1" => {
-                self.attribute(AttributeKind::Role, b"admin")
+                self.attribute(AttributeKind::Role, b"admin");
             }
             Claim::Issued => said.issued_s = seconds(value),
             Claim::NotBefore => said.not_before_s = seconds(value),

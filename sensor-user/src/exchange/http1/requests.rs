@@ -8,12 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::call::Calls;
-use super::super::credentials::{self, Identified};
+use super::super::credentials::{self, Fields, Identified};
 use super::super::grpc::Sender;
 use super::super::half::Taken;
 use super::super::reader::Context;
 use super::super::turns::Arrival;
-use super::super::{Body, Caller, Client, Exchange, Head, Outcome, Request};
+use super::super::{Body, Client, Exchange, Head, Outcome, Request};
 use super::{Http1, cut, note};
 use crate::capture::GapReason;
 use crate::protocol::http1::{Answering, Message, RequestHead, Rest};
@@ -109,27 +109,21 @@ impl Http1 {
             time_ns,
             early_data: self.early,
         };
-        let Identified {
-            mut caller,
-            credentials,
-        } = credentials::identify(
-            &request.head,
-            target.of(&request.head.raw),
-            context.desk,
-            &mut self.memo,
-        );
-        // The credentials may stand in a field that was not kept.
-        if caller == Caller::Anonymous && odd.contains(&Anomaly::TooManyHeaders) {
-            caller = Caller::Unseen;
-        }
+        let kept = if odd.contains(&Anomaly::TooManyHeaders) {
+            Fields::Some
+        } else {
+            Fields::All
+        };
+        let Identified { caller, credentials } =
+            credentials::of(&request, kept, context.desk, &mut self.memo);
         let exchange = Exchange {
             connection: Arc::clone(context.connection),
-            request,
-            outcome: Outcome::Unanswered,
             caller,
             credentials,
             client: Client::default(),
             handover: None,
+            request,
+            outcome: Outcome::Unanswered,
             calls: Calls::new(),
             anomalies: odd,
             part: None,
