@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::answer::Answer;
 use super::facts::LoginResult;
 use super::principals::{Key, KeyKind, Principal, Slot};
-use super::resolve::{Callers, Presented, Seen, issuer_of, key};
+use super::resolve::{Callers, Presented, Seen, key};
 use super::{CallerId, PrincipalKind};
 use crate::exchange::credentials::{Grant, GrantType, Handover, Placed, Sureness};
 use crate::exchange::secret::{CallerHash, KeyedHash};
@@ -164,7 +164,7 @@ impl Callers {
             let contradicts = self
                 .principals
                 .get(owner)
-                .is_some_and(|principal| principal.contradicts(subject.now, issuer_of(Some(claims))));
+                .is_some_and(|principal| principal.contradicts(subject.now, claims.authority));
             match known {
                 Some(known) if known == owner => {}
                 Some(known) if contradicts => whose = known,
@@ -176,10 +176,10 @@ impl Callers {
                     whose = self
                         .principals
                         .create(CallerId(subject.now), PrincipalKind::User, now_s);
-                    self.tie_subject(whose, Some(claims), subject, now_s);
+                    self.tie_subject(whose, claims, subject, now_s);
                 }
                 None => {
-                    self.tie_subject(owner, Some(claims), subject, now_s);
+                    self.tie_subject(owner, claims, subject, now_s);
                 }
             }
             tied.contradiction |= whose != owner;
