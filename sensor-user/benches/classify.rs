@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use common::{JSON, Nothing, document, ignored, tape};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sensor_user::callers::{self, Callers};
 use sensor_user::capture::{Comm, Evidence, ProcessKey, Role, Source, StreamKey};
 use sensor_user::classify::{self, Classifier};
 use sensor_user::detect::{self, Engine, Observation};
@@ -23,7 +24,7 @@ use sensor_user::telemetry::Counters;
 mod common;
 
 fn head(text: &str) -> Head {
-    let mut headers = smallvec::SmallVec::new();
+    let mut headers = Vec::new();
     let mut at = 0;
     for line in text.split_inclusive("\r\n") {
         if let Some((name, value)) = line.split_once(": ") {
@@ -84,6 +85,7 @@ fn exchange(document: &str) -> Exchange {
             method: Span { start: 0, len: 3 },
             target: Span { start: 4, len: 40 },
             version: 11,
+            trailers: Head::default(),
             body: Body::default(),
             time_ns: (0, 1),
             early_data: false,
@@ -137,6 +139,7 @@ fn bench(criterion: &mut Criterion) {
         let mut inventory = Inventory::new(inventory::Limits::default(), Arc::clone(&counters));
         let mut engine = Engine::new(detect::Limits::default(), counters);
         let mut findings = Vec::new();
+        let caller = Callers::new(callers::Limits::default()).observe(&exchange);
         group.bench_function("judge", |bencher| {
             bencher.iter(|| {
                 let (endpoint, history) = inventory.observe(black_box(&exchange));

@@ -53,6 +53,7 @@ impl Whole {
                     raw: request.head.raw.clone(),
                     headers: request.head.headers.iter().filter(kept).copied().collect(),
                 },
+                trailers: Head::default(),
                 body: Body::default(),
                 early_data: false,
                 ..*request
