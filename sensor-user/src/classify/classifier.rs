@@ -18,6 +18,7 @@ use super::sink::Sink;
 use super::validate::jwt;
 use super::{BlindSpot, Confidence, DataKind, Half, Labels, Limits, Part};
 use crate::classify::validate::Hit;
+use crate::exchange::credentials::{Collector, Handover, Role};
 use crate::exchange::secret::HashKey;
 use crate::exchange::value::ValueKey;
 use crate::exchange::{Body, BodyPiece, Content, Exchange, Head, Request, Secret};
@@ -45,6 +46,8 @@ pub struct Classifier {
     is_part: bool,
     /// Which step of the path is under way.
     step: u8,
+    /// Logins, where there is a key to hash them with.
+    collector: Option<Collector>,
 }
 
 /// Holds observed bytes, so it prints nothing.
@@ -106,7 +109,22 @@ impl Classifier {
             outline: Recorder::new(ValueKey::of(key)),
             is_part: false,
             step: 0,
+            collector: None,
         }
+    }
+
+    /// Tells logins, too.
+    #[must_use]
+    pub fn keyed(self, key: HashKey) -> Self {
+        Self {
+            collector: Some(Collector::new(key)),
+            ..self
+        }
+    }
+
+    /// Who asked for tokens in the exchange last looked at, and what was handed out.
+    pub fn take_handover(&mut self) -> Option<Box<Handover>> {
+        self.collector.as_mut()?.take()
     }
 
     /// Looks at every value of both halves.
@@ -116,6 +134,10 @@ impl Classifier {
         let status = exchange.outcome.response().map_or(0, |response| response.status);
         self.outline.begin(status);
         self.is_part = exchange.part.is_some();
+        if let Some(collector) = &mut self.collector {
+            let host = request.head.header("host").map(Secret::expose);
+            collector.begin(host.unwrap_or_default());
+        }
         // What began a part is judged once, with the exchange that it is a part of.
         if exchange.part.is_none() {
             self.target(request, &mut sink);
@@ -172,6 +194,11 @@ impl Classifier {
                 self.value(At::nameless(half, part), name, sink);
             }
             let at = At::named(half, part, self.names.look_up(name));
+            if at.hint.has(Hint::ASKS)
+                && let (Some(collector), Some(role)) = (&mut self.collector, Role::of(name))
+            {
+                collector.asked(role, form::decode(value, Plus::Space, &mut self.scratch.decoded));
+            }
             self.decoded(at, value, Plus::Space, sink);
         }
         self.scratch.name = name_scratch;
@@ -187,6 +214,11 @@ impl Classifier {
         let id = self.names.look_up(name);
         if id.hint.has(Hint::PLUMBING) {
             return;
+        }
+        if half == Half::Response
+            && let Some(collector) = &mut self.collector
+        {
+            collector.answered_field(name, value);
         }
         let at = At::named(half, Part::Header, id);
         if name.eq_ignore_ascii_case(b"cookie") {
@@ -294,6 +326,7 @@ impl Classifier {
             outline: &mut self.outline,
             limits: self.limits,
             half,
+            collector: self.collector.as_mut(),
         };
         let walked = self
             .documents
@@ -315,6 +348,7 @@ impl Classifier {
             outline: &mut self.outline,
             limits: self.limits,
             half,
+            collector: self.collector.as_mut(),
         };
         let walked = self.documents.walk(document, &mut visitor);
         self.outline_end(&walked);

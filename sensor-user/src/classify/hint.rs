@@ -4,6 +4,7 @@
 //! last `MAX_NAME` bytes and `MAX_WORDS` words.
 
 use super::shape::Shape;
+use crate::exchange::credentials::Role;
 
 /// What a name says. A set.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -33,6 +34,11 @@ impl Hint {
     pub(super) const IDENTITY: Self = Self(1 << 9);
     /// Text of or about a person: never shown, even when it is a plain word.
     pub(super) const PERSONAL: Self = Self(1 << 10);
+
+    /// Of a request, it says who asks for a token ([`Role`]).
+    pub(super) const ASKS: Self = Self(1 << 9);
+    /// Of an answer, it hands out a token, or says for how long.
+    pub(super) const GRANTS: Self = Self(1 << 10);
 
     /// Hints for which every value is looked at, whatever its characters.
     pub(super) const ALWAYS: Self =
@@ -70,7 +76,19 @@ impl Hint {
     }
 
     fn of_words(name: &[u8]) -> Self {
-        let hint = Words::of(name).judge();
+        let mut hint = Words::of(name).judge();
+        if let Some(role) = Role::of(name) {
+            hint = if role.is_of_request() {
+                hint.and(Self::ASKS)
+            } else {
+                hint
+            };
+            hint = if role.is_of_answer() {
+                hint.and(Self::GRANTS)
+            } else {
+                hint
+            };
+        }
         if is_plumbing(name) {
             hint.and(Self::PLUMBING)
         } else {

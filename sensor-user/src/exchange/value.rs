@@ -7,7 +7,7 @@
 //! nor do the hyphens, braces and `urn:uuid:` of a UUID (RFC 9562, 4). A number is its decimal text as written, so 42 and
 //! "42" are one, and "007" is another.
 
-use super::secret::{HashKey, Secret};
+use super::secret::{CallerHash, Domain, HashKey, Secret};
 
 /// Keyed hash of a value: SipHash-1-3 of its canonical form.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -26,22 +26,18 @@ impl std::fmt::Debug for ValueKey {
     }
 }
 
-/// Domains apart from those of credentials ([`super::AuthScheme`] numbers them from 0).
-const DOMAIN_VALUES: u8 = 0xf0;
-const DOMAIN_NAMES: u8 = 0xf1;
-
 impl ValueKey {
     /// Derives both keys.
     pub fn of(key: &HashKey) -> Self {
         let halves = |domain| {
-            let bytes = key.hash(domain, Secret::new(b"outline")).0;
+            let CallerHash(bytes) = key.hash(domain, Secret::new(b""), Secret::new(b"outline")).now;
             let (front, back) = (bytes.first_chunk(), bytes.last_chunk());
             let word = |chunk: Option<&[u8; 8]>| chunk.map_or(0, |chunk| u64::from_le_bytes(*chunk));
             (word(front), word(back))
         };
         Self {
-            value: halves(DOMAIN_VALUES),
-            name: halves(DOMAIN_NAMES),
+            value: halves(Domain::Values),
+            name: halves(Domain::Names),
         }
     }
 

@@ -186,6 +186,7 @@ impl Classifier {
             outline: &mut self.outline,
             limits: self.limits,
             half,
+            collector: self.collector.as_mut(),
         };
         let ending = self.documents.protobuf(bytes, whole, typed, &mut visitor);
         if ending != Ending::Complete {
