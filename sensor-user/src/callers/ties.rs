@@ -49,13 +49,15 @@ impl Callers {
         if let Some(refresh) = asker.refresh {
             self.tie_token(owner, refresh, None, seen.now_s, &mut tied);
         }
-        let logs_in = asker.login.is_some() && asker.proof;
+        let by_name = asker.login.is_some() && asker.proof;
+        let logs_in = by_name || asker.refresh.is_some() || asker.grant_type.is_some();
         let came = |grant: &&Grant| {
             let secret = Some(grant.secret);
             !presented.iter().any(|one| one.credential.secret == secret)
         };
         for grant in told.granted.iter().filter(came) {
-            // A cookie that only may be a session is one when a login sets it, or one like it goes on.
+            // A cookie that only may be a session is one when a login or refresh sets it, or one like it goes
+            // on.
             if grant.sureness == Sureness::Named || logs_in || !has_named(told) {
                 self.tie_grant(owner, grant, seen.now_s, &mut tied);
             }
