@@ -1,0 +1,294 @@
+//! The measurement as a table and as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::super::clock::SECOND;
+use super::super::truth::{Instance, Kind, Speed};
+use super::super::world::World;
+use super::table::ROWS;
+use super::{Caught, Ruler, Tally};
+
+/// Attacks of some kinds, and how many of them were found.
+#[derive(Default)]
+struct Found {
+    all: usize,
+    caught: usize,
+    /// By speed: all and caught.
+    speeds: [(usize, usize); Speed::ALL.len()],
+    /// Of those found: exchanges and seconds until then, each in order.
+    exchanges: Vec<u64>,
+    seconds: Vec<u64>,
+}
+
+impl Found {
+    fn add(&mut self, instance: &Instance, caught: Option<Caught>) {
+        let speed = &mut self.speeds[instance.speed as usize];
+        self.all += 1;
+        speed.0 += 1;
+        if let Some(caught) = caught {
+            self.caught += 1;
+            speed.1 += 1;
+            self.exchanges.push(caught.exchanges.into());
+            self.seconds.push(caught.after / SECOND);
+        }
+    }
+
+    fn json(&mut self) -> Value {
+        self.exchanges.sort_unstable();
+        self.seconds.sort_unstable();
+        let speeds: BTreeMap<_, _> = Speed::ALL
+            .iter()
+            .map(|speed| {
+                let (all, caught) = self.speeds[*speed as usize];
+                (
+                    speed.name(),
+                    json!({"attacks": all, "found": caught, "recall": share(caught, all)}),
+                )
+            })
+            .collect();
+        json!({
+            "attacks": self.all,
+            "found": self.caught,
+            "recall": share(self.caught, self.all),
+            "speeds": speeds,
+            "time_to_detect": {
+                "exchanges": {"median": at(&self.exchanges, 50), "p90": at(&self.exchanges, 90)},
+                "seconds": {"median": at(&self.seconds, 50), "p90": at(&self.seconds, 90)},
+            },
+        })
+    }
+}
+
+/// `None` of nothing.
+fn share(part: usize, of: usize) -> Option<f64> {
+    (of > 0).then(|| (part as f64 / of as f64 * 1e4).round() / 1e4)
+}
+
+fn at(sorted: &[u64], percent: usize) -> Option<u64> {
+    sorted
+        .get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)))
+        .copied()
+}
+
+/// Everything that was measured. Depends on seed and sensor alone.
+pub(crate) fn measure(world: &World, ruler: &Ruler) -> Value {
+    let truth = &world.truth;
+    let attacks = || {
+        truth
+            .instances
+            .iter()
+            .zip(&ruler.seen)
+            .filter(|one| one.0.exchanges > 0)
+    };
+    let mut rules = serde_json::Map::new();
+    let (mut all, mut sum) = (Found::default(), Tally::default());
+    for (rule, tally) in &ruler.tallies {
+        let mut found = Found::default();
+        let finds = ROWS
+            .iter()
+            .find(|row| row.rule == *rule)
+            .map_or(&[][..], |row| row.finds);
+        for (instance, seen) in attacks().filter(|one| finds.contains(&one.0.kind)) {
+            found.add(instance, seen.caught.get(rule).copied());
+        }
+        let mut value = found.json();
+        merge(&mut value, precision(tally, truth.benign));
+        rules.insert((*rule).to_owned(), value);
+        (sum.right, sum.beside) = (sum.right + tally.right, sum.beside + tally.beside);
+        (sum.wrong, sum.minor) = (sum.wrong + tally.wrong, sum.minor + tally.minor);
+    }
+    let mut kinds = serde_json::Map::new();
+    for kind in Kind::ALL {
+        let mut found = Found::default();
+        for (instance, seen) in attacks().filter(|one| one.0.kind == *kind) {
+            let first = seen.caught.values().min_by_key(|caught| caught.after).copied();
+            found.add(instance, first);
+            all.add(instance, first);
+        }
+        kinds.insert(kind.name().to_owned(), found.json());
+    }
+    let mut overall = all.json();
+    merge(&mut overall, precision(&sum, truth.benign));
+    let causes: Vec<_> = causes(ruler);
+    let patterns: BTreeMap<_, _> = truth
+        .patterns
+        .iter()
+        .map(|(pattern, count)| (pattern.name(), count))
+        .collect();
+    json!({
+        "seed": world.seed,
+        "exchanges": {
+            "made": truth.benign + truth.attacking,
+            "told": ruler.told,
+            "told_unknown": ruler.unknown,
+            "records_lost": world.net.lost,
+            "benign": truth.benign,
+            "attacking": truth.attacking,
+            "benign_share": share(truth.benign as usize, (truth.benign + truth.attacking) as usize),
+            "patterns": patterns,
+        },
+        "overall": overall,
+        "rules": rules,
+        "kinds": kinds,
+        "false_causes": causes,
+        "attacks": attacks().map(|(instance, seen)| attack(instance, seen)).collect::<Vec<_>>(),
+    })
+}
+
+fn attack(instance: &Instance, seen: &super::Seen) -> Value {
+    json!({
+        "kind": instance.kind.name(),
+        "speed": instance.speed.name(),
+        "cover": instance.cover.name(),
+        "target": instance.target,
+        "exchanges": instance.exchanges,
+        "actors": instance.actors.len(),
+        "begin_s": instance.begin / SECOND,
+        "end_s": instance.end / SECOND,
+        "found_by": seen.caught.keys().collect::<Vec<_>>(),
+    })
+}
+
+fn precision(tally: &Tally, benign: u64) -> Value {
+    let told = (tally.right + tally.wrong) as usize;
+    json!({
+        "true_findings": tally.right,
+        "beside_findings": tally.beside,
+        "false_findings": tally.wrong,
+        "minor_findings": tally.minor,
+        "precision": share(tally.right as usize, told),
+        "false_per_million": (tally.wrong as f64 * 1e8 / benign.max(1) as f64).round() / 100.0,
+    })
+}
+
+fn merge(into: &mut Value, from: Value) {
+    if let (Some(into), Value::Object(from)) = (into.as_object_mut(), from) {
+        into.extend(from);
+    }
+}
+
+/// False findings by rule, cause and endpoint, the most frequent first.
+fn causes(ruler: &Ruler) -> Vec<Value> {
+    let mut causes: Vec<_> = ruler.causes.iter().collect();
+    causes.sort_by_key(|one| std::cmp::Reverse(one.1));
+    causes
+        .into_iter()
+        .map(|((rule, cause, endpoint), count)| {
+            json!({"rule": rule, "cause": cause, "endpoint": endpoint, "findings": count})
+        })
+        .collect()
+}
+
+/// For people.
+pub(crate) fn table(measured: &Value) -> String {
+    let mut out = String::new();
+    let exchanges = &measured["exchanges"];
+    let _fits = writeln!(
+        out,
+        "seed {}: {} exchanges, {} of attacks; {} told; benign share {}\n",
+        measured["seed"],
+        exchanges["made"],
+        exchanges["attacking"],
+        exchanges["told"],
+        exchanges["benign_share"]
+    );
+    line(
+        &mut out,
+        "rule",
+        &[
+            "true",
+            "beside",
+            "false",
+            "minor",
+            "precision",
+            "false/M",
+            "attacks",
+            "recall",
+            "fast",
+            "ordinary",
+            "slow",
+            "exch. 50%",
+            "90%",
+            "sec. 50%",
+            "90%",
+        ],
+    );
+    let rules = measured["rules"].as_object();
+    for (rule, value) in rules.into_iter().flatten() {
+        row(&mut out, rule, value);
+    }
+    row(&mut out, "overall", &measured["overall"]);
+    let _fits = writeln!(out);
+    line(
+        &mut out,
+        "attack",
+        &["attacks", "found", "recall", "fast", "ordinary", "slow"],
+    );
+    for (kind, value) in measured["kinds"].as_object().into_iter().flatten() {
+        let cells: Vec<_> = ["/attacks", "/found", "/recall", FAST, ORDINARY, SLOW]
+            .map(|path| cell(value.pointer(path)))
+            .into();
+        line(
+            &mut out,
+            kind,
+            &cells.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
+    }
+    let causes = measured["false_causes"].as_array();
+    for cause in causes.into_iter().flatten().take(20) {
+        let text = |name: &str| cause[name].as_str().unwrap_or_default();
+        let _fits = writeln!(
+            out,
+            "false: {} x {} by {} at {}",
+            cause["findings"],
+            text("rule"),
+            text("cause"),
+            text("endpoint")
+        );
+    }
+    out
+}
+
+const FAST: &str = "/speeds/fast/recall";
+const ORDINARY: &str = "/speeds/ordinary/recall";
+const SLOW: &str = "/speeds/slow/recall";
+
+fn row(out: &mut String, name: &str, value: &Value) {
+    let cells = [
+        "/true_findings",
+        "/beside_findings",
+        "/false_findings",
+        "/minor_findings",
+        "/precision",
+        "/false_per_million",
+        "/attacks",
+        "/recall",
+        FAST,
+        ORDINARY,
+        SLOW,
+        "/time_to_detect/exchanges/median",
+        "/time_to_detect/exchanges/p90",
+        "/time_to_detect/seconds/median",
+        "/time_to_detect/seconds/p90",
+    ]
+    .map(|path| cell(value.pointer(path)));
+    line(out, name, &cells.each_ref().map(String::as_str));
+}
+
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(value) => value.to_string(),
+    }
+}
+
+fn line(out: &mut String, name: &str, cells: &[&str]) {
+    let _fits = write!(out, "{name:<40}");
+    for cell in cells {
+        let _fits = write!(out, "{cell:>10}");
+    }
+    out.push('\n');
+}
