@@ -224,6 +224,16 @@ impl People {
         }
     }
 
+    /// Some user of that role who is there from the first day to the last.
+    pub(crate) fn active(&self, rng: &mut Rng, role: Role) -> u32 {
+        loop {
+            let number = self.any(rng, role, 0);
+            if !is_gone(number) {
+                return number;
+            }
+        }
+    }
+
     /// Numbers of the users of a role.
     pub(crate) fn all(&self, role: Role) -> Vec<u32> {
         let of_role = |number: &u32| self.users[*number as usize].role == role;
@@ -273,7 +283,7 @@ pub(crate) fn furnish(w: &mut World) {
         let count = if w.people.tenants[usize::from(tenant)].joined > 0 {
             0
         } else {
-            w.rng.between(15, 40)
+            w.rng.between(40, 90)
         };
         (0..count).for_each(|_| {
             books::new_invoice(w, tenant);

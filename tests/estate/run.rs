@@ -78,7 +78,8 @@ fn populate(w: &mut World, lives: &mut Lives) {
         lives.add(first, person);
     }
     for (number, over) in [Over::Invoices, Over::Orders].into_iter().enumerate() {
-        lives.add(Batch::START + number as u64 * 20 * MINUTE, Batch::new(over));
+        let batch = Batch::new(w, over);
+        lives.add(Batch::START + number as u64 * 20 * MINUTE, batch);
     }
     let dispatcher = Dispatcher::new(w);
     lives.add(MINUTE, dispatcher);

@@ -8,6 +8,7 @@ use sensor_user::export::{ClockOffset, Event};
 
 use super::ruler::{Ruler, report};
 use super::run::{Estate, Size, run};
+use super::services::Service;
 use super::truth::{Cover, Kind, Pattern};
 
 struct Passed {
@@ -15,14 +16,27 @@ struct Passed {
     ruler: Ruler,
     /// Findings, a line each.
     findings: String,
+    /// Exchanges of GraphQL and gRPC, and how many of them were told with their call.
+    calls: (u64, u64),
+    /// Exchanges of which a part was not seen.
+    partial: u64,
 }
 
 fn pass(seed: u64) -> Passed {
     let mut estate = Estate::new(seed, Size::Small);
     let mut ruler = Ruler::new(&estate.world, Severity::Medium);
-    let mut findings = String::new();
+    let (mut findings, mut calls, mut partial) = (String::new(), (0, 0), 0);
     run(&mut estate, &mut |world, event| {
         ruler.take(world, &event);
+        if let Event::Exchange(summary) = &event {
+            let host = &*summary.endpoint.host;
+            if [Service::Social.host(), Service::Stock.host()].contains(&host) && summary.status == 200 {
+                let health = &*summary.endpoint.template == "/healthz";
+                calls.0 += u64::from(!health);
+                calls.1 += u64::from(!health && !summary.calls.is_empty());
+            }
+            partial += u64::from(summary.partial);
+        }
         if let Event::Finding(_) = event {
             let line = serde_json::to_string(&Line::of(&event, ClockOffset::RECORDED))
                 .expect("events have a JSON form");
@@ -34,6 +48,8 @@ fn pass(seed: u64) -> Passed {
         estate,
         ruler,
         findings,
+        calls,
+        partial,
     }
 }
 
@@ -73,6 +89,16 @@ fn a_small_estate_is_what_it_says_and_is_judged_the_same_twice() {
     for one in truth.instances.iter().filter(|one| one.exchanges > 0) {
         assert!(one.begin <= one.end && !one.actors.is_empty(), "{one:?}");
     }
+    assert!(
+        first.calls.0 > 1000 && first.calls.1 * 100 >= first.calls.0 * 99,
+        "calls {:?}",
+        first.calls
+    );
+    assert!(
+        first.partial <= 20 * world.net.lost,
+        "{} exchanges are partial",
+        first.partial
+    );
     // One lost record costs the exchange it belongs to, and what cannot be told apart from it on the connection.
     assert!(
         ruler.told * 1000 >= made * 995,

@@ -98,6 +98,7 @@ names! {
         Monitor = "monitoring probe",
         Login = "login",
         Mistyped = "mistyped password",
+        Expired = "expired token refused",
         PasswordChange = "password change",
         Missing = "stale or wrong id",
         Failure = "failure and retry",

@@ -3,8 +3,9 @@
 use super::super::clock::{DAY, HOUR};
 use super::super::ids::{self, Of};
 use super::super::jwt::{self, Signed};
-use super::super::people::Role::{Clerk, Manager, Mobile};
-use super::super::services::{identity, shop};
+use super::super::lives::machines::Integration;
+use super::super::people::Role::{Clerk, Manager, Member, Mobile};
+use super::super::services::{books, identity, shop, social};
 use super::super::truth::{Cover, Kind};
 use super::super::world::{Session, World};
 use super::Who::{Forging, LoggedIn, Nobody};
@@ -121,17 +122,29 @@ pub(super) const DESIGNS: &[Design] = &[
     row(
         Kind::ManyPlaces,
         Cover::Addresses,
-        "shop",
-        LoggedIn(Mobile),
+        "opaque token",
+        LoggedIn(Member),
         60,
         |w, s, scene| {
-            s.agent = [
-                "curl/8.12.1",
-                "Go-http-client/2.0",
-                "okhttp/4.12.0",
-                "python-requests/2.32.3",
-            ][scene.n as usize % 4];
-            shop::orders(w, s, s.actor);
+            s.agent = AGENTS[scene.n as usize % AGENTS.len()];
+            social::feed(w, s);
+        },
+    ),
+    row(
+        Kind::ManyPlaces,
+        Cover::Addresses,
+        "API key",
+        Forging(Manager),
+        60,
+        |w, s, scene| {
+            s.agent = AGENTS[scene.n as usize % AGENTS.len()];
+            if s.auth.is_empty() {
+                let tenants = w.people.tenants.len() as u32;
+                let tenant = (scene.base % tenants / 3 * 3) as u16;
+                (s.tenant, s.actor) = (Some(tenant), Integration::actor(tenant));
+                s.auth = Integration::key(w, tenant);
+            }
+            books::list(w, s, s.tenant.unwrap_or_default(), 0);
         },
     ),
     row(
@@ -164,6 +177,14 @@ pub(super) const DESIGNS: &[Design] = &[
             identity::me(w, s, user);
         },
     ),
+];
+
+/// Programs of those who share a token.
+const AGENTS: [&str; 4] = [
+    "curl/8.12.1",
+    "Go-http-client/2.0",
+    "okhttp/4.12.0",
+    "python-requests/2.32.3",
 ];
 
 const fn row(

@@ -129,7 +129,7 @@ pub(super) const DESIGNS: &[Design] = &[
         who: Nobody,
         count: 20,
         act: |w, s, _| {
-            let user = w.people.any(&mut w.rng, Shopper, 0);
+            let user = w.people.active(&mut w.rng, Shopper);
             shop::profile(w, s, user, false);
         },
     },

@@ -79,7 +79,7 @@ pub(super) const DESIGNS: &[Design] = &[
         LoggedIn(Mobile),
         24,
         |w, s, _| {
-            let user = w.people.any(&mut w.rng, Mobile, 0);
+            let user = w.people.active(&mut w.rng, Mobile);
             if user != s.actor {
                 shop::profile(w, s, user, false);
             }

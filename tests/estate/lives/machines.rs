@@ -27,7 +27,7 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new(over: Over) -> Self {
+    pub(crate) fn new(w: &World, over: Over) -> Self {
         let address = Ipv4Addr::new(10, 0, 9, 5);
         let session = Session::new(
             MACHINES + over as u32,
@@ -38,7 +38,12 @@ impl Batch {
         Self {
             over,
             session,
-            next: 0,
+            // Orders of before went out long ago.
+            next: if over == Over::Orders {
+                w.shop.orders.len() as u32
+            } else {
+                0
+            },
             night: 0,
         }
     }
@@ -123,13 +128,23 @@ pub(crate) struct Integration {
 impl Integration {
     pub(crate) fn new(w: &World, tenant: u16) -> Self {
         let office = w.people.tenants[usize::from(tenant)].office;
-        let actor = MACHINES + 100 + u32::from(tenant);
+        let actor = Self::actor(tenant);
         let mut session = Session::new(actor, Pattern::Integration, office, "python-requests/2.32.3");
-        session.auth = format!(
-            "X-Api-Key: {}\r\n",
-            ids::token(w.seed, Of::Key, u64::from(actor), 40)
-        );
+        session.auth = Self::key(w, tenant);
         Self { tenant, session }
+    }
+}
+
+impl Integration {
+    /// Its number as an actor.
+    pub(crate) fn actor(tenant: u16) -> u32 {
+        MACHINES + 100 + u32::from(tenant)
+    }
+
+    /// The field line with its key.
+    pub(crate) fn key(w: &World, tenant: u16) -> String {
+        let number = u64::from(Self::actor(tenant));
+        format!("X-Api-Key: {}\r\n", ids::token(w.seed, Of::Key, number, 40))
     }
 }
 

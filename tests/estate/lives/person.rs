@@ -152,13 +152,33 @@ impl Person {
         log_in(w, s);
     }
 
+    /// Renews the token; some clients do so only when it was refused.
+    fn renew(&mut self, w: &mut World) {
+        let s = &mut self.session;
+        if s.refresh == 0 {
+            return;
+        }
+        if s.expires < w.now && w.rng.chance(0.3) {
+            let usual = std::mem::replace(&mut s.pattern, Pattern::Expired);
+            s.fail = Some(401);
+            act(w, s, self.about);
+            s.fail = None;
+            s.pattern = usual;
+        }
+        identity::keep(w, s, self.user);
+    }
+
     fn depart(&mut self, w: &mut World) {
         let web = matches!(
             w.user(self.user).role,
             Role::Shopper | Role::Support | Role::Admin | Role::Manager
         );
         if web && !self.session.auth.is_empty() && w.rng.chance(0.3) {
-            identity::logout(w, &mut self.session);
+            if w.user(self.user).role == Role::Shopper {
+                shop::logout(w, &mut self.session);
+            } else {
+                identity::logout(w, &mut self.session);
+            }
             self.session.refresh = 0;
         }
         w.leave(&mut self.session);
@@ -171,9 +191,7 @@ impl Life for Person {
         if self.left == 0 {
             self.arrive(w);
         } else {
-            if self.session.refresh > 0 {
-                identity::keep(w, &mut self.session, self.user);
-            }
+            self.renew(w);
             once(w, &mut self.session, self.about);
             self.left -= 1;
         }

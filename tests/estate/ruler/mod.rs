@@ -48,6 +48,8 @@ pub(crate) struct Tally {
     pub(crate) right: u64,
     pub(crate) beside: u64,
     pub(crate) wrong: u64,
+    /// Different ones of these: an endpoint and a caller once.
+    pub(crate) distinct: u64,
     /// Under the severity that counts.
     pub(crate) minor: u64,
 }
@@ -62,6 +64,8 @@ pub(crate) struct Ruler {
     pub(crate) tallies: BTreeMap<&'static str, Tally>,
     /// False findings: rule, cause, endpoint.
     pub(crate) causes: BTreeMap<(&'static str, &'static str, String), u64>,
+    /// Those told before.
+    wrong: BTreeSet<(&'static str, EndpointRef, Option<CallerHash>)>,
 }
 
 enum Verdict {
@@ -79,6 +83,7 @@ impl Ruler {
             seen: vec![Seen::default(); world.truth.instances.len()],
             tallies: ROWS.iter().map(|row| (row.rule, Tally::default())).collect(),
             causes: BTreeMap::new(),
+            wrong: BTreeSet::new(),
         }
     }
 
@@ -125,6 +130,8 @@ impl Ruler {
             Verdict::Beside => tally.beside += 1,
             Verdict::Wrong(tag) => {
                 tally.wrong += 1;
+                let known = (rule, EndpointRef::clone(&finding.endpoint), finding.caller);
+                tally.distinct += u64::from(self.wrong.insert(known));
                 let cause = tag.map_or("unknown", |tag| tag.pattern.name());
                 let endpoint = &finding.endpoint;
                 let place = format!(

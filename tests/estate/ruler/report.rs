@@ -95,10 +95,11 @@ pub(crate) fn measure(world: &World, ruler: &Ruler) -> Value {
             found.add(instance, seen.caught.get(rule).copied());
         }
         let mut value = found.json();
-        merge(&mut value, precision(tally, truth.benign));
+        merge(&mut value, precision(tally, found.caught, truth.benign));
         rules.insert((*rule).to_owned(), value);
         (sum.right, sum.beside) = (sum.right + tally.right, sum.beside + tally.beside);
         (sum.wrong, sum.minor) = (sum.wrong + tally.wrong, sum.minor + tally.minor);
+        sum.distinct += tally.distinct;
     }
     let mut kinds = serde_json::Map::new();
     for kind in Kind::ALL {
@@ -111,7 +112,7 @@ pub(crate) fn measure(world: &World, ruler: &Ruler) -> Value {
         kinds.insert(kind.name().to_owned(), found.json());
     }
     let mut overall = all.json();
-    merge(&mut overall, precision(&sum, truth.benign));
+    merge(&mut overall, precision(&sum, all.caught, truth.benign));
     let causes: Vec<_> = causes(ruler);
     let patterns: BTreeMap<_, _> = truth
         .patterns
@@ -152,14 +153,18 @@ fn attack(instance: &Instance, seen: &super::Seen) -> Value {
     })
 }
 
-fn precision(tally: &Tally, benign: u64) -> Value {
+/// `precision` is that of findings; a rule that says the same of one attack a thousand times has much of it. So there is
+/// another, of attacks found against different false findings.
+fn precision(tally: &Tally, caught: usize, benign: u64) -> Value {
     let told = (tally.right + tally.wrong) as usize;
     json!({
         "true_findings": tally.right,
         "beside_findings": tally.beside,
         "false_findings": tally.wrong,
         "minor_findings": tally.minor,
+        "distinct_false_findings": tally.distinct,
         "precision": share(tally.right as usize, told),
+        "precision_distinct": share(caught, caught + tally.distinct as usize),
         "false_per_million": (tally.wrong as f64 * 1e8 / benign.max(1) as f64).round() / 100.0,
     })
 }
@@ -204,6 +209,7 @@ pub(crate) fn table(measured: &Value) -> String {
             "false",
             "minor",
             "precision",
+            "distinct",
             "false/M",
             "attacks",
             "recall",
@@ -263,6 +269,7 @@ fn row(out: &mut String, name: &str, value: &Value) {
         "/false_findings",
         "/minor_findings",
         "/precision",
+        "/precision_distinct",
         "/false_per_million",
         "/attacks",
         "/recall",

@@ -117,6 +117,14 @@ pub(crate) fn login(w: &mut World, s: &mut Session, user: u32) {
     s.auth = format!("Cookie: sid={cookie}\r\n");
 }
 
+pub(crate) fn logout(w: &mut World, s: &mut Session) {
+    let d = w.ask(SERVICE, "POST");
+    d.target.push_str("/api/logout");
+    d.status = 204;
+    w.send(s);
+    s.auth.clear();
+}
+
 /// What an order looks like at that time.
 pub(super) fn order_json(w: &mut World, order: u32, whole: bool) {
     let owner = w.shop.orders[order as usize % w.shop.orders.len()];
