@@ -62,14 +62,14 @@ fn pass(estate: &mut Estate, ruler: &mut Ruler) -> (Duration, Duration) {
             for record in records.drain(..) {
                 pipeline.push(record, &mut |event| ruler.take(&estate.world, &event));
             }
-            judging += spent() - start;
+            judging += spent().saturating_sub(start);
         }
         if !goes_on {
             break;
         }
     }
     pipeline.finish(&mut |event| ruler.take(&estate.world, &event));
-    ((spent() - start).saturating_sub(judging), judging)
+    (spent().saturating_sub(start).saturating_sub(judging), judging)
 }
 
 /// What this thread has used of a processor.

@@ -173,7 +173,7 @@ impl People {
             }
         }
         // Someone from outside does the books of this tenant and of the next two.
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             self.push(rng, Role::Accountant, number as u16, 0);
         }
         self.tenants.push(Tenant {

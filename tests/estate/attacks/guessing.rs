@@ -16,13 +16,13 @@ pub(super) const DESIGNS: &[Design] = &[
     row(Kind::BruteForce, Cover::Plain, 300, force),
     row(Kind::BruteForce, Cover::Addresses, 300, force),
     row(Kind::UserEnumeration, Cover::Plain, 200, |w, s, scene| {
-        tell(w, s, scene, Telling::Status)
+        tell(w, s, scene, Telling::Status);
     }),
     row(Kind::UserEnumeration, Cover::Random, 200, |w, s, scene| {
-        tell(w, s, scene, Telling::Size)
+        tell(w, s, scene, Telling::Size);
     }),
     row(Kind::UserEnumeration, Cover::Addresses, 200, |w, s, scene| {
-        tell(w, s, scene, Telling::Time)
+        tell(w, s, scene, Telling::Time);
     }),
 ];
 

@@ -17,7 +17,6 @@ pub(crate) fn support(w: &mut World, s: &mut Session, about: u32) {
     let user = w.shop.tickets[ticket];
     let order = w.user(user).orders.last().copied();
     match (w.rng.below(10), order) {
-        (0..2, _) => back::ticket(w, s, ticket as u32),
         (2..4, _) => shop::profile(w, s, user, false),
         (4..6, _) => shop::orders(w, s, user),
         (6..9, Some(order)) => shop::order_for_ticket(w, s, order, ticket as u32),

@@ -54,6 +54,16 @@ pub(crate) struct Tally {
     pub(crate) minor: u64,
 }
 
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.right += other.right;
+        self.beside += other.beside;
+        self.wrong += other.wrong;
+        self.distinct += other.distinct;
+        self.minor += other.minor;
+    }
+}
+
 /// Holds findings against the truth.
 pub(crate) struct Ruler {
     floor: Severity,
@@ -133,14 +143,10 @@ impl Ruler {
                 let known = (rule, EndpointRef::clone(&finding.endpoint), finding.caller);
                 tally.distinct += u64::from(self.wrong.insert(known));
                 let cause = tag.map_or("unknown", |tag| tag.pattern.name());
-                let endpoint = &finding.endpoint;
-                let place = format!(
-                    "{} {}{}",
-                    endpoint.method.name(),
-                    endpoint.host,
-                    endpoint.template
-                );
-                *self.causes.entry((rule, cause, place)).or_default() += 1;
+                *self
+                    .causes
+                    .entry((rule, cause, place(&finding.endpoint)))
+                    .or_default() += 1;
             }
         }
     }
@@ -168,6 +174,16 @@ impl Row {
     fn is_for(&self, instance: &Instance) -> bool {
         self.finds.contains(&instance.kind) || self.also.contains(&instance.kind)
     }
+}
+
+/// `GET shop.example/orders/{id}`.
+fn place(endpoint: &EndpointRef) -> String {
+    format!(
+        "{} {}{}",
+        endpoint.method.name(),
+        endpoint.host,
+        endpoint.template
+    )
 }
 
 /// Whether a finding names an endpoint and a caller of an attack, while it lasts.

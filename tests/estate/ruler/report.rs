@@ -75,72 +75,77 @@ fn at(sorted: &[u64], percent: usize) -> Option<u64> {
 
 /// Everything that was measured. Depends on seed and sensor alone.
 pub(crate) fn measure(world: &World, ruler: &Ruler) -> Value {
-    let truth = &world.truth;
     let attacks = || {
-        truth
-            .instances
-            .iter()
-            .zip(&ruler.seen)
-            .filter(|one| one.0.exchanges > 0)
+        let all = world.truth.instances.iter().zip(&ruler.seen).enumerate();
+        all.filter(|(_, one)| one.0.exchanges > 0)
     };
-    let mut rules = serde_json::Map::new();
-    let (mut all, mut sum) = (Found::default(), Tally::default());
-    for (rule, tally) in &ruler.tallies {
-        let mut found = Found::default();
-        let finds = ROWS
-            .iter()
-            .find(|row| row.rule == *rule)
-            .map_or(&[][..], |row| row.finds);
-        for (instance, seen) in attacks().filter(|one| finds.contains(&one.0.kind)) {
-            found.add(instance, seen.caught.get(rule).copied());
-        }
-        let mut value = found.json();
-        merge(&mut value, precision(tally, found.caught, truth.benign));
-        rules.insert((*rule).to_owned(), value);
-        (sum.right, sum.beside) = (sum.right + tally.right, sum.beside + tally.beside);
-        (sum.wrong, sum.minor) = (sum.wrong + tally.wrong, sum.minor + tally.minor);
-        sum.distinct += tally.distinct;
-    }
+    let mut all = Found::default();
     let mut kinds = serde_json::Map::new();
     for kind in Kind::ALL {
         let mut found = Found::default();
-        for (instance, seen) in attacks().filter(|one| one.0.kind == *kind) {
+        for (_, (instance, seen)) in attacks().filter(|(_, one)| one.0.kind == *kind) {
             let first = seen.caught.values().min_by_key(|caught| caught.after).copied();
             found.add(instance, first);
             all.add(instance, first);
         }
         kinds.insert(kind.name().to_owned(), found.json());
     }
+    let mut sum = Tally::default();
+    ruler.tallies.values().for_each(|tally| sum.add(tally));
     let mut overall = all.json();
-    merge(&mut overall, precision(&sum, all.caught, truth.benign));
-    let causes: Vec<_> = causes(ruler);
+    merge(&mut overall, precision(&sum, all.caught, world.truth.benign));
+    json!({
+        "seed": world.seed,
+        "exchanges": exchanges(world, ruler),
+        "overall": overall,
+        "rules": rules(world, ruler),
+        "kinds": kinds,
+        "false_causes": causes(ruler),
+        "attacks": attacks().map(|(id, (instance, seen))| attack(id, instance, seen)).collect::<Vec<_>>(),
+    })
+}
+
+fn exchanges(world: &World, ruler: &Ruler) -> Value {
+    let truth = &world.truth;
     let patterns: BTreeMap<_, _> = truth
         .patterns
         .iter()
         .map(|(pattern, count)| (pattern.name(), count))
         .collect();
     json!({
-        "seed": world.seed,
-        "exchanges": {
-            "made": truth.benign + truth.attacking,
-            "told": ruler.told,
-            "told_unknown": ruler.unknown,
-            "records_lost": world.net.lost,
-            "benign": truth.benign,
-            "attacking": truth.attacking,
-            "benign_share": share(truth.benign as usize, (truth.benign + truth.attacking) as usize),
-            "patterns": patterns,
-        },
-        "overall": overall,
-        "rules": rules,
-        "kinds": kinds,
-        "false_causes": causes,
-        "attacks": attacks().map(|(instance, seen)| attack(instance, seen)).collect::<Vec<_>>(),
+        "made": truth.benign + truth.attacking,
+        "told": ruler.told,
+        "told_unknown": ruler.unknown,
+        "records_lost": world.net.lost,
+        "benign": truth.benign,
+        "attacking": truth.attacking,
+        "benign_share": share(truth.benign as usize, (truth.benign + truth.attacking) as usize),
+        "patterns": patterns,
     })
 }
 
-fn attack(instance: &Instance, seen: &super::Seen) -> Value {
+/// Each rule by the attacks that it is there for.
+fn rules(world: &World, ruler: &Ruler) -> serde_json::Map<String, Value> {
+    let mut rules = serde_json::Map::new();
+    for (rule, tally) in &ruler.tallies {
+        let mut found = Found::default();
+        let row = ROWS.iter().find(|row| row.rule == *rule);
+        let finds = row.map_or(&[][..], |row| row.finds);
+        for (instance, seen) in world.truth.instances.iter().zip(&ruler.seen) {
+            if instance.exchanges > 0 && finds.contains(&instance.kind) {
+                found.add(instance, seen.caught.get(rule).copied());
+            }
+        }
+        let mut value = found.json();
+        merge(&mut value, precision(tally, found.caught, world.truth.benign));
+        rules.insert((*rule).to_owned(), value);
+    }
+    rules
+}
+
+fn attack(id: usize, instance: &Instance, seen: &super::Seen) -> Value {
     json!({
+        "id": id,
         "kind": instance.kind.name(),
         "speed": instance.speed.name(),
         "cover": instance.cover.name(),
@@ -149,6 +154,7 @@ fn attack(instance: &Instance, seen: &super::Seen) -> Value {
         "actors": instance.actors.len(),
         "begin_s": instance.begin / SECOND,
         "end_s": instance.end / SECOND,
+        "endpoints": seen.endpoints.iter().map(super::place).collect::<Vec<_>>(),
         "found_by": seen.caught.keys().collect::<Vec<_>>(),
     })
 }
@@ -187,6 +193,36 @@ fn causes(ruler: &Ruler) -> Vec<Value> {
         .collect()
 }
 
+/// Columns of the table: title and where the value is.
+const OF_RULE: &[(&str, &str)] = &[
+    ("true", "/true_findings"),
+    ("beside", "/beside_findings"),
+    ("false", "/false_findings"),
+    ("minor", "/minor_findings"),
+    ("precision", "/precision"),
+    ("distinct", "/precision_distinct"),
+    ("false/M", "/false_per_million"),
+    ("attacks", "/attacks"),
+    ("recall", "/recall"),
+    ("fast", "/speeds/fast/recall"),
+    ("ordinary", "/speeds/ordinary/recall"),
+    ("slow", "/speeds/slow/recall"),
+    ("exch. 50%", "/time_to_detect/exchanges/median"),
+    ("90%", "/time_to_detect/exchanges/p90"),
+    ("sec. 50%", "/time_to_detect/seconds/median"),
+    ("90%", "/time_to_detect/seconds/p90"),
+];
+const OF_KIND: &[(&str, &str)] = &[
+    ("attacks", "/attacks"),
+    ("found", "/found"),
+    ("recall", "/recall"),
+    ("fast", "/speeds/fast/recall"),
+    ("ordinary", "/speeds/ordinary/recall"),
+    ("slow", "/speeds/slow/recall"),
+];
+/// Causes of false findings that are shown.
+const CAUSES: usize = 20;
+
 /// For people.
 pub(crate) fn table(measured: &Value) -> String {
     let mut out = String::new();
@@ -200,89 +236,35 @@ pub(crate) fn table(measured: &Value) -> String {
         exchanges["told"],
         exchanges["benign_share"]
     );
-    line(
-        &mut out,
-        "rule",
-        &[
-            "true",
-            "beside",
-            "false",
-            "minor",
-            "precision",
-            "distinct",
-            "false/M",
-            "attacks",
-            "recall",
-            "fast",
-            "ordinary",
-            "slow",
-            "exch. 50%",
-            "90%",
-            "sec. 50%",
-            "90%",
-        ],
-    );
-    let rules = measured["rules"].as_object();
-    for (rule, value) in rules.into_iter().flatten() {
-        row(&mut out, rule, value);
+    head(&mut out, "rule", OF_RULE);
+    for (rule, value) in measured["rules"].as_object().into_iter().flatten() {
+        row(&mut out, rule, value, OF_RULE);
     }
-    row(&mut out, "overall", &measured["overall"]);
-    let _fits = writeln!(out);
-    line(
-        &mut out,
-        "attack",
-        &["attacks", "found", "recall", "fast", "ordinary", "slow"],
-    );
+    row(&mut out, "overall", &measured["overall"], OF_RULE);
+    out.push('\n');
+    head(&mut out, "attack", OF_KIND);
     for (kind, value) in measured["kinds"].as_object().into_iter().flatten() {
-        let cells: Vec<_> = ["/attacks", "/found", "/recall", FAST, ORDINARY, SLOW]
-            .map(|path| cell(value.pointer(path)))
-            .into();
-        line(
-            &mut out,
-            kind,
-            &cells.iter().map(String::as_str).collect::<Vec<_>>(),
-        );
+        row(&mut out, kind, value, OF_KIND);
     }
     let causes = measured["false_causes"].as_array();
-    for cause in causes.into_iter().flatten().take(20) {
+    for cause in causes.into_iter().flatten().take(CAUSES) {
         let text = |name: &str| cause[name].as_str().unwrap_or_default();
-        let _fits = writeln!(
-            out,
-            "false: {} x {} by {} at {}",
-            cause["findings"],
-            text("rule"),
-            text("cause"),
-            text("endpoint")
-        );
+        let (rule, why, place) = (text("rule"), text("cause"), text("endpoint"));
+        let _fits = writeln!(out, "false: {} x {rule} by {why} at {place}", cause["findings"]);
     }
     out
 }
 
-const FAST: &str = "/speeds/fast/recall";
-const ORDINARY: &str = "/speeds/ordinary/recall";
-const SLOW: &str = "/speeds/slow/recall";
+fn head(out: &mut String, name: &str, columns: &[(&str, &str)]) {
+    line(out, name, columns.iter().map(|(title, _)| (*title).to_owned()));
+}
 
-fn row(out: &mut String, name: &str, value: &Value) {
-    let cells = [
-        "/true_findings",
-        "/beside_findings",
-        "/false_findings",
-        "/minor_findings",
-        "/precision",
-        "/precision_distinct",
-        "/false_per_million",
-        "/attacks",
-        "/recall",
-        FAST,
-        ORDINARY,
-        SLOW,
-        "/time_to_detect/exchanges/median",
-        "/time_to_detect/exchanges/p90",
-        "/time_to_detect/seconds/median",
-        "/time_to_detect/seconds/p90",
-    ]
-    .map(|path| cell(value.pointer(path)));
-    line(out, name, &cells.each_ref().map(String::as_str));
+fn row(out: &mut String, name: &str, value: &Value, columns: &[(&str, &str)]) {
+    line(
+        out,
+        name,
+        columns.iter().map(|(_, path)| cell(value.pointer(path))),
+    );
 }
 
 fn cell(value: Option<&Value>) -> String {
@@ -292,8 +274,8 @@ fn cell(value: Option<&Value>) -> String {
     }
 }
 
-fn line(out: &mut String, name: &str, cells: &[&str]) {
-    let _fits = write!(out, "{name:<40}");
+fn line(out: &mut String, name: &str, cells: impl Iterator<Item = String>) {
+    let _fits = write!(out, "{name:<32}");
     for cell in cells {
         let _fits = write!(out, "{cell:>10}");
     }

@@ -310,14 +310,15 @@ pub(crate) fn address(w: &mut World, s: &mut Session, address: u32, method: &'st
         1 + address % 150,
         10_000 + address % 80_000
     );
-    match method {
-        "DELETE" => d.status = 204,
-        _ => json!(
+    if method == "DELETE" {
+        d.status = 204;
+    } else {
+        json!(
             d.answer,
             r#"{text},"id":{},"customer":{}}}"#,
             address_id(address),
             customer_id(owner)
-        ),
+        );
     }
     if method == "PUT" {
         json!(d.body, "{text}}}");
