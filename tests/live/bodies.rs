@@ -84,14 +84,12 @@ pub(crate) fn check(watch: &mut Watch, what: &str, pid: u32, expected: &Expected
     }
 }
 
-#[test]
-fn nginx_downloads_and_uploads() {
-    let what = "bodies through nginx";
-    if !able(what, &NEEDED) {
-        return;
-    }
-    let tls = PrivateTls::new().unwrap();
-    let contents = LENGTHS.map(|length| (format!("f{length}"), body(1, length)));
+/// A server with a file `f<length>` of each length.
+pub(crate) fn with_files(tls: &PrivateTls, lengths: &[usize]) -> Nginx {
+    let contents: Vec<_> = lengths
+        .iter()
+        .map(|&length| (format!("f{length}"), body(1, length)))
+        .collect();
     let files: Vec<_> = contents
         .iter()
         .map(|(name, content)| (name.as_str(), content.as_slice()))
@@ -100,7 +98,17 @@ fn nginx_downloads_and_uploads() {
         files: &files,
         ..Site::default()
     };
-    let nginx = Nginx::start(&tls, &site).unwrap();
+    Nginx::start(tls, &site).unwrap()
+}
+
+#[test]
+fn nginx_downloads_and_uploads() {
+    let what = "bodies through nginx";
+    if !able(what, &NEEDED) {
+        return;
+    }
+    let tls = PrivateTls::new().unwrap();
+    let nginx = with_files(&tls, &LENGTHS);
     let worker = nginx.workers().unwrap()[0];
     tls.assert_mapped(worker).unwrap();
     let Some(mut watch) = Watch::start(what, &options(&tls, &[nginx.pid(), worker])) else {

@@ -67,6 +67,28 @@ pub(crate) fn assert_once(watch: &Watch, what: &str, pid: u32) {
     );
 }
 
+/// A client's only exchange: its bodies, whom it was with, and each byte once.
+pub(crate) fn judge(
+    watch: &mut Watch,
+    what: &str,
+    pid: u32,
+    (port, evidence): (u16, Evidence),
+    expected: &Expected<'_>,
+) {
+    check(watch, what, pid, expected);
+    assert_peer(watch, pid, expected.target, Role::Client, port, evidence);
+    assert_once(watch, what, pid);
+}
+
+/// The bytes of a request, for clients that do not write one themselves.
+pub(crate) fn post(target: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
 #[test]
 fn wget_sends_and_receives() {
     wget_is_seen("wget", true, &LENGTHS);
@@ -106,16 +128,13 @@ fn wget_is_seen(what: &str, return_probes: bool, lengths: &[usize]) {
             answered: Some(&answered),
         };
         let what = format!("{what}, {length} bytes");
-        check(&mut watch, &what, pid, &expected);
-        assert_peer(
-            &watch,
+        judge(
+            &mut watch,
+            &what,
             pid,
-            &target,
-            Role::Client,
-            api.port(),
-            Evidence::Transport,
+            (api.port(), Evidence::Transport),
+            &expected,
         );
-        assert_once(&watch, &what, pid);
         watch.observed.clear();
     }
     watch.stop();
@@ -135,10 +154,7 @@ fn gnutls_cli_sends_and_receives() {
     for length in [1, 16_385, 1_048_576] {
         let (sent, answered) = (body(14, length), body(4, length));
         let target = format!("/echo?seed=4&length={length}");
-        let head = format!(
-            "POST {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
-        );
-        let client = Fed::new(&[head.as_bytes(), &sent].concat()).unwrap();
+        let client = Fed::new(&post(&target, &sent)).unwrap();
         let held = Held::new(&client.gnutls_cli(api.port(), &copies).unwrap()).unwrap();
         let pid = held.pid();
         watch.also(pid);
@@ -156,9 +172,7 @@ fn gnutls_cli_sends_and_receives() {
             answered: Some(&answered),
         };
         let what = format!("{what}, {length} bytes");
-        check(&mut watch, &what, pid, &expected);
-        assert_peer(&watch, pid, &target, Role::Client, api.port(), Evidence::SetFd);
-        assert_once(&watch, &what, pid);
+        judge(&mut watch, &what, pid, (api.port(), Evidence::SetFd), &expected);
         watch.observed.clear();
     }
     watch.stop();

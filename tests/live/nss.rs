@@ -11,8 +11,8 @@ use sensor_tests::servers::{PythonApi, Transport};
 use sensor_tests::tools::{Serving, Tstclnt};
 use sensor_user::capture::{Evidence, Role, Source};
 
-use crate::bodies::{Expected, check};
-use crate::gnutls::{assert_once, assert_peer};
+use crate::bodies::Expected;
+use crate::gnutls::{assert_once, assert_peer, judge, post};
 use crate::watch::{Watch, able, assert_same, options_for};
 
 const LIBRARIES: [&str; 2] = ["libssl3.so", "libnspr4.so"];
@@ -56,10 +56,7 @@ fn tstclnt_sends_and_receives_and_its_files_are_left_alone() {
     for length in LENGTHS {
         let (sent, answered) = (body(15, length), body(4, length));
         let target = format!("/echo?seed=4&length={length}");
-        let head = format!(
-            "POST {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
-        );
-        let request = [head.as_bytes(), &sent].concat();
+        let request = post(&target, &sent);
         let client = Tstclnt::new(&request).unwrap();
         let held = Held::new(&client.command(api.port(), &copies).unwrap()).unwrap();
         let pid = held.pid();
@@ -77,16 +74,8 @@ fn tstclnt_sends_and_receives_and_its_files_are_left_alone() {
             answered: Some(&answered),
         };
         let what = format!("{what}, {length} bytes");
-        check(&mut watch, &what, pid, &expected);
-        assert_peer(
-            &watch,
-            pid,
-            &target,
-            Role::Client,
-            api.port(),
-            Evidence::NestedSyscall,
-        );
-        assert_once(&watch, &what, pid);
+        let peer = (api.port(), Evidence::NestedSyscall);
+        judge(&mut watch, &what, pid, peer, &expected);
         let total = (request.len() + received.len()) as u64;
         assert_eq!(carried(&watch, pid), (1, total), "{what}");
         watch.observed.clear();

@@ -12,7 +12,7 @@ use sensor_tests::servers::{Nginx, Site, Transport};
 use sensor_user::capture::Role;
 use sensor_user::capture::kernel::Options;
 
-use crate::bodies::{Expected, check};
+use crate::bodies::{Expected, check, with_files};
 use crate::watch::{Watch, able, describe, options};
 
 const NEEDED: [Program; 3] = [Program::Nginx, Program::Curl, Program::Openssl];
@@ -66,16 +66,7 @@ fn bodies_and_peers_are_exact_at_both_ends() {
         return;
     }
     let tls = PrivateTls::new().unwrap();
-    let contents = LENGTHS.map(|length| (format!("f{length}"), body(1, length)));
-    let files: Vec<_> = contents
-        .iter()
-        .map(|(name, content)| (name.as_str(), content.as_slice()))
-        .collect();
-    let site = Site {
-        files: &files,
-        ..Site::default()
-    };
-    let nginx = Nginx::start(&tls, &site).unwrap();
+    let nginx = with_files(&tls, &LENGTHS);
     let worker = nginx.workers().unwrap()[0];
     let Some(mut watch) = Watch::start(what, &options(&tls, &[nginx.pid(), worker])) else {
         return;

@@ -1,6 +1,7 @@
 //! The table of docs/PRIVILEGES.md: what of the sensor works with which capabilities on which kernel.
 //!
-//! Takes rows that the test `live_privileges` measured. Gives the page. Never says what was not measured.
+//! Takes rows that the test `live_privileges` measured. Gives the page, and the rows of a page back, so that one kernel
+//! can be measured anew without the others. Never says what was not measured.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -154,6 +155,37 @@ pub fn heading(row: &Row) -> String {
     )
 }
 
+/// The rows of a page that [`page`] wrote.
+pub fn rows(page: &str) -> Vec<Row> {
+    let mut found = Vec::new();
+    for section in page.split("\n## Linux ").skip(1) {
+        let heading = section.lines().next().unwrap_or_default();
+        let paranoia = heading.rsplit(' ').next().and_then(|word| word.parse().ok());
+        let measured = section.lines().find_map(|line| line.strip_prefix("Measured on "));
+        let (Some(paranoia), Some(kernel)) = (paranoia, measured) else {
+            continue;
+        };
+        found.extend(section.lines().filter_map(|line| {
+            let mut cells = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ");
+            let set = cells
+                .next()?
+                .replace("CAP_", "")
+                .replace(", ", "+")
+                .to_lowercase();
+            let cells: Vec<bool> = cells
+                .map(|cell| Some(cell == "yes").filter(|_| matches!(cell, "yes" | "no")))
+                .collect::<Option<_>>()?;
+            Some(Row {
+                kernel: kernel.trim_end_matches('.').to_owned(),
+                paranoia,
+                set,
+                cells: cells.try_into().ok()?,
+            })
+        }));
+    }
+    found
+}
+
 /// A row of the page's table.
 pub fn table_line(row: &Row) -> String {
     let cells = row.cells.map(|cell| if cell { "yes" } else { "no" });
@@ -186,6 +218,12 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_the_project_is_read_back_whole() {
+        let before = include_str!("../../docs/PRIVILEGES.md");
+        assert_eq!(page(&rows(before)), before);
+    }
+
+    #[test]
     fn the_smallest_set_that_sees_both_is_named_and_the_mightiest_capability_is_avoided() {
         let rows = [
             row("sys_admin", "11111111"),
@@ -197,5 +235,6 @@ mod tests {
         let text = page(&rows);
         assert!(text.contains("| 6.1 | 3 | CAP_BPF, CAP_PERFMON |"), "{text}");
         assert!(text.contains("## Linux 6.1, perf_event_paranoid 3\n"), "{text}");
+        assert_eq!(super::rows(&text), rows);
     }
 }

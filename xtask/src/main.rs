@@ -63,7 +63,7 @@ enum Task {
     /// Run the tests that matter on other kernels there, under emulation.
     Vm(vm::Arguments),
     /// Measure which capabilities the sensor needs on each kernel and write docs/PRIVILEGES.md.
-    Privileges,
+    Privileges(privileges::Arguments),
     /// Measure what nginx loses under the sensor.
     BenchOverhead(overhead::Arguments),
 }
@@ -87,7 +87,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Layers => layers::layers(),
         Task::LintKernel => lint_kernel::lint_kernel(),
         Task::Vm(arguments) => vm::vm(&arguments),
-        Task::Privileges => privileges::privileges(),
+        Task::Privileges(arguments) => privileges::privileges(&arguments),
         Task::BenchPipeline(arguments) => bench_pipeline::bench_pipeline(&arguments),
         Task::Conformance(arguments) => conformance::conformance(&arguments),
         Task::EvaluateAuthorization(arguments) => evaluate_authorization::evaluate_authorization(&arguments),

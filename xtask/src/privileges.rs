@@ -15,15 +15,30 @@ const TEST: &str = "live_privileges";
 /// Where the page is.
 const PAGE: &str = "docs/PRIVILEGES.md";
 
-/// Measures everywhere and writes the page.
-pub(crate) fn privileges() -> Result<()> {
+/// Arguments of `cargo xtask privileges`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Measure this kernel of kernels.toml only and keep what the page says of the others; may be given several times.
+    #[arg(long)]
+    kernel: Vec<String>,
+}
+
+/// Measures everywhere, or on the kernels named, and writes the page.
+pub(crate) fn privileges(arguments: &Arguments) -> Result<()> {
     setup::toolchain()?;
-    let mut rows = here()?;
-    for line in vm::rows(TEST)? {
+    let page = shell::root().join(PAGE);
+    let mut rows = if arguments.kernel.is_empty() {
+        here()?
+    } else {
+        let before = fs::read_to_string(&page).with_context(|| format!("cannot read {PAGE}"))?;
+        let mut kept = privileges::rows(&before);
+        kept.retain(|row| !arguments.kernel.contains(&privileges::series(&row.kernel)));
+        kept
+    };
+    for line in vm::rows(TEST, &arguments.kernel)? {
         rows.extend(Row::parse(&line));
     }
-    fs::write(shell::root().join(PAGE), privileges::page(&rows))
-        .with_context(|| format!("cannot write {PAGE}"))?;
+    fs::write(page, privileges::page(&rows)).with_context(|| format!("cannot write {PAGE}"))?;
     println!("{PAGE}: {} rows", rows.len());
     Ok(())
 }

@@ -1,4 +1,7 @@
 //! The live sensor: one thread drains the ring, shards parse, one judges, outputs follow.
+//!
+//! Takes a configuration. Gives exchanges and findings to the outputs until it is told to stop. Never drops between
+//! its threads: full channels make the ring wait, where loss is counted. Bounded by `BATCHES` in each channel.
 
 use std::io;
 use std::path::Path;

@@ -77,7 +77,7 @@ pub enum Error {
     State(#[from] StateError),
     /// The kernel source cannot start.
     #[cfg(feature = "kernel")]
-    #[error("cannot capture on this host")]
+    #[error("{}", if .0.is_usage() { "cannot watch what was named" } else { "cannot capture on this host" })]
     Kernel(#[from] crate::capture::kernel::KernelError),
     /// Built for replay only.
     #[error("this build has no kernel source")]
@@ -144,11 +144,16 @@ impl Error {
                 })
             }
             #[cfg(feature = "kernel")]
+            Self::Kernel(error) if error.is_usage() => {
+                "name a process, file or control group that is there; a process may have ended".to_owned()
+            }
+            #[cfg(feature = "kernel")]
             Self::Kernel(_) => "`api-sensor doctor` says what this kernel offers".to_owned(),
             Self::NoKernelSource => "build with the feature `kernel`, which is on by default".to_owned(),
-            Self::Recording(_) => {
-                "name a pcapng or pcap file that can be read, or written and does not exist".to_owned()
+            Self::Recording(CaptureError::Write { .. }) => {
+                "name a file that does not exist yet, in a directory with room that can be written".to_owned()
             }
+            Self::Recording(_) => "name a pcapng or pcap file that can be read to its end".to_owned(),
             Self::Descriptors { .. } => {
                 "write it with `protoc --include_imports --descriptor_set_out`, or leave it out of \
                  protocol.grpc_descriptors"

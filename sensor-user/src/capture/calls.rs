@@ -76,7 +76,7 @@ const KPROBE_MULTI: u32 = 42;
 const AT_RETURN: u32 = 1;
 
 /// Names of the two places.
-pub(super) const AT_TRACEPOINTS: &str = "tracepoints";
+const AT_TRACEPOINTS: &str = "tracepoints";
 /// See [`AT_TRACEPOINTS`].
 pub(super) const AT_FUNCTIONS: &str = "functions";
 

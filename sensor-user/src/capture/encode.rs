@@ -13,7 +13,7 @@ use sensor_common::record::{
 
 use super::decode::{FAMILY_INET, FAMILY_INET6, FAMILY_UNIX};
 use super::{
-    CloseReason, Direction, Endpoint, Evidence, GapReason, Io, Origin, ProcessEvent, Record, Role,
+    CloseReason, Data, Direction, Endpoint, Evidence, Gap, GapReason, Io, Origin, ProcessEvent, Record, Role,
     SocketAddress, Source, StreamKey, UnseenReason,
 };
 
@@ -26,22 +26,10 @@ pub struct Unrepresentable;
 pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable> {
     match record {
         Record::Data(data) => {
-            let len = u32::try_from(data.bytes.len()).ok().ok_or(Unrepresentable)?;
-            let mut raw = Raw::<{ size_of::<StreamRecord>() }>::new(record::KIND_DATA, &data.origin);
-            raw.detail(0, write_flag(data.direction) | early_flag(data.early));
-            raw.stream(offset_of!(StreamRecord, stream), &data.stream);
-            raw.moved(data.position, data.socket, len, len);
-            out.extend_from_slice(&raw.0);
+            out.extend_from_slice(&data_record(data)?);
             out.extend_from_slice(&data.bytes);
         }
-        Record::Gap(gap) => {
-            let len = u32::try_from(gap.missing).ok().ok_or(Unrepresentable)?;
-            let mut raw = Raw::<{ size_of::<StreamRecord>() }>::new(record::KIND_GAP, &gap.origin);
-            raw.detail(gap_detail(gap.reason)?, write_flag(gap.direction));
-            raw.stream(offset_of!(StreamRecord, stream), &gap.stream);
-            raw.moved(gap.position, 0, len, 0);
-            out.extend_from_slice(&raw.0);
-        }
+        Record::Gap(gap) => out.extend_from_slice(&gap_record(gap)?),
         Record::Io(io) => out.extend_from_slice(&io_record(io)),
         Record::Bind {
             origin,
@@ -83,6 +71,25 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) -> Result<(), Unrepresentable>
         }
     }
     Ok(())
+}
+
+/// The record in front of the bytes.
+fn data_record(data: &Data) -> Result<[u8; size_of::<StreamRecord>()], Unrepresentable> {
+    let len = u32::try_from(data.bytes.len()).ok().ok_or(Unrepresentable)?;
+    let mut raw = Raw::new(record::KIND_DATA, &data.origin);
+    raw.detail(0, write_flag(data.direction) | early_flag(data.early));
+    raw.stream(offset_of!(StreamRecord, stream), &data.stream);
+    raw.moved(data.position, data.socket, len, len);
+    Ok(raw.0)
+}
+
+fn gap_record(gap: &Gap) -> Result<[u8; size_of::<StreamRecord>()], Unrepresentable> {
+    let len = u32::try_from(gap.missing).ok().ok_or(Unrepresentable)?;
+    let mut raw = Raw::new(record::KIND_GAP, &gap.origin);
+    raw.detail(gap_detail(gap.reason)?, write_flag(gap.direction));
+    raw.stream(offset_of!(StreamRecord, stream), &gap.stream);
+    raw.moved(gap.position, 0, len, 0);
+    Ok(raw.0)
 }
 
 fn unseen_record(

@@ -1,4 +1,7 @@
 //! Loading the kernel object: globals, maps and hooks.
+//!
+//! Takes options and what the running kernel's BTF says. Gives the object with its own process denied. Never attaches
+//! before that. Bounded by the sizes that the options give the maps.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -176,34 +179,10 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
     let (mut globals, has_mounts) = offsets::of(&btf)?;
     globals.extend(rules(options));
     globals.extend(beyond::offsets(&btf)?);
-    let one_reference = beyond::one_reference(&btf);
+    globals.push(("SYS_EXIT_RET", result));
+    let helpers = helpers(options);
     let loses_runs = calls::loses_runs(&btf)?;
-    let has_regs = u32::from(has_helper(bpf_func_id::BPF_FUNC_task_pt_regs));
-    let has_cookie = has_attach_cookie();
-    let cookies = u32::from(has_cookie);
-    let has_ancestor = u32::from(has_ancestor_cgroup());
-    // A wake-up interrupts the observed program's processor; below a quarter the reader's own timer is in time.
-    let wake = u64::from(options.ring_bytes / 4);
-    let mut loader = EbpfLoader::new();
-    for (name, value) in &globals {
-        loader.override_global(name, value, true);
-    }
-    loader
-        .override_global("SYS_EXIT_RET", &result, true)
-        .override_global("FILE_COUNT_ONE", &one_reference, true)
-        .override_global("HAS_TASK_REGS", &has_regs, true)
-        .override_global("HAS_ANCESTOR_CGROUP", &has_ancestor, true)
-        .override_global("HAS_COOKIE", &cookies, true)
-        .override_global("MESSAGE_LIMIT", &options.message_limit, true)
-        .override_global("CALL_LIMIT", &options.call_limit, true)
-        .override_global("WAKE_BYTES", &wake, true)
-        .map_max_entries("DATA", options.ring_bytes)
-        .map_max_entries("CONTROL", options.control_ring_bytes)
-        .map_max_entries("STREAMS", options.streams)
-        .map_max_entries("GO_CALLS", options.streams);
-    let mut ebpf = loader
-        .load(OBJECT)
-        .map_err(|error| LoadError::Object(Box::new(error)))?;
+    let mut ebpf = object(options, globals, beyond::one_reference(&btf), helpers)?;
     let policy = take(&mut ebpf, "POLICY")?;
     let counters: PerCpuArray<MapData, u64> = take(&mut ebpf, "COUNTERS")?;
     let process_bytes = take(&mut ebpf, "PROCESS_BYTES")?;
@@ -214,12 +193,7 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
         settled,
         counters: CounterReader(Arc::new(counters)),
         accounts,
-        helpers: [
-            ("bpf_get_attach_cookie", has_cookie),
-            ("bpf_task_pt_regs", has_regs != 0),
-            ("bpf_loop", options.use_bpf_loop && has_bpf_loop()),
-            ("bpf_get_current_ancestor_cgroup_id", has_ancestor != 0),
-        ],
+        helpers,
         has_mounts,
         calls: Mutex::default(),
         loses_runs,
@@ -230,6 +204,48 @@ fn load_knowing(options: &Options, result: u32) -> Result<Loaded, LoadError> {
     // Before anything is attached: the sensor's own traffic is never captured.
     loaded.set(std::process::id(), DENY)?;
     Ok(loaded)
+}
+
+/// The kernel object with its globals and the sizes of its maps.
+fn object(
+    options: &Options,
+    mut globals: Vec<(&'static str, u32)>,
+    one_reference: u64,
+    helpers: Helpers,
+) -> Result<Ebpf, LoadError> {
+    let [(_, has_cookie), (_, has_regs), _, (_, has_ancestor)] = helpers;
+    globals.extend([
+        ("HAS_COOKIE", u32::from(has_cookie)),
+        ("HAS_TASK_REGS", u32::from(has_regs)),
+        ("HAS_ANCESTOR_CGROUP", u32::from(has_ancestor)),
+    ]);
+    // A wake-up interrupts the observed program's processor; below a quarter the reader's own timer is in time.
+    let wake = u64::from(options.ring_bytes / 4);
+    let mut loader = EbpfLoader::new();
+    for (name, value) in &globals {
+        loader.override_global(name, value, true);
+    }
+    loader
+        .override_global("FILE_COUNT_ONE", &one_reference, true)
+        .override_global("MESSAGE_LIMIT", &options.message_limit, true)
+        .override_global("CALL_LIMIT", &options.call_limit, true)
+        .override_global("WAKE_BYTES", &wake, true)
+        .map_max_entries("DATA", options.ring_bytes)
+        .map_max_entries("CONTROL", options.control_ring_bytes)
+        .map_max_entries("STREAMS", options.streams)
+        .map_max_entries("GO_CALLS", options.streams);
+    loader
+        .load(OBJECT)
+        .map_err(|error| LoadError::Object(Box::new(error)))
+}
+
+fn helpers(options: &Options) -> Helpers {
+    [
+        ("bpf_get_attach_cookie", has_attach_cookie()),
+        ("bpf_task_pt_regs", has_helper(bpf_func_id::BPF_FUNC_task_pt_regs)),
+        ("bpf_loop", options.use_bpf_loop && has_bpf_loop()),
+        ("bpf_get_current_ancestor_cgroup_id", has_ancestor_cgroup()),
+    ]
 }
 
 /// Whether the kernel has `bpf_loop` (Linux 5.17), by asking it.

@@ -18,7 +18,7 @@ use super::decode::decode;
 use crate::telemetry::{Counters, Metric};
 
 /// Payload bytes copied in one call at most; the rest stays in the ring, whose fill the kernel object watches.
-pub(super) const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 4 << 20;
 
 /// A record's time is taken a few microseconds before it is in the ring; two milliseconds cover a preemption.
 const SETTLE_NS: u64 = 2_000_000;

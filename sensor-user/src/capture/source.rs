@@ -31,7 +31,7 @@ pub enum Progress {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureError {
-    /// The file cannot be opened or created.
+    /// The file cannot be opened.
     #[error("cannot open recording {}", path.display())]
     Open {
         /// The file.
@@ -92,7 +92,7 @@ pub enum CaptureError {
         /// What contradicts the format.
         what: &'static str,
     },
-    /// Writing a recording failed.
+    /// The file cannot be created or written.
     #[error("cannot write recording {}", path.display())]
     Write {
         /// The file.

@@ -1,4 +1,7 @@
 //! Bodies of every format: each name and value under its path.
+//!
+//! Takes what a walk over a body tells. Gives hits to the sink. Never keeps a value beyond its turn. Bounded by
+//! `Limits`; its buffers live from exchange to exchange.
 
 use super::hint::Hint;
 use super::names::{NameId, Names};

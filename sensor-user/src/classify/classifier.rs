@@ -1,4 +1,7 @@
 //! An exchange part by part: path, query, header fields, cookies and body of both halves.
+//!
+//! Takes an exchange whose codings are undone. Gives labels, and what could not be looked at. Never changes or keeps
+//! an observed value. Bounded by [`Limits`]: labels, bytes of a value, depth.
 
 mod messages;
 
@@ -104,6 +107,7 @@ impl Classifier {
         }
         self.head(Half::Request, &request.head, &mut sink);
         self.body(Half::Request, exchange, &request.head, &request.body, &mut sink);
+        self.head(Half::Request, &request.trailers, &mut sink);
         if let Some(response) = exchange.outcome.response() {
             self.head(Half::Response, &response.head, &mut sink);
             self.body(

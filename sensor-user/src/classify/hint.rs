@@ -1,4 +1,7 @@
 //! Field names: what a name says about its value.
+//!
+//! Takes a name as it stands in a body, query or head. Gives a set of hints. Never looks at the value. Bounded: the
+//! last `MAX_NAME` bytes and `MAX_WORDS` words.
 
 use super::shape::Shape;
 

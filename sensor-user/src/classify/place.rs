@@ -1,4 +1,7 @@
 //! Where in a structured body the walk is, and how that is shown.
+//!
+//! Takes containers and names as they open and close. Gives the place as text, such as `data[].card`. Never holds a
+//! name that could be a value: those are `*`. Bounded by `MAX_PLACE` bytes.
 
 use super::hint::Hint;
 use super::names::{NameId, Names};

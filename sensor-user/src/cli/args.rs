@@ -112,7 +112,7 @@ pub(super) struct Outputs {
     /// grpc or http/protobuf [default: grpc]
     #[arg(long, value_name = "PROTOCOL")]
     pub(super) otlp_protocol: Option<String>,
-    /// /metrics and /healthz, or off [default: 127.0.0.1:9464]
+    /// /metrics, /coverage, /healthz, or off [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDRESS")]
     pub(super) metrics_listen: Option<String>,
 }

@@ -1,4 +1,7 @@
 //! What is wrong with a configuration, where, and what to do: everything at once.
+//!
+//! Takes a configuration and where each value came from. Gives every problem with its place and remedy. Never stops at
+//! the first, nor shows a secret. Bounded by the number of settings.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -97,6 +100,9 @@ impl Checker<'_> {
 
     fn ring(&mut self, key: &str, size: ByteSize, bounds: (u64, u64)) {
         self.size(key, size, bounds, "choose a power of two between them");
+        if !(bounds.0..=bounds.1).contains(&size.0) {
+            return;
+        }
         // The kernel refuses any other size of a ring (kernel/bpf/ringbuf.c).
         let what = format!("{size} is not a power of two");
         self.require(

@@ -186,7 +186,7 @@ section! {
 section! {
     /// Metrics and health for Prometheus, without authentication: keep it on loopback.
     Metrics is metrics {
-        /// Address and port of `/metrics` and `/healthz`, or `off`.
+        /// Address and port of `/metrics`, `/coverage` and `/healthz`, or `off`.
         listen: Listen = Listen::At(std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464)), Text, "--metrics-listen";
     }
 }

@@ -1,4 +1,7 @@
 //! The state directory and the installation's key in it.
+//!
+//! Takes a path. Gives a directory and 32 random bytes that outlive a restart. Never uses what others could have
+//! written: mode and owner are checked. Bounded by the key's length.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read as _, Write as _};

@@ -1,4 +1,7 @@
 //! Runs every rule over an exchange and turns verdicts into findings.
+//!
+//! Takes an exchange with its labels and the history of its endpoint. Gives findings that are to be told, and counts
+//! who could not judge. Never reads the clock. Bounded by [`Limits::findings`] remembered.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;

@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::secret::HashKey;
-use super::{AuthScheme, Caller, CallerHash, Head, Secret};
+use super::{AuthScheme, Caller, CallerHash, Head, Request, Secret};
 
 /// Longest credential that a connection remembers. Longer ones are hashed each time; servers commonly refuse header
 /// fields beyond 8 KiB, and tokens beyond half of that are rare.
@@ -59,8 +59,24 @@ impl std::fmt::Debug for Memo {
     }
 }
 
+/// Which fields of a head are known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fields {
+    All,
+    Some,
+}
+
+/// Names the caller of a request. Credentials may stand in a field that is not known.
+pub(super) fn of(request: &Request, known: Fields, key: &HashKey, memo: &mut Memo) -> Caller {
+    let target = request.target.of(&request.head.raw);
+    match identify(&request.head, target, key, memo) {
+        Caller::Anonymous if known == Fields::Some => Caller::Unseen,
+        caller => caller,
+    }
+}
+
 /// Names the caller of a request whose head was seen whole.
-pub(super) fn identify(head: &Head, target: &[u8], key: &HashKey, memo: &mut Memo) -> Caller {
+fn identify(head: &Head, target: &[u8], key: &HashKey, memo: &mut Memo) -> Caller {
     let Some((scheme, credential)) = credential(head, target) else {
         return Caller::Anonymous;
     };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::caller::{self, Memo};
+use super::caller::{self, Fields, Memo};
 use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::Context;
@@ -244,7 +244,11 @@ impl Http2 {
         came: &Came,
         context: &mut Context<'_>,
     ) -> Exchange {
-        let incomplete = head.incomplete;
+        let kept = if head.incomplete {
+            Fields::Some
+        } else {
+            Fields::All
+        };
         let anomalies = head.anomalies.clone();
         let head = written(head);
         let request = Request {
@@ -253,23 +257,15 @@ impl Http2 {
             method,
             target,
             version: 20,
+            trailers: Head::default(),
             time_ns: came.time_ns,
             early_data: self.early && came.of == Side::Requests,
         };
-        let mut caller = caller::identify(
-            &request.head,
-            target.of(&request.head.raw),
-            context.key,
-            &mut self.memo,
-        );
-        if incomplete && caller == Caller::Anonymous {
-            caller = Caller::Unseen;
-        }
         Exchange {
             connection: Arc::clone(context.connection),
+            caller: caller::of(&request, kept, context.key, &mut self.memo),
             request,
             outcome: Outcome::Unanswered,
-            caller,
             calls: super::call::Calls::new(),
             anomalies,
             part: None,
@@ -337,11 +333,14 @@ impl Http2 {
         open.note(head.anomalies.iter().copied());
         let unknown = head.opening == Opening::Unknown;
         match came.of {
-            Side::Requests => open.exchange.request.time_ns.1 = came.time_ns.1,
+            Side::Requests => {
+                open.exchange.request.time_ns.1 = came.time_ns.1;
+                self.streams.trailers(stream, Travel::ToServer, written(head));
+            }
             Side::Responses => match open.response_mut() {
                 Some(response) => {
                     response.time_ns.1 = came.time_ns.1;
-                    self.streams.trailers(stream, written(head));
+                    self.streams.trailers(stream, Travel::ToClient, written(head));
                 }
                 None if unknown => open.exchange.outcome = Outcome::Lost,
                 None => {}

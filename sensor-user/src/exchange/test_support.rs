@@ -1,11 +1,11 @@
-//! Exchanges for tests, built from text.
+//! For tests: what a connection gives, and exchanges built from text.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::call::{Call, CallKind, CallName, CallOutcome};
 use super::secret::HashKey;
@@ -13,11 +13,70 @@ use super::{
     AuthScheme, Body, BodyPiece, BodyState, Caller, CallerHash, Connection, Conversations, Exchange, Head,
     Limits, Outcome, PartKind, Request, Response,
 };
-use crate::capture::{Comm, Evidence, ProcessKey, Role, Source, StreamKey};
-use crate::flow::FlowEvent;
+use crate::capture::{
+    CloseReason, Comm, Direction, Evidence, GapReason, ProcessKey, Role, Source, StreamKey,
+};
+use crate::flow::{FlowEvent, Payload};
 use crate::protocol::Span;
 use crate::telemetry::Counters;
 use crate::telemetry::ledger::{Equation, Post};
+
+/// A connection over TLS.
+pub(crate) const STREAM: StreamKey = StreamKey {
+    process: ProcessKey { pid: 9, start_ns: 3 },
+    source: Source::Tls,
+    id: 1,
+    generation: 0,
+};
+
+/// What happens on a connection of a server.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    ToServer(Vec<u8>),
+    ToClient(Vec<u8>),
+    Lost(Direction, u64),
+}
+
+impl Step {
+    pub(crate) fn event(self, stream: StreamKey, time_ns: u64) -> FlowEvent {
+        match self {
+            Self::ToServer(bytes) => chunk(stream, Direction::Read, time_ns, &bytes),
+            Self::ToClient(bytes) => chunk(stream, Direction::Write, time_ns, &bytes),
+            Self::Lost(direction, missing) => gap(stream, direction, time_ns, missing),
+        }
+    }
+}
+
+/// Bytes of one direction.
+pub(crate) fn chunk(stream: StreamKey, direction: Direction, time_ns: u64, bytes: &[u8]) -> FlowEvent {
+    FlowEvent::Chunk {
+        stream,
+        direction,
+        time_ns,
+        early: false,
+        bytes: Payload(Bytes::copy_from_slice(bytes)),
+    }
+}
+
+/// Bytes of one direction that were lost.
+pub(crate) fn gap(stream: StreamKey, direction: Direction, time_ns: u64, missing: u64) -> FlowEvent {
+    FlowEvent::Gap {
+        stream,
+        direction,
+        time_ns,
+        missing,
+        reason: GapReason::Lost,
+    }
+}
+
+/// The end of a connection.
+pub(crate) fn closed(stream: StreamKey, time_ns: u64) -> FlowEvent {
+    FlowEvent::Closed {
+        stream,
+        time_ns,
+        reason: CloseReason::Free,
+    }
+}
 
 /// What comes of a connection's events, and that its accounts close at every step.
 pub(crate) fn drive(stream: StreamKey, events: impl IntoIterator<Item = FlowEvent>) -> Vec<Exchange> {
@@ -52,6 +111,7 @@ pub(crate) struct Builder {
     status: Option<u16>,
     response_fields: Vec<(String, String)>,
     response_body: Body,
+    request_trailers: Vec<(String, String)>,
     trailers: Vec<(String, String)>,
     caller: Caller,
     tls: bool,
@@ -71,6 +131,7 @@ impl Builder {
             status: Some(200),
             response_fields: Vec::new(),
             response_body: Body::default(),
+            request_trailers: Vec::new(),
             trailers: Vec::new(),
             caller: Caller::Anonymous,
             tls: true,
@@ -116,12 +177,15 @@ impl Builder {
         built
     }
 
+    /// Gives the request trailers.
+    pub(crate) fn request_trailers(mut self, fields: &[(&str, &str)]) -> Self {
+        self.request_trailers = owned(fields);
+        self
+    }
+
     /// Gives the response trailers.
     pub(crate) fn trailers(mut self, fields: &[(&str, &str)]) -> Self {
-        self.trailers = fields
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        self.trailers = owned(fields);
         self
     }
 
@@ -219,6 +283,7 @@ impl Builder {
             method: span(0, self.method.len()),
             target: span(self.method.len() + 1, self.target.len()),
             version: 11,
+            trailers: trailers(&self.request_trailers),
             body: self.request_body,
             time_ns: (1_000, 1_100),
             early_data: false,
@@ -227,11 +292,7 @@ impl Builder {
             Outcome::Answered(Box::new(Response {
                 head: head(&format!("HTTP/1.1 {status} X\r\n"), &self.response_fields),
                 status,
-                trailers: if self.trailers.is_empty() {
-                    Head::default()
-                } else {
-                    head("", &self.trailers)
-                },
+                trailers: trailers(&self.trailers),
                 body: self.response_body,
                 time_ns: (1_200, 1_300),
             }))
@@ -245,6 +306,19 @@ impl Builder {
             anomalies: SmallVec::new(),
             part: self.part,
         }
+    }
+}
+
+fn owned(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    fields.iter().map(own).collect()
+}
+
+fn trailers(fields: &[(String, String)]) -> Head {
+    if fields.is_empty() {
+        Head::default()
+    } else {
+        head("", fields)
     }
 }
 
@@ -290,7 +364,7 @@ fn whole(pieces: &[&[u8]]) -> Body {
 
 fn head(start: &str, fields: &[(String, String)]) -> Head {
     let mut raw = start.to_owned();
-    let mut headers = smallvec![];
+    let mut headers = Vec::new();
     for (name, value) in fields {
         let at = raw.len();
         write!(raw, "{name}: {value}\r\n").unwrap();

@@ -1,4 +1,7 @@
 //! Events as named fields, with OpenTelemetry's names where it has them: what JSON and OTLP share.
+//!
+//! Takes events. Gives names and values, borrowed where they can be. Never a value that was observed: the events hold
+//! none. Bounded by the event.
 
 use std::borrow::Cow;
 
@@ -257,7 +260,7 @@ fn addresses(connection: &Connection, fields: &mut Fields<'_>) {
 }
 
 /// Role in outputs.
-pub const fn role_name(role: Role) -> &'static str {
+const fn role_name(role: Role) -> &'static str {
     match role {
         Role::Server => "server",
         Role::Client => "client",

@@ -29,7 +29,7 @@ use crate::detect::{Finding, Severity};
 use crate::telemetry::{Accounts, Counters, Metric};
 
 /// Name of the event that carries a finding.
-pub const FINDING_EVENT: &str = "api_sensor.finding";
+const FINDING_EVENT: &str = "api_sensor.finding";
 
 /// Records per request: the specification's default for batches.
 const BATCH: usize = 512;

@@ -141,7 +141,7 @@ pub fn call(call: &ShownCall) -> String {
 }
 
 /// A place in words.
-pub fn place_name(place: &Place) -> String {
+fn place_name(place: &Place) -> String {
     let part = match place.part {
         Part::Path => "path",
         Part::Query => "query",

@@ -67,11 +67,6 @@ impl NameSet {
         self.names.is_empty()
     }
 
-    /// Names were left out.
-    pub const fn has_more(&self) -> bool {
-        self.more
-    }
-
     /// Says that names were left out.
     pub const fn mark_more(&mut self) {
         self.more = true;

@@ -29,8 +29,9 @@ const LIVE: &str = "live_kernel";
 /// How long one kernel's tests may take.
 const LONG_PATIENCE: Duration = Duration::from_mins(30);
 
-/// How long the measuring of one kernel's rows may take: every set of capabilities loads and attaches twice.
-const ROWS_PATIENCE: Duration = Duration::from_mins(40);
+/// How long the measuring of one kernel's rows may take: every set of capabilities loads and attaches twice, and what
+/// is not seen is waited for.
+const ROWS_PATIENCE: Duration = Duration::from_mins(90);
 
 /// Arguments of `cargo xtask vm`.
 #[derive(clap::Args)]
@@ -120,9 +121,10 @@ pub(crate) fn long() -> Result<(u32, u32, Vec<String>)> {
     Ok((count(Verdict::Pass), failed, skipped))
 }
 
-/// Rows that a test program prints, of every kernel; fails when one of them did, since its rows would be missing.
-pub(crate) fn rows(test: &str) -> Result<Vec<String>> {
-    let kernels = kernels::file()?.kernel;
+/// Rows that a test program prints, of the kernels named or of every one; fails when one of them did, since its rows
+/// would be missing.
+pub(crate) fn rows(test: &str, names: &[String]) -> Result<Vec<String>> {
+    let kernels = named(names, kernels::file()?.kernel)?;
     let runs = boot(&kernels, test, &[], ROWS_PATIENCE)?;
     report::table(&runs);
     if let Some(bad) = runs.iter().find(|run| !run.outcome.is_good()) {
@@ -172,18 +174,19 @@ fn boot(kernels: &[Kernel], test: &str, filter: &[String], patience: Duration) -
 }
 
 fn chosen(arguments: &Arguments, all: Vec<Kernel>) -> Result<Vec<Kernel>> {
-    if let Some(unknown) = arguments
-        .kernel
-        .iter()
-        .find(|name| !all.iter().any(|kernel| kernel.name == **name))
-    {
+    let mut chosen = named(&arguments.kernel, all)?;
+    chosen.retain(|kernel| !arguments.ci || kernel.ci);
+    Ok(chosen)
+}
+
+/// The kernels of these names; every one where no name is given.
+fn named(names: &[String], mut all: Vec<Kernel>) -> Result<Vec<Kernel>> {
+    let unknown = |name: &&String| !all.iter().any(|kernel| kernel.name == **name);
+    if let Some(unknown) = names.iter().find(unknown) {
         bail!("kernels.toml has no kernel {unknown}");
     }
-    let wanted = |kernel: &Kernel| {
-        (arguments.kernel.is_empty() || arguments.kernel.contains(&kernel.name))
-            && (!arguments.ci || kernel.ci)
-    };
-    Ok(all.into_iter().filter(wanted).collect())
+    all.retain(|kernel| names.is_empty() || names.contains(&kernel.name));
+    Ok(all)
 }
 
 /// Where the test program stands in the guest.

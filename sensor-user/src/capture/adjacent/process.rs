@@ -1,4 +1,8 @@
 //! The evidence of one process.
+//!
+//! Takes the lengths of its calls and of the records on its sockets. Gives a pair once enough calls speak for it and
+//! none for another. Never sees payload. Bounded: `MAX_PENDING` lengths a side, `MAX_THREADS`; streams and sockets go
+//! with their close.
 
 use rustc_hash::FxHashMap;
 use sensor_common::record::IO_RECORDS;

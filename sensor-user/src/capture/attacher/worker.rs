@@ -1,4 +1,8 @@
 //! The thread's own side.
+//!
+//! Takes processes to look at, libraries named in advance, and the time. Gives attached files and reports of what
+//! failed. Never reads what processes move. Bounded: `MAX_FAILING` failures told; processes and files by what runs and
+//! maps them.
 
 use std::collections::HashMap;
 use std::os::fd::AsRawFd;

@@ -1,4 +1,7 @@
 //! The verdict on a process that was watched, and what of it is not seen and why.
+//!
+//! Takes what a process's files promise and what its account says. Gives a state, and for each blindness its reason
+//! and remedy. Never guesses from names. Bounded by the stacks and notices of the process.
 
 use std::borrow::Cow;
 

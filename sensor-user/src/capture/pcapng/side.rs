@@ -18,7 +18,13 @@ pub(super) struct Side {
 impl Side {
     /// Position of `seq`, and how many of the `len` bytes there lie before position 0; `None` when all of them do.
     /// The nearest position to the highest one seen is meant, so sequence numbers may wrap (RFC 9293, 3.4).
-    pub(super) fn place(&mut self, seq: u32, len: u64) -> Option<(u64, usize)> {
+    /// Where a note says the position, it is that.
+    pub(super) fn place(&mut self, seq: u32, len: u64, noted: Option<u64>) -> Option<(u64, usize)> {
+        if let Some(position) = noted {
+            self.base = Some(seq.wrapping_sub(low(position)));
+            self.reached(position.saturating_add(len));
+            return Some((position, 0));
+        }
         let base = *self.base.get_or_insert(seq);
         let distance = i64::from(seq.wrapping_sub(base.wrapping_add(low(self.reach))).cast_signed());
         let (position, early) = match self.reach.checked_add_signed(distance) {
@@ -30,13 +36,6 @@ impl Side {
         }
         self.reached(position.saturating_add(len - early));
         Some((position, usize::try_from(early).unwrap_or(usize::MAX)))
-    }
-
-    /// As [`Side::place`], where a note says the position.
-    pub(super) fn place_at(&mut self, seq: u32, len: u64, position: u64) -> (u64, usize) {
-        self.base = Some(seq.wrapping_sub(low(position)));
-        self.reached(position.saturating_add(len));
-        (position, 0)
     }
 
     /// There were bytes, or are some missing, up to here.

@@ -294,11 +294,7 @@ impl Connection {
         if !carries && side.base.is_none() {
             return;
         }
-        let place = match note.position {
-            Some(position) => Some(side.place_at(segment.seq, len, position)),
-            None => side.place(segment.seq, len),
-        };
-        let Some((position, early)) = place else {
+        let Some((position, early)) = side.place(segment.seq, len, note.position) else {
             if captured > 0 {
                 account.skip(Skip::BeforeStart);
             }

@@ -70,7 +70,7 @@ pub fn create(path: &Path, clock_offset_ns: u64) -> Result<Writer<BufWriter<File
         .create_new(true)
         .mode(0o600)
         .open(path)
-        .map_err(|source| CaptureError::Open {
+        .map_err(|source| CaptureError::Write {
             path: path.into(),
             source,
         })?;

@@ -1,29 +1,15 @@
-use bytes::Bytes;
-
 use super::*;
-use crate::capture::{Evidence, Origin, ProcessEvent, Role, SocketAddress, Source};
-use crate::flow::Payload;
+use crate::capture::{Evidence, Origin, ProcessEvent, Role, SocketAddress};
+use crate::exchange::test_support::{self, STREAM};
 
 const PROCESS: ProcessKey = ProcessKey { pid: 9, start_ns: 3 };
 
 fn stream(id: u64) -> StreamKey {
-    StreamKey {
-        process: PROCESS,
-        source: Source::Tls,
-        id,
-        generation: 0,
-    }
+    StreamKey { id, ..STREAM }
 }
 
 fn chunk(id: u64, direction: Direction, text: &str) -> FlowEvent {
-    let bytes = Payload(Bytes::copy_from_slice(text.as_bytes()));
-    FlowEvent::Chunk {
-        stream: stream(id),
-        direction,
-        time_ns: 5,
-        early: false,
-        bytes,
-    }
+    test_support::chunk(stream(id), direction, 5, text.as_bytes())
 }
 
 fn early(mut event: FlowEvent) -> FlowEvent {

@@ -1,23 +1,13 @@
 //! The same stream of events over both versions, in every coding.
 
-use crate::exchange::test_support::drive;
-
-use bytes::Bytes;
 use proptest::prelude::*;
 
-use crate::capture::{CloseReason, Direction, GapReason, ProcessKey, Source, StreamKey};
+use crate::capture::{Direction, GapReason};
 use crate::exchange::call::CallKind;
+use crate::exchange::test_support::{STREAM, chunk, closed, drive, gap};
 use crate::exchange::{BodyState, Exchange, Limits};
-use crate::flow::{FlowEvent, Payload};
 use crate::protocol::Anomaly;
 use crate::protocol::inflate::flushed;
-
-const STREAM: StreamKey = StreamKey {
-    process: ProcessKey { pid: 9, start_ns: 3 },
-    source: Source::Tls,
-    id: 1,
-    generation: 0,
-};
 
 const CODINGS: [&str; 5] = ["identity", "gzip", "zlib", "br", "zstd"];
 
@@ -101,30 +91,14 @@ fn packed(how: &str, parts: &[&[u8]]) -> Vec<Vec<u8>> {
 /// What comes of it; the accounts close at every step.
 fn run(version: Version, encoding: &str, steps: &[Step]) -> Vec<Exchange> {
     let (asked, answered) = version.opening(encoding);
-    let chunk = |direction, bytes: Vec<u8>| FlowEvent::Chunk {
-        stream: STREAM,
-        direction,
-        time_ns: 5,
-        early: false,
-        bytes: Payload(Bytes::from(bytes)),
-    };
-    let mut events = vec![chunk(Direction::Read, asked), chunk(Direction::Write, answered)];
+    let answer = |bytes: &[u8]| chunk(STREAM, Direction::Write, 5, bytes);
+    let mut events = vec![chunk(STREAM, Direction::Read, 5, &asked), answer(&answered)];
     events.extend(steps.iter().map(|step| match step {
-        Piece(body) => chunk(Direction::Write, version.piece(body)),
-        End => chunk(Direction::Write, version.end()),
-        Lost(missing) => FlowEvent::Gap {
-            stream: STREAM,
-            direction: Direction::Write,
-            time_ns: 5,
-            missing: *missing,
-            reason: GapReason::Lost,
-        },
+        Piece(body) => answer(&version.piece(body)),
+        End => answer(&version.end()),
+        Lost(missing) => gap(STREAM, Direction::Write, 5, *missing),
     }));
-    events.push(FlowEvent::Closed {
-        stream: STREAM,
-        time_ns: 9,
-        reason: CloseReason::Free,
-    });
+    events.push(closed(STREAM, 9));
     drive(STREAM, events)
 }
 

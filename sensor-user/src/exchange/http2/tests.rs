@@ -3,26 +3,17 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use proptest::prelude::*;
-
 use super::super::secret::HashKey;
 use super::super::{BodyState, Conversations, Method};
 use super::*;
-use crate::capture::{CloseReason, ProcessKey, Role, Source, StreamKey};
-use crate::flow::{FlowEvent, Payload};
+use crate::capture::Role;
+use crate::exchange::test_support::{STREAM, chunk, closed, gap};
 use crate::telemetry::Counters;
 use crate::telemetry::ledger::Post;
 
 mod inside;
+mod laws;
 
-const PROCESS: ProcessKey = ProcessKey { pid: 9, start_ns: 3 };
-const STREAM: StreamKey = StreamKey {
-    process: PROCESS,
-    source: Source::Tls,
-    id: 1,
-    generation: 0,
-};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64";
 const GET: &[u8] = b"\x82\x87\x84";
@@ -59,14 +50,7 @@ impl Play {
     fn push(&mut self, direction: Direction, bytes: &[u8]) -> &mut Self {
         if !bytes.is_empty() {
             self.sent += bytes.len() as u64;
-            let bytes = Payload(Bytes::copy_from_slice(bytes));
-            let event = FlowEvent::Chunk {
-                stream: STREAM,
-                direction,
-                time_ns: self.sent,
-                early: false,
-                bytes,
-            };
+            let event = chunk(STREAM, direction, self.sent, bytes);
             self.conversations.push(event, &mut self.out);
         }
         self
@@ -81,25 +65,14 @@ impl Play {
     }
 
     fn gap(&mut self, direction: Direction, missing: usize) -> &mut Self {
-        let event = FlowEvent::Gap {
-            stream: STREAM,
-            direction,
-            time_ns: self.sent,
-            missing: missing as u64,
-            reason: GapReason::Lost,
-        };
+        let event = gap(STREAM, direction, self.sent, missing as u64);
         self.conversations.push(event, &mut self.out);
         self
     }
 
     /// Each exchange in one line, and the accounts must close.
     fn end(&mut self) -> Vec<String> {
-        let event = FlowEvent::Closed {
-            stream: STREAM,
-            time_ns: 0,
-            reason: CloseReason::Free,
-        };
-        self.conversations.push(event, &mut self.out);
+        self.conversations.push(closed(STREAM, 0), &mut self.out);
         let accounts = self.counters.ledger().accounts();
         let entered: u64 = [
             Post::HeadBytes,
@@ -152,6 +125,7 @@ fn show(exchange: &Exchange) -> String {
         fields(&request.head),
         text(&request.body)
     );
+    line.push_str(&fields(&request.trailers));
     match &exchange.outcome {
         Outcome::Answered(response) => {
             write!(
@@ -420,88 +394,6 @@ fn what_streams_keep_is_bounded() {
             .all(|exchange| exchange.anomalies.contains(&Anomaly::Http2TooManyStreams))
     );
     assert_eq!(play.end().len(), 3000);
-}
-
-/// Numbers that only the seed decides.
-fn random(state: &mut u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state
-}
-
-#[test]
-fn lesson_13_random_and_tls_bytes_are_not_taken_for_http2() {
-    use crate::protocol::detect::{Verdict, detect};
-    let mut state = 0x9e37_79b9_7f4a_7c15;
-    let mut taken = [0_u64; 2];
-    for round in 0..2_000_000_u64 {
-        let mut bytes = [0; 64];
-        for word in bytes.as_chunks_mut::<8>().0 {
-            *word = random(&mut state).to_le_bytes();
-        }
-        // Every other prefix begins as every frame does, and is a frame but for the rest.
-        if round % 2 == 1 {
-            bytes[0] = 0;
-            bytes[3] &= 15;
-        }
-        let verdict = detect(&bytes);
-        let http2 = matches!(
-            verdict,
-            Verdict::Http2 | Verdict::Http2Server | Verdict::Http2Requests | Verdict::Http2Responses
-        );
-        taken[(round % 2) as usize] += u64::from(http2);
-    }
-    assert_eq!(taken, [0, 0]);
-}
-
-proptest! {
-    /// Any order of the two directions that causality permits, and any cut of each, gives the same exchanges.
-    #[test]
-    fn order_and_cuts_do_not_matter(turns in prop::collection::vec((any::<bool>(), 1_usize..40), 0..60)) {
-        let requests: Vec<u8> = (0..6)
-            .flat_map(|nth| [headers(2 * nth + 1, false, &[&get(nth)[..], b"\x40\x01a\x01b"].concat()), data(2 * nth + 1, true, "body")].concat())
-            .collect();
-        let responses: Vec<u8> = (0..6)
-            .flat_map(|nth| [headers(2 * nth + 1, false, b"\x88\x40\x01c\x01d"), data(2 * nth + 1, true, "answer")].concat())
-            .collect();
-        let each = requests.len() / 6;
-        let mut play = Play::begun();
-        let (mut asked, mut answered) = (0, 0);
-        for (ask, len) in turns {
-            if ask {
-                let end = (asked + len).min(requests.len());
-                play.request(&requests[asked..end]);
-                asked = end;
-            } else {
-                // An answer to what was asked.
-                let most = asked / each * (responses.len() / 6);
-                let end = (answered + len).min(most).max(answered);
-                play.response(&responses[answered..end]);
-                answered = end;
-            }
-        }
-        play.request(&requests[asked..]).response(&responses[answered..]);
-        let expected: Vec<String> = (0..6).map(|nth| format!("GET /{nth} a=b[body] 200 c=d[answer]")).collect();
-        prop_assert_eq!(play.end(), expected);
-    }
-
-    #[test]
-    fn nothing_panics_and_every_byte_is_accounted_for(
-        frames in prop::collection::vec((any::<bool>(), 0_u8..11, any::<u8>(), 0_u32..8, prop::collection::vec(any::<u8>(), 0..40), 0_u8..8), 0..40)
-    ) {
-        let mut play = Play::begun();
-        for (ask, kind, flags, stream, payload, gap) in frames {
-            let direction = if ask { Direction::Read } else { Direction::Write };
-            let wire = frame(kind, flags, stream, &payload);
-            if gap == 0 {
-                play.push(direction, &wire[..wire.len() / 2]).gap(direction, wire.len());
-            } else {
-                play.push(direction, &wire);
-            }
-        }
-        play.end();
-    }
 }
 
 #[test]

@@ -1,67 +1,23 @@
-use std::sync::Arc;
-
-use crate::exchange::test_support::drive;
-use bytes::Bytes;
-
-use crate::capture::{CloseReason, Direction, GapReason, ProcessKey, Source, StreamKey};
-use crate::exchange::call::{CallKind, CallOutcome, MAX_CALLS};
-use crate::exchange::secret::HashKey;
-use crate::exchange::{BodyState, Conversations, Exchange, Limits, PartKind};
-use crate::flow::{FlowEvent, Payload};
+use crate::capture::{Direction, GapReason};
+use crate::exchange::call::CallKind;
+use crate::exchange::test_support::Step::{self, Lost, ToClient, ToServer};
+use crate::exchange::test_support::{STREAM, closed, drive};
+use crate::exchange::{BodyState, Exchange, Limits};
 use crate::protocol::Anomaly;
 use crate::protocol::websocket::unmask;
-use crate::telemetry::Counters;
 
-const STREAM: StreamKey = StreamKey {
-    process: ProcessKey { pid: 9, start_ns: 3 },
-    source: Source::Tls,
-    id: 1,
-    generation: 0,
-};
+mod calls;
+mod events;
 
 const ASK: &str = "GET /chat HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Authorization: Bearer abc\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
 const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
 
-/// One event of a stream.
-#[derive(Clone, Debug)]
-enum Step {
-    ToServer(Vec<u8>),
-    ToClient(Vec<u8>),
-    Lost(Direction, u64),
-}
-use Step::{Lost, ToClient, ToServer};
-
-fn event(step: Step) -> FlowEvent {
-    let chunk = |direction, bytes: Vec<u8>| FlowEvent::Chunk {
-        stream: STREAM,
-        direction,
-        time_ns: 5,
-        early: false,
-        bytes: Payload(Bytes::from(bytes)),
-    };
-    match step {
-        ToServer(bytes) => chunk(Direction::Read, bytes),
-        ToClient(bytes) => chunk(Direction::Write, bytes),
-        Lost(direction, missing) => FlowEvent::Gap {
-            stream: STREAM,
-            direction,
-            time_ns: 5,
-            missing,
-            reason: GapReason::Lost,
-        },
-    }
-}
-
 /// What comes of a connection, and that its accounts close at every step.
 fn run(steps: Vec<Step>) -> Vec<Exchange> {
-    let close = FlowEvent::Closed {
-        stream: STREAM,
-        time_ns: 9,
-        reason: CloseReason::Free,
-    };
-    drive(STREAM, steps.into_iter().map(event).chain([close]))
+    let events = steps.into_iter().map(|step| step.event(STREAM, 5));
+    drive(STREAM, events.chain([closed(STREAM, 9)]))
 }
 
 fn frame(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {
@@ -342,178 +298,6 @@ fn without_a_handshake_nothing_is_guessed() {
     assert!(run(vec![ToClient([answer, frames].concat())]).is_empty());
 }
 
-fn calls(exchanges: &[Exchange]) -> Vec<(String, CallKind, String, CallOutcome)> {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let messages = exchanges.iter().filter(|exchange| is_message(exchange));
-    messages
-        .filter_map(|exchange| {
-            let [message, call] = exchange.calls.as_slice() else {
-                return None;
-            };
-            Some((
-                text(message.name.expose()),
-                call.kind,
-                text(call.name.expose()),
-                call.outcome,
-            ))
-        })
-        .collect()
-}
-
-#[test]
-fn graphql_operations_are_paired_by_id() {
-    for (protocol, ask, answer) in [
-        ("graphql-transport-ws", "subscribe", "next"),
-        ("graphql-ws", "start", "data"),
-    ] {
-        let field = format!("Sec-WebSocket-Protocol: {protocol}\r\n");
-        let mut steps = opened(&field, &field);
-        let query = "# all\\nsubscription Prices($a: Int) { price }";
-        for (id, payload) in [
-            ("1", format!("{{\"query\":\"{query}\"}}")),
-            (
-                "2",
-                "{\"operationName\":\"Pay\",\"query\":\"mutation Pay { pay }\"}".to_owned(),
-            ),
-        ] {
-            let text = format!("{{\"id\":\"{id}\",\"type\":\"{ask}\",\"payload\":{payload}}}");
-            steps.push(ToServer(client(text.as_bytes())));
-        }
-        for text in [
-            format!("{{\"type\":\"{answer}\",\"id\":\"1\",\"payload\":{{\"data\":{{\"price\":1}}}}}}"),
-            format!("{{\"type\":\"{answer}\",\"id\":\"1\",\"payload\":{{\"errors\":[{{}}],\"data\":null}}}}"),
-            "{\"type\":\"error\",\"id\":\"2\",\"payload\":[{\"message\":\"no\"}]}".to_owned(),
-            "{\"type\":\"complete\",\"id\":\"1\"}".to_owned(),
-            "{\"type\":\"complete\",\"id\":\"1\"}".to_owned(),
-        ] {
-            steps.push(ToClient(server(text.as_bytes())));
-        }
-        let (prices, pay) = (CallKind::GraphqlSubscription, CallKind::GraphqlMutation);
-        let expected = [
-            (ask, prices, "Prices", CallOutcome::Unknown),
-            (ask, pay, "Pay", CallOutcome::Unknown),
-            (answer, prices, "Prices", CallOutcome::Success),
-            (answer, prices, "Prices", CallOutcome::Failure(0)),
-            ("error", pay, "Pay", CallOutcome::Failure(0)),
-            ("complete", prices, "Prices", CallOutcome::Unknown),
-        ];
-        let expected =
-            expected.map(|(name, kind, call, outcome)| (name.to_owned(), kind, call.to_owned(), outcome));
-        assert_eq!(calls(&run(steps)), expected);
-    }
-}
-
-#[test]
-fn json_rpc_calls_are_paired_by_id_and_side() {
-    let mut steps = opened("", "");
-    steps.push(ToServer(client(
-        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_call\",\"params\":[]}",
-    )));
-    steps.push(ToClient(server(
-        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"roots\"}",
-    )));
-    steps.push(ToServer(client(
-        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"error\":1}}",
-    )));
-    steps.push(ToClient(server(
-        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32601,\"message\":\"x\"}}",
-    )));
-    steps.push(ToClient(server(b"{\"id\":1,\"method\":\"none\"}")));
-    let rpc = |name: &str, outcome| (String::new(), CallKind::JsonRpc, name.to_owned(), outcome);
-    assert_eq!(
-        calls(&run(steps)),
-        [
-            rpc("eth_call", CallOutcome::Unknown),
-            rpc("roots", CallOutcome::Unknown),
-            rpc("roots", CallOutcome::Success),
-            rpc("eth_call", CallOutcome::Failure(-32601)),
-        ]
-    );
-}
-
-#[test]
-fn json_rpc_batches_are_paired_call_by_call() {
-    let rpc = |id: &str, rest: &str| format!("{{\"jsonrpc\":\"2.0\",{id}{rest}}}");
-    let ask = format!(
-        "[{},{},{},7]",
-        rpc("\"id\":1,", "\"method\":\"a\",\"params\":[{\"id\":2}]"),
-        rpc("\"id\":\"1\",", "\"method\":\"b\""),
-        rpc("", "\"method\":\"note\""),
-    );
-    // In any order (JSON-RPC 2.0, 6), and one of them by itself.
-    let answers = format!(
-        "[{},{}]",
-        rpc("\"id\":\"1\",", "\"result\":[[{\"id\":1}]]"),
-        rpc("\"id\":9,", "\"error\":{\"code\":-32600}"),
-    );
-    let late = rpc("\"id\":1,", "\"error\":{\"code\":-5}");
-    let mut steps = opened("", "");
-    steps.extend([
-        ToServer(client(ask.as_bytes())),
-        ToClient(server(answers.as_bytes())),
-        ToClient(server(late.as_bytes())),
-    ]);
-    let exchanges = run(steps);
-    let all = exchanges.iter().flat_map(|exchange| &exchange.calls);
-    let found: Vec<(&str, CallOutcome)> = all
-        .filter(|call| call.kind == CallKind::JsonRpc)
-        .map(|call| (std::str::from_utf8(call.name.expose()).unwrap(), call.outcome))
-        .collect();
-    let expected = [
-        ("a", CallOutcome::Unknown),
-        ("b", CallOutcome::Unknown),
-        ("note", CallOutcome::Unknown),
-        ("b", CallOutcome::Success),
-        ("", CallOutcome::Failure(-32600)),
-        ("a", CallOutcome::Failure(-5)),
-    ];
-    assert_eq!(found, expected);
-}
-
-#[test]
-fn a_batch_beyond_the_limit_is_odd_and_keeps_its_front() {
-    let one = |id: usize, rest: &str| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},{rest}}}");
-    let batch = |rest: &str| {
-        let all: Vec<String> = (0..2_000).map(|id| one(id, rest)).collect();
-        format!("[{}]", all.join(","))
-    };
-    let mut steps = opened("", "");
-    steps.extend([
-        ToServer(client(batch("\"method\":\"m\"").as_bytes())),
-        ToClient(server(batch("\"result\":0").as_bytes())),
-    ]);
-    let exchanges = run(steps);
-    for exchange in exchanges.iter().filter(|exchange| is_message(exchange)) {
-        assert_eq!(exchange.calls.len(), MAX_CALLS);
-        assert!(
-            exchange
-                .calls
-                .iter()
-                .skip(1)
-                .all(|call| call.name.expose() == b"m")
-        );
-        assert_eq!(exchange.anomalies.to_vec(), vec![Anomaly::TooManyCalls]);
-    }
-}
-
-#[test]
-fn a_stream_of_events_is_whole_when_all_were_told() {
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 22\r\n\r\n";
-    let stream = run(vec![
-        ToServer(b"GET /events HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec()),
-        ToClient(head.into()),
-        ToClient(b"data: one\n\n".to_vec()),
-        ToClient(b"data: two\n\n".to_vec()),
-    ]);
-    let kinds: Vec<_> = stream.iter().map(|exchange| exchange.part).collect();
-    assert_eq!(kinds, [Some(PartKind::Event), Some(PartKind::Event), None]);
-    let body = &stream[2].outcome.response().unwrap().body;
-    assert_eq!(
-        (body.state, body.total, body.is_whole()),
-        (BodyState::InParts, 22, true)
-    );
-}
-
 #[test]
 fn behind_a_connect_a_connection_begins() {
     let ask = "CONNECT b.example:80 HTTP/1.1\r\nHost: b.example:80\r\n\r\n";
@@ -548,74 +332,4 @@ fn behind_a_connect_a_connection_begins() {
         ToServer(hello),
     ]);
     assert_eq!(out.len(), 1);
-}
-
-#[test]
-#[expect(clippy::too_many_lines, reason = "one stream from its beginning to its end")]
-fn events_are_told_as_they_come() {
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let chunked = |text: &str| ToClient(format!("{:x}\r\n{text}\r\n", text.len()).into_bytes());
-    let counters: Arc<Counters> = Arc::default();
-    let mut conversations = Conversations::new(Limits::default(), HashKey::new([0; 32]), counters);
-    let mut out = Vec::new();
-    let steps = [
-        ToServer(b"GET /events HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec()),
-        ToClient(head.into()),
-        chunked("event: price\ndata: {\"a\""),
-        chunked(":1}\n\ndata: two\n\n"),
-    ];
-    for (now, step) in (1..).zip(steps) {
-        let mut event = event(step);
-        if let FlowEvent::Chunk { time_ns, .. } = &mut event {
-            *time_ns = now;
-        }
-        conversations.push(event, &mut out);
-    }
-    let seen = |exchange: &Exchange| {
-        let call = &exchange.calls[0];
-        assert_eq!(
-            (call.kind, exchange.request.target().expose()),
-            (CallKind::ServerSentEvent, &b"/events"[..])
-        );
-        let body = &exchange.outcome.response().unwrap().body;
-        (call.name.expose().to_vec(), body.pieces[0].0.to_vec(), body.state)
-    };
-    // Each lasts from its own first byte to its last.
-    let times = |exchange: &Exchange| {
-        (
-            exchange.request.time_ns,
-            exchange.outcome.response().unwrap().time_ns,
-        )
-    };
-    assert_eq!(
-        out.iter().map(times).collect::<Vec<_>>(),
-        [((3, 4), (3, 4)), ((4, 4), (4, 4))]
-    );
-    // The stream has not ended.
-    assert_eq!(
-        out.iter().map(seen).collect::<Vec<_>>(),
-        [
-            (b"price".to_vec(), b"{\"a\":1}".to_vec(), BodyState::Whole),
-            (b"message".to_vec(), b"two".to_vec(), BodyState::Whole)
-        ]
-    );
-    out.clear();
-    conversations.push(event(chunked("data: th")), &mut out);
-    conversations.push(event(Lost(Direction::Write, 40)), &mut out);
-    conversations.push(
-        event(ToClient(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec())),
-        &mut out,
-    );
-    assert_eq!(
-        seen(&out[0]),
-        (
-            b"message".to_vec(),
-            b"th".to_vec(),
-            BodyState::Holed(GapReason::Lost)
-        )
-    );
-    // The exchange itself counts what the events held.
-    let stream = out.iter().find(|exchange| exchange.calls.is_empty()).unwrap();
-    let body = &stream.outcome.response().unwrap().body;
-    assert!(body.pieces.is_empty() && body.total == 47 && !body.is_whole());
 }

@@ -1,4 +1,7 @@
 //! What `MessagePack` and CBOR have in common: items with their lengths in front.
+//!
+//! Takes whole bodies. Gives containers, names and values to a visitor. Never recurses, nor believes a length that the
+//! input does not hold. Bounded by `MAX_DEPTH` frames.
 
 use std::fmt::Write as _;
 

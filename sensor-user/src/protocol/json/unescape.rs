@@ -1,12 +1,15 @@
 //! Undoing the escapes of a string (RFC 8259, 7).
 
-/// Appends what the escaped string `raw` means. Lone surrogates and escapes that a cut tore become U+FFFD.
+/// Appends what the escaped string `raw` means, which is never longer. Lone surrogates become U+FFFD; an escape that a
+/// cut tore is left out.
 pub fn unescape(raw: &[u8], out: &mut Vec<u8>) {
     let mut rest = raw;
     while let Some(at) = memchr::memchr(b'\\', rest) {
         let (plain, escape) = rest.split_at_checked(at).unwrap_or_default();
         out.extend_from_slice(plain);
-        let code = escape.get(1).copied().unwrap_or_default();
+        let Some(code) = escape.get(1).copied() else {
+            return;
+        };
         let mut used = 2;
         match code {
             b'b' => out.push(0x08),
@@ -14,6 +17,7 @@ pub fn unescape(raw: &[u8], out: &mut Vec<u8>) {
             b'n' => out.push(b'\n'),
             b'r' => out.push(b'\r'),
             b't' => out.push(b'\t'),
+            b'u' if escape.len() < UNICODE => return,
             b'u' => {
                 let (decoded, length) = unicode(escape);
                 used = length;
@@ -27,14 +31,17 @@ pub fn unescape(raw: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(rest);
 }
 
+/// Length of `\uXXXX`.
+const UNICODE: usize = 6;
+
 /// Decodes `\uXXXX` or a surrogate pair at the front; gives the bytes used.
 fn unicode(escape: &[u8]) -> (char, usize) {
     const PAIR: usize = 12;
-    let Some(high) = hex4(escape.get(2..6)) else {
-        return (char::REPLACEMENT_CHARACTER, escape.len().min(6));
+    let Some(high) = hex4(escape.get(2..UNICODE)) else {
+        return (char::REPLACEMENT_CHARACTER, UNICODE);
     };
     if let Some(plain) = char::from_u32(high) {
-        return (plain, 6);
+        return (plain, UNICODE);
     }
     let low = escape.get(6..8).filter(|mark| *mark == b"\\u");
     let low = low.and_then(|_| hex4(escape.get(8..PAIR)));
@@ -43,7 +50,7 @@ fn unicode(escape: &[u8]) -> (char, usize) {
             let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
             (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), PAIR)
         }
-        _ => (char::REPLACEMENT_CHARACTER, 6),
+        _ => (char::REPLACEMENT_CHARACTER, UNICODE),
     }
 }
 

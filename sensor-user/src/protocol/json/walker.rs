@@ -1,4 +1,8 @@
 //! The walk itself: which token may come next (RFC 8259, 2 to 5).
+//!
+//! Takes a document in any pieces. Gives containers, names and values to a visitor. Never builds a tree, and keeps of
+//! the input only the token that a piece cut. Bounded by one bit per level up to `MAX_DEPTH` and by `token_bytes` of a
+//! token.
 
 use super::carry::Carry;
 use super::number::{self, NumberStep};

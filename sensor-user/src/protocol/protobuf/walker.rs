@@ -1,4 +1,7 @@
 //! One message, field by field, told to a visitor.
+//!
+//! Takes the bytes of one message, and its type where it is known. Gives names and values to a visitor, and how sure
+//! the guesses are. Never recurses: what is open is a stack. Bounded by `MAX_DEPTH` and by `token_bytes` of a value.
 
 use std::io::Write as _;
 

@@ -1,4 +1,7 @@
 //! The look at a document's front.
+//!
+//! Takes a document. Gives its call or answer and what is odd about it. Never reads external entities, nor more than
+//! it needs to tell. Bounded by `MAX_EVENTS`, and in a multicall by `MAX_WITHIN`.
 
 use std::borrow::Cow;
 

@@ -221,5 +221,5 @@ fn a_recording_is_private_and_overwrites_nothing() {
     let mode = std::fs::metadata(&path).expect("it exists").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let refused = super::super::create(&path, 0).err().expect("it exists already");
-    assert_eq!(refused.kind(), "open");
+    assert_eq!(refused.kind(), "write");
 }

@@ -2,22 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::capture::{CloseReason, Direction, GapReason, ProcessKey, Source, StreamKey};
+use crate::capture::Direction;
 use crate::exchange::secret::HashKey;
+use crate::exchange::test_support::{STREAM, chunk, closed, gap};
 use crate::exchange::{Conversations, Limits};
-use crate::flow::{FlowEvent, Payload};
 use crate::telemetry::Counters;
-
-const STREAM: StreamKey = StreamKey {
-    process: ProcessKey { pid: 9, start_ns: 3 },
-    source: Source::Tls,
-    id: 1,
-    generation: 0,
-};
 
 /// What happens on a connection of a server.
 #[derive(Clone, Debug)]
@@ -32,29 +24,12 @@ fn play(events: &[Event]) -> Vec<Exchange> {
     let mut out = Vec::new();
     for (time_ns, event) in (1_u64..).zip(events) {
         let event = match event {
-            Event::Bytes(direction, bytes) => FlowEvent::Chunk {
-                stream: STREAM,
-                direction: *direction,
-                time_ns,
-                early: false,
-                bytes: Payload(Bytes::copy_from_slice(bytes)),
-            },
-            Event::Hole(direction, missing) => FlowEvent::Gap {
-                stream: STREAM,
-                direction: *direction,
-                time_ns,
-                missing: *missing as u64,
-                reason: GapReason::Lost,
-            },
+            Event::Bytes(direction, bytes) => chunk(STREAM, *direction, time_ns, bytes),
+            Event::Hole(direction, missing) => gap(STREAM, *direction, time_ns, *missing as u64),
         };
         conversations.push(event, &mut out);
     }
-    let close = FlowEvent::Closed {
-        stream: STREAM,
-        time_ns: 1_000_000,
-        reason: CloseReason::Socket,
-    };
-    conversations.push(close, &mut out);
+    conversations.push(closed(STREAM, 1_000_000), &mut out);
     out
 }
 
