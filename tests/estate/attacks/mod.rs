@@ -94,7 +94,8 @@ pub(crate) fn plan(w: &mut World, lives: &mut Lives, small: bool) {
                 };
             let begin = w.rng.between(FIRST, latest);
             if let Who::Weakness(what) = design.who {
-                // From a busy hour on.
+                // From a busy hour of a working day on.
+                let begin = begin - begin / DAY % 7 / 5 * 2 * DAY;
                 let (begin, hours) = (begin / DAY * DAY + 10 * HOUR, [1, 5, 24][column]);
                 lives.add(
                     begin,
