@@ -7,7 +7,7 @@ use sensor_user::exchange::secret::HashKey;
 use sensor_user::export::Event;
 use sensor_user::pipeline::{Pipeline, Settings};
 use sensor_user::telemetry::Counters;
-use sensor_user::{classify, exchange, flow, inventory};
+use sensor_user::{callers, classify, exchange, flow, inventory};
 
 use super::attacks;
 use super::clock::{HOUR, MINUTE};
@@ -15,6 +15,7 @@ use super::lives::Lives;
 use super::lives::machines::{Batch, Crawler, Dispatcher, Integration, Over, Probe};
 use super::lives::person::{Person, Visitor};
 use super::people::{Role, is_gone};
+use super::services::Service;
 use super::world::World;
 
 /// How large an estate is.
@@ -106,6 +107,8 @@ pub(crate) fn pipeline() -> Pipeline {
         classify: classify::Limits::default(),
         inventory: inventory::Limits::default(),
         schema: Arc::default(),
+        callers: callers::Limits::default(),
+        trusted_proxies: vec![format!("{}/32", Service::PROXY).parse().expect("a network")],
         key: HashKey::new([7; 32]),
         counters: Arc::new(Counters::default()),
     })

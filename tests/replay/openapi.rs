@@ -19,7 +19,7 @@ use super::recordings;
 use super::source::{records_of, settings};
 
 /// How long a judge may take; Node.js starts within seconds on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// What the pipeline learns from all recordings, one after the other.
 fn learnt() -> Value {

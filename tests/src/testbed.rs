@@ -52,7 +52,7 @@ pub const NODE: &[&str] = &[
     "@grpc/grpc-js@1.14.7",
 ];
 
-/// What judges OpenAPI documents, for Debian's Python and for Node.js, pinned. Apart from the others, for the same reason.
+/// What judges documents of `OpenAPI`, for Debian's Python and for Node.js, pinned. Apart from the others, for the same reason.
 pub const OPENAPI_PYTHON: &[&str] = &["openapi-spec-validator==0.9.0"];
 /// See [`OPENAPI_PYTHON`].
 pub const OPENAPI_NODE: &[&str] = &["@redocly/cli@2.77.0"];
