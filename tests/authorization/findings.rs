@@ -75,7 +75,10 @@ fn observe(what: &str, twin: Twin) -> Option<(Played, Vec<Found>)> {
     played.assert_answers();
     let attacked: BTreeSet<_> = played.steps.iter().map(|step| step.weakness.as_str()).collect();
     let known: BTreeSet<_> = WEAKNESSES.iter().map(|weakness| weakness.name).collect();
-    assert_eq!(attacked, known, "{what}: the attacks, and the table of weaknesses");
+    assert_eq!(
+        attacked, known,
+        "{what}: the attacks, and the table of weaknesses"
+    );
     let mut sensor = sensor?;
     shop.tls.assert_mapped(shop.pid()).unwrap();
     assert_eq!(sensor.stop().code(), Some(0), "{}", sensor.stderr());
@@ -106,7 +109,8 @@ fn every_weakness_of_the_shop_is_found() {
         return;
     };
     print_rules(Twin::Weak, &found);
-    let (due, later): (Vec<_>, Vec<_>) = WEAKNESSES.iter().partition(|weakness| weakness.is_due());
+    let (due, later): (Vec<&Weakness>, Vec<&Weakness>) =
+        WEAKNESSES.iter().partition(|weakness| weakness.is_due());
     for weakness in &later {
         println!("NOT YET {}: {}", weakness.name, weakness.rules.join(" or "));
     }
