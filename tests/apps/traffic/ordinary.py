@@ -57,7 +57,7 @@ def customer(one, number):
         one.get(f"/api/users/{one.person.number}")
         token = one.post("/api/reports/token", expect=200)["token"]
         one.get("/api/reports/daily", headers={"Authorization": f"Bearer {token}"})
-    one.get("/api/directory")
+    one.get("/api/directory", headers={"X-Tenant": one.person.tenant})
     one.get(f"/api/tenants/{one.person.tenant}/report")
 
 
