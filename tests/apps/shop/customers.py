@@ -57,7 +57,8 @@ async def me(request: Request, caller: Caller = Depends(somebody)):
 @routes.patch("/me")
 async def change_me(given: dict, request: Request, caller: Caller = Depends(somebody)):
     database, checks = state_of(request)
-    database.change("users", caller.id, checks.assignable_or_refused(given, {"display_name"}, database.columns("users")))
+    columns = database.columns("users")
+    database.change("users", caller.id, checks.assignable_or_refused(given, {"display_name"}, columns))
     record = database.one("select id, display_name, tenant, role, is_admin from users where id = ?", caller.id)
     return checks.view(record, PROFILE)
 

@@ -110,7 +110,7 @@ class Database:
                      title=f"Contract {place}", listed=1)
 
     def invoice_number(self, user, place):
-        """API1:2023, enumeration: in the weak twin the invoices of all users follow each other; repaired, they are random."""
+        """API1:2023, enumeration. Invoices of all users follow each other; repaired, their names are random."""
         if self.sequential_invoices:
             return str(500_000 + (user - 1001) * 6 + place)
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))

@@ -1,4 +1,4 @@
-"""An attack on each weakness. Each says, as ground truth, what it asked, who asked, and what either twin should answer."""
+"""An attack on each weakness. Each says what it asked, who asked, and what either twin should answer."""
 import dataclasses
 
 import httpx
@@ -112,7 +112,8 @@ class Attacks:
         claims = tokens.claims_of(victim, "access", 900)
         payload = tokens.encode(claims, b"secret")
         none = tokens.part(b'{"alg":"none","typ":"JWT"}') + "." + payload.split(".")[1] + "."
-        for weakness, token, path in (("alg-none", none, "/api/orders"), ("forged-by-secret", payload, "/api/invoices")):
+        forged = (("alg-none", none, "/api/orders"), ("forged-by-secret", payload, "/api/invoices"))
+        for weakness, token, path in forged:
             thief.token = token
             statuses = [thief.ask("GET", path).status_code for _ in range(2)]
             yield Step(weakness, "API2:2023", [f"GET {path}"], "a stranger as jan", 2, statuses[-1])
