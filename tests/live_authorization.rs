@@ -1,8 +1,8 @@
 //! A shop that is weak on purpose (`tests/apps`), attacked over TLS: does the sensor find each weakness, and none on the
 //! repaired twin under the same script?
 //!
-//! The shop is Python with FastAPI, uvicorn, `ssl` and SQLite, on a private copy of its TLS library, and named to the
-//! sensor by process id. `cargo test --test live_authorization -- --ignored` writes recordings of both twins.
+//! The shop is Python on uvicorn with `ssl` and a database, on a private copy of its TLS library, and named to the sensor
+//! by process id. `cargo test --test live_authorization -- --ignored` writes recordings of both twins.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
