@@ -86,13 +86,13 @@ fn cut(input: &[u8]) -> (&[u8], usize) {
 fn http1_request(input: &[u8]) {
     let head = |head: &RequestHead, raw: &[u8]| {
         inside(raw, &[head.method, head.target]);
-        (format!("{head:?}"), head.headers.to_vec(), head.rest)
+        (format!("{head:?}"), head.headers.clone(), head.rest)
     };
     http1(input, || RequestParser::new(HEAD), head);
 }
 
 fn http1_response(input: &[u8]) {
-    let head = |head: &ResponseHead, _: &[u8]| (format!("{head:?}"), head.headers.to_vec(), head.rest);
+    let head = |head: &ResponseHead, _: &[u8]| (format!("{head:?}"), head.headers.clone(), head.rest);
     http1(input, || ResponseParser::new(HEAD), head);
 }
 

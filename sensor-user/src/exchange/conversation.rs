@@ -125,6 +125,9 @@ impl Conversation {
         };
         let seen = prefixes.recognise(direction, bytes);
         let proxied = prefixes.proxied.take();
+        if let Seen::Nothing(len) = seen {
+            prefixes.unread(direction, len);
+        }
         // The other direction may have kept something.
         let (kept, holes) = match seen {
             Seen::Prefix | Seen::Nothing(_) => (0, Holes::new()),

@@ -201,11 +201,11 @@ impl Conversations {
             .or_insert_with(|| Conversation::new(stream, &self.counters));
         match &mut conversation.talk {
             Talk::Unrecognised(prefixes) => {
-                let forgotten = prefixes.forget(direction);
                 match prefixes.holes.iter_mut().find(|(known, ..)| *known == direction) {
                     Some((_, length, _)) => *length = length.saturating_add(missing),
                     None => prefixes.holes.push((direction, missing, reason)),
                 }
+                let forgotten = prefixes.forget(direction);
                 conversation.unread(Post::UnrecognisedBytes, forgotten, &self.counters);
             }
             Talk::Known(reader) => {

@@ -10,7 +10,7 @@ use super::events::Events;
 use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally, Turn};
-use super::turns::Turns;
+use super::turns::{Hole, Turns};
 use super::upgrade;
 use super::{Body, Exchange, Head, Limits, Response};
 use crate::capture::{Direction, GapReason};
@@ -141,6 +141,9 @@ impl Http1 {
         time_ns: (u64, u64),
         context: &mut Context<'_>,
     ) {
+        if !matches!(message, Message::Head(_) | Message::Cut) {
+            self.turns.body_came(true);
+        }
         match message {
             Message::Head(head) => {
                 self.responses.fates.heads += raw.len() as u64;
@@ -184,7 +187,7 @@ impl Http1 {
     ) {
         if head.is_interim() {
             self.told_to_go_on |= head.status == 100;
-            return;
+            return self.turns.interim(head.status, self.responses.take_passed());
         }
         self.anomalies += head.anomalies.len() as u64;
         let (rest, status, odd) = (head.rest, head.status, head.anomalies);
@@ -201,7 +204,11 @@ impl Http1 {
         };
         let is_http2 = response.status == 101 && upgrade::names_http2(&response.head);
         self.before_answer(is_http2, rest, time_ns.1, context);
-        self.turns.response(response, context.out);
+        self.turns
+            .response(response, self.responses.take_passed(), context.out);
+        if rest == Rest::Body {
+            self.turns.promise_body();
+        }
         note(self.turns.current_mut(), odd);
         if self.is_early(rest) {
             return self.switch_later(is_http2);
@@ -217,7 +224,7 @@ impl Http1 {
             Rest::Nothing | Rest::Tunnel => self.turns.close_response(context.out),
             Rest::Cut => {
                 self.cut_response(None, context);
-                self.turns.response_hole(true, context.out);
+                self.turns.response_hole(true, Hole::UNKNOWN, context.out);
             }
         }
         if let Some(next) = next {
@@ -306,8 +313,8 @@ impl Reader for Http1 {
         self.stay(context);
         self.cut_request(Some(reason), context);
         self.cut_response(Some(reason), context);
-        self.turns.request_hole(false, context.out);
-        self.turns.response_hole(false, context.out);
+        self.turns.request_hole(false, Hole::UNKNOWN, context.out);
+        self.turns.response_hole(false, Hole::UNKNOWN, context.out);
         self.turns.finish(context.out);
     }
 

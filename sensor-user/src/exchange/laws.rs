@@ -8,6 +8,7 @@
 
 mod distance;
 mod fixtures;
+mod pairing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

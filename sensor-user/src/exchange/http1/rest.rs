@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::super::events::Events;
 use super::super::prefix::Holes;
 use super::super::reader::{Chunk, Context, Next, Turn};
+use super::super::turns::{Began, Hole};
 use super::super::upgrade;
 use super::{Http1, cut, note};
 use crate::capture::GapReason;
@@ -112,6 +113,17 @@ impl Http1 {
         }
         let inside = !self.responses.parser.is_between();
         self.turns.excuse();
+        let unread = self.responses.unread();
+        let spoilt = unread.len() as u64;
+        let mut hole = Hole {
+            bytes: (missing > 0).then_some(missing.saturating_add(spoilt)),
+            began: match () {
+                () if inside || self.responses.has_passed() || self.last_ns == 0 => Began::Within,
+                // `HTTP/1.1 2`: a final answer, which a part of its first line shows.
+                () if unread.get(9).is_some_and(|digit| (b'2'..=b'9').contains(digit)) => Began::Head,
+                () => Began::Between,
+            },
+        };
         let (message, lost_place) = match self.responses.gap(missing) {
             Resync::Exact(message) => (message, false),
             Resync::Searching(message) => (message, true),
@@ -126,6 +138,10 @@ impl Http1 {
                 }
             }
             Some(Message::End { lost }) => {
+                hole = Hole {
+                    bytes: hole.bytes.map(|bytes| bytes.saturating_sub(lost)),
+                    began: Began::Between,
+                };
                 if let Some(response) = self.turns.response_mut() {
                     response.body.hole(lost, reason);
                 }
@@ -137,8 +153,8 @@ impl Http1 {
             Some(Message::Cut) => self.cut_response(Some(reason), context),
             Some(_) | None => {}
         }
-        if lost_place && !self.may_be_http2(missing, inside) {
-            self.turns.response_hole(inside, context.out);
+        if lost_place && !self.may_be_http2(missing, inside, hole) {
+            self.turns.response_hole(inside, hole, context.out);
         }
     }
 }
