@@ -42,6 +42,9 @@ pub const PYTHON_PEERS: &[&str] = &[
     "jsonrpcserver==5.0.9",
 ];
 
+/// What the shop of `tests/apps` is written with, pinned; it is served by uvicorn of [`PYTHON`].
+pub const PYTHON_SHOP: &[&str] = &["fastapi==0.165.0"];
+
 /// Packages from npm, pinned. Install scripts do not run, so a program is named by the package that holds its binary.
 pub const NODE: &[&str] = &[
     "ws@8.23.0",
@@ -95,6 +98,11 @@ pub fn redocly() -> PathBuf {
     directory().join("openapi-node/node_modules/@redocly/cli/bin/cli.js")
 }
 
+/// The directory for `PYTHONPATH` of [`PYTHON_SHOP`].
+pub fn python_shop() -> PathBuf {
+    directory().join("python-shop")
+}
+
 /// The directory that holds the newest Go.
 pub fn newest_go() -> PathBuf {
     directory().join("go-1.27")
@@ -126,6 +134,10 @@ pub fn install() -> Vec<(String, String)> {
         (
             "Python's peers",
             once(&python_peers(), PYTHON_PEERS, install_python),
+        ),
+        (
+            "the shop's framework",
+            once(&python_shop(), PYTHON_SHOP, install_python),
         ),
         (
             "npm packages",
