@@ -97,6 +97,9 @@ fn exchange(document: &str) -> Exchange {
             time_ns: (2, 3),
         })),
         caller: Caller::Anonymous,
+        credentials: sensor_user::exchange::Credentials::default(),
+        client: sensor_user::exchange::Client::default(),
+        handover: None,
         calls: sensor_user::exchange::call::Calls::new(),
         anomalies: smallvec::SmallVec::new(),
         part: None,
@@ -139,6 +142,7 @@ fn bench(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let (endpoint, history) = inventory.observe(black_box(&exchange));
                 let seen = Observation {
+                    caller: &caller,
                     exchange: &exchange,
                     labels: &labels,
                     endpoint: &endpoint,

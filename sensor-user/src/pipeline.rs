@@ -5,11 +5,14 @@
 
 use std::sync::Arc;
 
+use crate::callers::{self, Callers};
 use crate::capture::{Comm, ProcessKey, Record};
 use crate::classify::{Classifier, Labels};
+use crate::config::Network;
 use crate::detect::{Engine, Finding, Observation};
+use crate::exchange::credentials::Clients;
 use crate::exchange::secret::HashKey;
-use crate::exchange::{Caller, Conversations, Ends, Exchange, Outcome, Patience};
+use crate::exchange::{AuthScheme, Caller, CallerHash, Conversations, Ends, Exchange, Outcome, Patience};
 use crate::export::{Event, Summary};
 use crate::flow::{FlowEvent, FlowTable};
 use crate::inventory::Inventory;
@@ -26,10 +29,14 @@ pub struct Settings {
     pub exchange: exchange::Limits,
     /// Of classification.
     pub classify: classify::Limits,
+    /// Of what is remembered of callers.
+    pub callers: callers::Limits,
     /// Of the inventory.
     pub inventory: inventory::Limits,
     /// Types of gRPC messages.
     pub schema: Arc<Schema>,
+    /// Proxies that are believed when they say who sent a request.
+    pub trusted_proxies: Vec<Network>,
     /// Key of caller hashes.
     pub key: HashKey,
     /// Where losses are counted.
@@ -57,6 +64,7 @@ pub struct Shard {
     flow: FlowTable,
     talk: Talk,
     classifier: Classifier,
+    clients: Clients,
     counters: Arc<Counters>,
 }
 
@@ -104,7 +112,9 @@ impl Shard {
                 fresh: Vec::new(),
                 done: Vec::new(),
             },
-            classifier: Classifier::with_schema(settings.classify, Arc::clone(&settings.schema)),
+            classifier: Classifier::with_schema(settings.classify, Arc::clone(&settings.schema))
+                .keyed(settings.key.clone()),
+            clients: Clients::new(settings.key.clone(), &settings.trusted_proxies),
             counters: Arc::clone(counters),
         }
     }
@@ -142,6 +152,8 @@ impl Shard {
     fn flush(&mut self, out: &mut Vec<Observed>) {
         for mut exchange in self.talk.done.drain(..) {
             let mut labels = self.classifier.classify(&exchange);
+            exchange.handover = self.classifier.take_handover();
+            exchange.client = self.clients.client(&exchange);
             // One that a parser of calls met in the same body is one.
             labels.anomalies.retain(|odd| !exchange.anomalies.contains(odd));
             if !labels.anomalies.is_empty() {
@@ -168,6 +180,7 @@ pub struct Judge {
 /// What judges exchanges whose other end is settled.
 #[derive(Debug)]
 struct Bench {
+    callers: Callers,
     inventory: Inventory,
     engine: Engine,
     findings: Vec<Finding>,
@@ -180,6 +193,7 @@ impl Judge {
         Self {
             ends: Ends::default(),
             bench: Bench {
+                callers: Callers::new(settings.callers),
                 inventory: Inventory::new(settings.inventory, Arc::clone(&settings.counters)),
                 engine: Engine::new(detect::Limits::default(), Arc::clone(&settings.counters)),
                 findings: Vec::new(),
@@ -223,11 +237,13 @@ impl Judge {
 
 impl Bench {
     fn judge(&mut self, observed: &Observed, sink: &mut dyn FnMut(Event)) {
+        let caller = self.callers.observe(&observed.exchange);
         let (endpoint, history) = self.inventory.observe(&observed.exchange);
         let seen = Observation {
             exchange: &observed.exchange,
             labels: &observed.labels,
             endpoint: &endpoint,
+            caller: &caller,
         };
         self.engine.judge(&seen, &history, &mut self.findings);
         let summary = summarise(&seen);
@@ -284,6 +300,15 @@ impl Pipeline {
     }
 }
 
+/// The caller, and the scheme of the credential that names it best; a session that no name gave away is one.
+fn known_caller(seen: &Observation<'_>) -> Option<(AuthScheme, CallerHash)> {
+    let id = seen.caller.id.filter(|_| seen.caller.is_known())?;
+    Some(match seen.exchange.caller {
+        Caller::Known { scheme, .. } => (scheme, id.0),
+        Caller::Anonymous | Caller::Unseen => (AuthScheme::Session, id.0),
+    })
+}
+
 fn summarise(seen: &Observation<'_>) -> Summary {
     let exchange = seen.exchange;
     let response = exchange.outcome.response();
@@ -298,10 +323,7 @@ fn summarise(seen: &Observation<'_>) -> Summary {
             exchange.request.body.total,
             response.map_or(0, |response| response.body.total),
         ),
-        caller: match exchange.caller {
-            Caller::Known { scheme, hash } => Some((scheme, hash)),
-            Caller::Anonymous | Caller::Unseen => None,
-        },
+        caller: known_caller(seen),
         data: seen
             .labels
             .found

@@ -10,6 +10,7 @@ use super::scan::{Scanner, Value, is_worth_a_look};
 use super::sink::Sink;
 use super::validate::Hit;
 use super::{BlindSpot, Half, Limits, Part};
+use crate::exchange::credentials::{Collector, Placed, Role};
 use crate::protocol::chars::Classes;
 use crate::protocol::document::Format;
 use crate::protocol::walk::{Coding, Container, Scalar, Text, Visitor};
@@ -44,6 +45,7 @@ pub(super) struct BodyVisitor<'a> {
     pub(super) sink: &'a mut Sink,
     pub(super) limits: Limits,
     pub(super) half: Half,
+    pub(super) collector: Option<&'a mut Collector>,
 }
 
 impl Visitor for BodyVisitor<'_> {
@@ -84,6 +86,13 @@ impl Visitor for BodyVisitor<'_> {
             Scalar::Bytes => return self.sink.blind(BlindSpot::UnreadEncoding),
         };
         let hint = self.scratch.trail.hint();
+        let identifies = match self.half {
+            Half::Request => Hint::ASKS,
+            Half::Response => Hint::GRANTS,
+        };
+        if hint.has(identifies) && !text.cut {
+            self.identify(text);
+        }
         // A number holds digits only: shorter ones than nine matter by name, and fractions never.
         let worth = if is_number {
             text.raw.len() >= 9 && !text.classes.has(Classes::FRACTION)
@@ -100,6 +109,22 @@ impl Visitor for BodyVisitor<'_> {
 }
 
 impl BodyVisitor<'_> {
+    /// A field of a login.
+    #[inline(never)]
+    fn identify(&mut self, text: Text<'_>) {
+        let Some(collector) = self.collector.as_deref_mut() else {
+            return;
+        };
+        let value = text.decode(&mut self.scratch.decoded);
+        let role = self.scratch.trail.name_of_one(self.names).map(Role::of);
+        match (role, self.half) {
+            (Some(Some(role)), Half::Request) => collector.asked(role, value),
+            (Some(Some(role)), Half::Response) => collector.answered(role, Placed::Body, value),
+            (None, Half::Response) => collector.listed(value),
+            (Some(None), _) | (None, Half::Request) => {}
+        }
+    }
+
     #[cold]
     fn coded_name(&mut self, text: Text<'_>) -> NameId {
         self.names.look_up(text.decode(&mut self.scratch.name))

@@ -16,6 +16,8 @@ use super::sink::Sink;
 use super::validate::jwt;
 use super::{BlindSpot, Confidence, DataKind, Half, Labels, Limits, Part};
 use crate::classify::validate::Hit;
+use crate::exchange::credentials::{Collector, Handover, Role};
+use crate::exchange::secret::HashKey;
 use crate::exchange::{Body, BodyPiece, Content, Exchange, Head, Request, Secret};
 use crate::protocol::chars::Classes;
 use crate::protocol::document::{Document, Documents, Format, Walked};
@@ -36,6 +38,8 @@ pub struct Classifier {
     /// A body other than JSON in more than one piece.
     joined: Joined,
     messages: messages::Messages,
+    /// Logins, where there is a key to hash them with.
+    collector: Option<Collector>,
 }
 
 /// Holds observed bytes, so it prints nothing.
@@ -94,13 +98,32 @@ impl Classifier {
             scratch: Scratch::default(),
             joined: Joined::default(),
             messages: messages::Messages::new(schema),
+            collector: None,
         }
+    }
+
+    /// Tells logins, too.
+    #[must_use]
+    pub fn keyed(self, key: HashKey) -> Self {
+        Self {
+            collector: Some(Collector::new(key)),
+            ..self
+        }
+    }
+
+    /// Who asked for tokens in the exchange last looked at, and what was handed out.
+    pub fn take_handover(&mut self) -> Option<Box<Handover>> {
+        self.collector.as_mut()?.take()
     }
 
     /// Looks at every value of both halves.
     pub fn classify(&mut self, exchange: &Exchange) -> Labels {
         let mut sink = Sink::new(self.limits.labels);
         let request = &exchange.request;
+        if let Some(collector) = &mut self.collector {
+            let host = request.head.header("host").map(Secret::expose);
+            collector.begin(host.unwrap_or_default());
+        }
         // What began a part is judged once, with the exchange that it is a part of.
         if exchange.part.is_none() {
             self.target(request, &mut sink);
@@ -153,6 +176,11 @@ impl Classifier {
                 self.value(At::nameless(half, part), name, sink);
             }
             let at = At::named(half, part, self.names.look_up(name));
+            if at.hint.has(Hint::ASKS)
+                && let (Some(collector), Some(role)) = (&mut self.collector, Role::of(name))
+            {
+                collector.asked(role, form::decode(value, Plus::Space, &mut self.scratch.decoded));
+            }
             self.decoded(at, value, Plus::Space, sink);
         }
         self.scratch.name = name_scratch;
@@ -168,6 +196,11 @@ impl Classifier {
         let id = self.names.look_up(name);
         if id.hint.has(Hint::PLUMBING) {
             return;
+        }
+        if half == Half::Response
+            && let Some(collector) = &mut self.collector
+        {
+            collector.answered_field(name, value);
         }
         let at = At::named(half, Part::Header, id);
         if name.eq_ignore_ascii_case(b"cookie") {
@@ -262,6 +295,7 @@ impl Classifier {
             sink,
             limits: self.limits,
             half,
+            collector: self.collector.as_mut(),
         };
         let walked = self
             .documents
@@ -281,6 +315,7 @@ impl Classifier {
             sink,
             limits: self.limits,
             half,
+            collector: self.collector.as_mut(),
         };
         let walked = self.documents.walk(document, &mut visitor);
         if is_wrong(&walked, document.cut, sink) {

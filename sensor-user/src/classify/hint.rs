@@ -4,6 +4,7 @@
 //! last `MAX_NAME` bytes and `MAX_WORDS` words.
 
 use super::shape::Shape;
+use crate::exchange::credentials::Role;
 
 /// What a name says. A set.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -29,6 +30,11 @@ impl Hint {
     pub(super) const VALUE_LIKE: Self = Self(1 << 7);
     /// A header whose value is the protocol's own.
     pub(super) const PLUMBING: Self = Self(1 << 8);
+
+    /// Of a request, it says who asks for a token ([`Role`]).
+    pub(super) const ASKS: Self = Self(1 << 9);
+    /// Of an answer, it hands out a token, or says for how long.
+    pub(super) const GRANTS: Self = Self(1 << 10);
 
     /// Hints for which every value is looked at, whatever its characters.
     pub(super) const ALWAYS: Self =
@@ -63,7 +69,19 @@ impl Hint {
     }
 
     fn of_words(name: &[u8]) -> Self {
-        let hint = Words::of(name).judge();
+        let mut hint = Words::of(name).judge();
+        if let Some(role) = Role::of(name) {
+            hint = if role.is_of_request() {
+                hint.and(Self::ASKS)
+            } else {
+                hint
+            };
+            hint = if role.is_of_answer() {
+                hint.and(Self::GRANTS)
+            } else {
+                hint
+            };
+        }
         if is_plumbing(name) {
             hint.and(Self::PLUMBING)
         } else {

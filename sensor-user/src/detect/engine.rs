@@ -124,10 +124,7 @@ fn finding(rule: &'static RuleMeta, seen: &Observation<'_>, verdict: &Verdict<'_
         severity: verdict.severity,
         confidence: verdict.confidence,
         endpoint: Arc::clone(seen.endpoint),
-        caller: match exchange.caller {
-            Caller::Known { hash, .. } => Some(hash),
-            Caller::Anonymous | Caller::Unseen => None,
-        },
+        caller: seen.caller.id.filter(|_| seen.caller.is_known()).map(|id| id.0),
         process: exchange.connection.process,
         container: exchange.connection.container.as_ref().map(Arc::clone),
         time_ns: exchange.request.time_ns.0,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::callers::Resolved;
 use crate::capture::{Container, ProcessKey};
 use crate::classify::{Confidence, DataKind, Label, Labels, Masked, Place};
 use crate::exchange::{CallerHash, Exchange, PartKind};
@@ -143,6 +144,8 @@ pub struct Observation<'a> {
     pub labels: &'a Labels,
     /// Which endpoint it called.
     pub endpoint: &'a EndpointRef,
+    /// Who called.
+    pub caller: &'a Resolved,
 }
 
 /// What a rule saw. Typed, so that export decides the wording and nothing unmasked can be in it.

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::call::{Call, CallKind, CallName, CallOutcome};
+use super::credentials::{self, Clients, Desk, Fields, Memo};
 use super::secret::HashKey;
 use super::{
-    AuthScheme, Body, BodyPiece, BodyState, Caller, CallerHash, Connection, Conversations, Exchange, Head,
-    Limits, Outcome, PartKind, Request, Response,
+    AuthScheme, Body, BodyPiece, BodyState, Caller, CallerHash, Client, Connection, Conversations,
+    Credentials, Exchange, Head, Limits, Outcome, PartKind, Request, Response,
 };
 use crate::capture::{
     CloseReason, Comm, Direction, Evidence, GapReason, ProcessKey, Role, Source, StreamKey,
@@ -102,6 +103,15 @@ pub(crate) fn drive(stream: StreamKey, events: impl IntoIterator<Item = FlowEven
     out
 }
 
+/// Names the caller of a built exchange, as the reader of its connection would, and its client.
+pub(crate) fn identify(exchange: &mut Exchange, key: &HashKey) {
+    let request = &exchange.request;
+    let (mut desk, mut memo) = (Desk::new(key.clone()), Memo::default());
+    let found = credentials::of(request, Fields::All, &mut desk, &mut memo);
+    (exchange.caller, exchange.credentials) = (found.caller, found.credentials);
+    exchange.client = Clients::new(key.clone(), &[]).client(exchange);
+}
+
 /// Builds an [`Exchange`].
 pub(crate) struct Builder {
     method: &'static str,
@@ -114,8 +124,10 @@ pub(crate) struct Builder {
     request_trailers: Vec<(String, String)>,
     trailers: Vec<(String, String)>,
     caller: Caller,
+    credentials: Credentials,
     tls: bool,
     remote: IpAddr,
+    time_ns: u64,
     calls: super::call::Calls,
     part: Option<PartKind>,
 }
@@ -134,8 +146,10 @@ impl Builder {
             request_trailers: Vec::new(),
             trailers: Vec::new(),
             caller: Caller::Anonymous,
+            credentials: Credentials::default(),
             tls: true,
             remote: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)),
+            time_ns: 1_000,
             calls: super::call::Calls::new(),
             part: None,
         }
@@ -269,6 +283,12 @@ impl Builder {
         self.answer_pieces(media, &[bytes])
     }
 
+    /// Sets when the request began and ended; the answer follows a millisecond later.
+    pub(crate) const fn at_s(mut self, seconds: u64) -> Self {
+        self.time_ns = seconds * 1_000_000_000;
+        self
+    }
+
     /// The exchange, content codings undone.
     pub(crate) fn build(self) -> Exchange {
         let mut exchange = self.sent();
@@ -285,7 +305,7 @@ impl Builder {
             version: 11,
             trailers: trailers(&self.request_trailers),
             body: self.request_body,
-            time_ns: (1_000, 1_100),
+            time_ns: (self.time_ns, self.time_ns + 100),
             early_data: false,
         };
         let outcome = self.status.map_or(Outcome::Unanswered, |status| {
@@ -294,7 +314,7 @@ impl Builder {
                 status,
                 trailers: trailers(&self.trailers),
                 body: self.response_body,
-                time_ns: (1_200, 1_300),
+                time_ns: (self.time_ns + 200, self.time_ns + 300),
             }))
         });
         Exchange {
@@ -302,6 +322,9 @@ impl Builder {
             request,
             outcome,
             caller: self.caller,
+            credentials: self.credentials,
+            client: Client::default(),
+            handover: None,
             calls: self.calls,
             anomalies: SmallVec::new(),
             part: self.part,

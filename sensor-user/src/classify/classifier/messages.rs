@@ -184,6 +184,7 @@ impl Classifier {
             sink,
             limits: self.limits,
             half,
+            collector: self.collector.as_mut(),
         };
         let ending = self.documents.protobuf(bytes, whole, typed, &mut visitor);
         if let Ending::Refused(refusal) = ending {

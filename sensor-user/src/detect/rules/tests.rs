@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::callers::{self, Callers};
 use crate::classify::{Classifier, Limits};
 use crate::detect::registry::RULES;
 use crate::detect::{Blind, Engine, Finding, Observation, Severity, Verdicts};
@@ -35,7 +36,9 @@ pub(in crate::detect) fn judge_with(
 ) -> Vec<Finding> {
     let labels = Classifier::new(Limits::default()).classify(exchange);
     let endpoint = endpoint_of(exchange);
+    let caller = Callers::new(callers::Limits::default()).observe(exchange);
     let seen = Observation {
+        caller: &caller,
         exchange,
         labels: &labels,
         endpoint: &endpoint,
@@ -49,7 +52,9 @@ pub(in crate::detect) fn judge_with(
 fn inspect(rule: &str, exchange: &Exchange, history: &History) -> (Vec<Severity>, Result<(), Blind>) {
     let labels = Classifier::new(Limits::default()).classify(exchange);
     let endpoint = endpoint_of(exchange);
+    let caller = Callers::new(callers::Limits::default()).observe(exchange);
     let seen = Observation {
+        caller: &caller,
         exchange,
         labels: &labels,
         endpoint: &endpoint,
