@@ -9,6 +9,7 @@ use common::{JSON, Nothing, document, ignored, tape};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sensor_user::capture::{Comm, Evidence, ProcessKey, Role, Source, StreamKey};
 use sensor_user::classify::{self, Classifier};
+use sensor_user::callers::{self, Callers};
 use sensor_user::detect::{self, Engine, Observation};
 use sensor_user::exchange::{
     Body, BodyPiece, BodyState, Caller, Connection, Exchange, Head, Outcome, Request, Response,
@@ -138,6 +139,7 @@ fn bench(criterion: &mut Criterion) {
         let mut inventory = Inventory::new(inventory::Limits::default(), Arc::clone(&counters));
         let mut engine = Engine::new(detect::Limits::default(), counters);
         let mut findings = Vec::new();
+        let caller = Callers::new(callers::Limits::default()).observe(&exchange);
         group.bench_function("judge", |bencher| {
             bencher.iter(|| {
                 let (endpoint, history) = inventory.observe(black_box(&exchange));
