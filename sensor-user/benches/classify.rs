@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use common::{JSON, Nothing, document, ignored, tape};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sensor_user::callers::{self, Callers};
 use sensor_user::capture::{Comm, Evidence, ProcessKey, Role, Source, StreamKey};
 use sensor_user::classify::{self, Classifier};
-use sensor_user::callers::{self, Callers};
 use sensor_user::detect::{self, Engine, Observation};
 use sensor_user::exchange::{
     Body, BodyPiece, BodyState, Caller, Connection, Exchange, Head, Outcome, Request, Response,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Event, Snapshot, Summary};
 use crate::capture::{Comm, Container, Evidence as Binding, ProcessKey, Role, Runtime, Source, StreamKey};
 use crate::classify::{Confidence, DataKind, Half, Label, Masked, Part, Place, ShownCall, ShownOperation};
-use crate::detect::{Evidence, Finding, Input, RuleId, RuleMeta, Severity};
+use crate::detect::{Evidence, EvidenceKind, Finding, Input, RuleId, RuleMeta, Severity};
 use crate::exchange::call::{CallKind, CallOutcome, Count, Messages};
 use crate::exchange::{AuthScheme, CallerHash, Connection, Method, PartKind};
 use crate::inventory::{Endpoint, EndpointRef};
@@ -20,6 +20,7 @@ static RULE: RuleMeta = RuleMeta {
     cwe: 213,
     severity: Severity::High,
     needs: &[Input::ResponseBody],
+    evidence: &[EvidenceKind::Data],
     description: "Looks at response bodies.",
     remedy: "Return only the fields the caller needs.",
 };
