@@ -7,6 +7,7 @@
 pub mod baseline;
 pub mod docs;
 mod engine;
+mod evidence;
 pub mod registry;
 mod repeats;
 mod rules;
@@ -23,6 +24,7 @@ use crate::inventory::{EndpointRef, History};
 use baseline::{PlacesSign, Signs, SkippedStep, Telling};
 
 pub use engine::{BlindCount, Engine, Limits};
+pub use evidence::{AttackShape, LoginAttack, TokenFlaw};
 
 /// Permanent id of a rule, such as `API3-001`. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -237,94 +239,6 @@ pub struct Past<'a> {
     pub endpoint: &'a History,
     /// Of logins and credentials.
     pub signs: &'a Signs,
-}
-
-/// What is wrong with a token.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TokenFlaw {
-    /// `alg` is `none`.
-    Unsigned,
-    /// The signature is empty.
-    EmptySignature,
-    /// Another kind of algorithm than the issuer's tokens had so far.
-    OtherAlgorithm,
-    /// Its key id holds what is for paths and queries.
-    OddKeyId,
-    /// It brings its own key.
-    OwnKey,
-    /// It says where to fetch its key.
-    RemoteKey,
-    /// Something that decides is there twice.
-    Twice,
-    /// It never expires.
-    NoExpiry,
-    /// It is good for very long.
-    LongLived {
-        /// Seconds.
-        lifetime_s: u64,
-    },
-    /// A well-known secret signed it.
-    GuessableSecret,
-    /// A password among its claims.
-    PasswordInside,
-    /// A Social Security number.
-    SsnInside,
-    /// A telephone number.
-    PhoneInside,
-    /// An address of e-mail.
-    EmailInside,
-}
-
-impl TokenFlaw {
-    /// Whether it is about one token and who made it, rather than about how a service makes all of its tokens.
-    pub const fn is_somebodys(self) -> bool {
-        matches!(
-            self,
-            Self::Unsigned
-                | Self::EmptySignature
-                | Self::OtherAlgorithm
-                | Self::OddKeyId
-                | Self::OwnKey
-                | Self::RemoteKey
-                | Self::Twice
-        )
-    }
-}
-
-/// Shape of failed logins.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum AttackShape {
-    /// Many passwords for one name.
-    BruteForce,
-    /// Many names from one address.
-    Spraying,
-    /// Many names from many addresses.
-    Stuffing,
-    /// Many passwords for one name, and nothing stops them.
-    NoLockout,
-}
-
-/// Failed logins that are no accident.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LoginAttack {
-    /// In which shape.
-    pub shape: AttackShape,
-    /// The name or address, hashed.
-    pub subject: Option<CallerHash>,
-    /// Failures.
-    pub failures: u32,
-    /// Successes beside them, within a day; of a host within the window.
-    pub successes: u32,
-    /// Names that failed.
-    pub names: u16,
-    /// Addresses that they failed from.
-    pub addresses: u16,
-    /// Within so many minutes.
-    pub minutes: u32,
-    /// Failures that are usual, where that is known.
-    pub usual: u32,
-    /// This login succeeded.
-    pub got_in: bool,
 }
 
 /// What a rule saw. Typed, so that export decides the wording and nothing unmasked can be in it.

@@ -193,8 +193,8 @@ fn telling(told: &Telling) -> String {
 
 fn places(places: &PlacesSign) -> String {
     format!(
-        "one credential from {} addresses within two hours, {} times back to an earlier one; before, never more than \
-         {} in {} hours of this caller, and as many in {} of {} hours of all",
+        "one credential from {} addresses within two hours, {} times back to an earlier one; before, usually at most \
+         {} in {} hours of this caller, and two thirds as many in {} of {} hours of all",
         places.addresses, places.returns, places.usual, places.hours, places.as_many, places.all_hours
     )
 }
@@ -295,6 +295,28 @@ mod tests {
             "19 of 20 earlier successes carried credentials, this one did not"
         );
         assert_eq!((wording.kind, wording.place, wording.sample), (None, None, None));
+    }
+
+    #[test]
+    fn findings_of_authentication_have_their_figures() {
+        let said: Vec<_> = sample::of_authentication()
+            .iter()
+            .map(|finding| Wording::of(finding).evidence)
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "the token is good for 365 days",
+                "the token had expired 2 hours before",
+                "the token is good only in 10 minutes",
+                "64 failed logins of 62 names from 16 addresses in 10 minutes, 3 succeeded; usually 1 fail",
+                "the status tells which names exist: 401 for 12 that logged in before, 404 for 8 others",
+                "one credential from 12 addresses within two hours, 20 times back to an earlier one; before, usually \
+                 at most 1 in 8 hours of this caller, and two thirds as many in 2 of 300 hours of all",
+                "after POST api.example.com/login, 30 of 30 logins went on with POST api.example.com/login/mfa, this \
+                 one did not",
+            ]
+        );
     }
 
     #[test]

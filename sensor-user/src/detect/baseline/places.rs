@@ -56,7 +56,7 @@ pub struct PlacesSign {
     pub hours: u16,
     /// Hours of callers of which it is known how many addresses a credential had.
     pub all_hours: u32,
-    /// Of those, hours with as many addresses or more.
+    /// Of those, hours with two thirds as many addresses, or more.
     pub as_many: u32,
 }
 
@@ -110,7 +110,7 @@ impl Places {
         if let Some(size) = ended {
             self.learn(size);
         }
-        let from = usize::from(addresses).min(SIZES - 1);
+        let from = (usize::from(addresses) * 2).div_ceil(3).min(SIZES - 1);
         PlacesSign {
             addresses,
             returns,

@@ -135,7 +135,8 @@ impl Steps {
         if let (true, Some(address)) = (nameless, exchange.client.hash)
             && let Some(desk) = self.ends(of_address(address), now_s)
         {
-            return self.resolve(desk, seen.endpoint, true, address);
+            let who = seen.caller.id.map_or(address, |caller| caller.0);
+            return self.resolve(desk, seen.endpoint, true, (who, address));
         }
         let Some(caller) = seen.caller.id.filter(|_| seen.caller.is_known()) else {
             return Ok(None);
@@ -150,7 +151,7 @@ impl Steps {
             return Ok(None);
         };
         let is_step = nameless || is_step(seen.endpoint);
-        let skipped = self.resolve(desk, seen.endpoint, is_step, caller.0);
+        let skipped = self.resolve(desk, seen.endpoint, is_step, (caller.0, caller.0));
         // What anybody may have says nothing.
         let protects = history.success_known >= MIN_USES && history.success_anonymous == 0;
         if protects { skipped } else { Ok(None) }
@@ -189,15 +190,16 @@ impl Steps {
         desk: u16,
         endpoint: &Endpoint,
         is_step: bool,
-        who: CallerHash,
+        (caller, skipper): (CallerHash, CallerHash),
     ) -> Result<Option<SkippedStep>, Blind> {
         let Some(desk) = self.desks.get_mut(usize::from(desk)) else {
             return Ok(None);
         };
         let name = label(endpoint);
         let skipped = desk.skipped(&name);
-        // One who skips again and again is one.
-        desk.learn(&name, is_step, who, matches!(skipped, Ok(Some(_))));
+        // One who skips again and again is one, whatever tokens it gets.
+        let skips = matches!(skipped, Ok(Some(_)));
+        desk.learn(&name, is_step, if skips { skipper } else { caller }, skips);
         skipped
     }
 

@@ -46,6 +46,17 @@ pub enum TellsBy {
     Time,
 }
 
+impl TellsBy {
+    /// Name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Size => "size",
+            Self::Time => "time",
+        }
+    }
+}
+
 /// Answers that tell which names exist.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Telling {

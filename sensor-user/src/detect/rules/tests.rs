@@ -64,8 +64,8 @@ fn inspect(rule: &str, exchange: &Exchange, history: &History) -> (Vec<Severity>
         endpoint: &endpoint,
     };
     let rule = RULES.iter().find(|known| known.meta().id.0 == rule).unwrap();
-    let mut verdicts = Verdicts::new();
     let signs = Signs::default();
+    let mut verdicts = Verdicts::new();
     let past = Past {
         endpoint: history,
         signs: &signs,

@@ -23,7 +23,7 @@ const BEYOND_USUAL: u16 = 3;
 const OWN_HOURS: u16 = 6;
 /// Hours of callers before all have a norm.
 const ALL_HOURS: u32 = 100;
-/// One in so many hours of callers may have as many addresses: else that is usual here.
+/// One in so many hours of callers may have two thirds as many addresses: else that is usual here.
 const RARE: u32 = 100;
 
 /// Fields of proxies: what is before them is not the client.
@@ -47,7 +47,7 @@ static META: RuleMeta = RuleMeta {
     description: "One token, session or key was accepted from 5 client addresses within an hour or two, going back \
         and forth between them, or from 10 one after the other. It is three times as many as any of the caller's had in \
         an hour before, where the caller was seen in 6 hours; for a new user, fewer than one in a hundred hours of all \
-        callers have as many. Of IPv6 the /64 is the address. A client is who is connected, or whom a proxy of \
+        callers have two thirds as many. Of IPv6 the /64 is the address. A client is who is connected, or whom a proxy of \
         identity.trusted_proxies names; behind other proxies the rule is blind.",
     remedy: "Revoke the token and ask its owner to log in again. Bind tokens to their client (DPoP, RFC 9449, or mutual \
         TLS, RFC 8705), keep them short, and give each program of a group a key of its own.",

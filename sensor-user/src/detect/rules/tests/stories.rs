@@ -124,7 +124,7 @@ fn bearer(path: &str, token: &str) -> Builder {
 }
 
 fn opaque(name: &str) -> String {
-    format!("{name}-q8W2e7R4t9Y1u3I5o0")
+    format!("{}-q8W2e7R4t9Y1u3I5o0", name.replace('@', "."))
 }
 
 fn address(number: u8) -> IpAddr {
