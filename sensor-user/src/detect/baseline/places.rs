@@ -148,7 +148,9 @@ impl Places {
             *count += 1;
         }
         if self.all.iter().sum::<u32>() >= FULL {
-            self.all.iter_mut().for_each(|count| *count /= 2);
+            for count in &mut self.all {
+                *count /= 2;
+            }
         }
     }
 

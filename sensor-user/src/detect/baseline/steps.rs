@@ -210,7 +210,9 @@ impl Steps {
     pub(super) fn restore(kept: KeptSteps) -> Self {
         let mut desks = kept.0;
         desks.truncate(MAX_DESKS);
-        desks.iter_mut().for_each(|desk| desk.next.truncate(MAX_NEXT));
+        for desk in &mut desks {
+            desk.next.truncate(MAX_NEXT);
+        }
         Self {
             desks,
             ..Self::default()
@@ -267,7 +269,9 @@ impl Desk {
         self.logins += 1;
         if self.logins >= FULL {
             self.logins /= 2;
-            self.next.iter_mut().for_each(|next| next.count /= 2);
+            for next in &mut self.next {
+                next.count /= 2;
+            }
             self.next.retain(|next| next.count > 0);
         }
     }

@@ -47,18 +47,17 @@ impl<R: Copy + Default> Table<R> {
     pub(super) fn place(&mut self, key: u64, now_s: u32, weight: impl Fn(&R) -> u32) -> Option<&mut R> {
         let start = self.start(key);
         let set = self.places.get_mut(start..start + WAYS)?;
-        let way = match set.iter().position(|place| place.key == key) {
-            Some(way) => way,
-            None => {
-                let worth =
-                    |(_, place): &(usize, &Place<R>)| (place.key != 0, weight(&place.value), place.seen_s);
-                let (way, _) = set.iter().enumerate().min_by_key(worth)?;
-                *set.get_mut(way)? = Place {
-                    key,
-                    ..Place::default()
-                };
-                way
-            }
+        let way = if let Some(way) = set.iter().position(|place| place.key == key) {
+            way
+        } else {
+            let worth =
+                |(_, place): &(usize, &Place<R>)| (place.key != 0, weight(&place.value), place.seen_s);
+            let (way, _) = set.iter().enumerate().min_by_key(worth)?;
+            *set.get_mut(way)? = Place {
+                key,
+                ..Place::default()
+            };
+            way
         };
         let place = set.get_mut(way)?;
         place.seen_s = place.seen_s.max(now_s);

@@ -202,7 +202,7 @@ fn spraying(
     let soon = address.names >= SPRAY;
     let few_succeed = address.successes_day * PER_SUCCESS <= address.failures_day;
     let many = soon || address.names_day >= SPRAY_DAY;
-    (many && few_succeed).then(|| LoginAttack {
+    (many && few_succeed).then_some(LoginAttack {
         shape: AttackShape::Spraying,
         subject: seen.exchange.client.hash,
         failures: if soon {

@@ -152,6 +152,7 @@ fn number(value: u64) -> u8 {
     u8::try_from(value % 200).unwrap()
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn weak_tokens() -> Vec<Story> {
     let rule = "API2-003";
     let unsigned = || {
@@ -554,6 +555,7 @@ fn noise() -> Vec<Builder> {
     known.chain(others).collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn places() -> Vec<Story> {
     let rule = "API2-008";
     let used = |second: u64, from: u64| {
