@@ -71,8 +71,8 @@ pub(super) struct Key {
     pub(super) issued: bool,
     /// It was handed out to somebody else as well.
     pub(super) ambiguous: bool,
-    /// Of a subject: the front of the issuer's hash.
-    pub(super) issuer: u32,
+    /// Of a subject: who gives out such ([`Claims::authority`](crate::exchange::credentials::Claims)).
+    pub(super) authority: u32,
     pub(super) seen_s: u32,
 }
 
@@ -125,18 +125,19 @@ impl Principal {
         self.keys.iter().any(|key| key.kind.is_name())
     }
 
-    /// Whether a subject of that issuer would be a second one.
-    pub(super) fn contradicts(&self, subject: CallerHash, issuer: u32) -> bool {
-        let other = |key: &Key| key.kind == KeyKind::Subject && key.issuer == issuer && key.hash != subject;
+    /// Whether a subject of that authority would be a second one.
+    pub(super) fn contradicts(&self, subject: CallerHash, authority: u32) -> bool {
+        let other =
+            |key: &Key| key.kind == KeyKind::Subject && key.authority == authority && key.hash != subject;
         self.keys.iter().any(other)
     }
 
-    /// Whether a subject of the two is of one issuer and not the same.
+    /// Whether a subject of the two is of one authority and not the same.
     fn contradicts_all(&self, other: &Self) -> bool {
         let subjects = other.keys.iter().filter(|key| key.kind == KeyKind::Subject);
         subjects
             .into_iter()
-            .any(|key| self.contradicts(key.hash, key.issuer))
+            .any(|key| self.contradicts(key.hash, key.authority))
     }
 }
 
@@ -297,6 +298,16 @@ impl Principals {
             .and_then(|principal| principal.keys.iter_mut().find(|key| key.hash == hash));
         if let Some(key) = key {
             key.seen_s = key.seen_s.max(now_s);
+        }
+    }
+
+    /// Notes who gives out a subject.
+    pub(super) fn vouch(&mut self, slot: Slot, hash: CallerHash, authority: u32) {
+        let key = self
+            .get_mut(slot)
+            .and_then(|principal| principal.keys.iter_mut().find(|key| key.hash == hash));
+        if let Some(key) = key {
+            key.authority = authority;
         }
     }
 

@@ -212,7 +212,7 @@ impl Callers {
     /// Ties what a credential says to a caller: subject or user, else the token itself.
     fn recognise(&mut self, slot: Slot, credential: &Credential, now_s: u32) {
         let claims = credential.claims.as_deref();
-        if let Some(subject) = claims.and_then(|claims| claims.principal) {
+        if let Some((claims, subject)) = claims.and_then(|claims| Some((claims, claims.principal?))) {
             self.tie_subject(slot, claims, subject, now_s);
         } else if let Some(user) = credential.user {
             self.principals.tie(slot, key(user, KeyKind::Login, now_s));
@@ -225,14 +225,14 @@ impl Callers {
     pub(super) fn tie_subject(
         &mut self,
         slot: Slot,
-        claims: Option<&Claims>,
+        claims: &Claims,
         subject: KeyedHash,
         now_s: u32,
     ) -> bool {
-        let issuer = issuer_of(claims);
+        let authority = claims.authority;
         let contradicts = |slot| {
             let principal = self.principals.get(slot);
-            principal.is_some_and(|principal| principal.contradicts(subject.now, issuer))
+            principal.is_some_and(|principal| principal.contradicts(subject.now, authority))
         };
         if contradicts(slot) {
             return false;
@@ -240,7 +240,7 @@ impl Callers {
         self.principals.tie(
             slot,
             Key {
-                issuer,
+                authority,
                 ..key(subject, KeyKind::Subject, now_s)
             },
         )
@@ -253,10 +253,16 @@ impl Callers {
         }
         if let Some(claims) = credential.claims.as_deref().filter(|claims| claims.whole) {
             self.says(slot, claims);
-            if let Some(subject) = claims.principal
-                && self.principals.find(subject).is_none()
+            match claims
+                .principal
+                .map(|subject| (subject, self.principals.find(subject)))
             {
-                self.tie_subject(slot, Some(claims), subject, seen.now_s);
+                Some((subject, None)) => {
+                    self.tie_subject(slot, claims, subject, seen.now_s);
+                }
+                // Another key makes another hash of the issuer, too.
+                Some((subject, Some(owner))) => self.principals.vouch(owner, subject.now, claims.authority),
+                None => {}
             }
         }
         if let (Some(principal), Some(address)) = (self.principals.get_mut(slot), seen.exchange.client.hash) {
@@ -457,21 +463,13 @@ fn attributes(claims: &Claims) -> SmallVec<[AttributeId; 4]> {
     all.take(MAX_ATTRIBUTES).collect()
 }
 
-/// The front of the issuer's hash; 0 for none.
-pub(super) fn issuer_of(claims: Option<&Claims>) -> u32 {
-    let issuer = claims.and_then(|claims| claims.issuer);
-    issuer.map_or(0, |issuer| {
-        u32::try_from(issuer.front() >> 32).unwrap_or_default()
-    })
-}
-
 pub(super) fn key(hash: KeyedHash, kind: KeyKind, now_s: u32) -> Key {
     Key {
         hash: hash.now,
         kind,
         issued: false,
         ambiguous: false,
-        issuer: 0,
+        authority: 0,
         seen_s: now_s,
     }
 }

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::answer::Answer;
 use super::facts::LoginResult;
 use super::principals::{Key, KeyKind, Principal, Slot};
-use super::resolve::{Callers, Presented, Seen, issuer_of, key};
+use super::resolve::{Callers, Presented, Seen, key};
 use super::{CallerId, PrincipalKind};
 use crate::exchange::credentials::{Grant, GrantType, Handover, Placed, Sureness};
 use crate::exchange::secret::{CallerHash, KeyedHash};
@@ -49,13 +49,15 @@ impl Callers {
         if let Some(refresh) = asker.refresh {
             self.tie_token(owner, refresh, None, seen.now_s, &mut tied);
         }
-        let logs_in = asker.login.is_some() && asker.proof;
+        let by_name = asker.login.is_some() && asker.proof;
+        let logs_in = by_name || asker.refresh.is_some() || asker.grant_type.is_some();
         let came = |grant: &&Grant| {
             let secret = Some(grant.secret);
             !presented.iter().any(|one| one.credential.secret == secret)
         };
         for grant in told.granted.iter().filter(came) {
-            // A cookie that only may be a session is one when a login sets it, or one like it goes on.
+            // A cookie that only may be a session is one when a login or refresh sets it, or one like it goes
+            // on.
             if grant.sureness == Sureness::Named || logs_in || !has_named(told) {
                 self.tie_grant(owner, grant, seen.now_s, &mut tied);
             }
@@ -164,7 +166,7 @@ impl Callers {
             let contradicts = self
                 .principals
                 .get(owner)
-                .is_some_and(|principal| principal.contradicts(subject.now, issuer_of(Some(claims))));
+                .is_some_and(|principal| principal.contradicts(subject.now, claims.authority));
             match known {
                 Some(known) if known == owner => {}
                 Some(known) if contradicts => whose = known,
@@ -176,10 +178,10 @@ impl Callers {
                     whose = self
                         .principals
                         .create(CallerId(subject.now), PrincipalKind::User, now_s);
-                    self.tie_subject(whose, Some(claims), subject, now_s);
+                    self.tie_subject(whose, claims, subject, now_s);
                 }
                 None => {
-                    self.tie_subject(owner, Some(claims), subject, now_s);
+                    self.tie_subject(owner, claims, subject, now_s);
                 }
             }
             tied.contradiction |= whose != owner;

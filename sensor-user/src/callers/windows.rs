@@ -21,7 +21,6 @@ pub(super) const LONG_S: u32 = 86_400;
 /// What is known of one hash.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Record {
-    key: u64,
     seen_s: u32,
     failures: Count,
     failures_long: Count,
@@ -49,11 +48,18 @@ pub(super) struct Counts {
 
 /// A table of them.
 #[derive(Debug)]
-pub(super) struct Windows(Box<[[Record; WAYS]]>);
+pub(super) struct Windows(Box<[Set]>);
+
+/// Keys stand together: whoever is nobody's trouble is looked up in one cache line.
+#[derive(Clone, Copy, Default, Debug)]
+struct Set {
+    keys: [u64; WAYS],
+    records: [Record; WAYS],
+}
 
 impl Default for Windows {
     fn default() -> Self {
-        Self(vec![[Record::default(); WAYS]; SETS].into_boxed_slice())
+        Self(vec![Set::default(); SETS].into_boxed_slice())
     }
 }
 
@@ -81,8 +87,11 @@ impl Windows {
     /// What is known of a hash.
     pub(super) fn counts(&self, hash: CallerHash, now_s: u32) -> Counts {
         let key = hash.front();
-        let set = self.0.get(set_of(key));
-        let Some(record) = set.and_then(|set| set.iter().find(|record| record.key == key)) else {
+        let record = self.0.get(set_of(key)).and_then(|set| {
+            let way = set.keys.iter().position(|known| *known == key)?;
+            set.records.get(way)
+        });
+        let Some(record) = record else {
             return Counts::default();
         };
         Counts {
@@ -97,21 +106,17 @@ impl Windows {
     fn place(&mut self, hash: CallerHash, make: bool, now_s: u32) -> Option<&mut Record> {
         let key = hash.front();
         let set = self.0.get_mut(set_of(key))?;
-        let way = match set.iter().position(|record| record.key == key) {
-            Some(way) => way,
-            None if !make => return None,
-            None => {
-                let least = |record: &&Record| (record.failures_long.sum(now_s, LONG_S), record.seen_s);
-                let worst = set.iter().min_by_key(least).map_or(0, |record| record.key);
-                let way = set.iter().position(|record| record.key == worst)?;
-                *set.get_mut(way)? = Record {
-                    key,
-                    ..Record::default()
-                };
-                way
-            }
-        };
-        set.get_mut(way)
+        let known = set.keys.iter().position(|known| *known == key);
+        if let Some(way) = known {
+            return set.records.get_mut(way);
+        }
+        let trouble = |record: &Record| (record.failures_long.sum(now_s, LONG_S), record.seen_s);
+        let ways = set.records.iter().enumerate();
+        let (way, _) = ways.min_by_key(|(_, record)| trouble(record)).filter(|_| make)?;
+        *set.keys.get_mut(way)? = key;
+        let record = set.records.get_mut(way)?;
+        *record = Record::default();
+        Some(record)
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Claims {
     /// Issuer and subject together: a person or program, as the token says. Without an issuer the subject belongs to the
     /// service that was called.
     pub principal: Option<KeyedHash>,
+    /// Who gives out such subjects: the front of the hash of issuer or service, and which claim names the subject. Two
+    /// subjects of one authority are two callers.
+    pub authority: u32,
     /// The subject is the application itself (RFC 9068, 2.2), or there is only an application.
     pub is_service: bool,
     /// `iss`.
