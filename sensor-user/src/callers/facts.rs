@@ -133,7 +133,7 @@ impl From<Counts> for Trouble {
 
 /// The time of day at which an exchange happened: the server's own (`Date`, RFC 9110, 6.6.1), else that of the recording
 /// when its clock is one of days. `None` when only the time since the host started is known.
-pub(super) fn time_of_day_s(exchange: &Exchange) -> Option<u64> {
+pub fn time_of_day_s(exchange: &Exchange) -> Option<u64> {
     let response = exchange.outcome.response();
     let date = response.and_then(|response| response.head.header("date"));
     if let Some(seconds) = date.and_then(|date| imf_date(date.expose())) {

@@ -10,7 +10,7 @@ mod facts;
 mod principals;
 mod resolve;
 mod snapshot;
-mod spread;
+pub(crate) mod spread;
 #[cfg(test)]
 mod tests;
 mod ties;
@@ -24,7 +24,7 @@ use crate::exchange::secret::CallerHash;
 
 pub use answer::Answer;
 pub use attributes::{AttributeId, ShownAttribute};
-pub use facts::{AuthFacts, LoginFacts, LoginResult, TokenFacts, Trouble};
+pub use facts::{AuthFacts, LoginFacts, LoginResult, TokenFacts, Trouble, time_of_day_s};
 pub use resolve::Callers;
 pub use snapshot::{Snapshot, SnapshotError};
 

@@ -19,7 +19,7 @@ const ESTIMATES: [u16; 129] = [
 
 /// Different things in this window and the one before.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
-pub(super) struct Spread {
+pub(crate) struct Spread {
     window: u32,
     bits: [u64; 2],
     before: [u64; 2],
@@ -27,7 +27,7 @@ pub(super) struct Spread {
 
 impl Spread {
     /// Adds one at a time; windows are `length_s` long.
-    pub(super) fn add(&mut self, hash: CallerHash, now_s: u32, length_s: u32) {
+    pub(crate) fn add(&mut self, hash: CallerHash, now_s: u32, length_s: u32) {
         self.roll(now_s / length_s.max(1));
         // Table places come from the front of hashes; their end is independent of it.
         let [.., last] = hash.0;
@@ -50,7 +50,7 @@ impl Spread {
     }
 
     /// How many different ones, about.
-    pub(super) fn estimate(self, now_s: u32, length_s: u32) -> u16 {
+    pub(crate) fn estimate(self, now_s: u32, length_s: u32) -> u16 {
         let mut rolled = self;
         rolled.roll(now_s / length_s.max(1));
         let words = rolled.bits.iter().zip(&rolled.before);
@@ -61,7 +61,7 @@ impl Spread {
 
 /// How often within a window of time.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
-pub(super) struct Count {
+pub(crate) struct Count {
     window: u32,
     now: u32,
     before: u32,
@@ -69,7 +69,7 @@ pub(super) struct Count {
 
 impl Count {
     /// Adds one.
-    pub(super) fn add(&mut self, now_s: u32, length_s: u32) {
+    pub(crate) fn add(&mut self, now_s: u32, length_s: u32) {
         self.roll(now_s / length_s.max(1));
         self.now = self.now.saturating_add(1);
     }
@@ -83,7 +83,7 @@ impl Count {
     }
 
     /// How often in the window that ends now: of the one before as much as still lies in it.
-    pub(super) fn sum(self, now_s: u32, length_s: u32) -> u32 {
+    pub(crate) fn sum(self, now_s: u32, length_s: u32) -> u32 {
         let length_s = length_s.max(1);
         let mut rolled = self;
         rolled.roll(now_s / length_s);

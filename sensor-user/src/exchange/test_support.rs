@@ -113,6 +113,7 @@ pub(crate) fn identify(exchange: &mut Exchange, key: &HashKey) {
 }
 
 /// Builds an [`Exchange`].
+#[derive(Clone)]
 pub(crate) struct Builder {
     method: &'static str,
     target: String,
@@ -128,6 +129,7 @@ pub(crate) struct Builder {
     tls: bool,
     remote: IpAddr,
     time_ns: u64,
+    answer_ns: u64,
     calls: super::call::Calls,
     part: Option<PartKind>,
 }
@@ -150,6 +152,7 @@ impl Builder {
             tls: true,
             remote: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)),
             time_ns: 1_000,
+            answer_ns: 100,
             calls: super::call::Calls::new(),
             part: None,
         }
@@ -289,6 +292,12 @@ impl Builder {
         self
     }
 
+    /// Sets the time from the request's end to the answer's beginning; a tenth of a microsecond if not set.
+    pub(crate) const fn answered_after_ms(mut self, ms: u64) -> Self {
+        self.answer_ns = ms * 1_000_000;
+        self
+    }
+
     /// The exchange, content codings undone.
     pub(crate) fn build(self) -> Exchange {
         let mut exchange = self.sent();
@@ -314,7 +323,10 @@ impl Builder {
                 status,
                 trailers: trailers(&self.trailers),
                 body: self.response_body,
-                time_ns: (self.time_ns + 200, self.time_ns + 300),
+                time_ns: (
+                    self.time_ns + 100 + self.answer_ns,
+                    self.time_ns + 200 + self.answer_ns,
+                ),
             }))
         });
         Exchange {
