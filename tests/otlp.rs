@@ -28,6 +28,7 @@ static RULE: RuleMeta = RuleMeta {
     cwe: 213,
     severity: Severity::High,
     needs: &[],
+    evidence: &[],
     description: "",
     remedy: "Return less.",
 };

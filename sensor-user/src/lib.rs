@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! kernel hook --Record--> capture --Chunk/Gap/Bind--> flow --bytes--> protocol --Message/Anomaly--> exchange
-//!    --Exchange--> classify --Labels--> inventory --Endpoint--> detect --Finding--> export
+//!    --Exchange--> classify --Labels--> callers --Resolved--> inventory --Endpoint--> detect --Finding--> export
 //! ```
 //!
 //! Modules stand in the order of that picture. A stage uses the types of the stages before it and never of those
 //! after it; `cargo xtask layers` checks the `use` lines. `telemetry` and `config` are leaves that every stage may
 //! use; `pipeline` joins the stages for one thread, `app` wires threads and channels.
 
+pub mod callers;
 pub mod capture;
 pub mod classify;
 pub mod detect;

@@ -5,14 +5,20 @@
 
 use std::sync::Arc;
 
+use crate::callers::{self, Callers};
 use crate::capture::{Comm, ProcessKey, Record};
 use crate::classify::{Classifier, Labels};
+use crate::config::Network;
 use crate::detect::{Engine, Finding, Observation};
+use crate::exchange::credentials::Clients;
 use crate::exchange::secret::HashKey;
-use crate::exchange::{Caller, Conversations, Ends, Exchange, Outcome, Patience};
+use crate::exchange::{
+    AuthScheme, Caller, CallerHash, Conversations, Ends, Exchange, Outcome, Patience, View,
+};
 use crate::export::{Event, Summary};
 use crate::flow::{FlowEvent, FlowTable};
 use crate::inventory::Inventory;
+use crate::inventory::schema::{self, Schemas};
 use crate::protocol::protobuf::Schema;
 use crate::telemetry::{Counters, Metric};
 use crate::{classify, detect, exchange, flow, inventory};
@@ -26,10 +32,14 @@ pub struct Settings {
     pub exchange: exchange::Limits,
     /// Of classification.
     pub classify: classify::Limits,
+    /// Of what is remembered of callers.
+    pub callers: callers::Limits,
     /// Of the inventory.
     pub inventory: inventory::Limits,
     /// Types of gRPC messages.
     pub schema: Arc<Schema>,
+    /// Proxies that are believed when they say who sent a request.
+    pub trusted_proxies: Vec<Network>,
     /// Key of caller hashes.
     pub key: HashKey,
     /// Where losses are counted.
@@ -51,12 +61,19 @@ impl AsRef<Exchange> for Observed {
     }
 }
 
+impl View for Observed {
+    fn bytes_beside(&self) -> usize {
+        self.labels.outline.held_bytes()
+    }
+}
+
 /// Flow, protocol, exchange and classification of a share of the connections.
 #[derive(Debug)]
 pub struct Shard {
     flow: FlowTable,
     talk: Talk,
     classifier: Classifier,
+    clients: Clients,
     counters: Arc<Counters>,
 }
 
@@ -104,7 +121,13 @@ impl Shard {
                 fresh: Vec::new(),
                 done: Vec::new(),
             },
-            classifier: Classifier::with_schema(settings.classify, Arc::clone(&settings.schema)),
+            classifier: Classifier::with_schema(
+                settings.classify,
+                Arc::clone(&settings.schema),
+                &settings.key,
+            )
+            .keyed(settings.key.clone()),
+            clients: Clients::new(settings.key.clone(), &settings.trusted_proxies),
             counters: Arc::clone(counters),
         }
     }
@@ -142,6 +165,8 @@ impl Shard {
     fn flush(&mut self, out: &mut Vec<Observed>) {
         for mut exchange in self.talk.done.drain(..) {
             let mut labels = self.classifier.classify(&exchange);
+            exchange.handover = self.classifier.take_handover();
+            exchange.client = self.clients.client(&exchange);
             // One that a parser of calls met in the same body is one.
             labels.anomalies.retain(|odd| !exchange.anomalies.contains(odd));
             if !labels.anomalies.is_empty() {
@@ -168,7 +193,9 @@ pub struct Judge {
 /// What judges exchanges whose other end is settled.
 #[derive(Debug)]
 struct Bench {
+    callers: Callers,
     inventory: Inventory,
+    schemas: Schemas,
     engine: Engine,
     findings: Vec<Finding>,
     counters: Arc<Counters>,
@@ -180,7 +207,9 @@ impl Judge {
         Self {
             ends: Ends::default(),
             bench: Bench {
+                callers: Callers::new(settings.callers),
                 inventory: Inventory::new(settings.inventory, Arc::clone(&settings.counters)),
+                schemas: Schemas::new(schema::Limits::default()),
                 engine: Engine::new(detect::Limits::default(), Arc::clone(&settings.counters)),
                 findings: Vec::new(),
                 counters: Arc::clone(&settings.counters),
@@ -219,17 +248,25 @@ impl Judge {
     pub fn judge(&mut self, observed: &Observed, sink: &mut dyn FnMut(Event)) {
         self.bench.judge(observed, sink);
     }
+
+    /// What was learnt of each endpoint's parameters and bodies.
+    pub const fn schemas(&self) -> &Schemas {
+        &self.bench.schemas
+    }
 }
 
 impl Bench {
     fn judge(&mut self, observed: &Observed, sink: &mut dyn FnMut(Event)) {
+        let caller = self.callers.observe(&observed.exchange);
         let (endpoint, history) = self.inventory.observe(&observed.exchange);
         let seen = Observation {
             exchange: &observed.exchange,
             labels: &observed.labels,
             endpoint: &endpoint,
+            caller: &caller,
         };
         self.engine.judge(&seen, &history, &mut self.findings);
+        self.learn(&seen);
         let summary = summarise(&seen);
         self.counters.add(Metric::Exchanges, 1);
         self.counters
@@ -239,6 +276,17 @@ impl Bench {
         for finding in self.findings.drain(..) {
             sink(Event::Finding(Box::new(finding)));
         }
+    }
+}
+
+impl Bench {
+    /// Schemas, after the rules: what is new is judged before it is known.
+    fn learn(&mut self, seen: &Observation<'_>) {
+        let exchange = seen.exchange;
+        let facts = schema::Seen::of(exchange);
+        self.schemas.observe(seen.endpoint, &seen.labels.outline, &facts);
+        self.schemas
+            .observe_target(seen.endpoint, exchange.request.target().expose(), &facts);
     }
 }
 
@@ -276,12 +324,26 @@ impl Pipeline {
         self.judge.finish(sink);
     }
 
+    /// Whoever judges, for what was learnt.
+    pub const fn judge(&self) -> &Judge {
+        &self.judge
+    }
+
     fn settle(&mut self, sink: &mut dyn FnMut(Event)) {
         for observed in self.observed.drain(..) {
             self.judge.take(observed, self.now_ns, sink);
         }
         self.judge.tick(self.now_ns, sink);
     }
+}
+
+/// The caller, and the scheme of the credential that names it best; a session that no name gave away is one.
+fn known_caller(seen: &Observation<'_>) -> Option<(AuthScheme, CallerHash)> {
+    let id = seen.caller.id.filter(|_| seen.caller.is_known())?;
+    Some(match seen.exchange.caller {
+        Caller::Known { scheme, .. } => (scheme, id.0),
+        Caller::Anonymous | Caller::Unseen => (AuthScheme::Session, id.0),
+    })
 }
 
 fn summarise(seen: &Observation<'_>) -> Summary {
@@ -298,10 +360,7 @@ fn summarise(seen: &Observation<'_>) -> Summary {
             exchange.request.body.total,
             response.map_or(0, |response| response.body.total),
         ),
-        caller: match exchange.caller {
-            Caller::Known { scheme, hash } => Some((scheme, hash)),
-            Caller::Anonymous | Caller::Unseen => None,
-        },
+        caller: known_caller(seen),
         data: seen
             .labels
             .found

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sensor_user::callers::Callers;
 use sensor_user::capture::{Data, Direction, Origin, ProcessKey, Record, Source, StreamKey};
 use sensor_user::exchange::secret::HashKey;
 use sensor_user::export::Event;
@@ -136,17 +137,23 @@ fn record(direction: Direction, position: u64, bytes: &[u8], time_ns: u64) -> Re
     })
 }
 
-/// What the hundredth of equal calls on one connection asks for.
-fn asked(messages: &[Vec<u8>; 2]) -> Asked {
-    let settings = Settings {
+fn settings() -> Settings {
+    Settings {
         flow: sensor_user::flow::Limits::default(),
         exchange: sensor_user::exchange::Limits::default(),
         classify: sensor_user::classify::Limits::default(),
+        callers: sensor_user::callers::Limits::default(),
         inventory: sensor_user::inventory::Limits::default(),
         schema: Arc::default(),
+        trusted_proxies: Vec::new(),
         key: HashKey::new([1; 32]),
         counters: Arc::new(Counters::default()),
-    };
+    }
+}
+
+/// What the hundredth of equal calls on one connection asks for.
+fn asked(messages: &[Vec<u8>; 2]) -> Asked {
+    let settings = settings();
     let (mut shard, mut judge) = (Shard::new(&settings), Judge::new(&settings));
     let (mut out, mut positions) = (Vec::new(), [0_u64; 2]);
     let mut last = None;
@@ -197,9 +204,9 @@ fn places(messages: &[Vec<u8>; 2]) -> String {
 }
 
 /// On its way through flow, parsing, pairing and classification: the boxes of the exchange and of the response, the places
-/// of the fields of both heads (moving them inline cost more: `docs/decisions/pipeline-cost.md`), and for each body the
-/// count of who refers to the record that its head came in as well.
-const SHARD: [(&str, u64); 2] = [("GET", 5), ("POST", 6)];
+/// of the fields of both heads (moving them inline cost more: `docs/decisions/pipeline-cost.md`), for each body the count of
+/// who refers to the record that its head came in as well, and the outline of it all.
+const SHARD: [(&str, u64); 2] = [("GET", 6), ("POST", 7)];
 /// Naming its endpoint, judging it and telling of it.
 const JUDGE: u64 = 0;
 
@@ -225,5 +232,33 @@ fn nothing_is_asked_for_by_field_or_member() {
             "{method}\n{}",
             places(&large)
         );
+    }
+}
+
+/// Callers known to the judge, by what they send.
+const KNOWN: [&str; 4] = [
+    "Authorization: Bearer q8W2e7R4t9Y1u3I5o0P6\r\n",
+    "Authorization: Bearer eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJpIiwic3ViIjoiYSIsInJvbGVzIjpbImFkbWluIl19.c2ln\r\n",
+    "Authorization: Basic dXNlcjpwYXNz\r\n",
+    "X-Api-Key: q8W2e7R4t9Y1u3I5o0P6\r\nCookie: sid=q8W2e7R4t9Y1u3I5\r\n",
+];
+
+#[test]
+fn naming_a_known_caller_asks_for_nothing() {
+    for fields in KNOWN {
+        let settings = settings();
+        let (mut shard, mut out) = (Shard::new(&settings), Vec::new());
+        let request = format!("GET /orders HTTP/1.1\r\nHost: api.example.com\r\n{fields}\r\n");
+        let answer = "HTTP/1.1 204 No Content\r\n\r\n";
+        shard.push(record(Direction::Read, 0, request.as_bytes(), 1_000), &mut out);
+        shard.push(record(Direction::Write, 0, answer.as_bytes(), 2_000), &mut out);
+        shard.tick(1_000_000_000, &mut out);
+        let observed = out.pop().unwrap();
+        let mut callers = Callers::new(settings.callers);
+        let first = callers.observe(&observed.exchange);
+        assert!(first.is_known(), "{fields}");
+        let (again, asked) = counted(|| callers.observe(&observed.exchange));
+        assert_eq!(again.id, first.id);
+        assert_eq!(asked, (0, 0), "{fields}");
     }
 }

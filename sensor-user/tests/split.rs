@@ -154,8 +154,10 @@ fn exchanges(records: impl IntoIterator<Item = Record>) -> (Vec<Exchange>, Arc<C
         flow: sensor_user::flow::Limits::default(),
         exchange: sensor_user::exchange::Limits::default(),
         classify: sensor_user::classify::Limits::default(),
+        callers: sensor_user::callers::Limits::default(),
         inventory: sensor_user::inventory::Limits::default(),
         schema: Arc::default(),
+        trusted_proxies: Vec::new(),
         key: HashKey::new([1; 32]),
         counters: Arc::clone(&counters),
     };

@@ -15,7 +15,7 @@ use sensor_user::exchange::{Body, Exchange, Head};
 use sensor_user::pipeline::{Settings, Shard};
 use sensor_user::protocol::grpc::{Event, Media, Unframer};
 use sensor_user::telemetry::Counters;
-use sensor_user::{classify, exchange, flow, inventory};
+use sensor_user::{callers, classify, exchange, flow, inventory};
 
 use crate::suite::Suite;
 
@@ -98,8 +98,10 @@ fn of_ours(file: &Path) -> Calls {
             ..exchange::Limits::default()
         },
         classify: classify::Limits::default(),
+        callers: callers::Limits::default(),
         inventory: inventory::Limits::default(),
         schema: Arc::default(),
+        trusted_proxies: Vec::new(),
         key: HashKey::new([7; 32]),
         counters: Arc::new(Counters::default()),
     });

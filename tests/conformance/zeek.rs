@@ -14,7 +14,7 @@ use sensor_user::exchange::secret::HashKey;
 use sensor_user::exchange::{Body, Head};
 use sensor_user::pipeline::{Settings, Shard};
 use sensor_user::telemetry::Counters;
-use sensor_user::{classify, exchange, flow, inventory};
+use sensor_user::{callers, classify, exchange, flow, inventory};
 
 use crate::suite::{self, Suite};
 
@@ -71,9 +71,11 @@ fn ours(file: &Path) -> Vec<Line> {
         flow: flow::Limits::default(),
         exchange: exchange::Limits::default(),
         classify: classify::Limits::default(),
+        callers: callers::Limits::default(),
         inventory: inventory::Limits::default(),
         key: HashKey::new([7; 32]),
         schema: Arc::default(),
+        trusted_proxies: Vec::new(),
         counters: Arc::new(Counters::default()),
     });
     let mut reader = pcapng::open(file).unwrap();

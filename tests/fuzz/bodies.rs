@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use sensor_user::callers::Callers;
 use sensor_user::capture::Direction;
-use sensor_user::exchange::Caller;
+use sensor_user::classify::Classifier;
+use sensor_user::exchange::Exchange;
 use sensor_user::export::json::Line;
 use sensor_user::export::text::{Style, View};
 use sensor_user::export::{ClockOffset, Event};
@@ -389,7 +391,8 @@ pub(crate) fn decompress(input: &[u8]) {
     }
 }
 
-/// Who calls: the same bytes are the same caller, and other connections do not matter.
+/// Who calls: the same bytes are the same caller, other connections do not matter, and no token, claim or login upsets
+/// whoever remembers callers.
 pub(crate) fn caller(input: &[u8]) {
     let (bytes, at) = cut(input);
     let line = |bytes: &[u8]| -> Vec<u8> {
@@ -405,26 +408,86 @@ pub(crate) fn caller(input: &[u8]) {
             .collect()
     };
     let (authorization, cookie) = bytes.split_at(at);
+    // As claims the input comes to where only base64 would lead.
+    let token = format!("{}.{}.c2lnbmF0dXJl", base64url(authorization), base64url(cookie));
+    let login = [
+        b"grant_type=password&username=a&password=b&refresh_token=",
+        &line(authorization)[..],
+    ]
+    .concat();
+    let length = login.len();
     let request = [
-        b"GET /a HTTP/1.1\r\nAuthorization: ",
+        b"POST /a HTTP/1.1\r\nAuthorization: ",
         &line(authorization)[..],
         b"\r\nCookie: ",
         &line(cookie)[..],
-        b"\r\n\r\n",
+        format!(
+            "\r\nX-Api-Token: eyJ{token}\r\nX-Id-Token: {token}\r\nX-Forwarded-For: {length}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n"
+        )
+        .as_bytes(),
+        &login,
     ]
     .concat();
-    let answer = b"HTTP/1.1 204 No Content\r\n\r\n".to_vec();
+    let granted = format!("{{\"access_token\":\"{token}\"}}");
+    let answer = [
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nSet-Cookie: ",
+        &line(cookie)[..],
+        format!("\r\nContent-Length: {}\r\n\r\n{granted}", granted.len()).as_bytes(),
+    ]
+    .concat();
     let turn = [
         (Direction::Read, Piece::Bytes(request)),
         (Direction::Write, Piece::Bytes(answer)),
     ];
-    let callers: Vec<Caller> = play(&[turn.clone(), turn].concat())
-        .into_iter()
-        .map(|exchange| exchange.caller)
-        .collect();
-    if let [first, second, ..] = callers.as_slice() {
-        assert_eq!(first, second, "a caller is another the second time");
+    let exchanges = play(&[turn.clone(), turn].concat());
+    if let [first, second, ..] = exchanges.as_slice() {
+        assert_eq!(first.caller, second.caller, "a caller is another the second time");
+        assert_eq!(
+            first.credentials, second.credentials,
+            "credentials are others the second time"
+        );
     }
+    remembered(exchanges);
+}
+
+/// Base64url without padding (RFC 4648, 5).
+fn base64url(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let all = group
+            .iter()
+            .enumerate()
+            .fold(0_u32, |all, (at, byte)| all | u32::from(*byte) << (16 - 8 * at));
+        for digit in 0..=group.len() {
+            let value = (all >> (18 - 6 * digit)) & 63;
+            text.push(char::from(DIGITS[value as usize]));
+        }
+    }
+    text
+}
+
+/// Whoever remembers callers is not upset, and what is kept of them is the same when it is taken back.
+fn remembered(exchanges: Vec<Exchange>) {
+    let counters = Arc::new(Counters::default());
+    let settings = settings(&counters);
+    let mut classifier = Classifier::new(settings.classify).keyed(settings.key);
+    let mut callers = Callers::new(settings.callers);
+    for mut exchange in exchanges {
+        classifier.classify(&exchange);
+        exchange.handover = classifier.take_handover();
+        let seen = callers.observe(&exchange);
+        assert!(!seen.is_known() || seen.id.is_some(), "a caller without a name");
+    }
+    let kept = callers.snapshot();
+    let text = serde_json::to_string(&kept).expect("it is JSON");
+    let again = Callers::restore(settings.callers, kept).expect("it is of this version");
+    assert_eq!(
+        serde_json::to_string(&again.snapshot()).expect("it is JSON"),
+        text,
+        "a snapshot is another the second time"
+    );
 }
 
 /// What must not come out of the sensor.

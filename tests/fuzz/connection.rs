@@ -9,7 +9,7 @@ use sensor_user::exchange::{Body, Conversations, Exchange, Head, Outcome};
 use sensor_user::flow::FlowTable;
 use sensor_user::pipeline::Settings;
 use sensor_user::telemetry::Counters;
-use sensor_user::{classify, exchange, flow, inventory};
+use sensor_user::{callers, classify, exchange, flow, inventory};
 
 /// What happens next in a direction.
 #[derive(Clone)]
@@ -33,9 +33,11 @@ pub(crate) fn settings(counters: &Arc<Counters>) -> Settings {
             ..exchange::Limits::default()
         },
         classify: classify::Limits::default(),
+        callers: callers::Limits::default(),
         inventory: inventory::Limits::default(),
         key: HashKey::new([7; 32]),
         schema: Arc::default(),
+        trusted_proxies: Vec::new(),
         counters: Arc::clone(counters),
     }
 }

@@ -142,6 +142,8 @@ const CREDENTIALS: &[&[u8]] = &[
     b"Basic dXNlcjpwYXNzd29yZA==",
     b"session=0123456789abcdef; theme=dark; JSESSIONID=\"x\"",
     b"AWS4-HMAC-SHA256 Credential=a/b/c, SignedHeaders=host, Signature=d",
+    br#"{"alg":"none","kid":"../x"}{"iss":"i","sub":"a","aud":["b"],"exp":1e9,"scope":"a b","realm_access":{"roles":["admin"]}}"#,
+    br#"{"alg":"HS512","typ":"at+jwt","jwk":{}}{"data":{"id":1,"email":"a@b.c","password":"x"},"iat":1700000000,"tid":"t"}"#,
 ];
 
 const PROCESSES: &[&[u8]] = &[

@@ -31,7 +31,7 @@ use sensor_user::protocol::{
     Resync, Span, Step, StreamParser, detect, form, grpc, protobuf, proxy, sse, websocket,
 };
 use sensor_user::telemetry::Counters;
-use sensor_user::{classify, exchange, flow, inventory};
+use sensor_user::{callers, classify, exchange, flow, inventory};
 
 /// Takes any bytes; panics when a law is broken.
 pub(crate) type Target = fn(&[u8]);
@@ -292,9 +292,11 @@ fn pipeline(input: &[u8]) {
             waiting_bytes: 2048,
         },
         classify: classify::Limits::default(),
+        callers: callers::Limits::default(),
         inventory: inventory::Limits::default(),
         key: HashKey::new([7; 32]),
         schema: Arc::default(),
+        trusted_proxies: Vec::new(),
         counters: Arc::clone(&counters),
     });
     let (mut script, mut out) = (Script::new(input), Vec::new());

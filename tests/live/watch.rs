@@ -21,7 +21,7 @@ use sensor_user::exchange::{Body, Exchange};
 use sensor_user::pipeline::{Observed, Settings, Shard};
 use sensor_user::telemetry::ledger::{Account, Imbalance, Ledger};
 use sensor_user::telemetry::{Counters, Metric};
-use sensor_user::{classify, exchange, flow, inventory};
+use sensor_user::{callers, classify, exchange, flow, inventory};
 
 use crate::tally::Tally;
 
@@ -356,8 +356,10 @@ pub(crate) fn settings() -> Settings {
             ..exchange::Limits::default()
         },
         classify: classify::Limits::default(),
+        callers: callers::Limits::default(),
         inventory: inventory::Limits::default(),
         schema: Arc::default(),
+        trusted_proxies: Vec::new(),
         key: HashKey::new([7; 32]),
         counters: Arc::new(Counters::default()),
     }

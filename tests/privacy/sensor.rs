@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use sensor_tests::guard::SIGTERM;
 use sensor_tests::programs::{self, Program};
@@ -16,6 +17,9 @@ use tempfile::TempDir;
 const READY: &str = "api-sensor: watching";
 /// The sensor's exit code for missing privileges or kernel features.
 const UNSUPPORTED: i32 = 3;
+
+/// How long a start may take: some 5 s, and 28 s were measured where sixteen programs shared two cores.
+const STARTING: Duration = Duration::from_mins(1);
 
 /// A deadline for one step.
 pub(crate) fn soon() -> Deadline {
@@ -79,7 +83,7 @@ impl Sensor {
             .stderr(File::create(path("stderr")).unwrap());
         let guard = Guard::start(&mut command).unwrap();
         let mut sensor = Self { guard, directory };
-        let ended = wait::until("the sensor's start", soon(), || {
+        let ended = wait::until("the sensor's start", Deadline::after(STARTING), || {
             let ready = sensor.stderr().lines().any(|line| line.starts_with(READY));
             Ok(if ready {
                 Some(None)

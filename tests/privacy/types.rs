@@ -10,7 +10,7 @@ use sensor_user::exchange::secret::HashKey;
 use sensor_user::flow::FlowTable;
 use sensor_user::pipeline::{Judge, Pipeline, Settings, Shard};
 use sensor_user::telemetry::Counters;
-use sensor_user::{classify, exchange, flow, inventory};
+use sensor_user::{callers, classify, exchange, flow, inventory};
 
 use crate::leaks::Forbidden;
 use crate::planted::{Value, percent, values};
@@ -22,8 +22,10 @@ fn settings() -> Settings {
         flow: flow::Limits::default(),
         exchange: exchange::Limits::default(),
         classify: classify::Limits::default(),
+        callers: callers::Limits::default(),
         inventory: inventory::Limits::default(),
         schema: Arc::default(),
+        trusted_proxies: Vec::new(),
         key: HashKey::new(*b"0123456789abcdef0123456789abcdef"),
         counters: Arc::new(Counters::default()),
     }

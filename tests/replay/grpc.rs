@@ -10,7 +10,7 @@ use sensor_user::classify::{self, DataKind};
 use sensor_user::exchange::call::{CallKind, CallOutcome};
 use sensor_user::pipeline::{Observed, Pipeline, Settings, Shard};
 use sensor_user::telemetry::Counters;
-use sensor_user::{exchange, flow, inventory};
+use sensor_user::{callers, exchange, flow, inventory};
 use serde_json::Value;
 
 use super::recordings::Talk;
@@ -80,8 +80,10 @@ fn settings() -> Settings {
         flow: flow::Limits::default(),
         exchange: exchange::Limits::default(),
         classify: classify::Limits::default(),
+        callers: callers::Limits::default(),
         inventory: inventory::Limits::default(),
         schema: Arc::default(),
+        trusted_proxies: Vec::new(),
         key: exchange::secret::HashKey::new([7; 32]),
         counters: Arc::new(Counters::default()),
     }

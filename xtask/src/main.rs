@@ -11,6 +11,7 @@ mod bless;
 mod conformance;
 mod coverage;
 mod demo;
+mod evaluate_authorization;
 mod layers;
 mod lint_kernel;
 mod overhead;
@@ -53,6 +54,8 @@ enum Task {
     BenchPipeline(bench_pipeline::Arguments),
     /// Run the third-party suites and count what passed.
     Conformance(conformance::Arguments),
+    /// Measure what the rules find, miss and make up in a simulated estate of a million exchanges.
+    EvaluateAuthorization(evaluate_authorization::Arguments),
     /// Measure of which programs every byte is seen and write docs/COVERAGE.md.
     Coverage,
     /// Measure what one TLS write and read cost by where the probes stand.
@@ -87,6 +90,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Privileges(arguments) => privileges::privileges(&arguments),
         Task::BenchPipeline(arguments) => bench_pipeline::bench_pipeline(&arguments),
         Task::Conformance(arguments) => conformance::conformance(&arguments),
+        Task::EvaluateAuthorization(arguments) => evaluate_authorization::evaluate_authorization(&arguments),
         Task::Coverage => coverage::coverage(),
         Task::BenchSites(arguments) => bench_sites::bench_sites(&arguments),
         Task::BenchOverhead(arguments) => overhead::bench_overhead(&arguments),

@@ -60,13 +60,13 @@ use std::sync::Arc;
 
 use crate::capture::source::CaptureError;
 use crate::cli::Exit;
-use crate::config::{Config, StateDirectory, StateError};
+use crate::config::{self, Config, StateDirectory, StateError};
 use crate::detect::{RuleMeta, registry};
 use crate::exchange::secret::HashKey;
 use crate::export::otlp::OtlpError;
 use crate::pipeline::Settings;
 use crate::telemetry::Counters;
-use crate::{classify, exchange, flow, inventory};
+use crate::{callers, classify, exchange, flow, inventory};
 
 /// Why the sensor stopped before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -205,7 +205,9 @@ fn settings(config: &Config, counters: &Arc<Counters>, key: HashKey) -> Result<S
             ..exchange::Limits::default()
         },
         classify: classify::Limits::default(),
+        callers: callers::Limits::default(),
         inventory: inventory::Limits::default(),
+        trusted_proxies: config.identity.trusted_proxies.clone(),
         schema: Arc::new(descriptors::load(&config.protocol.grpc_descriptors)?),
         key,
         counters: Arc::clone(counters),
@@ -214,6 +216,13 @@ fn settings(config: &Config, counters: &Arc<Counters>, key: HashKey) -> Result<S
 
 /// The installation's key: made on first use, kept in the state directory.
 fn installation_key(config: &Config) -> Result<HashKey, Error> {
-    let state = StateDirectory::open(&config.state.directory)?;
-    Ok(HashKey::new(state.installation_key()?))
+    let state = &config.state;
+    let key = match &state.key_file {
+        Some(file) => config::key(file)?,
+        None => StateDirectory::open(&state.directory)?.installation_key()?,
+    };
+    Ok(match &state.previous_key_file {
+        Some(file) => HashKey::rotated(key, config::kept_key(file)?),
+        None => HashKey::new(key),
+    })
 }

@@ -11,11 +11,16 @@ use super::body::{BodyVisitor, Scratch};
 use super::calls;
 use super::hint::Hint;
 use super::names::{NameId, Names};
+use super::outline::Media;
+use super::outline::record::Recorder;
 use super::scan::{Scanner, Value, is_worth_a_look};
 use super::sink::Sink;
 use super::validate::jwt;
 use super::{BlindSpot, Confidence, DataKind, Half, Labels, Limits, Part};
 use crate::classify::validate::Hit;
+use crate::exchange::credentials::{Collector, Handover, Role};
+use crate::exchange::secret::HashKey;
+use crate::exchange::value::ValueKey;
 use crate::exchange::{Body, BodyPiece, Content, Exchange, Head, Request, Secret};
 use crate::protocol::chars::Classes;
 use crate::protocol::document::{Document, Documents, Format, Walked};
@@ -36,6 +41,13 @@ pub struct Classifier {
     /// A body other than JSON in more than one piece.
     joined: Joined,
     messages: messages::Messages,
+    outline: Recorder,
+    /// The exchange under way is a part of a longer one.
+    is_part: bool,
+    /// Which step of the path is under way.
+    step: u8,
+    /// Logins, where there is a key to hash them with.
+    collector: Option<Collector>,
 }
 
 /// Holds observed bytes, so it prints nothing.
@@ -81,11 +93,11 @@ impl At {
 impl Classifier {
     /// Prepares the scanner.
     pub fn new(limits: Limits) -> Self {
-        Self::with_schema(limits, Arc::default())
+        Self::with_schema(limits, Arc::default(), &HashKey::new([0; 32]))
     }
 
-    /// Prepares the scanner; gRPC messages are named by these types.
-    pub fn with_schema(limits: Limits, schema: Arc<Schema>) -> Self {
+    /// Prepares the scanner; gRPC messages are named by these types, and values hashed with this key.
+    pub fn with_schema(limits: Limits, schema: Arc<Schema>, key: &HashKey) -> Self {
         Self {
             limits,
             scanner: Scanner::new(),
@@ -94,13 +106,38 @@ impl Classifier {
             scratch: Scratch::default(),
             joined: Joined::default(),
             messages: messages::Messages::new(schema),
+            outline: Recorder::new(ValueKey::of(key)),
+            is_part: false,
+            step: 0,
+            collector: None,
         }
+    }
+
+    /// Tells logins, too.
+    #[must_use]
+    pub fn keyed(self, key: HashKey) -> Self {
+        Self {
+            collector: Some(Collector::new(key)),
+            ..self
+        }
+    }
+
+    /// Who asked for tokens in the exchange last looked at, and what was handed out.
+    pub fn take_handover(&mut self) -> Option<Box<Handover>> {
+        self.collector.as_mut()?.take()
     }
 
     /// Looks at every value of both halves.
     pub fn classify(&mut self, exchange: &Exchange) -> Labels {
         let mut sink = Sink::new(self.limits.labels);
         let request = &exchange.request;
+        let status = exchange.outcome.response().map_or(0, |response| response.status);
+        self.outline.begin(status);
+        self.is_part = exchange.part.is_some();
+        if let Some(collector) = &mut self.collector {
+            let host = request.head.header("host").map(Secret::expose);
+            collector.begin(host.unwrap_or_default());
+        }
         // What began a part is judged once, with the exchange that it is a part of.
         if exchange.part.is_none() {
             self.target(request, &mut sink);
@@ -120,6 +157,7 @@ impl Classifier {
             self.head(Half::Response, &response.trailers, &mut sink);
         }
         let mut labels = sink.into_labels();
+        labels.outline = self.outline.finish();
         let calls = exchange.calls.iter();
         labels
             .calls
@@ -134,7 +172,10 @@ impl Classifier {
             None => (Some(target), None),
         };
         let mut at = At::nameless(Half::Request, Part::Path);
-        for segment in path.unwrap_or_default().split(|byte| *byte == b'/') {
+        let path = path.unwrap_or_default();
+        let path = path.strip_prefix(b"/").unwrap_or(path);
+        for (position, segment) in (0..u8::MAX).zip(path.split(|byte| *byte == b'/')) {
+            self.step = position;
             self.decoded(at, segment, Plus::Literal, sink);
             // A segment has no name; the word before it says where it is, and what digits in it count.
             let word = segment.first().is_some_and(u8::is_ascii_alphabetic);
@@ -153,6 +194,11 @@ impl Classifier {
                 self.value(At::nameless(half, part), name, sink);
             }
             let at = At::named(half, part, self.names.look_up(name));
+            if at.hint.has(Hint::ASKS)
+                && let (Some(collector), Some(role)) = (&mut self.collector, Role::of(name))
+            {
+                collector.asked(role, form::decode(value, Plus::Space, &mut self.scratch.decoded));
+            }
             self.decoded(at, value, Plus::Space, sink);
         }
         self.scratch.name = name_scratch;
@@ -168,6 +214,11 @@ impl Classifier {
         let id = self.names.look_up(name);
         if id.hint.has(Hint::PLUMBING) {
             return;
+        }
+        if half == Half::Response
+            && let Some(collector) = &mut self.collector
+        {
+            collector.answered_field(name, value);
         }
         let at = At::named(half, Part::Header, id);
         if name.eq_ignore_ascii_case(b"cookie") {
@@ -201,6 +252,7 @@ impl Classifier {
         let credential = credential.trim_ascii();
         let hint = Hint::SECRET;
         if scheme.eq_ignore_ascii_case(b"basic") {
+            self.outline_parameter(At { hint, ..at }, credential);
             if jwt::is_basic(credential) {
                 let hit = Hit {
                     kind: DataKind::Password,
@@ -237,10 +289,21 @@ impl Classifier {
         if let Some(media) = grpc::Media::of(media) {
             return self.grpc(half, exchange, media, sink);
         }
-        match Format::of(media, front) {
+        let format = Format::of(media, front);
+        self.outline.body(half, media_of(format));
+        if cut {
+            self.outline.cut();
+        }
+        match format {
             Format::Json => self.json(half, pieces, cut, sink),
-            Format::Text => self.joined(pieces, 0, |this, text| this.text(half, text, sink)),
-            Format::Binary => sink.blind(BlindSpot::UnreadEncoding),
+            Format::Text => self.joined(pieces, 0, |this, text| {
+                this.outline.plain(text);
+                this.text(half, text, sink);
+            }),
+            Format::Binary => {
+                self.outline.binary();
+                sink.blind(BlindSpot::UnreadEncoding);
+            }
             format => self.joined(pieces, 0, |this, bytes| {
                 let document = Document {
                     format,
@@ -260,12 +323,15 @@ impl Classifier {
             names: &mut self.names,
             scratch: &mut self.scratch,
             sink,
+            outline: &mut self.outline,
             limits: self.limits,
             half,
+            collector: self.collector.as_mut(),
         };
         let walked = self
             .documents
             .json(pieces.iter().map(|piece| &*piece.0), &mut visitor);
+        self.outline_end(&walked);
         if is_wrong(&walked, cut, sink) {
             self.joined(pieces, walked.accepted, |this, text| this.text(half, text, sink));
         }
@@ -279,10 +345,13 @@ impl Classifier {
             names: &mut self.names,
             scratch: &mut self.scratch,
             sink,
+            outline: &mut self.outline,
             limits: self.limits,
             half,
+            collector: self.collector.as_mut(),
         };
         let walked = self.documents.walk(document, &mut visitor);
+        self.outline_end(&walked);
         if is_wrong(&walked, document.cut, sink) {
             let rest = document.bytes.get(walked.accepted..).unwrap_or_default();
             self.text(half, rest, sink);
@@ -314,6 +383,7 @@ impl Classifier {
     }
 
     fn value(&mut self, at: At, bytes: &[u8], sink: &mut Sink) {
+        self.outline_parameter(at, bytes);
         let classes = Classes::of(bytes);
         if bytes.is_empty() || !(is_worth_a_look(classes, bytes.len()) || at.hint.has(Hint::ALWAYS)) {
             return;
@@ -331,7 +401,30 @@ impl Classifier {
         }
         self.place(at);
         for hit in &self.scratch.hits {
+            self.outline.sensitive(hit.kind);
             sink.add(at.half, at.part, &self.scratch.place, *hit, bytes);
+        }
+    }
+
+    /// Says of a body that was not walked to its end that what is missing may have been there.
+    fn outline_end(&mut self, walked: &Walked) {
+        if !matches!(walked.ending, Ending::Complete) {
+            self.outline.cut();
+        }
+    }
+
+    /// Parameters outside of bodies; what belongs to a longer exchange was recorded with that one.
+    fn outline_parameter(&mut self, at: At, bytes: &[u8]) {
+        if let Some(name) = at.name
+            && matches!(at.part, Part::Query | Part::Header | Part::Cookie)
+            && !self.is_part
+        {
+            let shown = self.names.shown(name);
+            self.outline.parameter(at.half, at.part, shown, at.hint, bytes);
+        } else if at.part == Part::Path {
+            self.outline.segment(self.step, bytes);
+        } else if at.part != Part::Body {
+            self.outline.elsewhere();
         }
     }
 
@@ -343,6 +436,23 @@ impl Classifier {
             // Field names are compared without case (RFC 9110, 5.1).
             self.scratch.place.make_ascii_lowercase();
         }
+    }
+}
+
+/// As schemas tell bodies apart.
+const fn media_of(format: Format) -> Media {
+    match format {
+        Format::Json => Media::Json,
+        Format::JsonLines => Media::JsonLines,
+        Format::Form => Media::Form,
+        Format::Multipart => Media::Multipart,
+        Format::Xml => Media::Xml,
+        Format::EventStream => Media::EventStream,
+        Format::MessagePack => Media::MessagePack,
+        Format::Cbor => Media::Cbor,
+        Format::Protobuf => Media::Protobuf,
+        Format::Text => Media::Text,
+        Format::Binary => Media::Binary,
     }
 }
 

@@ -4,6 +4,7 @@
 //! last `MAX_NAME` bytes and `MAX_WORDS` words.
 
 use super::shape::Shape;
+use crate::exchange::credentials::Role;
 
 /// What a name says. A set.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -29,10 +30,22 @@ impl Hint {
     pub(super) const VALUE_LIKE: Self = Self(1 << 7);
     /// A header whose value is the protocol's own.
     pub(super) const PLUMBING: Self = Self(1 << 8);
+    /// The value stands for somebody or something, even when it is a plain word or a small number.
+    pub(super) const IDENTITY: Self = Self(1 << 9);
+    /// Text of or about a person: never shown, even when it is a plain word.
+    pub(super) const PERSONAL: Self = Self(1 << 10);
+
+    /// Of a request, it says who asks for a token ([`Role`]).
+    pub(super) const ASKS: Self = Self(1 << 9);
+    /// Of an answer, it hands out a token, or says for how long.
+    pub(super) const GRANTS: Self = Self(1 << 10);
 
     /// Hints for which every value is looked at, whatever its characters.
     pub(super) const ALWAYS: Self =
         Self(Self::PASSWORD.0 | Self::SECRET.0 | Self::MAYBE_SECRET.0 | Self::PHONE.0 | Self::SSN.0);
+
+    /// The value lets somebody in.
+    pub(super) const CREDENTIAL: Self = Self(Self::PASSWORD.0 | Self::SECRET.0 | Self::MAYBE_SECRET.0);
 
     pub(super) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -63,7 +76,19 @@ impl Hint {
     }
 
     fn of_words(name: &[u8]) -> Self {
-        let hint = Words::of(name).judge();
+        let mut hint = Words::of(name).judge();
+        if let Some(role) = Role::of(name) {
+            hint = if role.is_of_request() {
+                hint.and(Self::ASKS)
+            } else {
+                hint
+            };
+            hint = if role.is_of_answer() {
+                hint.and(Self::GRANTS)
+            } else {
+                hint
+            };
+        }
         if is_plumbing(name) {
             hint.and(Self::PLUMBING)
         } else {
@@ -184,6 +209,12 @@ impl Words {
         if self.counts() {
             hint = hint.and(Hint::COUNTER);
         }
+        if is_identity(self.last(0)) {
+            hint = hint.and(Hint::IDENTITY);
+        }
+        if self.any(is_personal) {
+            hint = hint.and(Hint::PERSONAL);
+        }
         hint
     }
 
@@ -259,6 +290,113 @@ impl Words {
         }
         secret(noun, qualifier)
     }
+}
+
+/// The last word of names whose value tells one thing from its like.
+fn is_identity(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"id"
+            | b"ids"
+            | b"uid"
+            | b"guid"
+            | b"uuid"
+            | b"oid"
+            | b"pk"
+            | b"key"
+            | b"user"
+            | b"username"
+            | b"login"
+            | b"owner"
+            | b"account"
+            | b"customer"
+            | b"client"
+            | b"tenant"
+            | b"org"
+            | b"organization"
+            | b"organisation"
+            | b"company"
+            | b"workspace"
+            | b"project"
+            | b"team"
+            | b"group"
+            | b"member"
+            | b"author"
+            | b"creator"
+            | b"assignee"
+            | b"sub"
+            | b"subject"
+            | b"email"
+            | b"slug"
+            | b"handle"
+            | b"number"
+            | b"no"
+            | b"num"
+            | b"ref"
+            | b"reference"
+            | b"sku"
+            | b"invoice"
+            | b"order"
+            | b"patient"
+            | b"device"
+            | b"vin"
+    )
+}
+
+/// Words of names whose values are people's own words and particulars.
+fn is_personal(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"name"
+            | b"names"
+            | b"firstname"
+            | b"lastname"
+            | b"surname"
+            | b"fullname"
+            | b"nickname"
+            | b"username"
+            | b"displayname"
+            | b"user"
+            | b"login"
+            | b"first"
+            | b"last"
+            | b"given"
+            | b"family"
+            | b"middle"
+            | b"maiden"
+            | b"city"
+            | b"town"
+            | b"street"
+            | b"address"
+            | b"postcode"
+            | b"zip"
+            | b"birthday"
+            | b"birthplace"
+            | b"email"
+            | b"mail"
+            | b"contact"
+            | b"person"
+            | b"patient"
+            | b"diagnosis"
+            | b"religion"
+            | b"note"
+            | b"notes"
+            | b"comment"
+            | b"message"
+            | b"description"
+            | b"text"
+            | b"content"
+            | b"title"
+            | b"subject"
+            | b"answer"
+            | b"query"
+            | b"search"
+            | b"q"
+            | b"term"
+            | b"handle"
+            | b"author"
+            | b"owner"
+    )
 }
 
 /// The last two words of a secret's name.

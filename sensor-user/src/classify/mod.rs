@@ -9,6 +9,7 @@ mod classifier;
 mod hint;
 mod mask;
 mod names;
+pub mod outline;
 mod place;
 mod scan;
 pub mod shape;
@@ -152,6 +153,8 @@ pub struct Labels {
     pub anomalies: SmallVec<[Anomaly; 0]>,
     /// The exchange's calls, fit to be shown.
     pub calls: Vec<ShownCall>,
+    /// What its parameters and bodies are made of.
+    pub outline: outline::Outline,
 }
 
 /// Why a part could not be looked at.

@@ -139,7 +139,7 @@ impl Slot {
 
 /// First and last eight bytes, overlapping in a shorter name.
 #[inline]
-fn ends(name: &[u8]) -> (u64, u64) {
+pub(super) fn ends(name: &[u8]) -> (u64, u64) {
     let wide = |chunk: Option<&[u8; 8]>| chunk.map(|chunk| u64::from_le_bytes(*chunk));
     let half = |chunk: Option<&[u8; 4]>| chunk.map(|chunk| u64::from(u32::from_le_bytes(*chunk)));
     if let (Some(front), Some(back)) = (wide(name.first_chunk()), wide(name.last_chunk())) {

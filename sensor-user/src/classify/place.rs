@@ -83,6 +83,12 @@ impl Trail {
         self.hint
     }
 
+    /// The name of the current value as it may be shown; empty when it has none, or is one of a list.
+    pub(super) fn name_of_one<'n>(&self, names: &'n Names) -> Option<&'n [u8]> {
+        let in_list = memchr::memmem::find(&self.prefix, b"[]").is_some();
+        self.member.filter(|_| !in_list).map(|member| names.shown(member))
+    }
+
     /// Writes the place of the current value, such as `data[].card.number`.
     pub(super) fn render(&self, names: &Names, out: &mut Vec<u8>) {
         out.clear();

@@ -80,6 +80,7 @@ impl Sink {
             blind: self.blind,
             anomalies: self.anomalies,
             calls: Vec::new(),
+            outline: super::outline::Outline::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::detect::{Input, RuleMeta};
+use crate::detect::RuleMeta;
 
 /// One line per rule.
 pub(super) fn list(rules: &[&RuleMeta]) -> String {
@@ -16,9 +16,10 @@ pub(super) fn list(rules: &[&RuleMeta]) -> String {
 
 /// Everything about a rule.
 pub(super) fn explain(rule: &RuleMeta) -> String {
-    let needs: Vec<_> = rule.needs.iter().map(|input| needed(*input)).collect();
+    let needs: Vec<_> = rule.needs.iter().map(|input| input.name()).collect();
+    let shows: Vec<_> = rule.evidence.iter().map(|kind| kind.name()).collect();
     format!(
-        "{} {}\n\nSeverity  {}\nOWASP     {}, {}\nCWE       {}\nNeeds     {}\n\n{}\n\nWhat to do: {}\n",
+        "{} {}\n\nSeverity  {}\nOWASP     {}, {}\nCWE       {}\nNeeds     {}\nShows     {}\n\n{}\n\nWhat to do: {}\n",
         rule.id.0,
         rule.title,
         rule.severity.name(),
@@ -26,6 +27,7 @@ pub(super) fn explain(rule: &RuleMeta) -> String {
         rule.owasp_2019,
         rule.cwe,
         needs.join(", "),
+        shows.join(", "),
         rule.description,
         rule.remedy
     )
@@ -41,19 +43,11 @@ pub(super) fn json(rules: &[&RuleMeta]) -> String {
             "owasp_2023": rule.owasp_2023,
             "owasp_2019": rule.owasp_2019,
             "cwe": rule.cwe,
-            "needs": rule.needs.iter().map(|input| needed(*input)).collect::<Vec<_>>(),
+            "needs": rule.needs.iter().map(|input| input.name()).collect::<Vec<_>>(),
+            "evidence": rule.evidence.iter().map(|kind| kind.name()).collect::<Vec<_>>(),
             "description": rule.description,
             "remedy": rule.remedy,
         })
     };
     serde_json::Value::Array(rules.iter().map(object).collect()).to_string() + "\n"
-}
-
-const fn needed(input: Input) -> &'static str {
-    match input {
-        Input::RequestHead => "request head",
-        Input::Status => "response status",
-        Input::ResponseBody => "response body",
-        Input::EndpointHistory => "history of the endpoint",
-    }
 }

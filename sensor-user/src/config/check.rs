@@ -297,6 +297,14 @@ impl Checker<'_> {
             self.absolute("protocol.grpc_descriptors", set);
         }
         self.absolute("state.directory", &config.state.directory);
+        for (key, file) in [
+            ("state.key_file", &config.state.key_file),
+            ("state.previous_key_file", &config.state.previous_key_file),
+        ] {
+            if let Some(file) = file {
+                self.absolute(key, file);
+            }
+        }
         let level = tracing_subscriber::EnvFilter::try_new(&config.output.log).is_ok();
         self.require(
             level,

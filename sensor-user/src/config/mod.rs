@@ -6,6 +6,7 @@
 mod check;
 mod docs;
 mod load;
+pub mod network;
 mod setting;
 mod state;
 mod unit;
@@ -18,8 +19,9 @@ use serde::{Deserialize, Serialize};
 pub use check::{Place, Problem};
 pub use docs::{annotated_example, reference};
 pub use load::{DEFAULT_FILE, File, Flag, Inputs, load};
+pub use network::Network;
 pub use setting::{Kind, Section, Setting};
-pub use state::{StateDirectory, StateError};
+pub use state::{StateDirectory, StateError, kept_key, key};
 pub use unit::{ByteSize, Interval, Listen};
 
 use setting::put;
@@ -73,6 +75,8 @@ pub struct Config {
     pub otlp: Otlp,
     /// Prometheus.
     pub metrics: Metrics,
+    /// Who calls.
+    pub identity: Identity,
     /// What outlives a restart.
     pub state: State,
     /// Bounds.
@@ -87,6 +91,7 @@ pub const SECTIONS: &[Section] = &[
     Output::SECTION,
     Otlp::SECTION,
     Metrics::SECTION,
+    Identity::SECTION,
     State::SECTION,
     Limits::SECTION,
 ];
@@ -192,10 +197,22 @@ section! {
 }
 
 section! {
+    /// Who calls.
+    Identity is identity {
+        /// Proxies that are believed when they say who sent a request (`X-Forwarded-For`, `Forwarded`, `X-Real-IP`, PROXY protocol): networks such as `10.0.0.0/8`, or addresses. Nobody is without being named here.
+        trusted_proxies: Vec<Network> = Vec::new(), Texts, "";
+    }
+}
+
+section! {
     /// What outlives a restart.
     State is state {
         /// Directory of the installation's key, created with mode 0700.
         directory: PathBuf = PathBuf::from("/var/lib/api-sensor"), Text, "--state-dir";
+        /// File of 32 random bytes that hashes are keyed with, instead of the one in the directory. Made the first time when it does not exist.
+        key_file: Option<PathBuf> = None, Text, "";
+        /// File of the key before it, while keys are being changed: hashes under it are recognised, and replaced as their values are seen again.
+        previous_key_file: Option<PathBuf> = None, Text, "";
     }
 }
 

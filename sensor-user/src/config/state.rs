@@ -95,41 +95,53 @@ impl StateDirectory {
 
     /// The installation's key: read, or made of 32 random bytes the first time.
     pub fn installation_key(&self) -> Result<[u8; KEY_BYTES], StateError> {
-        let path = self.path.join(KEY_FILE);
-        if !path.exists() {
-            let failed = |source| StateError::Write {
-                path: path.clone(),
-                source,
-            };
-            self.make_key(&path).map_err(failed)?;
-        }
-        private(&path)?;
-        let bytes = fs::read(&path).map_err(|source| StateError::Write {
-            path: path.clone(),
+        key(&self.path.join(KEY_FILE))
+    }
+}
+
+/// The key in a file, or one made of 32 random bytes the first time.
+pub fn key(path: &Path) -> Result<[u8; KEY_BYTES], StateError> {
+    if !path.exists() {
+        make_key(path).map_err(|source| StateError::Write {
+            path: path.to_owned(),
             source,
         })?;
-        <[u8; KEY_BYTES]>::try_from(bytes).map_err(|_wrong_length| StateError::Key { path })
     }
+    kept_key(path)
+}
 
-    /// Writes beside the place and links: two sensors that start together end up with one whole key.
-    fn make_key(&self, path: &Path) -> io::Result<()> {
-        let mut key = [0; KEY_BYTES];
-        fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
-        let draft = self.path.join(format!("{KEY_FILE}.{}", std::process::id()));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)?;
-        file.write_all(&key)?;
-        file.sync_all()?;
-        let linked = fs::hard_link(&draft, path);
-        fs::remove_file(&draft)?;
-        match linked {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        }
+/// The key in a file that is there.
+pub fn kept_key(path: &Path) -> Result<[u8; KEY_BYTES], StateError> {
+    private(path)?;
+    let bytes = fs::read(path).map_err(|source| StateError::Write {
+        path: path.to_owned(),
+        source,
+    })?;
+    <[u8; KEY_BYTES]>::try_from(bytes).map_err(|_wrong_length| StateError::Key {
+        path: path.to_owned(),
+    })
+}
+
+/// Writes beside the place and links: two sensors that start together end up with one whole key.
+fn make_key(path: &Path) -> io::Result<()> {
+    let mut key = [0; KEY_BYTES];
+    fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}", std::process::id()));
+    let draft = PathBuf::from(draft);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
     }
 }
 
@@ -192,6 +204,16 @@ mod tests {
         fs::write(&file, b"short").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         assert!(matches!(state.installation_key(), Err(StateError::Key { .. })));
+    }
+
+    #[test]
+    fn a_key_file_of_its_own_is_made_once_and_one_before_it_must_be_there() {
+        let base = tempfile::tempdir().unwrap();
+        let file = base.path().join("key");
+        let made = key(&file).unwrap();
+        assert_eq!(key(&file).unwrap(), made);
+        assert_eq!(kept_key(&file).unwrap(), made);
+        assert!(kept_key(&base.path().join("other")).is_err());
     }
 
     #[test]

@@ -156,6 +156,7 @@ macro_rules! written {
 
 written!(ByteSize, "a size such as \"16MiB\"");
 written!(Interval, "a duration such as \"5s\"");
+written!(super::Network, "a network such as \"10.0.0.0/8\", or an address");
 written!(Listen, "an address such as \"127.0.0.1:9464\", or \"off\"");
 
 #[cfg(test)]

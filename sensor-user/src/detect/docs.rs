@@ -40,7 +40,7 @@ Generated from `sensor-user/src/detect/registry.rs`; a test fails when this page
 for that test to write it anew.
 
 A finding is told the first time it is seen in a run, then when its count reaches 10, 100 and so on; it is the same
-when rule, endpoint, kind of data and place are. `repeats` says how often it was seen before.
+when rule, endpoint, kind of data and place are; where it is about somebody, also who. `repeats` says how often it was seen before.
 
 | rule | title | OWASP | severity |
 | --- | --- | --- | --- |
@@ -69,6 +69,8 @@ fn section(meta: &RuleMeta, page: &mut String) {
     );
     line(page, format_args!("- Severity: {}", meta.severity.name()));
     line(page, format_args!("- Needs: {}", needs.join(", ")));
+    let evidence: Vec<_> = meta.evidence.iter().map(|kind| kind.name()).collect();
+    line(page, format_args!("- Evidence: {}", evidence.join(", ")));
     line(page, format_args!("- Remedy: {}", meta.remedy));
 }
 
@@ -77,7 +79,16 @@ const fn explain(reason: Blind) -> &'static str {
         Blind::HeadCut => "the head of the request was cut, so absence of a field means nothing",
         Blind::NoResponse => "no response was seen",
         Blind::BodyCut => "a body was cut, or in an encoding that is not read",
-        Blind::NotEnoughEvidence => "the endpoint has not been seen often enough",
+        Blind::NotEnoughEvidence => "what it would be compared with has not been seen often enough",
+        Blind::CallerUnseen => "the head of the request was cut, so nobody knows who called",
+        Blind::CallerAmbiguous => "what is known of the caller contradicts itself",
+        Blind::ClientUnknown => {
+            "the client's address is not known, or it is behind a proxy that `identity.trusted_proxies` does not name"
+        }
+        Blind::NoClock => "neither the answer nor the recording says what time of day it was",
+        Blind::NotTried => {
+            "guessable secrets were not tried on this token: it is one of a flood, or too long"
+        }
     }
 }
 

@@ -4,11 +4,14 @@
 //! who could not judge. Never reads the clock. Bounded by [`Limits::findings`] remembered.
 
 use std::hash::{Hash, Hasher};
+use std::mem::discriminant;
 use std::sync::Arc;
 
+use super::baseline::Baseline;
 use super::registry::RULES;
 use super::repeats::{Repeats, is_told};
-use super::{Blind, Claim, Finding, Observation, RuleId, RuleMeta, Verdict, Verdicts};
+use super::{Blind, Claim, Finding, Observation, Past, RuleId, RuleMeta, Verdict, Verdicts};
+use crate::callers::CallerId;
 use crate::exchange::{Caller, Exchange};
 use crate::inventory::{Endpoint, History};
 use crate::telemetry::{Counters, Metric};
@@ -40,6 +43,7 @@ pub struct BlindCount {
 /// Runs every rule.
 #[derive(Debug)]
 pub struct Engine {
+    baseline: Baseline,
     repeats: Repeats,
     blind: [[u64; Blind::ALL.len()]; RULES.len()],
     counters: Arc<Counters>,
@@ -49,6 +53,7 @@ impl Engine {
     /// An engine that has judged nothing.
     pub fn new(limits: Limits, counters: Arc<Counters>) -> Self {
         Self {
+            baseline: Baseline::default(),
             repeats: Repeats::new(limits.findings),
             blind: [[0; Blind::ALL.len()]; RULES.len()],
             counters,
@@ -57,9 +62,14 @@ impl Engine {
 
     /// Judges an exchange by every rule and appends what is to be told.
     pub fn judge(&mut self, seen: &Observation<'_>, history: &History, out: &mut Vec<Finding>) {
+        let signs = self.baseline.observe(seen, history);
+        let past = Past {
+            endpoint: history,
+            signs: &signs,
+        };
         for (rule, blind) in RULES.iter().zip(&mut self.blind) {
             let mut verdicts = Verdicts::new();
-            let judged = rule.inspect(seen, history, &mut verdicts);
+            let judged = rule.inspect(seen, &past, &mut verdicts);
             if let Err(reason) = judged {
                 self.counters.add(Metric::RulesBlind, 1);
                 if let Some(count) = blind.get_mut(reason as usize) {
@@ -71,6 +81,7 @@ impl Engine {
                     rule: rule.meta().id,
                     endpoint: seen.endpoint,
                     claim: verdict.claim,
+                    caller: seen.caller.id,
                 };
                 let repeats = self.repeats.count(key);
                 if repeats > 0 {
@@ -81,6 +92,16 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// What was learnt of logins and credentials.
+    pub const fn baseline(&self) -> &Baseline {
+        &self.baseline
+    }
+
+    /// Goes on from what was learnt before.
+    pub fn resume(&mut self, baseline: Baseline) {
+        self.baseline = baseline;
     }
 
     /// What could not be judged so far; zeros are left out.
@@ -103,6 +124,7 @@ struct Key<'a> {
     rule: RuleId,
     endpoint: &'a Endpoint,
     claim: Claim<'a>,
+    caller: Option<CallerId>,
 }
 
 impl Hash for Key<'_> {
@@ -113,6 +135,20 @@ impl Hash for Key<'_> {
             Claim::Data(label) => (label.kind, &label.place).hash(state),
             Claim::Credentials(scheme) => scheme.hash(state),
             Claim::AuthenticationNorm { .. } => {}
+            Claim::Token(flaw) => {
+                discriminant(&flaw).hash(state);
+                // What a service does with all of its tokens is told once; what somebody does with a token, of each.
+                if flaw.is_somebodys() {
+                    self.caller.hash(state);
+                }
+            }
+            Claim::Expired { .. } | Claim::NotYetGood { .. } | Claim::Places(_) => {
+                discriminant(&self.claim).hash(state);
+                self.caller.hash(state);
+            }
+            Claim::LoginAttack(attack) => (attack.shape, attack.subject, attack.got_in).hash(state),
+            Claim::Telling(telling) => telling.by.hash(state),
+            Claim::SkippedStep(skipped) => (&skipped.step, self.caller).hash(state),
         }
     }
 }
@@ -124,10 +160,7 @@ fn finding(rule: &'static RuleMeta, seen: &Observation<'_>, verdict: &Verdict<'_
         severity: verdict.severity,
         confidence: verdict.confidence,
         endpoint: Arc::clone(seen.endpoint),
-        caller: match exchange.caller {
-            Caller::Known { hash, .. } => Some(hash),
-            Caller::Anonymous | Caller::Unseen => None,
-        },
+        caller: seen.caller.id.filter(|_| seen.caller.is_known()).map(|id| id.0),
         process: exchange.connection.process,
         container: exchange.connection.container.as_ref().map(Arc::clone),
         time_ns: exchange.request.time_ns.0,

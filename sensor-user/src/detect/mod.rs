@@ -4,8 +4,10 @@
 //! ([`Blind`]) and is counted; that is not the same as clean. Never reads the clock; time comes with the exchange.
 //! Bounded by [`Limits`]: what was told before is counted, and told again only when its count reaches a power of ten.
 
+pub mod baseline;
 pub mod docs;
 mod engine;
+mod evidence;
 pub mod registry;
 mod repeats;
 mod rules;
@@ -14,12 +16,15 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::callers::Resolved;
 use crate::capture::{Container, ProcessKey};
 use crate::classify::{Confidence, DataKind, Label, Labels, Masked, Place};
 use crate::exchange::{CallerHash, Exchange, PartKind};
 use crate::inventory::{EndpointRef, History};
+use baseline::{PlacesSign, Signs, SkippedStep, Telling};
 
 pub use engine::{BlindCount, Engine, Limits};
+pub use evidence::{AttackShape, LoginAttack, TokenFlaw};
 
 /// Permanent id of a rule, such as `API3-001`. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -64,6 +69,18 @@ pub enum Input {
     ResponseBody,
     /// What was learnt of the endpoint.
     EndpointHistory,
+    /// The request's body, or its query: who asks for a token.
+    RequestBody,
+    /// Who called.
+    CallerIdentity,
+    /// What was learnt of the caller.
+    CallerHistory,
+    /// The client's address.
+    ClientAddress,
+    /// What was learnt of logins.
+    LoginHistory,
+    /// The time of day.
+    Clock,
 }
 
 impl Input {
@@ -74,6 +91,52 @@ impl Input {
             Self::Status => "status",
             Self::ResponseBody => "response body",
             Self::EndpointHistory => "endpoint history",
+            Self::RequestBody => "request body",
+            Self::CallerIdentity => "caller identity",
+            Self::CallerHistory => "caller history",
+            Self::ClientAddress => "client address",
+            Self::LoginHistory => "login history",
+            Self::Clock => "time of day",
+        }
+    }
+}
+
+/// What a finding shows, as a kind.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum EvidenceKind {
+    /// Sensitive data at a place.
+    Data,
+    /// Credentials in the request head.
+    Credentials,
+    /// Successes with credentials against all.
+    AuthenticationNorm,
+    /// A weakness of a token.
+    Token,
+    /// A token's time, and the time it was used.
+    TokenTime,
+    /// Failed logins, names and addresses.
+    LoginAttack,
+    /// Answers to known and unknown names.
+    Telling,
+    /// Addresses that a token was used from.
+    Places,
+    /// A step that others took.
+    SkippedStep,
+}
+
+impl EvidenceKind {
+    /// Name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Credentials => "credentials",
+            Self::AuthenticationNorm => "authentication_norm",
+            Self::Token => "token",
+            Self::TokenTime => "token_time",
+            Self::LoginAttack => "login_attack",
+            Self::Telling => "telling",
+            Self::Places => "places",
+            Self::SkippedStep => "skipped_step",
         }
     }
 }
@@ -95,6 +158,8 @@ pub struct RuleMeta {
     pub severity: Severity,
     /// Required inputs.
     pub needs: &'static [Input],
+    /// What a finding of the rule shows.
+    pub evidence: &'static [EvidenceKind],
     /// What the rule looks at and when it fires.
     pub description: &'static str,
     /// What to do about it.
@@ -110,17 +175,32 @@ pub enum Blind {
     NoResponse,
     /// The body was cut or in an encoding that is not read.
     BodyCut,
-    /// The endpoint has not been seen often enough.
+    /// What it would be compared with has not been seen often enough.
     NotEnoughEvidence,
+    /// Nobody knows who called.
+    CallerUnseen,
+    /// What is known of the caller contradicts itself.
+    CallerAmbiguous,
+    /// The client's address is not known.
+    ClientUnknown,
+    /// The time of day is not known.
+    NoClock,
+    /// Guessable secrets were not tried on the token.
+    NotTried,
 }
 
 impl Blind {
     /// Every reason.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 9] = [
         Self::HeadCut,
         Self::NoResponse,
         Self::BodyCut,
         Self::NotEnoughEvidence,
+        Self::CallerUnseen,
+        Self::CallerAmbiguous,
+        Self::ClientUnknown,
+        Self::NoClock,
+        Self::NotTried,
     ];
 
     /// Name in outputs and metrics.
@@ -130,6 +210,11 @@ impl Blind {
             Self::NoResponse => "no_response",
             Self::BodyCut => "body_cut",
             Self::NotEnoughEvidence => "not_enough_evidence",
+            Self::CallerUnseen => "caller_unseen",
+            Self::CallerAmbiguous => "caller_ambiguous",
+            Self::ClientUnknown => "client_unknown",
+            Self::NoClock => "no_clock",
+            Self::NotTried => "not_tried",
         }
     }
 }
@@ -143,6 +228,17 @@ pub struct Observation<'a> {
     pub labels: &'a Labels,
     /// Which endpoint it called.
     pub endpoint: &'a EndpointRef,
+    /// Who called.
+    pub caller: &'a Resolved,
+}
+
+/// What was learnt before an exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct Past<'a> {
+    /// Of the endpoint.
+    pub endpoint: &'a History,
+    /// Of logins and credentials.
+    pub signs: &'a Signs,
 }
 
 /// What a rule saw. Typed, so that export decides the wording and nothing unmasked can be in it.
@@ -159,6 +255,26 @@ pub enum Evidence {
         /// All.
         of: u64,
     },
+    /// A weakness of the token that was accepted.
+    Token(TokenFlaw),
+    /// The token that was accepted had expired.
+    Expired {
+        /// For so many seconds.
+        seconds: u64,
+    },
+    /// The token that was accepted was not good yet.
+    NotYetGood {
+        /// For so many seconds.
+        seconds: u64,
+    },
+    /// Passwords are guessed.
+    LoginAttack(LoginAttack),
+    /// Answers tell which names exist.
+    Telling(Telling),
+    /// Where a token was used from.
+    Places(PlacesSign),
+    /// A step of a login was left out.
+    SkippedStep(SkippedStep),
 }
 
 /// A rule's verdict about one exchange.
@@ -198,7 +314,7 @@ impl Finding {
     pub const fn data(&self) -> Option<(DataKind, &Place, &Masked)> {
         match &self.evidence {
             Evidence::Data(label) => Some((label.kind, &label.place, &label.sample)),
-            Evidence::Credentials(_) | Evidence::AuthenticationNorm { .. } => None,
+            _ => None,
         }
     }
 }
@@ -212,7 +328,7 @@ pub trait Detector: Sync {
     fn inspect<'a>(
         &self,
         seen: &Observation<'a>,
-        history: &History,
+        past: &Past<'a>,
         out: &mut Verdicts<'a>,
     ) -> Result<(), Blind>;
 }
@@ -245,6 +361,26 @@ pub enum Claim<'a> {
         /// All.
         of: u64,
     },
+    /// A weakness of the token that was accepted.
+    Token(TokenFlaw),
+    /// The token that was accepted had expired.
+    Expired {
+        /// For so many seconds.
+        seconds: u64,
+    },
+    /// The token that was accepted was not good yet.
+    NotYetGood {
+        /// For so many seconds.
+        seconds: u64,
+    },
+    /// Passwords are guessed.
+    LoginAttack(LoginAttack),
+    /// Answers tell which names exist.
+    Telling(Telling),
+    /// Where a token was used from.
+    Places(PlacesSign),
+    /// A step of a login was left out.
+    SkippedStep(&'a SkippedStep),
 }
 
 impl Claim<'_> {
@@ -253,6 +389,13 @@ impl Claim<'_> {
             Self::Data(label) => Evidence::Data(label.clone()),
             Self::Credentials(scheme) => Evidence::Credentials(scheme),
             Self::AuthenticationNorm { with, of } => Evidence::AuthenticationNorm { with, of },
+            Self::Token(flaw) => Evidence::Token(flaw),
+            Self::Expired { seconds } => Evidence::Expired { seconds },
+            Self::NotYetGood { seconds } => Evidence::NotYetGood { seconds },
+            Self::LoginAttack(attack) => Evidence::LoginAttack(attack),
+            Self::Telling(telling) => Evidence::Telling(telling),
+            Self::Places(places) => Evidence::Places(places),
+            Self::SkippedStep(skipped) => Evidence::SkippedStep(skipped.clone()),
         }
     }
 }

@@ -3,9 +3,16 @@
 use super::{Detector, rules};
 
 /// The rules, in the order of their ids.
-pub static RULES: [&dyn Detector; 4] = [
+pub static RULES: [&dyn Detector; 11] = [
     &rules::api2::CredentialInUrl,
     &rules::api2::SuccessWithoutCredentials,
+    &rules::api2::WeakToken,
+    &rules::api2::ExpiredToken,
+    &rules::api2::GuessableSecret,
+    &rules::api2::GuessedPasswords,
+    &rules::api2::TellingAnswers,
+    &rules::api2::ManyPlaces,
+    &rules::api2::SkippedLoginStep,
     &rules::api3::SensitiveDataInResponse,
     &rules::api8::CredentialsOverCleartext,
 ];
@@ -31,7 +38,10 @@ mod tests {
                 "{id}"
             );
             assert!(
-                meta.cwe > 0 && !meta.needs.is_empty() && !meta.title.ends_with('.'),
+                meta.cwe > 0
+                    && !meta.needs.is_empty()
+                    && !meta.evidence.is_empty()
+                    && !meta.title.ends_with('.'),
                 "{id}"
             );
         }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::credentials::Desk;
 use super::http1::Http1;
 use super::http2::Http2;
 use super::prefix::{Holes, Prefixes, Protocol, Proxied, Seen};
 use super::reader::{Chunk, Context, Next, Reader, ReaderTally, Turn};
-use super::secret::HashKey;
 use super::{Connection, Exchange, Limits};
 use crate::capture::{Comm, Direction, Evidence, Role, SocketAddress, Source, StreamKey};
 use crate::telemetry::ledger::{Post, Tally as Books};
@@ -164,7 +164,7 @@ impl Conversation {
     pub(super) fn turn(
         &mut self,
         turn: Turn,
-        (limits, key): (&Limits, &HashKey),
+        (limits, desk): (&Limits, &mut Desk),
         out: &mut Vec<Exchange>,
     ) -> SmallVec<[Chunk; 2]> {
         let Turn { next, holes, seen } = turn;
@@ -173,7 +173,7 @@ impl Conversation {
             Next::Read(mut reader) => {
                 let mut context = Context {
                     limits,
-                    key,
+                    desk,
                     connection: &self.connection,
                     out,
                 };

@@ -10,6 +10,7 @@ use smallvec::{SmallVec, smallvec};
 use super::calls::CallFinder;
 use super::content::Decoder;
 use super::conversation::{Conversation, Talk};
+use super::credentials::Desk;
 use super::prefix::Holes;
 use super::reader::{Chunk, Context, Reader, Turn};
 use super::secret::HashKey;
@@ -27,7 +28,7 @@ const NAMES: usize = 8192;
 #[derive(Debug)]
 pub struct Conversations {
     pub(super) limits: Limits,
-    pub(super) key: HashKey,
+    pub(super) desk: Desk,
     pub(super) counters: Arc<Counters>,
     pub(super) table: FxHashMap<StreamKey, Box<Conversation>>,
     names: FxHashMap<ProcessKey, Comm>,
@@ -44,7 +45,7 @@ impl Conversations {
     pub fn new(limits: Limits, key: HashKey, counters: Arc<Counters>) -> Self {
         Self {
             limits,
-            key,
+            desk: Desk::new(key),
             counters,
             table: FxHashMap::default(),
             names: FxHashMap::default(),
@@ -169,7 +170,7 @@ impl Conversations {
             table,
             counters,
             limits,
-            key,
+            desk,
             ..
         } = self;
         let conversation = table
@@ -180,9 +181,14 @@ impl Conversations {
         while let Some(chunk) = left.pop() {
             let waiting: usize = left.iter().map(|chunk| chunk.bytes.len()).sum();
             conversation.under_way = waiting + chunk.bytes.len();
-            let turn = step(conversation, chunk, (limits, key), counters, out);
+            let turn = step(conversation, chunk, (limits, &mut *desk), counters, out);
             if let Some(turn) = turn {
-                left.extend(conversation.turn(turn, (limits, key), out).into_iter().rev());
+                left.extend(
+                    conversation
+                        .turn(turn, (limits, &mut *desk), out)
+                        .into_iter()
+                        .rev(),
+                );
             }
         }
     }
@@ -211,7 +217,7 @@ impl Conversations {
             Talk::Known(reader) => {
                 let mut context = Context {
                     limits: &self.limits,
-                    key: &self.key,
+                    desk: &mut self.desk,
                     connection: &conversation.connection,
                     out,
                 };
@@ -230,7 +236,7 @@ impl Conversations {
         if let Talk::Known(reader) = &mut conversation.talk {
             let mut context = Context {
                 limits: &self.limits,
-                key: &self.key,
+                desk: &mut self.desk,
                 connection: &conversation.connection,
                 out,
             };
@@ -245,7 +251,7 @@ impl Conversations {
         {
             let mut context = Context {
                 limits: &self.limits,
-                key: &self.key,
+                desk: &mut self.desk,
                 connection: &conversation.connection,
                 out,
             };
@@ -291,7 +297,7 @@ impl Conversations {
 fn step(
     conversation: &mut Conversation,
     mut chunk: Chunk,
-    (limits, key): (&Limits, &HashKey),
+    (limits, desk): (&Limits, &mut Desk),
     counters: &Counters,
     out: &mut Vec<Exchange>,
 ) -> Option<Turn> {
@@ -310,7 +316,7 @@ fn step(
     }
     let mut context = Context {
         limits,
-        key,
+        desk,
         connection: &conversation.connection,
         out,
     };

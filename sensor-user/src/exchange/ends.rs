@@ -31,6 +31,16 @@ const TOLD: usize = 16_384;
 /// Addresses of this host remembered at most.
 const ADDRESSES: usize = 1024;
 
+/// A view of an exchange, and what is known about it.
+pub trait View: AsRef<Exchange> {
+    /// Bytes it holds beside the exchange.
+    fn bytes_beside(&self) -> usize;
+}
+
+fn weight(view: &impl View) -> usize {
+    view.as_ref().held_bytes() + view.bytes_beside()
+}
+
 /// Exchanges on their way to the judge. `T` is an exchange and what is known about it.
 #[derive(Debug)]
 pub struct Ends<T> {
@@ -86,7 +96,7 @@ impl<T> Default for Ends<T> {
     }
 }
 
-impl<T: AsRef<Exchange>> Ends<T> {
+impl<T: View> Ends<T> {
     /// Takes one view; `sink` gets what is to be told. `now_ns` is on the clock of the exchanges.
     pub fn push(&mut self, view: T, now_ns: u64, sink: &mut dyn FnMut(T)) {
         self.tick(now_ns, sink);
@@ -105,7 +115,7 @@ impl<T: AsRef<Exchange>> Ends<T> {
             self.suppressed += 1;
             return;
         }
-        self.bytes += exchange.held_bytes();
+        self.bytes += weight(&view);
         while self.held.len() >= HELD || (self.bytes > HELD_BYTES && !self.held.is_empty()) {
             self.release(sink);
         }
@@ -180,7 +190,7 @@ impl<T: AsRef<Exchange>> Ends<T> {
             self.waiting.remove(&common);
         }
         if let Some(taken) = held.get_mut(place(number)).and_then(Option::take) {
-            self.bytes = self.bytes.saturating_sub(taken.view.as_ref().held_bytes());
+            self.bytes = self.bytes.saturating_sub(weight(&taken.view));
         }
         self.suppressed += 1;
         true
@@ -230,7 +240,7 @@ impl<T: AsRef<Exchange>> Ends<T> {
         let Some(held) = self.held.pop_front().flatten() else {
             return;
         };
-        self.bytes = self.bytes.saturating_sub(held.view.as_ref().held_bytes());
+        self.bytes = self.bytes.saturating_sub(weight(&held.view));
         if let Some(numbers) = self.waiting.get_mut(&held.common) {
             numbers.retain(|one| *one != number);
             if numbers.is_empty() {

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::caller::Memo;
+use super::credentials::Memo;
 use super::events::Events;
 use super::grpc::Sender;
 use super::half::{Half, Taken};

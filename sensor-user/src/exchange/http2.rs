@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::caller::{self, Fields, Memo};
+use super::credentials::{self, Fields, Identified, Memo};
 use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::Context;
 use super::streams::Streams;
-use super::{Body, Caller, Exchange, Head, Limits, Outcome, Request, Response};
+use super::{Body, Caller, Client, Credentials, Exchange, Head, Limits, Outcome, Request, Response};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::http2::hpack::DEFAULT_TABLE;
 use crate::protocol::http2::{self, Message, Opening, Parser};
@@ -261,9 +261,14 @@ impl Http2 {
             time_ns: came.time_ns,
             early_data: self.early && came.of == Side::Requests,
         };
+        let Identified { caller, credentials } =
+            credentials::of(&request, kept, context.desk, &mut self.memo);
         Exchange {
             connection: Arc::clone(context.connection),
-            caller: caller::of(&request, kept, context.key, &mut self.memo),
+            caller,
+            credentials,
+            client: Client::default(),
+            handover: None,
             request,
             outcome: Outcome::Unanswered,
             calls: super::call::Calls::new(),
@@ -280,6 +285,7 @@ impl Http2 {
         let mut exchange = self.exchange((method, target), head, came, context);
         // Nobody sent it.
         exchange.caller = Caller::Unseen;
+        exchange.credentials = Credentials::default();
         self.streams.open(promised, exchange, true, context.out);
         self.anomalies += self.streams.make_room(context.out);
     }

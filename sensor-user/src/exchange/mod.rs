@@ -5,11 +5,11 @@
 
 mod body;
 pub mod call;
-mod caller;
 mod calls;
 mod content;
 mod conversation;
 mod conversations;
+pub mod credentials;
 mod dialogue;
 mod ends;
 mod events;
@@ -30,6 +30,7 @@ mod streams;
 pub(crate) mod test_support;
 mod turns;
 mod upgrade;
+pub mod value;
 mod websocket;
 mod weight;
 
@@ -43,7 +44,8 @@ use crate::protocol::inflate::{Ended, Unreadable};
 use crate::protocol::{Anomaly, Span};
 
 pub use conversations::Conversations;
-pub use ends::Ends;
+pub use credentials::{Client, Credentials, Handover};
+pub use ends::{Ends, View};
 pub use grpc::Frames;
 pub use patience::Patience;
 pub use secret::{CallerHash, Secret};
@@ -432,8 +434,14 @@ pub struct Exchange {
     pub request: Request,
     /// The response, or why there is none.
     pub outcome: Outcome,
-    /// Who called.
+    /// Who called: the quick answer.
     pub caller: Caller,
+    /// Every credential of the request's head.
+    pub credentials: Credentials,
+    /// Which client sent it.
+    pub client: Client,
+    /// Who asked for tokens and what was handed out; none for most exchanges.
+    pub handover: Option<Box<Handover>>,
     /// Calls of an API inside, as far as its messages say; none for plain REST.
     pub calls: call::Calls,
     /// Departures from the protocol seen on the way.

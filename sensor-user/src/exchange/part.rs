@@ -1,7 +1,7 @@
 //! Parts of an exchange that are seen before it ends: messages of a WebSocket, events of a stream.
 //!
 //! Takes the exchange that began it. Gives each part as an exchange of its own, at the same endpoint and of the same
-//! caller. Never repeats the head's fields, which were judged with the exchange itself; only `Host` is kept. Bounded by
+//! caller. Never repeats the head's fields, which were judged with the exchange itself; only [`KEPT`] are kept. Bounded by
 //! that head.
 
 use std::sync::Arc;
@@ -9,8 +9,13 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::call::{Call, CallKind, CallName, Calls};
-use super::{Body, Caller, Connection, Exchange, Head, Outcome, PartKind, Request, Response};
+use super::{
+    Body, Caller, Client, Connection, Credentials, Exchange, Head, Outcome, PartKind, Request, Response,
+};
 use crate::protocol::Anomaly;
+
+/// Fields that parts keep: the service, and the client behind proxies.
+const KEPT: [&str; 4] = ["host", "x-forwarded-for", "forwarded", "x-real-ip"];
 
 /// What all parts share.
 #[derive(Clone, Debug)]
@@ -18,6 +23,7 @@ pub(super) struct Whole {
     request: Request,
     response: Response,
     caller: Caller,
+    credentials: Credentials,
 }
 
 /// What one part has of its own.
@@ -36,15 +42,16 @@ impl Whole {
     pub(super) fn of(exchange: &Exchange) -> Option<Self> {
         let request = &exchange.request;
         let response = exchange.outcome.response()?;
-        let host = |(name, _): &&(_, _)| {
+        let kept = |(name, _): &&(_, _)| {
             let name: &crate::protocol::Span = name;
-            name.of(&request.head.raw).eq_ignore_ascii_case(b"host")
+            let name = name.of(&request.head.raw);
+            KEPT.iter().any(|kept| name.eq_ignore_ascii_case(kept.as_bytes()))
         };
         Some(Self {
             request: Request {
                 head: Head {
                     raw: request.head.raw.clone(),
-                    headers: request.head.headers.iter().filter(host).copied().collect(),
+                    headers: request.head.headers.iter().filter(kept).copied().collect(),
                 },
                 trailers: Head::default(),
                 body: Body::default(),
@@ -58,6 +65,7 @@ impl Whole {
                 ..*response
             },
             caller: exchange.caller,
+            credentials: exchange.credentials.clone(),
         })
     }
 
@@ -74,6 +82,9 @@ impl Whole {
             request,
             outcome: Outcome::Answered(Box::new(response)),
             caller: self.caller,
+            credentials: self.credentials.clone(),
+            client: Client::default(),
+            handover: None,
             calls: part.calls,
             anomalies: part.anomalies,
             part: Some(part.kind),

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::credentials::Desk;
 use super::prefix::Holes;
-use super::secret::HashKey;
 use super::{Connection, Exchange, Limits};
 use crate::capture::{Direction, GapReason};
 use crate::telemetry::ledger::Tally as Books;
@@ -18,7 +18,7 @@ use crate::telemetry::ledger::Tally as Books;
 /// What a conversation needs of its surroundings.
 pub(super) struct Context<'a> {
     pub(super) limits: &'a Limits,
-    pub(super) key: &'a HashKey,
+    pub(super) desk: &'a mut Desk,
     pub(super) connection: &'a Arc<Connection>,
     pub(super) out: &'a mut Vec<Exchange>,
 }

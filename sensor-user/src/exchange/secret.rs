@@ -40,25 +40,93 @@ impl fmt::Debug for CallerHash {
     }
 }
 
-/// The installation's key.
+impl CallerHash {
+    /// Of random bytes: the first eight of them, to choose a place in a table by.
+    pub fn front(self) -> u64 {
+        self.0.first_chunk().map_or(0, |front| u64::from_le_bytes(*front))
+    }
+}
+
+/// Keyed hash of a value under the installation's key and, while keys are being changed, under the one before it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct KeyedHash {
+    /// Under the key in force.
+    pub now: CallerHash,
+    /// Under the key before it, if that is known.
+    pub before: Option<CallerHash>,
+}
+
+/// What is hashed: equal bytes of different meaning are different hashes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Domain {
+    /// A token, session or key, wherever it was.
+    Secret = 1,
+    /// The name that somebody logs in with.
+    Login = 2,
+    /// Issuer and subject of a token.
+    Subject = 3,
+    /// An application: client id of OAuth.
+    Client = 4,
+    /// Who issued a token.
+    Issuer = 5,
+    /// Whom a token is for.
+    Audience = 6,
+    /// A role, group or scope.
+    Attribute = 7,
+    /// A tenant.
+    Tenant = 8,
+    /// A client's address.
+    Address = 9,
+    /// The key of [`super::value::ValueKey`] for values.
+    Values = 10,
+    /// The key of [`super::value::ValueKey`] for names.
+    Names = 11,
+}
+
+/// The installation's key, and the one before it while keys are being changed.
 #[derive(Clone)]
-pub struct HashKey([u8; 32]);
+pub struct HashKey {
+    key: [u8; 32],
+    previous: Option<[u8; 32]>,
+}
 
 impl HashKey {
     /// Takes 32 random bytes.
     pub const fn new(key: [u8; 32]) -> Self {
-        Self(key)
+        Self { key, previous: None }
     }
 
-    /// Keyed BLAKE3, cut to 128 bits; `domain` keeps kinds of credentials apart.
-    pub fn hash(&self, domain: u8, value: Secret<'_>) -> CallerHash {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        hasher.update(&[domain]);
-        hasher.update(value.expose());
-        let mut out = [0; 16];
-        hasher.finalize_xof().fill(&mut out);
-        CallerHash(out)
+    /// Takes the key in force and the one before it, whose hashes are still to be recognised.
+    pub const fn rotated(key: [u8; 32], previous: [u8; 32]) -> Self {
+        Self {
+            key,
+            previous: Some(previous),
+        }
     }
+
+    /// Hashes a value within its scope, such as the service that a login name belongs to.
+    pub fn hash(&self, domain: Domain, scope: Secret<'_>, value: Secret<'_>) -> KeyedHash {
+        let under = |key| keyed(key, domain, scope, value);
+        KeyedHash {
+            now: under(&self.key),
+            before: self.previous.as_ref().map(under),
+        }
+    }
+}
+
+/// Keyed BLAKE3, cut to 128 bits.
+fn keyed(key: &[u8; 32], domain: Domain, scope: Secret<'_>, value: Secret<'_>) -> CallerHash {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    // Lengths in front, so that scope and value cannot be taken for each other.
+    let length = scope.expose().len() as u64;
+    hasher.update(&[domain as u8]);
+    hasher.update(&length.to_le_bytes());
+    hasher.update(scope.expose());
+    hasher.update(value.expose());
+    let mut out = [0; 16];
+    hasher.finalize_xof().fill(&mut out);
+    CallerHash(out)
 }
 
 impl fmt::Debug for HashKey {

@@ -67,7 +67,7 @@ impl Conversations {
         if let Talk::Known(reader) = &mut conversation.talk {
             let mut context = Context {
                 limits: &self.limits,
-                key: &self.key,
+                desk: &mut self.desk,
                 connection: &conversation.connection,
                 out,
             };

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::call::{Call, CallKind, CallName, CallOutcome};
+use super::credentials::{self, Clients, Desk, Fields, Memo};
 use super::secret::HashKey;
 use super::{
-    AuthScheme, Body, BodyPiece, BodyState, Caller, CallerHash, Connection, Conversations, Exchange, Head,
-    Limits, Outcome, PartKind, Request, Response,
+    AuthScheme, Body, BodyPiece, BodyState, Caller, CallerHash, Client, Connection, Conversations,
+    Credentials, Exchange, Head, Limits, Outcome, PartKind, Request, Response,
 };
 use crate::capture::{
     CloseReason, Comm, Direction, Evidence, GapReason, ProcessKey, Role, Source, StreamKey,
@@ -102,7 +103,17 @@ pub(crate) fn drive(stream: StreamKey, events: impl IntoIterator<Item = FlowEven
     out
 }
 
+/// Names the caller of a built exchange, as the reader of its connection would, and its client.
+pub(crate) fn identify(exchange: &mut Exchange, key: &HashKey) {
+    let request = &exchange.request;
+    let (mut desk, mut memo) = (Desk::new(key.clone()), Memo::default());
+    let found = credentials::of(request, Fields::All, &mut desk, &mut memo);
+    (exchange.caller, exchange.credentials) = (found.caller, found.credentials);
+    exchange.client = Clients::new(key.clone(), &[]).client(exchange);
+}
+
 /// Builds an [`Exchange`].
+#[derive(Clone)]
 pub(crate) struct Builder {
     method: &'static str,
     target: String,
@@ -114,8 +125,11 @@ pub(crate) struct Builder {
     request_trailers: Vec<(String, String)>,
     trailers: Vec<(String, String)>,
     caller: Caller,
+    credentials: Credentials,
     tls: bool,
     remote: IpAddr,
+    time_ns: u64,
+    answer_ns: u64,
     calls: super::call::Calls,
     part: Option<PartKind>,
 }
@@ -134,8 +148,11 @@ impl Builder {
             request_trailers: Vec::new(),
             trailers: Vec::new(),
             caller: Caller::Anonymous,
+            credentials: Credentials::default(),
             tls: true,
             remote: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)),
+            time_ns: 1_000,
+            answer_ns: 100,
             calls: super::call::Calls::new(),
             part: None,
         }
@@ -269,6 +286,18 @@ impl Builder {
         self.answer_pieces(media, &[bytes])
     }
 
+    /// Sets when the request began and ended; the answer follows a millisecond later.
+    pub(crate) const fn at_s(mut self, seconds: u64) -> Self {
+        self.time_ns = seconds * 1_000_000_000;
+        self
+    }
+
+    /// Sets the time from the request's end to the answer's beginning; a tenth of a microsecond if not set.
+    pub(crate) const fn answered_after_ms(mut self, ms: u64) -> Self {
+        self.answer_ns = ms * 1_000_000;
+        self
+    }
+
     /// The exchange, content codings undone.
     pub(crate) fn build(self) -> Exchange {
         let mut exchange = self.sent();
@@ -285,7 +314,7 @@ impl Builder {
             version: 11,
             trailers: trailers(&self.request_trailers),
             body: self.request_body,
-            time_ns: (1_000, 1_100),
+            time_ns: (self.time_ns, self.time_ns + 100),
             early_data: false,
         };
         let outcome = self.status.map_or(Outcome::Unanswered, |status| {
@@ -294,7 +323,10 @@ impl Builder {
                 status,
                 trailers: trailers(&self.trailers),
                 body: self.response_body,
-                time_ns: (1_200, 1_300),
+                time_ns: (
+                    self.time_ns + 100 + self.answer_ns,
+                    self.time_ns + 200 + self.answer_ns,
+                ),
             }))
         });
         Exchange {
@@ -302,6 +334,9 @@ impl Builder {
             request,
             outcome,
             caller: self.caller,
+            credentials: self.credentials,
+            client: Client::default(),
+            handover: None,
             calls: self.calls,
             anomalies: SmallVec::new(),
             part: self.part,

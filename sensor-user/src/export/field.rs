@@ -9,7 +9,7 @@ use super::wording::{self, Wording, clean, half_name};
 use super::{Event, Snapshot, Summary};
 use crate::capture::{Container, Role};
 use crate::classify::{ShownCall, ShownOperation};
-use crate::detect::Finding;
+use crate::detect::{Evidence, Finding, LoginAttack, TokenFlaw};
 use crate::exchange::{Connection, PartKind};
 
 /// Value of a field.
@@ -209,12 +209,76 @@ pub fn of_finding(finding: &Finding) -> Fields<'_> {
             .count
             .map(|count| ("api_sensor.data.count", Value::Count(count.into()))),
     );
+    of_evidence(&finding.evidence, &mut fields);
     fields.push(("api_sensor.evidence", Value::Text(words.evidence.into())));
     fields.push(("api_sensor.remedy", Value::Text(words.remedy.into())));
     of_part(finding.part, &mut fields);
     fields.push(("api_sensor.partial", Value::Flag(words.partial)));
     fields.push(("api_sensor.repeats", Value::Count(finding.repeats)));
     fields
+}
+
+/// Figures of the evidence; those of data have fields of their own.
+fn of_evidence<'a>(evidence: &'a Evidence, fields: &mut Fields<'a>) {
+    match evidence {
+        Evidence::Data(_) | Evidence::Credentials(_) | Evidence::AuthenticationNorm { .. } => {}
+        Evidence::Token(flaw) => {
+            fields.push(("api_sensor.token.flaw", Value::Text(flaw.name().into())));
+            if let TokenFlaw::LongLived { lifetime_s } = flaw {
+                fields.push(("api_sensor.token.lifetime", Value::Count(*lifetime_s)));
+            }
+        }
+        Evidence::Expired { seconds } => fields.push(("api_sensor.token.expired", Value::Count(*seconds))),
+        Evidence::NotYetGood { seconds } => fields.push(("api_sensor.token.early", Value::Count(*seconds))),
+        Evidence::LoginAttack(attack) => of_attack(attack, fields),
+        Evidence::Telling(told) => {
+            fields.push(("api_sensor.telling.by", Value::Text(told.by.name().into())));
+            let figures = [
+                ("api_sensor.telling.known", told.known.into()),
+                ("api_sensor.telling.known_value", told.known_value),
+                ("api_sensor.telling.unknown", told.unknown.into()),
+                ("api_sensor.telling.unknown_value", told.unknown_value),
+            ];
+            fields.extend(figures.map(|(name, count)| (name, Value::Count(count))));
+        }
+        Evidence::Places(places) => {
+            let figures = [
+                ("api_sensor.places.addresses", places.addresses.into()),
+                ("api_sensor.places.returns", places.returns.into()),
+                ("api_sensor.places.usual", places.usual.into()),
+                ("api_sensor.places.hours", places.hours.into()),
+                ("api_sensor.places.all_hours", places.all_hours.into()),
+                ("api_sensor.places.as_many", places.as_many.into()),
+            ];
+            fields.extend(figures.map(|(name, count)| (name, Value::Count(count))));
+        }
+        Evidence::SkippedStep(skipped) => {
+            fields.push(("api_sensor.step.after", Value::Text(clean(&skipped.after))));
+            fields.push(("api_sensor.step.skipped", Value::Text(clean(&skipped.step))));
+            fields.push(("api_sensor.step.took", Value::Count(skipped.took.into())));
+            fields.push(("api_sensor.step.of", Value::Count(skipped.of.into())));
+        }
+    }
+}
+
+fn of_attack(attack: &LoginAttack, fields: &mut Fields<'_>) {
+    fields.push(("api_sensor.login.shape", Value::Text(attack.shape.name().into())));
+    if let Some(subject) = attack.subject {
+        fields.push((
+            "api_sensor.login.subject",
+            Value::Text(subject.to_string().into()),
+        ));
+    }
+    let figures = [
+        ("api_sensor.login.failures", attack.failures.into()),
+        ("api_sensor.login.successes", attack.successes.into()),
+        ("api_sensor.login.names", attack.names.into()),
+        ("api_sensor.login.addresses", attack.addresses.into()),
+        ("api_sensor.login.window", u64::from(attack.minutes) * 60),
+        ("api_sensor.login.usual", attack.usual.into()),
+    ];
+    fields.extend(figures.map(|(name, count)| (name, Value::Count(count))));
+    fields.push(("api_sensor.login.succeeded", Value::Flag(attack.got_in)));
 }
 
 /// Counters of a snapshot by the side they belong to.

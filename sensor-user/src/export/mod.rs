@@ -6,6 +6,7 @@
 pub mod docs;
 pub mod field;
 pub mod json;
+pub mod openapi;
 pub mod otlp;
 mod processes;
 pub mod prometheus;

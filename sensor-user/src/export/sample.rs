@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::{Event, Snapshot, Summary};
 use crate::capture::{Comm, Container, Evidence as Binding, ProcessKey, Role, Runtime, Source, StreamKey};
 use crate::classify::{Confidence, DataKind, Half, Label, Masked, Part, Place, ShownCall, ShownOperation};
-use crate::detect::{Evidence, Finding, Input, RuleId, RuleMeta, Severity};
+use crate::detect::baseline::{PlacesSign, SkippedStep, Telling, TellsBy};
+use crate::detect::{
+    AttackShape, Evidence, EvidenceKind, Finding, Input, LoginAttack, RuleId, RuleMeta, Severity, TokenFlaw,
+};
 use crate::exchange::call::{CallKind, CallOutcome, Count, Messages};
 use crate::exchange::{AuthScheme, CallerHash, Connection, Method, PartKind};
 use crate::inventory::{Endpoint, EndpointRef};
@@ -20,6 +23,7 @@ static RULE: RuleMeta = RuleMeta {
     cwe: 213,
     severity: Severity::High,
     needs: &[Input::ResponseBody],
+    evidence: &[EvidenceKind::Data],
     description: "Looks at response bodies.",
     remedy: "Return only the fields the caller needs.",
 };
@@ -134,6 +138,54 @@ pub(super) fn findings() -> [Finding; 3] {
     ]
 }
 
+/// One finding of each kind of evidence about authentication.
+pub(super) fn of_authentication() -> Vec<Finding> {
+    let attack = LoginAttack {
+        shape: AttackShape::Stuffing,
+        subject: Some(CallerHash([0xcd; 16])),
+        failures: 64,
+        successes: 3,
+        names: 62,
+        addresses: 16,
+        minutes: 10,
+        usual: 1,
+        got_in: false,
+    };
+    let telling = Telling {
+        by: TellsBy::Status,
+        known: 12,
+        known_value: 401,
+        unknown: 8,
+        unknown_value: 404,
+        registers: false,
+    };
+    let places = PlacesSign {
+        addresses: 12,
+        returns: 20,
+        usual: 1,
+        hours: 8,
+        as_many: 2,
+        all_hours: 300,
+    };
+    let skipped = SkippedStep {
+        after: "POST api.example.com/login".into(),
+        step: "POST api.example.com/login/mfa".into(),
+        took: 30,
+        of: 30,
+    };
+    let lifetime_s = 365 * 86_400;
+    let all = [
+        Evidence::Token(TokenFlaw::LongLived { lifetime_s }),
+        Evidence::Expired { seconds: 7200 },
+        Evidence::NotYetGood { seconds: 600 },
+        Evidence::LoginAttack(attack),
+        Evidence::Telling(telling),
+        Evidence::Places(places),
+        Evidence::SkippedStep(skipped),
+    ];
+    all.map(|evidence| finding(evidence, Severity::High)).into()
+}
+
 fn calls() -> Vec<ShownCall> {
     let call = |kind, name: &str, outcome| ShownCall {
         kind,
@@ -213,7 +265,10 @@ pub(super) fn events() -> Vec<Event> {
     let snapshot = Event::Accounts(Box::new(Snapshot::take(&accounts, 1_795_000_001_000_000_000)));
     let in_message = Event::Finding(Box::new(in_message));
     let events = exchanges.into_iter().chain(findings).chain(streams);
-    events.chain([in_message, snapshot]).collect()
+    let of_authentication = of_authentication().into_iter();
+    let of_authentication = of_authentication.map(|finding| Event::Finding(Box::new(finding)));
+    let events = events.chain([in_message]).chain(of_authentication);
+    events.chain([snapshot]).collect()
 }
 
 /// The same with terminal control sequences in every text that comes from outside.

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::classify::{Half, Part, Place, ShownCall};
-use crate::detect::{Evidence, Finding};
+use crate::detect::baseline::{PlacesSign, Telling, TellsBy};
+use crate::detect::{AttackShape, Evidence, Finding, LoginAttack, TokenFlaw};
 use crate::exchange::PartKind;
 use crate::exchange::call::CallOutcome;
 
@@ -59,7 +60,7 @@ impl<'a> Wording<'a> {
         let data = finding.data();
         let count = match &finding.evidence {
             Evidence::Data(label) => Some(label.count),
-            Evidence::Credentials(_) | Evidence::AuthenticationNorm { .. } => None,
+            _ => None,
         };
         Self {
             rule: rule.id.0,
@@ -108,7 +109,104 @@ fn evidence(evidence: &Evidence, part: Option<PartKind>) -> String {
         Evidence::AuthenticationNorm { with, of } => {
             format!("{with} of {of} earlier successes carried credentials, this one did not")
         }
+        Evidence::Token(flaw) => token(*flaw),
+        Evidence::Expired { seconds } => format!("the token had expired {} before", span(*seconds)),
+        Evidence::NotYetGood { seconds } => format!("the token is good only in {}", span(*seconds)),
+        Evidence::LoginAttack(attack) => login_attack(attack),
+        Evidence::Telling(told) => telling(told),
+        Evidence::Places(places) => self::places(places),
+        Evidence::SkippedStep(skipped) => format!(
+            "after {}, {} of {} logins went on with {}, this one did not",
+            clean(&skipped.after),
+            skipped.took,
+            skipped.of,
+            clean(&skipped.step)
+        ),
     }
+}
+
+/// What is wrong with a token.
+fn token(flaw: TokenFlaw) -> String {
+    let text = match flaw {
+        TokenFlaw::LongLived { lifetime_s } => return format!("the token is good for {}", span(lifetime_s)),
+        TokenFlaw::Unsigned => "the token is not signed (alg none)",
+        TokenFlaw::EmptySignature => "the token's signature is empty",
+        TokenFlaw::OtherAlgorithm => {
+            "the token is signed by another kind of algorithm than its issuer's tokens were before"
+        }
+        TokenFlaw::OddKeyId => "the token's key id holds characters of paths or queries",
+        TokenFlaw::OwnKey => "the token brings the key to check it with",
+        TokenFlaw::RemoteKey => "the token says where to fetch the key to check it with",
+        TokenFlaw::Twice => "alg, iss, sub or exp is in the token twice",
+        TokenFlaw::NoExpiry => "the token never expires",
+        TokenFlaw::GuessableSecret => "a well-known secret signed the token",
+        TokenFlaw::PasswordInside => "a password is among the token's claims",
+        TokenFlaw::SsnInside => "a Social Security number is among the token's claims",
+        TokenFlaw::PhoneInside => "a telephone number is among the token's claims",
+        TokenFlaw::EmailInside => "an e-mail address is among the token's claims",
+    };
+    text.to_owned()
+}
+
+fn login_attack(attack: &LoginAttack) -> String {
+    let within = span(u64::from(attack.minutes) * 60);
+    let LoginAttack {
+        failures,
+        successes,
+        names,
+        addresses,
+        usual,
+        ..
+    } = attack;
+    let mut text = match attack.shape {
+        AttackShape::BruteForce => {
+            format!("{failures} failed logins of one name from {addresses} addresses in {within}")
+        }
+        AttackShape::Spraying => format!(
+            "{failures} failed logins of {names} names from one address in {within}, {successes} succeeded"
+        ),
+        AttackShape::Stuffing => format!(
+            "{failures} failed logins of {names} names from {addresses} addresses in {within}, {successes} \
+             succeeded; usually {usual} fail"
+        ),
+        AttackShape::NoLockout => {
+            format!("{failures} failed logins of one name in {within}, and none was answered with 423 or 429")
+        }
+    };
+    if attack.got_in {
+        text.push_str("; this one succeeded");
+    }
+    text
+}
+
+fn telling(told: &Telling) -> String {
+    let (what, unit) = match told.by {
+        TellsBy::Status => ("status", ""),
+        TellsBy::Size => ("size", " bytes"),
+        TellsBy::Time => ("time", " us"),
+    };
+    format!(
+        "the {what} tells which names exist: {}{unit} for {} that logged in before, {}{unit} for {} others",
+        told.known_value, told.known, told.unknown_value, told.unknown
+    )
+}
+
+fn places(places: &PlacesSign) -> String {
+    format!(
+        "one credential from {} addresses within two hours, {} times back to an earlier one; before, usually at most \
+         {} in {} hours of this caller, and two thirds as many in {} of {} hours of all",
+        places.addresses, places.returns, places.usual, places.hours, places.as_many, places.all_hours
+    )
+}
+
+/// A time in its largest whole unit.
+fn span(seconds: u64) -> String {
+    for (unit, name) in [(86_400, "days"), (3_600, "hours"), (60, "minutes")] {
+        if seconds >= unit * 2 {
+            return format!("{} {name}", seconds / unit);
+        }
+    }
+    format!("{seconds} seconds")
 }
 
 /// Request or response, in outputs.
@@ -197,6 +295,28 @@ mod tests {
             "19 of 20 earlier successes carried credentials, this one did not"
         );
         assert_eq!((wording.kind, wording.place, wording.sample), (None, None, None));
+    }
+
+    #[test]
+    fn findings_of_authentication_have_their_figures() {
+        let said: Vec<_> = sample::of_authentication()
+            .iter()
+            .map(|finding| Wording::of(finding).evidence)
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "the token is good for 365 days",
+                "the token had expired 2 hours before",
+                "the token is good only in 10 minutes",
+                "64 failed logins of 62 names from 16 addresses in 10 minutes, 3 succeeded; usually 1 fail",
+                "the status tells which names exist: 401 for 12 that logged in before, 404 for 8 others",
+                "one credential from 12 addresses within two hours, 20 times back to an earlier one; before, usually \
+                 at most 1 in 8 hours of this caller, and two thirds as many in 2 of 300 hours of all",
+                "after POST api.example.com/login, 30 of 30 logins went on with POST api.example.com/login/mfa, this \
+                 one did not",
+            ]
+        );
     }
 
     #[test]

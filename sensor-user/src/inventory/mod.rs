@@ -4,6 +4,7 @@
 //! Never reads the clock. Bounded by [`Limits`].
 
 mod host;
+pub mod schema;
 mod template;
 
 use std::collections::HashMap;

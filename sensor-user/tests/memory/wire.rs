@@ -26,8 +26,10 @@ impl Sensor {
             flow: sensor_user::flow::Limits::default(),
             exchange: sensor_user::exchange::Limits::default(),
             classify: sensor_user::classify::Limits::default(),
+            callers: sensor_user::callers::Limits::default(),
             inventory: sensor_user::inventory::Limits::default(),
             schema: Arc::default(),
+            trusted_proxies: Vec::new(),
             key: HashKey::new([7; 32]),
             counters: Arc::new(Counters::default()),
         };

@@ -5,12 +5,13 @@ use std::path::{Component, Path};
 use super::source::{self, Path as CodePath};
 
 /// Stages in the order of the data path: each may use those before it.
-const STAGES: [&str; 8] = [
+const STAGES: [&str; 9] = [
     "capture",
     "flow",
     "protocol",
     "exchange",
     "classify",
+    "callers",
     "inventory",
     "detect",
     "export",
@@ -38,7 +39,7 @@ const LOG_MACROS: [&str; 9] = [
 ];
 
 /// Stages that take time from the exchange.
-const WITHOUT_CLOCK: [&str; 2] = ["inventory", "detect"];
+const WITHOUT_CLOCK: [&str; 3] = ["callers", "inventory", "detect"];
 const CLOCKS: [&[&str]; 2] = [&["Instant", "now"], &["SystemTime", "now"]];
 
 /// Lines of a file of `sensor-user/src` that break a rule. `file` is relative to it.

@@ -5,7 +5,7 @@
 
 use crate::classify::body::BodyVisitor;
 use crate::classify::sink::Sink;
-use crate::classify::{BlindSpot, Half};
+use crate::classify::{BlindSpot, Half, outline};
 use crate::exchange::{Exchange, Head};
 use crate::protocol::Anomaly;
 use crate::protocol::document::{Document, Format};
@@ -82,6 +82,7 @@ impl Classifier {
             head,
             typed,
         };
+        self.outline.body(half, media_of(media.format));
         let mut joined = std::mem::take(&mut self.messages.joined);
         joined.clear();
         let mut under_way = None;
@@ -182,16 +183,29 @@ impl Classifier {
             names: &mut self.names,
             scratch: &mut self.scratch,
             sink,
+            outline: &mut self.outline,
             limits: self.limits,
             half,
+            collector: self.collector.as_mut(),
         };
         let ending = self.documents.protobuf(bytes, whole, typed, &mut visitor);
+        if ending != Ending::Complete {
+            self.outline.cut();
+        }
         if let Ending::Refused(refusal) = ending {
             sink.blind(BlindSpot::Malformed);
             if refusal == Refusal::TooDeep {
                 sink.odd(Anomaly::BodyTooDeep);
             }
         }
+    }
+}
+
+const fn media_of(format: grpc::Format) -> outline::Media {
+    match format {
+        grpc::Format::Protobuf => outline::Media::Protobuf,
+        grpc::Format::Json => outline::Media::Json,
+        grpc::Format::Other => outline::Media::Binary,
     }
 }
 

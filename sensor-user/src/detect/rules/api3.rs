@@ -2,10 +2,10 @@
 
 use crate::classify::{BlindSpot, DataKind, Half, Label, Part};
 use crate::detect::{
-    Blind, Claim, Detector, Input, Observation, RuleId, RuleMeta, Severity, Verdict, Verdicts,
+    Blind, Claim, Detector, EvidenceKind, Input, Observation, Past, RuleId, RuleMeta, Severity, Verdict,
+    Verdicts,
 };
 use crate::exchange::{AuthScheme, Caller, Method};
-use crate::inventory::History;
 
 /// API3-001.
 pub(in crate::detect) struct SensitiveDataInResponse;
@@ -21,6 +21,7 @@ static META: RuleMeta = RuleMeta {
     cwe: 213,
     severity: Severity::High,
     needs: &[Input::ResponseBody],
+    evidence: &[EvidenceKind::Data],
     description: "A response carries sensitive data, told per kind and place. Private keys, passwords and providers' \
         keys are critical; payment cards, Social Security numbers and tokens high; bank accounts medium; e-mail \
         addresses and telephone numbers low. 50 or more values of a kind at a place raise personal data by one step. \
@@ -40,7 +41,7 @@ impl Detector for SensitiveDataInResponse {
     fn inspect<'a>(
         &self,
         seen: &Observation<'a>,
-        _history: &History,
+        _past: &Past<'a>,
         out: &mut Verdicts<'a>,
     ) -> Result<(), Blind> {
         if seen.exchange.outcome.response().is_none() {

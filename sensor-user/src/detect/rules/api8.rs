@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use crate::classify::{Confidence, Half, Label, Part};
 use crate::detect::{
-    Blind, Claim, Detector, Input, Observation, RuleId, RuleMeta, Severity, Verdict, Verdicts,
+    Blind, Claim, Detector, EvidenceKind, Input, Observation, Past, RuleId, RuleMeta, Severity, Verdict,
+    Verdicts,
 };
 use crate::exchange::{Caller, Connection};
-use crate::inventory::History;
 
 /// API8-001.
 pub(in crate::detect) struct CredentialsOverCleartext;
@@ -20,6 +20,7 @@ static META: RuleMeta = RuleMeta {
     cwe: 319,
     severity: Severity::High,
     needs: &[Input::RequestHead],
+    evidence: &[EvidenceKind::Data, EvidenceKind::Credentials],
     description: "A request authenticated, or carried a password, key or token, on a connection without TLS; so did \
         a response that handed one out. Whoever is on the way reads it and can act as the caller. The finding is \
         high; between private addresses, and where the addresses are not known, medium; low where both ends are on \
@@ -37,7 +38,7 @@ impl Detector for CredentialsOverCleartext {
     fn inspect<'a>(
         &self,
         seen: &Observation<'a>,
-        _history: &History,
+        _past: &Past<'a>,
         out: &mut Verdicts<'a>,
     ) -> Result<(), Blind> {
         let connection = &seen.exchange.connection;

@@ -1,10 +1,15 @@
-//! For each registered rule a case that fires, one that nearly does, and one that cannot be judged.
+//! For each registered rule a case that fires, one that nearly does, and one that cannot be judged. A case is one
+//! exchange here; `stories` has those that need what came before.
+
+mod stories;
 
 use std::sync::Arc;
 
+use crate::callers::{self, Callers};
 use crate::classify::{Classifier, Limits};
+use crate::detect::baseline::Signs;
 use crate::detect::registry::RULES;
-use crate::detect::{Blind, Engine, Finding, Observation, Severity, Verdicts};
+use crate::detect::{Blind, Engine, Finding, Observation, Past, Severity, Verdicts};
 use crate::exchange::call::{CallKind, CallOutcome};
 use crate::exchange::test_support::Builder;
 use crate::exchange::{BodyState, Caller, Exchange, PartKind};
@@ -35,7 +40,9 @@ pub(in crate::detect) fn judge_with(
 ) -> Vec<Finding> {
     let labels = Classifier::new(Limits::default()).classify(exchange);
     let endpoint = endpoint_of(exchange);
+    let caller = Callers::new(callers::Limits::default()).observe(exchange);
     let seen = Observation {
+        caller: &caller,
         exchange,
         labels: &labels,
         endpoint: &endpoint,
@@ -49,17 +56,25 @@ pub(in crate::detect) fn judge_with(
 fn inspect(rule: &str, exchange: &Exchange, history: &History) -> (Vec<Severity>, Result<(), Blind>) {
     let labels = Classifier::new(Limits::default()).classify(exchange);
     let endpoint = endpoint_of(exchange);
+    let caller = Callers::new(callers::Limits::default()).observe(exchange);
     let seen = Observation {
+        caller: &caller,
         exchange,
         labels: &labels,
         endpoint: &endpoint,
     };
     let rule = RULES.iter().find(|known| known.meta().id.0 == rule).unwrap();
+    let signs = Signs::default();
     let mut verdicts = Verdicts::new();
-    let judged = rule.inspect(&seen, history, &mut verdicts);
+    let past = Past {
+        endpoint: history,
+        signs: &signs,
+    };
+    let judged = rule.inspect(&seen, &past, &mut verdicts);
     (verdicts.iter().map(|verdict| verdict.severity).collect(), judged)
 }
 
+#[derive(Clone, Copy, PartialEq, Debug)]
 enum Expect {
     Fires(&'static [Severity]),
     Quiet,
@@ -395,22 +410,22 @@ fn every_case_holds() {
     }
 }
 
+/// The law of rules: none is registered without a case of each sort.
 #[test]
 fn every_rule_has_each_sort_of_case() {
+    let cases = cases().into_iter().map(|case| (case.rule, case.expect));
+    let told = stories::all().into_iter().map(|story| (story.rule, story.expect));
+    let all: Vec<_> = cases.chain(told).collect();
     for rule in RULES {
         let id = rule.meta().id.0;
-        let of_rule: Vec<_> = cases().into_iter().filter(|case| case.rule == id).collect();
+        let has = |sort: fn(&Expect) -> bool| all.iter().any(|(known, expect)| *known == id && sort(expect));
+        assert!(has(|expect| matches!(expect, Fires(_))), "{id} fires nowhere");
+        assert!(has(|expect| matches!(expect, Quiet)), "{id} has no near miss");
         assert!(
-            of_rule.iter().any(|case| matches!(case.expect, Fires(_))),
-            "{id} fires nowhere"
-        );
-        assert!(
-            of_rule.iter().any(|case| matches!(case.expect, Quiet)),
-            "{id} has no near miss"
-        );
-        assert!(
-            of_rule.iter().any(|case| matches!(case.expect, Expect::Blind(_))),
+            has(|expect| matches!(expect, Expect::Blind(_))),
             "{id} is blind nowhere"
         );
     }
+    let known = |id: &str| RULES.iter().any(|rule| rule.meta().id.0 == id);
+    assert!(all.iter().all(|(id, _)| known(id)), "a case of no rule");
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::call::Calls;
-use super::super::caller::{self, Fields};
+use super::super::credentials::{self, Fields, Identified};
 use super::super::grpc::Sender;
 use super::super::half::Taken;
 use super::super::reader::Context;
 use super::super::turns::{Arrival, Began, Hole, Traits};
-use super::super::{Body, Exchange, Head, Outcome, Request};
+use super::super::{Body, Client, Exchange, Head, Outcome, Request};
 use super::{Http1, cut, note};
 use crate::capture::GapReason;
 use crate::protocol::http1::{Answering, Message, RequestHead, Rest};
@@ -119,9 +119,14 @@ impl Http1 {
         } else {
             Fields::All
         };
+        let Identified { caller, credentials } =
+            credentials::of(&request, kept, context.desk, &mut self.memo);
         let exchange = Exchange {
             connection: Arc::clone(context.connection),
-            caller: caller::of(&request, kept, context.key, &mut self.memo),
+            caller,
+            credentials,
+            client: Client::default(),
+            handover: None,
             request,
             outcome: Outcome::Unanswered,
             calls: Calls::new(),

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::classify::{DataKind, Limits};
+use crate::exchange::secret::HashKey;
 use crate::exchange::test_support::Builder;
 
 fn delimited(number: u8, content: &[u8]) -> Vec<u8> {
@@ -78,7 +79,7 @@ fn names_come_from_the_descriptors_of_the_method() {
     ]
     .concat();
     let schema = Schema::parse(&delimited(1, &file)).unwrap();
-    let mut classifier = Classifier::with_schema(Limits::default(), Arc::new(schema));
+    let mut classifier = Classifier::with_schema(Limits::default(), Arc::new(schema), &HashKey::new([0; 32]));
     let body = frame(0, &delimited(1, b"alice@example.com"));
     let found = found(&mut classifier, "application/grpc", &[&body]);
     assert_eq!(found, [(DataKind::Email, "contact".to_owned())]);

@@ -1,11 +1,11 @@
-//! API2:2023 Broken Authentication.
+//! Where credentials are, and where they are missing: API2-001 and API2-002.
 
 use crate::classify::{Confidence, DataKind, Half, Part};
 use crate::detect::{
-    Blind, Claim, Detector, Input, Observation, RuleId, RuleMeta, Severity, Verdict, Verdicts,
+    Blind, Claim, Detector, EvidenceKind, Input, Observation, Past, RuleId, RuleMeta, Severity, Verdict,
+    Verdicts,
 };
 use crate::exchange::Caller;
-use crate::inventory::History;
 
 /// API2-001.
 pub(in crate::detect) struct CredentialInUrl;
@@ -18,6 +18,7 @@ static CREDENTIAL_IN_URL: RuleMeta = RuleMeta {
     cwe: 598,
     severity: Severity::High,
     needs: &[Input::RequestHead],
+    evidence: &[EvidenceKind::Data],
     description: "A path segment or query parameter of a request is a credential: a password, a JSON Web Token, a \
         provider's key, or a parameter named as a secret. URLs are written to access logs of servers and proxies, to \
         browser histories and to Referer fields, so whoever reads those can act as the caller. A value known by its \
@@ -34,7 +35,7 @@ impl Detector for CredentialInUrl {
     fn inspect<'a>(
         &self,
         seen: &Observation<'a>,
-        _history: &History,
+        _past: &Past<'a>,
         out: &mut Verdicts<'a>,
     ) -> Result<(), Blind> {
         for label in &seen.labels.found {
@@ -75,6 +76,7 @@ static SUCCESS_WITHOUT_CREDENTIALS: RuleMeta = RuleMeta {
     cwe: 306,
     severity: Severity::High,
     needs: &[Input::RequestHead, Input::Status, Input::EndpointHistory],
+    evidence: &[EvidenceKind::AuthenticationNorm],
     description: "A request without any credentials was answered with success (2xx, and not every call of \
         gRPC, GraphQL or JSON-RPC inside failed), although at least 95 % of the \
         endpoint's earlier successes, of which there were at least 20, had credentials. Either authentication is not \
@@ -92,7 +94,7 @@ impl Detector for SuccessWithoutCredentials {
     fn inspect<'a>(
         &self,
         seen: &Observation<'a>,
-        history: &History,
+        past: &Past<'a>,
         out: &mut Verdicts<'a>,
     ) -> Result<(), Blind> {
         match seen.exchange.caller {
@@ -106,6 +108,7 @@ impl Detector for SuccessWithoutCredentials {
         if seen.exchange.part.is_some() || !seen.exchange.is_success() {
             return Ok(());
         }
+        let history = past.endpoint;
         let with = history.success_known;
         let of = with + history.success_anonymous;
         if of < MIN_SUCCESSES {

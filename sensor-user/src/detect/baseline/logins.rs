@@ -1,0 +1,272 @@
+//! Logins: who succeeded before, and how many failures an address and a host usually have.
+//!
+//! Takes logins. Gives [`LoginSigns`], this login counted in. Never keeps a name or an address, only their keyed hashes.
+//! Bounded by the sizes of its tables and [`MAX_HOSTS`]. Windows pass by the traffic's own clock.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::table::{Kept, Table};
+use crate::callers::spread::{Count, Spread};
+use crate::callers::{LoginFacts, LoginResult};
+use crate::exchange::CallerHash;
+
+/// Sets of names and of pairs of name and address: 65,536 of each, 24 bytes a place.
+const FAMILIAR_SETS: usize = 8192;
+/// Sets of addresses that logins fail from: 8,192 places of 176 bytes.
+const ADDRESS_SETS: usize = 1024;
+/// Hosts whose logins are followed.
+const MAX_HOSTS: usize = 256;
+
+/// Brute force is over in minutes.
+const SHORT_S: u32 = 600;
+/// Whoever is patient tries a few in an hour.
+const DAY_S: u32 = 86_400;
+/// Failures of one window that are learnt beyond twice the usual: who raises the norm slowly needs many windows.
+const STEP: u32 = 8;
+
+/// Failures from one address.
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+struct Address {
+    failures: Count,
+    failures_day: Count,
+    successes_day: Count,
+    names: Spread,
+    names_day: Spread,
+}
+
+/// Logins of one host.
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+struct Host {
+    window: u32,
+    /// Windows with logins that ended.
+    windows: u32,
+    failures: u32,
+    successes: u32,
+    /// Failures of names that never succeeded.
+    unfamiliar: u32,
+    names: Spread,
+    addresses: Spread,
+    /// Sixteenths of failures of a window.
+    usual_16: u32,
+    /// When a login was last answered that there were too many, or that the name is locked.
+    limited_s: u32,
+}
+
+/// Logins from one address, this one included.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct AddressLogins {
+    /// Failures within ten minutes.
+    pub failures: u32,
+    /// Of so many names.
+    pub names: u16,
+    /// Failures within a day.
+    pub failures_day: u32,
+    /// Of so many names.
+    pub names_day: u16,
+    /// Successes within a day.
+    pub successes_day: u32,
+}
+
+/// Logins of a host in the ten minutes under way, and what is usual.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct HostLogins {
+    /// Windows of ten minutes with logins that were seen before.
+    pub windows: u32,
+    /// Failures of such a window, usually.
+    pub usual: u32,
+    /// Failures in this one.
+    pub failures: u32,
+    /// Successes in this one.
+    pub successes: u32,
+    /// Failures of names that never succeeded.
+    pub unfamiliar: u32,
+    /// Names that failed.
+    pub names: u16,
+    /// Addresses that they failed from.
+    pub addresses: u16,
+}
+
+/// What is known when somebody logs in.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct LoginSigns {
+    /// The name succeeded before.
+    pub familiar: bool,
+    /// It did so from this address.
+    pub at_home: bool,
+    /// From the address, when that is known.
+    pub address: Option<AddressLogins>,
+    /// At the host, while it is followed.
+    pub host: Option<HostLogins>,
+    /// Within a day the host answered a login with 423 or 429.
+    pub limits: bool,
+}
+
+/// Everything that is remembered of logins.
+#[derive(Debug)]
+pub(super) struct Logins {
+    names: Table<u32>,
+    homes: Table<u32>,
+    addresses: Table<Address>,
+    hosts: BTreeMap<Box<str>, Host>,
+}
+
+/// What outlives a restart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct KeptLogins {
+    names: Kept<u32>,
+    homes: Kept<u32>,
+    addresses: Kept<Address>,
+    hosts: BTreeMap<Box<str>, Host>,
+}
+
+impl Default for Logins {
+    fn default() -> Self {
+        Self {
+            names: Table::new(FAMILIAR_SETS),
+            homes: Table::new(FAMILIAR_SETS),
+            addresses: Table::new(ADDRESS_SETS),
+            hosts: BTreeMap::new(),
+        }
+    }
+}
+
+impl Logins {
+    /// Somebody logs in, or tries to.
+    pub(super) fn observe(
+        &mut self,
+        login: &LoginFacts,
+        address: Option<CallerHash>,
+        host: &str,
+        now_s: u32,
+    ) -> LoginSigns {
+        let name = login.name.front();
+        let home = address.map(|address| name ^ address.front().rotate_left(17));
+        let mut signs = LoginSigns {
+            familiar: self.names.find(name).is_some(),
+            at_home: home.is_some_and(|home| self.homes.find(home).is_some()),
+            ..LoginSigns::default()
+        };
+        if login.result == LoginResult::Succeeded {
+            let known = self.names.place(name, now_s, |times| *times);
+            let at_home = home.and_then(|home| self.homes.place(home, now_s, |times| *times));
+            for times in known.into_iter().chain(at_home) {
+                *times = times.saturating_add(1);
+            }
+        }
+        signs.address = address.map(|address| self.of_address(address, login, now_s));
+        let room = self.hosts.len() < MAX_HOSTS || self.hosts.contains_key(host);
+        if room {
+            let host = match self.hosts.get_mut(host) {
+                Some(known) => known,
+                None => self.hosts.entry(host.into()).or_default(),
+            };
+            signs.host = Some(host.observe(login, address, signs.familiar, now_s));
+            signs.limits = host.limited_s != 0 && now_s.saturating_sub(host.limited_s) < DAY_S;
+        }
+        signs
+    }
+
+    fn of_address(&mut self, address: CallerHash, login: &LoginFacts, now_s: u32) -> AddressLogins {
+        let key = address.front();
+        let weight = |one: &Address| one.failures_day.sum(now_s, DAY_S);
+        match login.result {
+            LoginResult::Failed => {
+                if let Some(known) = self.addresses.place(key, now_s, weight) {
+                    known.failures.add(now_s, SHORT_S);
+                    known.failures_day.add(now_s, DAY_S);
+                    known.names.add(login.name, now_s, SHORT_S);
+                    known.names_day.add(login.name, now_s, DAY_S);
+                }
+            }
+            LoginResult::Succeeded => {
+                // An office has its successes in the morning, before the first failure.
+                if let Some(known) = self.addresses.place(key, now_s, weight) {
+                    known.successes_day.add(now_s, DAY_S);
+                }
+            }
+            LoginResult::Unknown => {}
+        }
+        let known = self.addresses.find(key).unwrap_or_default();
+        AddressLogins {
+            failures: known.failures.sum(now_s, SHORT_S),
+            names: known.names.estimate(now_s, SHORT_S),
+            failures_day: known.failures_day.sum(now_s, DAY_S),
+            names_day: known.names_day.estimate(now_s, DAY_S),
+            successes_day: known.successes_day.sum(now_s, DAY_S),
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> KeptLogins {
+        KeptLogins {
+            names: self.names.snapshot(),
+            homes: self.homes.snapshot(),
+            addresses: self.addresses.snapshot(),
+            hosts: self.hosts.clone(),
+        }
+    }
+
+    pub(super) fn restore(kept: KeptLogins) -> Self {
+        let mut logins = Self::default();
+        logins.names.restore(kept.names, |times| *times);
+        logins.homes.restore(kept.homes, |times| *times);
+        logins.addresses.restore(kept.addresses, |_| 0);
+        logins.hosts = kept.hosts.into_iter().take(MAX_HOSTS).collect();
+        logins
+    }
+}
+
+impl Host {
+    fn observe(
+        &mut self,
+        login: &LoginFacts,
+        address: Option<CallerHash>,
+        familiar: bool,
+        now_s: u32,
+    ) -> HostLogins {
+        self.roll(now_s / SHORT_S);
+        if matches!(login.status, 423 | 429) {
+            self.limited_s = now_s;
+        }
+        match login.result {
+            LoginResult::Failed => {
+                self.failures = self.failures.saturating_add(1);
+                self.unfamiliar = self.unfamiliar.saturating_add(u32::from(!familiar));
+                self.names.add(login.name, now_s, SHORT_S);
+                if let Some(address) = address {
+                    self.addresses.add(address, now_s, SHORT_S);
+                }
+            }
+            LoginResult::Succeeded => self.successes = self.successes.saturating_add(1),
+            LoginResult::Unknown => {}
+        }
+        HostLogins {
+            windows: self.windows,
+            usual: self.usual_16 / 16,
+            failures: self.failures,
+            successes: self.successes,
+            unfamiliar: self.unfamiliar,
+            names: self.names.estimate(now_s, SHORT_S),
+            addresses: self.addresses.estimate(now_s, SHORT_S),
+        }
+    }
+
+    /// A window ends: it is learnt, but never more than twice the usual and a few.
+    fn roll(&mut self, window: u32) {
+        if window <= self.window {
+            return;
+        }
+        if self.failures + self.successes > 0 {
+            let most = self.usual_16.saturating_mul(2).saturating_add(STEP * 16);
+            let learnt = self.failures.saturating_mul(16).min(most);
+            self.usual_16 = if self.windows == 0 {
+                learnt
+            } else {
+                self.usual_16 - self.usual_16 / 8 + learnt / 8
+            };
+            self.windows = self.windows.saturating_add(1);
+        }
+        (self.window, self.failures, self.successes, self.unfamiliar) = (window, 0, 0, 0);
+    }
+}

@@ -1,0 +1,150 @@
+//! What is learnt of logins and credentials, for rules that need to know what is usual.
+//!
+//! Takes every exchange that is judged, in order. Gives [`Signs`]. Never reads the clock and never keeps a value: keyed
+//! hashes, counts and endpoints only. Memory is bounded by tables of fixed size (7 MiB together) and named limits; the
+//! same exchanges give the same signs. A change of the installation's key begins it anew.
+
+mod logins;
+mod places;
+mod steps;
+mod table;
+mod telling;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Blind, Observation};
+use crate::callers::Answer;
+use crate::exchange::{AuthScheme, Caller};
+use crate::inventory::History;
+use logins::{KeptLogins, Logins};
+use places::{KeptPlaces, Places};
+use steps::{KeptSteps, Steps, label};
+use telling::{Attempt, Desks};
+
+pub use logins::{AddressLogins, HostLogins, LoginSigns};
+pub use places::PlacesSign;
+pub use steps::SkippedStep;
+pub use telling::{Telling, TellsBy};
+
+/// Version of [`Snapshot`]; another one is not read.
+const VERSION: u32 = 1;
+
+/// What earlier exchanges say about this one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Signs {
+    /// Somebody logs in, or tries to.
+    pub login: Option<LoginSigns>,
+    /// The answers of this login tell which names exist.
+    pub telling: Result<Option<Telling>, Blind>,
+    /// Where the credential is used from; `None` without one, or where the address is not known.
+    pub places: Option<PlacesSign>,
+    /// A step of a login was left out.
+    pub skipped: Result<Option<SkippedStep>, Blind>,
+}
+
+impl Default for Signs {
+    fn default() -> Self {
+        Self {
+            login: None,
+            telling: Ok(None),
+            places: None,
+            skipped: Ok(None),
+        }
+    }
+}
+
+/// Everything that is learnt.
+#[derive(Debug, Default)]
+pub struct Baseline {
+    logins: Logins,
+    desks: Desks,
+    places: Places,
+    steps: Steps,
+}
+
+/// What outlives a restart: keyed hashes, counts and endpoints.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    version: u32,
+    logins: KeptLogins,
+    desks: Desks,
+    places: KeptPlaces,
+    steps: KeptSteps,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[baseline]")
+    }
+}
+
+/// Why a snapshot is not taken back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// It is of another version.
+    #[error("the baseline has version {0}, not {VERSION}")]
+    Version(u32),
+}
+
+impl Baseline {
+    /// Learns from an exchange, and says what those before it say about it.
+    pub fn observe(&mut self, seen: &Observation<'_>, history: &History) -> Signs {
+        let exchange = seen.exchange;
+        let now_s = u32::try_from(exchange.request.time_ns.0 / 1_000_000_000).unwrap_or(u32::MAX);
+        let mut signs = Signs::default();
+        if let Some(login) = &seen.caller.facts.login {
+            let known = self
+                .logins
+                .observe(login, exchange.client.hash, &seen.endpoint.host, now_s);
+            signs.telling = self.desks.observe(&Attempt {
+                login,
+                endpoint: &label(seen.endpoint),
+                familiar: known.familiar,
+                address_failures: known.address.map_or(0, |address| address.failures),
+                now_s,
+            });
+            signs.login = Some(known);
+        }
+        signs.places = self.places(seen, now_s);
+        signs.skipped = self.steps.observe(seen, history, now_s);
+        signs
+    }
+
+    fn places(&mut self, seen: &Observation<'_>, now_s: u32) -> Option<PlacesSign> {
+        let exchange = seen.exchange;
+        let Caller::Known { scheme, hash } = exchange.caller else {
+            return None;
+        };
+        // A password is used from everywhere; what is handed out is not.
+        let handed_out = !matches!(scheme, AuthScheme::Basic | AuthScheme::Other);
+        let used = handed_out && seen.caller.facts.answer == Answer::Accepted && exchange.part.is_none();
+        let address = exchange.client.hash.filter(|_| used)?;
+        let caller = seen.caller.id?;
+        Some(self.places.observe(hash, caller.0, address, now_s))
+    }
+
+    /// Everything that is learnt.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            version: VERSION,
+            logins: self.logins.snapshot(),
+            desks: self.desks.clone(),
+            places: self.places.snapshot(),
+            steps: self.steps.snapshot(),
+        }
+    }
+
+    /// As it was. What exceeds the limits is left out.
+    pub fn restore(snapshot: Snapshot) -> Result<Self, SnapshotError> {
+        if snapshot.version != VERSION {
+            return Err(SnapshotError::Version(snapshot.version));
+        }
+        Ok(Self {
+            logins: Logins::restore(snapshot.logins),
+            desks: snapshot.desks.bound(),
+            places: Places::restore(snapshot.places),
+            steps: Steps::restore(snapshot.steps),
+        })
+    }
+}

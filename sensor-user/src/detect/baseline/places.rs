@@ -1,0 +1,194 @@
+//! From how many client addresses one credential is used, and how many are usual.
+//!
+//! Takes accepted exchanges. Gives [`PlacesSign`]. What is usual is learnt of each caller, and of all: where telephones
+//! change their address all day, nobody's does so alone. Bounded by its two tables. Hours pass by the traffic's clock.
+
+use serde::{Deserialize, Serialize};
+
+use super::table::{Kept, Table};
+use crate::callers::spread::Spread;
+use crate::exchange::CallerHash;
+
+/// Sets of credentials: 16,384 of them, 80 bytes a place.
+const TOKEN_SETS: usize = 2048;
+/// Sets of callers: 65,536 of them, 24 bytes a place.
+const CALLER_SETS: usize = 8192;
+/// The window. A stolen token is used while it is good, which is an hour as a rule.
+const HOUR_S: u32 = 3600;
+/// Addresses of one credential that are remembered in order, to see that it comes back to one.
+const RECENT: usize = 4;
+/// Hours of callers after which all counts are halved: what is usual is what was so lately.
+const FULL: u32 = 100_000;
+/// Counts of addresses that are told apart.
+const SIZES: usize = 16;
+
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+struct Token {
+    spread: Spread,
+    hour: u32,
+    /// Fronts of the last addresses, the newest first.
+    recent: [u32; RECENT],
+    /// Uses in this hour from an address that it had left before.
+    returns: u16,
+}
+
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+struct Norm {
+    hour: u32,
+    /// Most addresses of one credential in the hour under way.
+    most: u16,
+    /// The same of hours before; an eighth is forgotten with each.
+    usual: u16,
+    /// Hours that the caller was seen in.
+    hours: u16,
+}
+
+/// Where one credential is used from.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct PlacesSign {
+    /// Client addresses within an hour or two.
+    pub addresses: u16,
+    /// Uses within the hour from an address that it had left for another.
+    pub returns: u16,
+    /// Most addresses that a credential of the caller had in an hour before.
+    pub usual: u16,
+    /// Hours in which the caller was seen before.
+    pub hours: u16,
+    /// Hours of callers of which it is known how many addresses a credential had.
+    pub all_hours: u32,
+    /// Of those, hours with two thirds as many addresses, or more.
+    pub as_many: u32,
+}
+
+/// What is known of places.
+#[derive(Debug)]
+pub(super) struct Places {
+    tokens: Table<Token>,
+    callers: Table<Norm>,
+    /// Hours of callers by their addresses.
+    all: [u32; SIZES],
+}
+
+/// What outlives a restart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct KeptPlaces {
+    tokens: Kept<Token>,
+    callers: Kept<Norm>,
+    all: [u32; SIZES],
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            tokens: Table::new(TOKEN_SETS),
+            callers: Table::new(CALLER_SETS),
+            all: [0; SIZES],
+        }
+    }
+}
+
+impl Places {
+    /// A credential of a caller was accepted from an address.
+    pub(super) fn observe(
+        &mut self,
+        credential: CallerHash,
+        caller: CallerHash,
+        address: CallerHash,
+        now_s: u32,
+    ) -> PlacesSign {
+        let Some((addresses, returns)) = self.used(credential, address, now_s) else {
+            return PlacesSign::default();
+        };
+        let hour = now_s / HOUR_S;
+        let weight = |norm: &Norm| norm.hours.into();
+        let Some(norm) = self.callers.place(caller.front(), now_s, weight) else {
+            return PlacesSign::default();
+        };
+        let ended = norm.roll(hour);
+        norm.most = norm.most.max(addresses);
+        let norm = *norm;
+        if let Some(size) = ended {
+            self.learn(size);
+        }
+        let from = (usize::from(addresses) * 2).div_ceil(3).min(SIZES - 1);
+        PlacesSign {
+            addresses,
+            returns,
+            usual: norm.usual,
+            hours: norm.hours,
+            all_hours: self.all.iter().sum(),
+            as_many: self.all.iter().skip(from).sum(),
+        }
+    }
+
+    /// Addresses of a credential within an hour or two, and how often it came back to one.
+    fn used(&mut self, credential: CallerHash, address: CallerHash, now_s: u32) -> Option<(u16, u16)> {
+        let hour = now_s / HOUR_S;
+        let weight = |token: &Token| u32::from(token.returns);
+        let token = self.tokens.place(credential.front(), now_s, weight)?;
+        if token.hour < hour {
+            (token.hour, token.returns) = (hour, 0);
+        }
+        token.spread.add(address, now_s, HOUR_S);
+        let [one, two, three, four, ..] = address.0;
+        // 0 is nobody's.
+        let front = u32::from_le_bytes([one, two, three, four]) | 1;
+        let [newest, second, third, _] = token.recent;
+        if newest != front {
+            if token.recent.contains(&front) {
+                token.returns = token.returns.saturating_add(1);
+            }
+            token.recent = [front, newest, second, third];
+        }
+        Some((token.spread.estimate(now_s, HOUR_S), token.returns))
+    }
+
+    fn learn(&mut self, size: u16) {
+        if let Some(count) = self.all.get_mut(usize::from(size).min(SIZES - 1)) {
+            *count += 1;
+        }
+        if self.all.iter().sum::<u32>() >= FULL {
+            for count in &mut self.all {
+                *count /= 2;
+            }
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> KeptPlaces {
+        KeptPlaces {
+            tokens: self.tokens.snapshot(),
+            callers: self.callers.snapshot(),
+            all: self.all,
+        }
+    }
+
+    pub(super) fn restore(kept: KeptPlaces) -> Self {
+        let mut places = Self::default();
+        places.tokens.restore(kept.tokens, |_| 0);
+        places.callers.restore(kept.callers, |norm| norm.hours.into());
+        places.all = kept.all;
+        places
+    }
+}
+
+impl Norm {
+    /// Begins another hour; gives how many addresses the one before had. The norm doubles at most, so whoever wants to
+    /// raise it has to be patient.
+    fn roll(&mut self, hour: u32) -> Option<u16> {
+        if hour <= self.hour {
+            return None;
+        }
+        let ended = (self.most > 0).then_some(self.most);
+        if let Some(most) = ended {
+            let learnt = if self.hours == 0 {
+                most
+            } else {
+                most.min(self.usual.saturating_mul(2).max(2))
+            };
+            self.usual = learnt.max(self.usual - self.usual / 8);
+            self.hours = self.hours.saturating_add(1);
+        }
+        (self.hour, self.most) = (hour, 0);
+        ended
+    }
+}

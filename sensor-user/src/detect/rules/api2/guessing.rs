@@ -1,0 +1,245 @@
+//! Passwords that are guessed: API2-006.
+
+use crate::callers::{LoginFacts, LoginResult, PrincipalKind};
+use crate::classify::Confidence;
+use crate::detect::baseline::{AddressLogins, HostLogins, LoginSigns};
+use crate::detect::{
+    AttackShape, Blind, Claim, Detector, EvidenceKind, Input, LoginAttack, Observation, Past, RuleId,
+    RuleMeta, Severity, Verdict, Verdicts,
+};
+
+/// API2-006.
+pub(in crate::detect) struct GuessedPasswords;
+
+/// Failures of one name within ten minutes. Whoever forgot a password tries five times; a password manager that retries
+/// does as often.
+const FORCE: u32 = 10;
+/// The same within a day.
+const FORCE_DAY: u32 = 30;
+/// The same where the client is the name's own, or logs in with each request: an application that was not told the new
+/// password asks again and again.
+const FORCE_AT_HOME: u32 = 100;
+/// Names that failed from one address within ten minutes: an office's worth of Monday mornings is below.
+const SPRAY: u16 = 10;
+/// The same within a day.
+const SPRAY_DAY: u16 = 30;
+/// Failures for each success: behind the address of an office or a proxy most logins succeed.
+const PER_SUCCESS: u32 = 4;
+/// Windows of ten minutes with logins before a host's failures have a norm.
+const MIN_WINDOWS: u32 = 6;
+/// Failures of a host within ten minutes, names and addresses, from which it may be a campaign.
+const CAMPAIGN: u32 = 40;
+const CAMPAIGN_NAMES: u16 = 30;
+const CAMPAIGN_ADDRESSES: u16 = 10;
+/// Times the usual.
+const BEYOND_USUAL: u32 = 5;
+/// Percent of names that never succeeded: when a service breaks, those who fail are its users.
+const STRANGERS: u32 = 70;
+/// Failures of one name before it is odd that nothing stopped them.
+const UNLIMITED: u32 = 50;
+/// The same within a day.
+const UNLIMITED_DAY: u32 = 200;
+
+static META: RuleMeta = RuleMeta {
+    id: RuleId("API2-006"),
+    title: "Passwords are guessed",
+    owasp_2019: "API2:2019",
+    owasp_2023: "API2:2023",
+    cwe: 307,
+    severity: Severity::High,
+    needs: &[
+        Input::RequestHead,
+        Input::RequestBody,
+        Input::Status,
+        Input::LoginHistory,
+    ],
+    evidence: &[EvidenceKind::LoginAttack],
+    description: "Logins fail in one of these shapes. Brute force: one name fails 10 times in ten minutes or 30 times \
+        in a day (100 times where the name succeeded from that address before, or where each request logs in, as with \
+        Basic). Spraying: 10 names fail from one address in ten minutes, or 30 in a day. Both only with four failures \
+        or more for each success, so that an office behind one address is left alone. Stuffing: 40 failures of 30 \
+        names from 10 addresses in ten minutes at one host, five times its usual, seven of ten of names that never \
+        succeeded. No lockout: 50 failures of one name in ten minutes, or 200 in a day, and the host answered neither \
+        423 nor 429 within a day (medium). When the login that completes such a shape succeeds, somebody got in: \
+        critical. Passwords are never looked at.",
+    remedy: "Slow logins down by name and by address (429 with Retry-After), ask for a second factor, refuse \
+        passwords from leaked lists (NIST SP 800-63B), and tell users of failed logins. Where somebody got in, end the \
+        sessions of the account and reset its password.",
+};
+
+impl Detector for GuessedPasswords {
+    fn meta(&self) -> &'static RuleMeta {
+        &META
+    }
+
+    fn inspect<'a>(
+        &self,
+        seen: &Observation<'a>,
+        past: &Past<'a>,
+        out: &mut Verdicts<'a>,
+    ) -> Result<(), Blind> {
+        let (Some(login), Some(signs)) = (&seen.caller.facts.login, &past.signs.login) else {
+            return match seen.caller.kind {
+                PrincipalKind::Unseen => Err(Blind::CallerUnseen),
+                _ => Ok(()),
+            };
+        };
+        if login.result == LoginResult::Unknown {
+            return if seen.exchange.outcome.response().is_none() {
+                Err(Blind::NoResponse)
+            } else {
+                Ok(())
+            };
+        }
+        let got_in = login.result == LoginResult::Succeeded;
+        let each_request = seen
+            .exchange
+            .handover
+            .as_ref()
+            .is_none_or(|told| told.asker.login.is_none());
+        let mut tell = |attack: LoginAttack, confidence| {
+            let severity = match attack.shape {
+                _ if got_in => Severity::Critical,
+                AttackShape::NoLockout => Severity::Medium,
+                _ => Severity::High,
+            };
+            out.push(Verdict {
+                severity,
+                confidence: Confidence(confidence),
+                claim: Claim::LoginAttack(attack),
+            });
+        };
+        let one_name = brute_force(login, signs, each_request, got_in);
+        if let Some(attack) = one_name {
+            tell(attack, 85);
+        }
+        if one_name.is_some() && !got_in && is_unlimited(login, signs) {
+            let shape = AttackShape::NoLockout;
+            tell(
+                LoginAttack {
+                    shape,
+                    ..of_name(login, got_in)
+                },
+                70,
+            );
+        }
+        let Some(address) = signs.address else {
+            return Err(Blind::ClientUnknown);
+        };
+        // An address that a campaign uses is told by itself when it does enough.
+        if let Some(attack) = spraying(seen, &address, signs, got_in) {
+            tell(attack, 85);
+        }
+        match signs.host.map(|host| campaign(&host)) {
+            Some(Ok(Some(attack))) if !got_in && !signs.familiar => tell(attack, 75),
+            Some(Err(blind)) => return Err(blind),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn of_name(login: &LoginFacts, got_in: bool) -> LoginAttack {
+    let trouble = login.name_trouble;
+    let day = trouble.failures < FORCE;
+    LoginAttack {
+        shape: AttackShape::BruteForce,
+        subject: Some(login.name),
+        failures: if day {
+            trouble.failures_day
+        } else {
+            trouble.failures
+        },
+        successes: trouble.successes_day,
+        names: 1,
+        addresses: if day { trouble.others_day } else { trouble.others },
+        minutes: if day { 1440 } else { 10 },
+        usual: 0,
+        got_in,
+    }
+}
+
+/// One name, many passwords.
+fn brute_force(
+    login: &LoginFacts,
+    signs: &LoginSigns,
+    each_request: bool,
+    got_in: bool,
+) -> Option<LoginAttack> {
+    let trouble = login.name_trouble;
+    let lenient = signs.at_home || each_request;
+    // Who gets in at home remembered the password.
+    if lenient && got_in {
+        return None;
+    }
+    let (short, day) = if lenient {
+        (FORCE_AT_HOME, u32::MAX)
+    } else {
+        (FORCE, FORCE_DAY)
+    };
+    let many = trouble.failures >= short || trouble.failures_day >= day;
+    let few_succeed = trouble.successes_day * PER_SUCCESS <= trouble.failures_day;
+    (many && few_succeed).then(|| of_name(login, got_in))
+}
+
+fn is_unlimited(login: &LoginFacts, signs: &LoginSigns) -> bool {
+    let trouble = login.name_trouble;
+    let many = trouble.failures >= UNLIMITED || trouble.failures_day >= UNLIMITED_DAY;
+    many && signs.host.is_some() && !signs.limits
+}
+
+/// One address, many names.
+fn spraying(
+    seen: &Observation<'_>,
+    address: &AddressLogins,
+    signs: &LoginSigns,
+    got_in: bool,
+) -> Option<LoginAttack> {
+    // Who gets in where they always do is no attacker.
+    if got_in && signs.at_home {
+        return None;
+    }
+    let soon = address.names >= SPRAY;
+    let few_succeed = address.successes_day * PER_SUCCESS <= address.failures_day;
+    let many = soon || address.names_day >= SPRAY_DAY;
+    (many && few_succeed).then_some(LoginAttack {
+        shape: AttackShape::Spraying,
+        subject: seen.exchange.client.hash,
+        failures: if soon {
+            address.failures
+        } else {
+            address.failures_day
+        },
+        successes: address.successes_day,
+        names: if soon { address.names } else { address.names_day },
+        addresses: 1,
+        minutes: if soon { 10 } else { 1440 },
+        usual: 0,
+        got_in,
+    })
+}
+
+/// Many names, many addresses.
+fn campaign(host: &HostLogins) -> Result<Option<LoginAttack>, Blind> {
+    let many =
+        host.failures >= CAMPAIGN && host.names >= CAMPAIGN_NAMES && host.addresses >= CAMPAIGN_ADDRESSES;
+    let strangers = host.unfamiliar * 100 >= host.failures * STRANGERS;
+    if !many {
+        return Ok(None);
+    }
+    if host.windows < MIN_WINDOWS {
+        return Err(Blind::NotEnoughEvidence);
+    }
+    let unusual = host.failures >= host.usual.max(1) * BEYOND_USUAL;
+    Ok((unusual && strangers).then_some(LoginAttack {
+        shape: AttackShape::Stuffing,
+        subject: None,
+        failures: host.failures,
+        successes: host.successes,
+        names: host.names,
+        addresses: host.addresses,
+        minutes: 10,
+        usual: host.usual,
+        got_in: false,
+    }))
+}

@@ -1,0 +1,387 @@
+//! Logins: who asked for a token, session or key, and what was handed out.
+//!
+//! Takes names and values of both messages, one by one. Gives a [`Handover`] when there is something to tell. Never
+//! keeps a value. Bounded by [`MAX_GRANTS`] and [`MAX_IN_BODY`].
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::find::{self, bare};
+use super::{Claims, Credential, Desk, Placed, Sureness, is_jwt, looks_random};
+use crate::exchange::AuthScheme;
+use crate::exchange::secret::{HashKey, KeyedHash};
+use crate::protocol::form;
+
+/// Tokens of one answer: access, refresh, identity, and sessions for some paths. An answer with more is a list.
+const MAX_GRANTS: usize = 8;
+/// Credentials in one body.
+const MAX_IN_BODY: usize = 4;
+/// Bytes of a token that is followed.
+const MAX_TOKEN: usize = 8 * 1024;
+
+/// Who asked, and what was handed out.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Handover {
+    /// Who asked, as far as the request's body or query says.
+    pub asker: Asker,
+    /// What the answer hands out.
+    pub granted: SmallVec<[Grant; 2]>,
+    /// Tokens and keys in the request's body.
+    pub in_body: SmallVec<[Credential; 1]>,
+    /// The answer held more tokens than one caller is given: a list of them, none of which says whose it is.
+    pub is_list: bool,
+}
+
+/// Who asks for a token.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Asker {
+    /// The name that somebody logs in with.
+    pub login: Option<KeyedHash>,
+    /// Something that proves it is in the request: a password or a one-time code.
+    pub proof: bool,
+    /// An application names itself.
+    pub client: Option<KeyedHash>,
+    /// `grant_type` of OAuth (RFC 6749, 4).
+    pub grant_type: Option<GrantType>,
+    /// The refresh token that is exchanged.
+    pub refresh: Option<KeyedHash>,
+}
+
+/// `grant_type` of a token request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GrantType {
+    /// RFC 6749, 4.3.
+    Password,
+    /// RFC 6749, 4.4.
+    ClientCredentials,
+    /// RFC 6749, 6.
+    Refresh,
+    /// RFC 6749, 4.1: who asks was said elsewhere.
+    Code,
+    /// Another.
+    Other,
+}
+
+/// What kind of thing was handed out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GrantKind {
+    /// An access token.
+    Access,
+    /// A refresh token.
+    Refresh,
+    /// A session.
+    Session,
+    /// An API key.
+    Key,
+}
+
+/// One thing that was handed out.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Grant {
+    /// What kind.
+    pub kind: GrantKind,
+    /// Where it was: a cookie, a header field or the body.
+    pub placed: Placed,
+    /// Whether it is one for sure.
+    pub sureness: Sureness,
+    /// Its keyed hash: that of [`Credential::secret`] when it is used.
+    pub secret: KeyedHash,
+    /// What it says, when it is a JSON Web Token.
+    pub claims: Option<Arc<Claims>>,
+    /// How long it is good for, in seconds, where that is told.
+    pub lifetime_s: Option<u64>,
+}
+
+/// What a field means for logins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// The name somebody logs in with.
+    Login,
+    /// A password or a one-time code.
+    Proof,
+    /// A one-time code or a code of OAuth.
+    Code,
+    /// `client_id`.
+    Client,
+    /// `grant_type`.
+    GrantType,
+    /// An access token by its full name.
+    Access,
+    /// `token`: one if it looks so.
+    Token,
+    /// A refresh token.
+    Refresh,
+    /// A session.
+    Session,
+    /// An API key.
+    Key,
+    /// How long a token is good for.
+    Lifetime,
+}
+
+impl Role {
+    /// Of a field's name.
+    pub fn of(name: &[u8]) -> Option<Self> {
+        let mut lower = [0; 24];
+        let mut length = 0;
+        for byte in name.iter().filter(|byte| byte.is_ascii_alphanumeric()) {
+            *lower.get_mut(length)? = byte.to_ascii_lowercase();
+            length += 1;
+        }
+        Some(match lower.get(..length).unwrap_or_default() {
+            b"username" | b"user" | b"login" | b"userid" | b"loginid" | b"loginname" | b"email"
+            | b"emailaddress" | b"useremail" | b"mail" | b"identifier" | b"account" | b"accountname"
+            | b"phone" | b"phonenumber" | b"mobile" | b"jusername" => Self::Login,
+            b"password" | b"passwd" | b"pwd" | b"pass" | b"userpassword" | b"passphrase" | b"jpassword"
+            | b"passcode" => Self::Proof,
+            b"otp" | b"code" | b"pin" | b"totp" | b"mfacode" | b"onetimecode" | b"verificationcode" => {
+                Self::Code
+            }
+            b"clientid" => Self::Client,
+            b"granttype" => Self::GrantType,
+            b"accesstoken" | b"authtoken" | b"bearertoken" | b"jwttoken" | b"jwt" | b"idtoken"
+            | b"bearer" => Self::Access,
+            b"token" | b"authorization" | b"auth" => Self::Token,
+            b"refreshtoken" | b"refresh" => Self::Refresh,
+            b"sessionid" | b"sessiontoken" | b"session" | b"sid" | b"sessionkey" => Self::Session,
+            b"apikey" | b"apitoken" | b"accesskey" | b"apisecret" | b"secretkey" => Self::Key,
+            b"expiresin" | b"expires" | b"maxage" | b"ttl" | b"validfor" => Self::Lifetime,
+            _ => return None,
+        })
+    }
+
+    /// Fields of an answer that hand something out, or say for how long.
+    pub const fn is_of_answer(self) -> bool {
+        self.grants().is_some() || matches!(self, Self::Lifetime)
+    }
+
+    /// Fields of a request that say who asks.
+    pub const fn is_of_request(self) -> bool {
+        !matches!(self, Self::Lifetime)
+    }
+
+    const fn grants(self) -> Option<GrantKind> {
+        match self {
+            Self::Access | Self::Token => Some(GrantKind::Access),
+            Self::Refresh => Some(GrantKind::Refresh),
+            Self::Session => Some(GrantKind::Session),
+            Self::Key => Some(GrantKind::Key),
+            Self::Login | Self::Proof | Self::Code | Self::Client | Self::GrantType | Self::Lifetime => None,
+        }
+    }
+}
+
+/// Collects what an exchange tells of logins.
+pub struct Collector {
+    desk: Desk,
+    /// The service that is called.
+    host: Vec<u8>,
+    told: Handover,
+    /// Something was told since the last exchange.
+    touched: bool,
+    /// A code was there: proof when there is a name as well.
+    code: bool,
+    lifetime_s: Option<u64>,
+}
+
+impl std::fmt::Debug for Collector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[collector]")
+    }
+}
+
+impl Collector {
+    /// A collector with an empty table.
+    pub fn new(key: HashKey) -> Self {
+        Self {
+            desk: Desk::new(key),
+            host: Vec::new(),
+            told: Handover::default(),
+            touched: false,
+            code: false,
+            lifetime_s: None,
+        }
+    }
+
+    /// A request to a service begins.
+    pub fn begin(&mut self, host: &[u8]) {
+        self.host.clear();
+        self.host.extend_from_slice(host);
+    }
+
+    /// A parameter of the request, in its query or body, with its escapes undone.
+    pub fn asked(&mut self, role: Role, value: &[u8]) {
+        let value = value.trim_ascii();
+        if value.is_empty() || value.len() > MAX_TOKEN {
+            return;
+        }
+        match role {
+            Role::Login => {
+                let login = self.desk.login(value, &self.host);
+                let asker = &mut self.told().asker;
+                // The first name is the one; a form may repeat it.
+                asker.login = asker.login.or(Some(login));
+            }
+            Role::Proof => self.told().asker.proof = true,
+            Role::Code => self.code = true,
+            Role::Client => {
+                let client = self.desk.client(value, &self.host);
+                self.told().asker.client = Some(client);
+            }
+            Role::GrantType => {
+                self.told().asker.grant_type = Some(match value {
+                    b"password" => GrantType::Password,
+                    b"client_credentials" => GrantType::ClientCredentials,
+                    b"refresh_token" => GrantType::Refresh,
+                    b"authorization_code" => GrantType::Code,
+                    _ => GrantType::Other,
+                });
+            }
+            Role::Refresh => {
+                let refresh = self.desk.secret(value);
+                self.told().asker.refresh = Some(refresh);
+            }
+            Role::Access | Role::Token | Role::Session | Role::Key => self.presented(role, value),
+            Role::Lifetime => {}
+        }
+    }
+
+    /// A credential in the request's body.
+    fn presented(&mut self, role: Role, value: &[u8]) {
+        let value = bare(value);
+        let jwt = is_jwt(value);
+        if !(jwt || looks_random(value)) {
+            return;
+        }
+        let secret = self.desk.secret(value);
+        let claims = jwt.then(|| self.desk.claims(value, secret, &self.host)).flatten();
+        let in_body = &mut self.told().in_body;
+        if in_body.len() < MAX_IN_BODY {
+            in_body.push(Credential {
+                scheme: match role {
+                    _ if jwt => AuthScheme::Jwt,
+                    Role::Session => AuthScheme::Session,
+                    _ => AuthScheme::ApiKey,
+                },
+                placed: Placed::Body,
+                sureness: if role == Role::Token {
+                    Sureness::Possible
+                } else {
+                    Sureness::Named
+                },
+                secret: Some(secret),
+                user: None,
+                claims,
+            });
+        }
+    }
+
+    /// A member of the answer's body, or a field of its head, with escapes undone.
+    pub fn answered(&mut self, role: Role, placed: Placed, value: &[u8]) {
+        if role == Role::Lifetime {
+            self.lifetime_s = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+            return;
+        }
+        let value = bare(value.trim_ascii());
+        let Some(kind) = role.grants().filter(|_| value.len() <= MAX_TOKEN) else {
+            return;
+        };
+        if is_jwt(value) || looks_random(value) {
+            self.grant(kind, placed, Sureness::Named, value);
+        }
+    }
+
+    /// A field of the answer's head.
+    pub fn answered_field(&mut self, name: &[u8], value: &[u8]) {
+        if name.eq_ignore_ascii_case(b"set-cookie") {
+            self.cookie(value);
+        } else if name.eq_ignore_ascii_case(b"authorization") || find::is_key_field(name) {
+            self.answered(Role::Access, Placed::Header, value);
+        }
+    }
+
+    /// `Set-Cookie` (RFC 6265, 4.1): a session is handed out, unless it is taken away.
+    fn cookie(&mut self, field: &[u8]) {
+        let mut parts = form::cookies(field);
+        let Some((name, value)) = parts.next() else { return };
+        let Some(sureness) = find::session(name, value).filter(|_| value.len() <= MAX_TOKEN) else {
+            return;
+        };
+        let mut lifetime_s = None;
+        for (name, value) in parts {
+            if name.eq_ignore_ascii_case(b"max-age") {
+                lifetime_s = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|text| text.parse::<i64>().ok());
+            }
+        }
+        if lifetime_s.is_some_and(|seconds| seconds <= 0) {
+            return;
+        }
+        self.grant(GrantKind::Session, Placed::Cookie, sureness, value);
+        if let Some(last) = self.told.granted.last_mut() {
+            last.lifetime_s = lifetime_s.and_then(|seconds| u64::try_from(seconds).ok());
+        }
+    }
+
+    fn grant(&mut self, kind: GrantKind, placed: Placed, sureness: Sureness, value: &[u8]) {
+        let secret = self.desk.secret(value);
+        let claims = is_jwt(value)
+            .then(|| self.desk.claims(value, secret, &self.host))
+            .flatten();
+        let told = self.told();
+        if told.granted.iter().any(|grant| grant.secret == secret) {
+            return;
+        }
+        if told.granted.len() >= MAX_GRANTS {
+            told.is_list = true;
+            return;
+        }
+        told.granted.push(Grant {
+            kind,
+            placed,
+            sureness,
+            secret,
+            claims,
+            lifetime_s: None,
+        });
+    }
+
+    /// A token within a list: whose it is nobody says.
+    pub fn listed(&mut self, value: &[u8]) {
+        if is_jwt(value) || looks_random(value) {
+            self.told().is_list = true;
+        }
+    }
+
+    fn told(&mut self) -> &mut Handover {
+        self.touched = true;
+        &mut self.told
+    }
+
+    /// What was told since the last call.
+    pub fn take(&mut self) -> Option<Box<Handover>> {
+        let (code, lifetime_s) = (std::mem::take(&mut self.code), self.lifetime_s.take());
+        if !std::mem::take(&mut self.touched) {
+            return None;
+        }
+        let mut told = std::mem::take(&mut self.told);
+        let asker = &mut told.asker;
+        asker.proof |= code && asker.login.is_some();
+        for grant in told
+            .granted
+            .iter_mut()
+            .filter(|grant| grant.kind == GrantKind::Access)
+        {
+            grant.lifetime_s = grant.lifetime_s.or(lifetime_s);
+        }
+        let tells = asker.proof
+            || asker.grant_type.is_some()
+            || asker.refresh.is_some()
+            || !told.granted.is_empty()
+            || !told.in_body.is_empty();
+        // A user's address in a form is no login.
+        tells.then(|| Box::new(told))
+    }
+}

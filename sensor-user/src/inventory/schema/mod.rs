@@ -1,0 +1,356 @@
+//! Schemas of endpoints, learnt from outlines.
+//!
+//! Takes the [`Outline`] of each exchange. Gives, for each endpoint, what its parameters and bodies are made of, and what
+//! of an exchange is beyond that. Never holds a value; words of enumerations only when several callers used them.
+//! Bounded by [`Limits`]: what was learnt first stays, what does not fit is counted. Time comes with the exchange.
+
+mod learn;
+mod merge;
+mod place;
+mod questions;
+mod slots;
+mod stored;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod words;
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use crate::classify::outline::Outline;
+use crate::exchange::{Caller, Exchange};
+
+use super::EndpointRef;
+pub use place::Place;
+pub use questions::{Beyond, Norm, Unseen};
+pub use stored::{Stored, Unusable};
+pub use tree::{Branch, Tree};
+
+use slots::Slots;
+
+/// Bounds of schemas.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Endpoints with a schema.
+    pub endpoints: usize,
+    /// Places of one schema. The largest bodies of public APIs have about four hundred; parameters and errors beside.
+    pub places: usize,
+    /// Places that each schema may have whatever others have: most have fewer.
+    pub share: usize,
+    /// Places beyond their share of all schemas together.
+    pub spare: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            endpoints: 10_000,
+            places: 512,
+            share: 64,
+            spare: 400_000,
+        }
+    }
+}
+
+/// Places of a merged schema at most: two full ones. Beyond it those near the top and of low hash stay, which is the
+/// same choice in whatever order schemas are merged.
+pub const MAX_MERGED: usize = 1024;
+/// Status codes of one schema at most.
+pub const MAX_STATUSES: usize = 64;
+
+/// What one exchange says beside its outline.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// When it began.
+    pub time_ns: u64,
+    /// Who called, as a keyed hash; tells callers apart, so that no enumeration shows what only one of them said.
+    pub caller: u64,
+    /// Status code, 0 without an answer.
+    pub status: u16,
+    /// The answer was no refusal. What was refused teaches nothing about requests.
+    pub accepted: bool,
+}
+
+impl Seen {
+    /// Of an exchange.
+    pub fn of(exchange: &Exchange) -> Self {
+        let status = exchange.outcome.response().map_or(0, |response| response.status);
+        let answered = exchange.outcome.response().is_some();
+        // A call may be refused with 200; redirections and upgrades refuse nothing.
+        let fine = !answered
+            || exchange.is_success()
+            || (100..200).contains(&status)
+            || (300..400).contains(&status);
+        Self {
+            time_ns: exchange.request.time_ns.0,
+            caller: caller(exchange),
+            status,
+            accepted: fine,
+        }
+    }
+}
+
+/// Who called: by credentials, else by address.
+fn caller(exchange: &Exchange) -> u64 {
+    if let Caller::Known { hash, .. } = exchange.caller {
+        return hash.0.first_chunk().map_or(0, |front| u64::from_le_bytes(*front));
+    }
+    let connection = &exchange.connection;
+    let peer = connection
+        .proxied_for
+        .or(connection.remote)
+        .map(|(address, _)| address);
+    rustc_hash::FxBuildHasher.hash_one(peer)
+}
+
+/// What is known of one endpoint's parameters and bodies.
+#[derive(Clone)]
+pub struct Schema {
+    places: Vec<Place>,
+    /// Places by the hash of their way.
+    slots: Slots,
+    /// Answers by status code, ascending.
+    statuses: Vec<(u16, u32)>,
+    /// Requests, and those that were not refused.
+    requests: u32,
+    accepted: u32,
+    /// Seconds, on the clock of the traffic: first and last exchange.
+    first: u32,
+    last: u32,
+    /// Places that were not learnt because there was no room.
+    left_out: u32,
+    /// When room was last made.
+    pruned: u32,
+    /// Merging had to leave places out.
+    truncated: bool,
+}
+
+impl Default for Schema {
+    fn default() -> Self {
+        Self {
+            places: Vec::new(),
+            slots: Slots::default(),
+            statuses: Vec::new(),
+            requests: 0,
+            accepted: 0,
+            first: u32::MAX,
+            last: 0,
+            left_out: 0,
+            pruned: 0,
+            truncated: false,
+        }
+    }
+}
+
+impl std::fmt::Debug for Schema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "[schema, {} places of {} requests]",
+            self.places.len(),
+            self.requests
+        )
+    }
+}
+
+impl Schema {
+    /// Every place, those around others first.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// Requests seen.
+    pub const fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// Requests that were not refused: what the request's places were learnt from.
+    pub const fn accepted(&self) -> u32 {
+        self.accepted
+    }
+
+    /// Status codes and how often each was answered.
+    pub fn statuses(&self) -> &[(u16, u32)] {
+        &self.statuses
+    }
+
+    /// First and last exchange, in seconds on the clock of the traffic.
+    pub const fn times(&self) -> (u32, u32) {
+        (self.first, self.last)
+    }
+
+    /// How often a place was met that there was no room for.
+    pub const fn left_out(&self) -> u32 {
+        self.left_out
+    }
+
+    /// Whether merging had to leave places out.
+    pub const fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// Bytes it holds, itself included.
+    pub fn held_bytes(&self) -> usize {
+        let beside: usize = self.places.iter().map(Place::bytes_beside).sum();
+        size_of::<Self>()
+            + self.places.capacity() * size_of::<Place>()
+            + self.slots.held_bytes()
+            + self.statuses.capacity() * size_of::<(u16, u32)>()
+            + beside
+    }
+}
+
+/// The schemas of all endpoints.
+#[derive(Debug)]
+pub struct Schemas {
+    limits: Limits,
+    /// Invariant: values are indices into `all`, one for each.
+    index: HashMap<EndpointRef, usize>,
+    all: Vec<(EndpointRef, Schema)>,
+    /// Indices by the address of the endpoint asked for: most are asked for again, and their names are long.
+    recent: Vec<usize>,
+    /// Places beyond the share of their schema.
+    spare: usize,
+    /// Exchanges of endpoints that there was no room for.
+    left_out: u64,
+    /// Kept for its memory.
+    resolved: learn::Resolved,
+}
+
+/// Endpoints of a busy host that are remembered by address.
+const RECENT: usize = 1024;
+
+impl Schemas {
+    /// No schemas yet.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            index: HashMap::new(),
+            all: Vec::new(),
+            recent: vec![0; RECENT],
+            spare: 0,
+            left_out: 0,
+            resolved: learn::Resolved::default(),
+        }
+    }
+
+    /// Learns from an exchange.
+    pub fn observe(&mut self, endpoint: &EndpointRef, outline: &Outline, seen: &Seen) {
+        let Some(at) = self.find(endpoint).or_else(|| self.make(endpoint)) else {
+            self.left_out = self.left_out.saturating_add(1);
+            return;
+        };
+        let Some((_, schema)) = self.all.get_mut(at) else {
+            return;
+        };
+        let before = schema.places.len().saturating_sub(self.limits.share);
+        let spare = self.limits.spare.saturating_sub(self.spare) + before;
+        let room = self.limits.places.min(self.limits.share.saturating_add(spare));
+        schema.learn(outline, seen, room, &mut self.resolved);
+        let after = schema.places.len().saturating_sub(self.limits.share);
+        self.spare = (self.spare + after).saturating_sub(before);
+    }
+
+    /// Learns what stood at a placeholder of an endpoint's template. Placeholders are counted from 0.
+    pub fn observe_path(&mut self, endpoint: &EndpointRef, position: u8, text: &[u8], seen: &Seen) {
+        let known = self.find(endpoint).filter(|_| seen.accepted);
+        if let Some((_, schema)) = known.and_then(|at| self.all.get_mut(at)) {
+            schema.observe_path(position, text, seen.time_ns);
+        }
+    }
+
+    /// Learns what stands at the placeholders of an endpoint's template, which are whole steps in braces.
+    pub fn observe_target(&mut self, endpoint: &EndpointRef, target: &[u8], seen: &Seen) {
+        if !seen.accepted || !endpoint.template.contains('{') {
+            return;
+        }
+        let Some((_, schema)) = self.find(endpoint).and_then(|at| self.all.get_mut(at)) else {
+            return;
+        };
+        let end = memchr::memchr(b'?', target).unwrap_or(target.len());
+        let steps = target.get(..end).unwrap_or_default().split(|byte| *byte == b'/');
+        let names = endpoint.template.as_bytes().split(|byte| *byte == b'/');
+        let values = names.zip(steps).filter(|(name, _)| name.starts_with(b"{"));
+        for (position, (_, text)) in (0..).zip(values) {
+            schema.observe_path(position, text, seen.time_ns);
+        }
+    }
+
+    /// The schema of an endpoint.
+    pub fn get(&self, endpoint: &EndpointRef) -> Option<&Schema> {
+        self.all.get(*self.index.get(endpoint)?).map(|(_, schema)| schema)
+    }
+
+    /// Every schema, in the order of the endpoints.
+    pub fn sorted(&self) -> Vec<(&EndpointRef, &Schema)> {
+        let mut all: Vec<_> = self
+            .all
+            .iter()
+            .map(|(endpoint, schema)| (endpoint, schema))
+            .collect();
+        all.sort_unstable_by_key(|(endpoint, _)| *endpoint);
+        all
+    }
+
+    /// Takes what was learnt before, or elsewhere with the same key.
+    pub fn restore(&mut self, endpoint: &EndpointRef, schema: &Schema) {
+        let Some(at) = self.find(endpoint).or_else(|| self.make(endpoint)) else {
+            self.left_out = self.left_out.saturating_add(1);
+            return;
+        };
+        if let Some((_, known)) = self.all.get_mut(at) {
+            let before = known.places.len().saturating_sub(self.limits.share);
+            known.merge(schema);
+            let after = known.places.len().saturating_sub(self.limits.share);
+            self.spare = (self.spare + after).saturating_sub(before);
+        }
+    }
+
+    /// Moves what was learnt of an endpoint to another, when it turns out to be the same.
+    pub fn rename(&mut self, old: &EndpointRef, new: &EndpointRef) {
+        let Some(at) = self.index.remove(old).filter(|at| *at < self.all.len()) else {
+            return;
+        };
+        let (_, schema) = self.all.swap_remove(at);
+        if let Some((moved, _)) = self.all.get(at) {
+            self.index.insert(Arc::clone(moved), at);
+        }
+        let beyond = schema.places.len().saturating_sub(self.limits.share);
+        self.spare = self.spare.saturating_sub(beyond);
+        self.restore(new, &schema);
+    }
+
+    /// Exchanges of endpoints that there was no room for.
+    pub const fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    #[inline]
+    fn find(&mut self, endpoint: &EndpointRef) -> Option<usize> {
+        // Allocations lie sixteen bytes apart at least.
+        let slot = (Arc::as_ptr(endpoint).addr() >> 4) % RECENT;
+        let recent = self.recent.get(slot).copied()?;
+        if self
+            .all
+            .get(recent)
+            .is_some_and(|(known, _)| Arc::ptr_eq(known, endpoint))
+        {
+            return Some(recent);
+        }
+        let at = *self.index.get(endpoint)?;
+        *self.recent.get_mut(slot)? = at;
+        Some(at)
+    }
+
+    fn make(&mut self, endpoint: &EndpointRef) -> Option<usize> {
+        let at = self.all.len();
+        if at >= self.limits.endpoints {
+            return None;
+        }
+        self.index.insert(Arc::clone(endpoint), at);
+        self.all.push((Arc::clone(endpoint), Schema::default()));
+        Some(at)
+    }
+}

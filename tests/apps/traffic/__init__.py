@@ -1,0 +1,1 @@
+"""Drives the shop: ordinary use first, then an attack on each weakness. Only for loopback."""
