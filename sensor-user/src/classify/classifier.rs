@@ -174,14 +174,16 @@ impl Classifier {
         let mut at = At::nameless(Half::Request, Part::Path);
         let path = path.unwrap_or_default();
         let path = path.strip_prefix(b"/").unwrap_or(path);
-        for (position, segment) in (0..u8::MAX).zip(path.split(|byte| *byte == b'/')) {
-            self.step = position;
+        self.step = 0;
+        for segment in path.split(|byte| *byte == b'/') {
             self.decoded(at, segment, Plus::Literal, sink);
             // A segment has no name; the word before it says where it is, and what digits in it count.
             let word = segment.first().is_some_and(u8::is_ascii_alphabetic);
             let name = word.then(|| self.names.look_up(segment));
             at.hint = name.map_or(Hint::NONE, |name| name.hint.context());
             at.name = name;
+            // Steps behind the 255th share its place: they are looked at all the same.
+            self.step = self.step.saturating_add(1);
         }
         self.pairs(Half::Request, Part::Query, query.unwrap_or_default(), sink);
     }

@@ -34,11 +34,12 @@ impl Hint {
     pub(super) const IDENTITY: Self = Self(1 << 9);
     /// Text of or about a person: never shown, even when it is a plain word.
     pub(super) const PERSONAL: Self = Self(1 << 10);
-
     /// Of a request, it says who asks for a token ([`Role`]).
-    pub(super) const ASKS: Self = Self(1 << 9);
-    /// Of an answer, it hands out a token, or says for how long.
-    pub(super) const GRANTS: Self = Self(1 << 10);
+    pub(super) const ASKS: Self = Self(1 << 11);
+    /// Of an answer, it hands out a token.
+    pub(super) const GRANTS: Self = Self(1 << 12);
+    /// Digits are a one-time code, which identifies nothing.
+    pub(super) const ONCE: Self = Self(1 << 13);
 
     /// Hints for which every value is looked at, whatever its characters.
     pub(super) const ALWAYS: Self =
@@ -78,16 +79,13 @@ impl Hint {
     fn of_words(name: &[u8]) -> Self {
         let mut hint = Words::of(name).judge();
         if let Some(role) = Role::of(name) {
-            hint = if role.is_of_request() {
-                hint.and(Self::ASKS)
-            } else {
-                hint
-            };
-            hint = if role.is_of_answer() {
-                hint.and(Self::GRANTS)
-            } else {
-                hint
-            };
+            hint = hint.and(Self::ASKS);
+            if role.is_of_answer() {
+                hint = hint.and(Self::GRANTS);
+            }
+            if role == Role::Code {
+                hint = hint.and(Self::ONCE);
+            }
         }
         if is_plumbing(name) {
             hint.and(Self::PLUMBING)

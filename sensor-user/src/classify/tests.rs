@@ -20,6 +20,14 @@ fn found(exchange: &Exchange) -> Vec<(DataKind, Half, Part, String, u32)> {
 }
 
 #[test]
+fn steps_behind_the_255th_are_looked_at() {
+    let target = format!("{}/alice@example.com", "/a".repeat(400));
+    let all = found(&Builder::get(&target).build());
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!((all[0].0, all[0].2), (DataKind::Email, Part::Path));
+}
+
+#[test]
 fn every_part_is_looked_at() {
     let exchange = Builder::post("/users/alice%40example.com/cards?api_key=abcdef123456&q=x")
         .field("Authorization", "Bearer opaque-token-value")

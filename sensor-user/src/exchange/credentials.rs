@@ -24,6 +24,7 @@ use find::{Found, Identifier};
 pub use address::{Client, Clients};
 pub use claims::{Algorithm, Attribute, AttributeKind, Claims, Sensitive, TokenType, Weak};
 pub use desk::Desk;
+pub use find::is_key_name;
 pub use handover::{Asker, Collector, Grant, GrantKind, GrantType, Handover, Role};
 
 /// Longest credentials of one request that a connection remembers. Longer ones are hashed each time; servers commonly

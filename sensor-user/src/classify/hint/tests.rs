@@ -77,3 +77,30 @@ fn other_evidence_is_named() {
     );
     assert!(hint("User-Agent").has(Hint::PLUMBING) && hint("sec-fetch-site").has(Hint::PLUMBING));
 }
+
+#[test]
+fn every_hint_has_a_bit_of_its_own() {
+    let single = [
+        Hint::PASSWORD,
+        Hint::SECRET,
+        Hint::MAYBE_SECRET,
+        Hint::PHONE,
+        Hint::SSN,
+        Hint::CARD,
+        Hint::COUNTER,
+        Hint::VALUE_LIKE,
+        Hint::PLUMBING,
+        Hint::IDENTITY,
+        Hint::PERSONAL,
+        Hint::ASKS,
+        Hint::GRANTS,
+        Hint::ONCE,
+    ];
+    let all = single.into_iter().fold(Hint::NONE, Hint::and);
+    assert!(single.iter().all(|hint| hint.0.is_power_of_two()));
+    assert_eq!(all.0.count_ones() as usize, single.len());
+    // What they were once taken for.
+    assert!(hint("password").has(Hint::ASKS) && !hint("password").has(Hint::IDENTITY));
+    assert!(hint("name").has(Hint::PERSONAL) && !hint("name").has(Hint::GRANTS));
+    assert!(hint("access_token").has(Hint::GRANTS) && !hint("access_token").has(Hint::PERSONAL));
+}

@@ -44,6 +44,28 @@ fn nothing_is_recorded_of_nothing() {
 }
 
 #[test]
+fn one_time_codes_and_passwords_identify_nothing() {
+    let asked = |text: &str| outline(&Builder::post("/login").json(text).build());
+    for name in ["code", "otp", "totp", "mfa_code", "verificationCode", "pin"] {
+        assert!(
+            !asked(&format!(r#"{{"{name}":"4711{}"}}"#, 17))
+                .identifiers()
+                .any(|_| true),
+            "{name}"
+        );
+        assert!(
+            !asked(&format!(r#"{{"{name}":471117}}"#))
+                .identifiers()
+                .any(|_| true),
+            "{name}"
+        );
+    }
+    assert!(!asked(r#"{"password":"4711174711"}"#).identifiers().any(|_| true));
+    assert!(asked(r#"{"order_code":"471117"}"#).identifiers().any(|_| true));
+    assert!(asked(r#"{"code":"ABC-4711"}"#).identifiers().any(|_| true));
+}
+
+#[test]
 fn every_part_is_a_tree() {
     let exchange = Builder::post("/orders?page=2&q=red%20shoes")
         .field("X-Tenant-Id", "acme")

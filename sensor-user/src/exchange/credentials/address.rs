@@ -105,20 +105,24 @@ fn peer(connection: &Connection) -> Option<u128> {
 }
 
 /// The client that trusted proxies name: what each appended, from the right. `X-Forwarded-For` is what proxies write;
-/// where there is none, `Forwarded` (RFC 7239) or `X-Real-IP`.
+/// where there is none, `Forwarded` (RFC 7239) or `X-Real-IP`. The first of them that is there is the one, also when it
+/// cannot be read: a proxy that writes one of them passes the others on as the client made them up.
 fn forwarded(head: &Head, proxy: u128, is_trusted: impl Fn(u128) -> bool) -> u128 {
     for (name, read) in [
         ("x-forwarded-for", plain as fn(&[u8]) -> Option<IpAddr>),
         ("forwarded", named),
         ("x-real-ip", plain),
     ] {
-        let mut client = None;
         // Fields of one name are one list (RFC 9110, 5.3).
         let fields: SmallVec<[&[u8]; 4]> = head
             .fields()
             .filter(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value.expose())
             .collect();
+        if fields.is_empty() {
+            continue;
+        }
+        let mut client = proxy;
         let backwards = fields
             .iter()
             .rev()
@@ -128,14 +132,12 @@ fn forwarded(head: &Head, proxy: u128, is_trusted: impl Fn(u128) -> bool) -> u12
             let Some(address) = read(hop.trim_ascii()).map(number) else {
                 break;
             };
-            client = Some(address);
+            client = address;
             if !is_trusted(address) {
                 break;
             }
         }
-        if let Some(client) = client {
-            return client;
-        }
+        return client;
     }
     proxy
 }

@@ -16,7 +16,8 @@ use crate::exchange::secret::{CallerHash, Domain, HashKey, KeyedHash};
 
 /// Tokens whose claims are remembered, twice over: a new generation begins when one is full. Some hundred bytes each.
 const GENERATION: usize = 2048;
-/// Tokens that guessable secrets are tried on at once, at some 50 microseconds each.
+/// Short tokens that guessable secrets are tried on at once, at some 50 microseconds each. Longer ones cost as many as
+/// they are longer ([`weak::cost`]).
 const TRIALS: u32 = 1024;
 /// New tokens that earn one more trial: in a flood of tokens each costs an eighth of a trial.
 const EARNED_BY: u32 = 8;
@@ -92,8 +93,9 @@ impl Desk {
         let parts = Parts::of(token)?;
         let mut claims = jwt::read(parts, scope, &self.key, &mut self.reading);
         self.credit = (self.credit + 1).min(TRIALS * EARNED_BY);
-        if claims.algorithm.is_symmetric() && self.credit >= EARNED_BY {
-            self.credit -= EARNED_BY;
+        let price = weak::cost(parts).saturating_mul(EARNED_BY);
+        if claims.algorithm.is_symmetric() && self.credit >= price {
+            self.credit -= price;
             let guessable = weak::is_guessable(parts, claims.algorithm);
             claims.tried = guessable.is_some();
             if guessable == Some(true) {

@@ -27,31 +27,44 @@ const KEY_FIELDS: &[&str] = &[
     "cf-access-jwt-assertion",
 ];
 
-/// Ends of the names of such fields: `X-API-Key`, `apikey`, `X-Auth-Token`, `Private-Token`,
+/// Ends of the names of such fields, without separators: `X-API-Key`, `apikey`, `X-Auth-Token`, `Private-Token`,
 /// `Ocp-Apim-Subscription-Key`.
 const KEY_ENDINGS: &[&str] = &[
-    "api-key",
     "apikey",
-    "api_key",
-    "access-key",
-    "auth-key",
-    "subscription-key",
-    "functions-key",
+    "accesskey",
+    "authkey",
+    "subscriptionkey",
+    "functionskey",
     "token",
 ];
 
-/// Tokens that are no credentials though their names end as one: sent back in the open, or of forms.
-const NO_KEYS: &[&str] = &[
+/// What is before `token` where the value is no credential, without separators: sent back in the open (pages, places in
+/// a feed), of forms (Django, Angular, ASP.NET), of one message, or of a device.
+const NO_TOKENS: &[&str] = &[
     "csrf",
     "xsrf",
+    "antiforgery",
+    "verification",
+    "captcha",
     "page",
     "continuation",
     "next",
+    "previous",
+    "prev",
+    "cursor",
     "sync",
+    "delta",
+    "skip",
+    "resume",
+    "idempotency",
     "device",
+    "push",
     "cancel",
     "upload",
 ];
+
+/// Bytes of a name that are looked at, from its end: the longest ending and what is before it.
+const MAX_FIELD: usize = 48;
 
 /// Query parameters that carry one.
 const KEY_PARAMETERS: &[&str] = &[
@@ -117,6 +130,8 @@ const NO_SESSIONS: &[&str] = &[
     "__cf",
     "cf_",
     "awsalb",
+    "__requestverification",
+    ".aspnetcore.antiforgery",
     "bigip",
     "route",
     "serverid",
@@ -183,7 +198,7 @@ pub(super) fn all<'a>(head: &'a Head, target: &'a [u8]) -> (&'a [u8], SmallVec<[
                 }
             }
             6 if name.eq_ignore_ascii_case(b"cookie") => cookies(value, &mut finder),
-            _ if is_key_field(name) => {
+            _ if is_key_name(name) => {
                 finder.add(AuthScheme::ApiKey, Placed::Header, Sureness::Named, bare(value));
             }
             _ => {}
@@ -193,17 +208,24 @@ pub(super) fn all<'a>(head: &'a Head, target: &'a [u8]) -> (&'a [u8], SmallVec<[
     (scope, finder.list)
 }
 
-/// Whether a header field carries an API key or token.
-pub(super) fn is_key_field(name: &[u8]) -> bool {
-    // The last letter rules out nearly every field that others use.
+/// Whether a header field, or a parameter of that name, carries an API key or token.
+pub fn is_key_name(name: &[u8]) -> bool {
+    // The last letters rule out nearly every field that others use.
+    if ends_with(name, "key") || ends_with(name, "token") {
+        let mut plain: SmallVec<[u8; MAX_FIELD]> = name
+            .iter()
+            .rev()
+            .filter(|byte| !matches!(byte, b'-' | b'_' | b'.'))
+            .take(MAX_FIELD)
+            .map(u8::to_ascii_lowercase)
+            .collect();
+        plain.reverse();
+        let front = KEY_ENDINGS
+            .iter()
+            .find_map(|ending| plain.strip_suffix(ending.as_bytes()));
+        return front.is_some_and(|front| !NO_TOKENS.iter().any(|no| front.ends_with(no.as_bytes())));
+    }
     match name.last().map(u8::to_ascii_lowercase) {
-        Some(b'y' | b'n') if KEY_ENDINGS.iter().any(|ending| ends_with(name, ending)) => {
-            let front = name
-                .rsplit(|byte| matches!(byte, b'-' | b'_'))
-                .nth(1)
-                .unwrap_or_default();
-            !is_one_of(front, NO_KEYS)
-        }
         Some(b'h' | b'd' | b'n' | b'a') => is_one_of(name, KEY_FIELDS),
         _ => false,
     }

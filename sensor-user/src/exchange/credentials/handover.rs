@@ -89,8 +89,6 @@ pub struct Grant {
     pub secret: KeyedHash,
     /// What it says, when it is a JSON Web Token.
     pub claims: Option<Arc<Claims>>,
-    /// How long it is good for, in seconds, where that is told.
-    pub lifetime_s: Option<u64>,
 }
 
 /// What a field means for logins.
@@ -116,8 +114,6 @@ pub enum Role {
     Session,
     /// An API key.
     Key,
-    /// How long a token is good for.
-    Lifetime,
 }
 
 impl Role {
@@ -146,19 +142,13 @@ impl Role {
             b"refreshtoken" | b"refresh" => Self::Refresh,
             b"sessionid" | b"sessiontoken" | b"session" | b"sid" | b"sessionkey" => Self::Session,
             b"apikey" | b"apitoken" | b"accesskey" | b"apisecret" | b"secretkey" => Self::Key,
-            b"expiresin" | b"expires" | b"maxage" | b"ttl" | b"validfor" => Self::Lifetime,
             _ => return None,
         })
     }
 
-    /// Fields of an answer that hand something out, or say for how long.
+    /// Fields of an answer that hand something out.
     pub const fn is_of_answer(self) -> bool {
-        self.grants().is_some() || matches!(self, Self::Lifetime)
-    }
-
-    /// Fields of a request that say who asks.
-    pub const fn is_of_request(self) -> bool {
-        !matches!(self, Self::Lifetime)
+        self.grants().is_some()
     }
 
     const fn grants(self) -> Option<GrantKind> {
@@ -167,7 +157,7 @@ impl Role {
             Self::Refresh => Some(GrantKind::Refresh),
             Self::Session => Some(GrantKind::Session),
             Self::Key => Some(GrantKind::Key),
-            Self::Login | Self::Proof | Self::Code | Self::Client | Self::GrantType | Self::Lifetime => None,
+            Self::Login | Self::Proof | Self::Code | Self::Client | Self::GrantType => None,
         }
     }
 }
@@ -182,7 +172,6 @@ pub struct Collector {
     touched: bool,
     /// A code was there: proof when there is a name as well.
     code: bool,
-    lifetime_s: Option<u64>,
 }
 
 impl std::fmt::Debug for Collector {
@@ -200,7 +189,6 @@ impl Collector {
             told: Handover::default(),
             touched: false,
             code: false,
-            lifetime_s: None,
         }
     }
 
@@ -243,7 +231,6 @@ impl Collector {
                 self.told().asker.refresh = Some(refresh);
             }
             Role::Access | Role::Token | Role::Session | Role::Key => self.presented(role, value),
-            Role::Lifetime => {}
         }
     }
 
@@ -279,10 +266,6 @@ impl Collector {
 
     /// A member of the answer's body, or a field of its head, with escapes undone.
     pub fn answered(&mut self, role: Role, placed: Placed, value: &[u8]) {
-        if role == Role::Lifetime {
-            self.lifetime_s = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-            return;
-        }
         let value = bare(value.trim_ascii());
         let Some(kind) = role.grants().filter(|_| value.len() <= MAX_TOKEN) else {
             return;
@@ -296,7 +279,7 @@ impl Collector {
     pub fn answered_field(&mut self, name: &[u8], value: &[u8]) {
         if name.eq_ignore_ascii_case(b"set-cookie") {
             self.cookie(value);
-        } else if name.eq_ignore_ascii_case(b"authorization") || find::is_key_field(name) {
+        } else if name.eq_ignore_ascii_case(b"authorization") || find::is_key_name(name) {
             self.answered(Role::Access, Placed::Header, value);
         }
     }
@@ -308,20 +291,13 @@ impl Collector {
         let Some(sureness) = find::session(name, value).filter(|_| value.len() <= MAX_TOKEN) else {
             return;
         };
-        let mut lifetime_s = None;
-        for (name, value) in parts {
-            if name.eq_ignore_ascii_case(b"max-age") {
-                lifetime_s = std::str::from_utf8(value)
-                    .ok()
-                    .and_then(|text| text.parse::<i64>().ok());
-            }
-        }
-        if lifetime_s.is_some_and(|seconds| seconds <= 0) {
-            return;
-        }
-        self.grant(GrantKind::Session, Placed::Cookie, sureness, value);
-        if let Some(last) = self.told.granted.last_mut() {
-            last.lifetime_s = lifetime_s.and_then(|seconds| u64::try_from(seconds).ok());
+        // The last one counts (RFC 6265, 5.3).
+        let max_age = parts
+            .filter(|(name, _)| name.eq_ignore_ascii_case(b"max-age"))
+            .filter_map(|(_, value)| std::str::from_utf8(value).ok()?.parse::<i64>().ok())
+            .last();
+        if max_age.is_none_or(|seconds| seconds > 0) {
+            self.grant(GrantKind::Session, Placed::Cookie, sureness, value);
         }
     }
 
@@ -344,7 +320,6 @@ impl Collector {
             sureness,
             secret,
             claims,
-            lifetime_s: None,
         });
     }
 
@@ -362,20 +337,13 @@ impl Collector {
 
     /// What was told since the last call.
     pub fn take(&mut self) -> Option<Box<Handover>> {
-        let (code, lifetime_s) = (std::mem::take(&mut self.code), self.lifetime_s.take());
+        let code = std::mem::take(&mut self.code);
         if !std::mem::take(&mut self.touched) {
             return None;
         }
         let mut told = std::mem::take(&mut self.told);
         let asker = &mut told.asker;
         asker.proof |= code && asker.login.is_some();
-        for grant in told
-            .granted
-            .iter_mut()
-            .filter(|grant| grant.kind == GrantKind::Access)
-        {
-            grant.lifetime_s = grant.lifetime_s.or(lifetime_s);
-        }
         let tells = asker.proof
             || asker.grant_type.is_some()
             || asker.refresh.is_some()

@@ -156,6 +156,45 @@ fn keys_are_known_by_the_names_of_their_fields() {
 }
 
 #[test]
+fn tokens_of_forms_and_pages_are_no_keys() {
+    for name in [
+        "X-CSRFToken",
+        "X-CSRF-Token",
+        "X-XSRF-TOKEN",
+        "RequestVerificationToken",
+        "__RequestVerificationToken",
+        "x-ms-continuationtoken",
+        "x-ms-continuation-token",
+        "X-Next-Page-Token",
+        "nextSyncToken",
+        "X-AntiForgeryToken",
+        "X-Recaptcha-Token",
+        "X-Device-Token",
+        "Idempotency-Key",
+        "Sec-WebSocket-Key",
+    ] {
+        assert!(!is_key_name(name.as_bytes()), "{name}");
+        // Nor do they rank above the session.
+        let both = [(name, "4f9a8c7b6d5e4f3a2b1c"), ("Cookie", "session=s3cr3t")];
+        assert_eq!(scheme(&both), Some(AuthScheme::Session), "{name}");
+    }
+    for name in [
+        "X-Auth-Token",
+        "x_api_key",
+        "X-ApiKey",
+        "Private-Token",
+        "token",
+        "X-Amz-Security-Token",
+        "Ocp-Apim-Subscription-Key",
+        "x-functions-key",
+        "X-Vault-Token",
+        "x-goog-iap-jwt-assertion",
+    ] {
+        assert!(is_key_name(name.as_bytes()), "{name}");
+    }
+}
+
+#[test]
 fn the_strongest_credential_names_the_caller() {
     let all = [
         ("Cookie", "sid=1"),
@@ -413,6 +452,24 @@ fn a_flood_of_tokens_is_not_guessed_at_one_by_one() {
         })
         .count();
     assert!((2000..5000).contains(&tried), "{tried}");
+}
+
+#[test]
+fn long_tokens_cost_as_many_trials_as_they_are_longer() {
+    let many = |length: usize| {
+        let mut desk = desk();
+        let filler = "x".repeat(length);
+        (0..2000)
+            .filter(|number| {
+                let payload = format!(r#"{{"sub":"{number}","x":"{filler}"}}"#);
+                let token = token(r#"{"alg":"HS256"}"#, &payload, b"x");
+                let secret = desk.secret(token.as_bytes());
+                desk.claims(token.as_bytes(), secret, b"h").unwrap().tried
+            })
+            .count()
+    };
+    let (short, long) = (many(0), many(2900));
+    assert!(long * 8 < short && long > 50, "{short} {long}");
 }
 
 #[test]

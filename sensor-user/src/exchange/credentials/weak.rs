@@ -72,6 +72,15 @@ const SECRETS: &[&str] = &[
     "random",
 ];
 
+/// What trying the list on a token costs, in trials of a short one. A hash takes two blocks beside those that are
+/// signed; a short token has five of 64 bytes.
+pub(super) fn cost(parts: Parts<'_>) -> u32 {
+    const SHORT: usize = 5 * 64;
+    u32::try_from(parts.signed.len().min(MAX_SIGNED).div_ceil(SHORT))
+        .unwrap_or(u32::MAX)
+        .max(1)
+}
+
 /// Whether one of [`SECRETS`] signed it; `None` when that was not tried.
 pub(super) fn is_guessable(parts: Parts<'_>, algorithm: Algorithm) -> Option<bool> {
     if parts.signed.len() > MAX_SIGNED || parts.signature.is_empty() {

@@ -13,6 +13,8 @@ const MAX_ENUM_WORD: usize = 32;
 /// From here on a number may identify something whatever its name says; below are counts and pages.
 const LEAST_ID: u64 = 10_000;
 const LEAST_ID_DIGITS: usize = 5;
+/// Digits of a one-time code: six to eight by RFC 4226, 5.3; PINs have four.
+const MAX_CODE_DIGITS: usize = 8;
 
 impl Recorder {
     pub(super) fn number(&mut self, place: PlaceId, text: &[u8], hint: Hint) {
@@ -24,7 +26,7 @@ impl Recorder {
         let size = Magnitude::of(negative, whole);
         facts.size = (facts.size.0.min(size), facts.size.1.max(size));
         let identifies = hint.has(Hint::IDENTITY) || whole >= LEAST_ID;
-        if identifies && !fraction && !negative && !hint.has(CREDENTIAL) {
+        if identifies && !fraction && !negative && !hint.has(CREDENTIAL) && !is_code(text, hint) {
             self.value(place, text, look, false);
         }
     }
@@ -74,7 +76,7 @@ impl Recorder {
 
     /// Keeps the hash of a text that identifies something, or is a word; gives its index.
     fn identify(&mut self, place: PlaceId, text: &[u8], look: Looks, hint: Hint) -> Option<u16> {
-        if text.len() > MAX_ID || hint.has(CREDENTIAL) {
+        if text.len() > MAX_ID || hint.has(CREDENTIAL) || is_code(text, hint) {
             return None;
         }
         let named = hint.has(Hint::IDENTITY);
@@ -139,4 +141,9 @@ impl Recorder {
         });
         Some(at)
     }
+}
+
+/// A one-time code: whose it is says nothing, and hashes of so few digits are not kept.
+fn is_code(text: &[u8], hint: Hint) -> bool {
+    hint.has(Hint::ONCE) && text.len() <= MAX_CODE_DIGITS && text.iter().all(u8::is_ascii_digit)
 }

@@ -61,6 +61,22 @@ fn the_right_most_address_that_is_no_proxy_is_the_client() {
 }
 
 #[test]
+fn a_field_that_cannot_be_read_is_not_replaced_by_one_that_the_client_made_up() {
+    for unreadable in ["unknown", "", "_hidden, garbage"] {
+        let sent = Builder::get("/")
+            .remote(PROXY)
+            .field("X-Forwarded-For", unreadable)
+            .field("Forwarded", "for=203.0.113.66")
+            .field("X-Real-IP", "203.0.113.66");
+        assert_eq!(
+            client_of(&["10.0.0.0/8"], sent).hash,
+            direct("10.0.0.1"),
+            "{unreadable}"
+        );
+    }
+}
+
+#[test]
 fn several_fields_are_one_list() {
     let sent = Builder::get("/")
         .remote(PROXY)
