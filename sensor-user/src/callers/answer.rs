@@ -1,7 +1,7 @@
 //! What the server made of the credentials.
 
-use crate::exchange::Exchange;
 use crate::exchange::call::CallOutcome;
+use crate::exchange::{Exchange, Response, Secret};
 
 /// What the server answered, as far as credentials go.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
@@ -55,4 +55,12 @@ impl Answer {
     pub const fn is_refused(self) -> bool {
         matches!(self, Self::Unauthenticated | Self::Forbidden)
     }
+}
+
+/// Whether a redirect leads back to the form, or nowhere.
+pub fn is_sent_back(response: &Response) -> bool {
+    const BACK: [&[u8]; 5] = [b"error", b"fail", b"login", b"signin", b"denied"];
+    let to = response.head.header("location").map(Secret::expose);
+    let to = to.unwrap_or_default().to_ascii_lowercase();
+    to.is_empty() || BACK.iter().any(|word| memchr::memmem::find(&to, word).is_some())
 }

@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 
 use crate::exchange::secret::CallerHash;
 
-pub use answer::Answer;
+pub use answer::{Answer, is_sent_back};
 pub use attributes::{AttributeId, ShownAttribute};
 pub use facts::{AuthFacts, LoginFacts, LoginResult, TokenFacts, Trouble, time_of_day_s};
 pub use resolve::Callers;

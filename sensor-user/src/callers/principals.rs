@@ -230,6 +230,14 @@ impl Principals {
         Slot(number)
     }
 
+    /// Notes that a caller is there: while one exchange is looked at, its callers do not make room for each other.
+    pub(super) fn renew(&mut self, slot: Slot) {
+        if let Some(established) = self.get(slot).map(|principal| principal.established) {
+            self.unlink(slot.0, established);
+            self.link(slot.0, established);
+        }
+    }
+
     /// Notes that a caller was there and let in.
     pub(super) fn succeeded(&mut self, slot: Slot, now_s: u32) {
         let Some(principal) = self.get_mut(slot) else {

@@ -113,6 +113,19 @@ fn one_user_with_five_tokens_is_one_caller() {
 }
 
 #[test]
+fn a_login_that_lists_groups_is_no_list_of_tokens() {
+    let mut desk = Desk::new();
+    let answer = format!(
+        r#"{{"access_token":"{}","groups":[{{"name":"engineering-team-42"}},{{"description":"region-east-1-2025"}}]}}"#,
+        opaque("a1")
+    );
+    let alice = desk.id(login("alice").answer(&answer));
+    assert_eq!(desk.id(get(&opaque("a1"))), alice);
+    let one = format!(r#"{{"token":"{}"}}"#, opaque("a2"));
+    assert_eq!(desk.id(login("alice").answer(&one)), alice);
+}
+
+#[test]
 fn a_refresh_keeps_the_tie() {
     let mut desk = Desk::new();
     let first = format!(
@@ -552,6 +565,34 @@ fn a_flood_of_new_callers_pushes_out_nobody_established() {
         let seen = desk.see(get(&opaque(&format!("user{user}"))));
         assert_eq!((seen.id, seen.established), (Some(*id), true));
     }
+}
+
+#[test]
+fn who_logs_in_keeps_its_place_while_what_it_is_handed_is_tied() {
+    let limits = Limits {
+        established: 10,
+        probation: 64,
+    };
+    let mut desk = Desk::with(limits, HashKey::new(KEY));
+    // The owner is whom the list would let go first: it came longest ago, and least.
+    let tokens = |first: &str, second: &str, third: &str| {
+        format!(r#"{{"id_token":"{first}","access_token":"{second}","refresh_token":"{third}"}}"#)
+    };
+    let first = tokens(&token_of("alice", 1), &opaque("a1"), &opaque("r1"));
+    let alice = desk.id(login("alice").answer(&first));
+    for number in 0..63 {
+        for _ in 0..2 {
+            desk.see(get(&opaque(&format!("other{number}"))));
+        }
+    }
+    assert_eq!(desk.callers.len(), (0, 64));
+    // A token of somebody else, who is new and takes a place, and one that says nothing.
+    let next = tokens(&token_of("mallory", 1), &opaque("a2"), &opaque("r2"));
+    desk.see(login("alice").answer(&next));
+    desk.callers.principals.check();
+    assert_eq!(desk.id(get(&opaque("a2"))), alice);
+    assert_eq!(desk.id(get(&opaque("r2"))), alice);
+    assert_ne!(desk.id(get(&token_of("mallory", 2))), alice);
 }
 
 #[test]

@@ -5,14 +5,14 @@
 
 use smallvec::SmallVec;
 
-use super::answer::Answer;
+use super::answer::{Answer, is_sent_back};
 use super::facts::LoginResult;
 use super::principals::{Key, KeyKind, Principal, Slot};
 use super::resolve::{Callers, Presented, Seen, key};
 use super::{CallerId, PrincipalKind};
 use crate::exchange::credentials::{Grant, GrantType, Handover, Placed, Sureness};
 use crate::exchange::secret::{CallerHash, KeyedHash};
-use crate::exchange::{Method, Response, Secret};
+use crate::exchange::{Method, Secret};
 
 /// What came of it.
 #[derive(Default)]
@@ -46,6 +46,9 @@ impl Callers {
             return tied;
         };
         tied.owner = Some(owner);
+        // What is handed out may bring new callers, who must not take the owner's place: fewer are met in one exchange
+        // than are on probation.
+        self.principals.renew(owner);
         if let Some(refresh) = asker.refresh {
             self.tie_token(owner, refresh, None, seen.now_s, &mut tied);
         }
@@ -269,14 +272,6 @@ fn hands_out(told: &Handover, seen: Seen<'_>) -> bool {
         Answer::Redirected => only_cookies && !is_sent_back(response),
         Answer::Unauthenticated | Answer::Forbidden | Answer::Unknown => false,
     }
-}
-
-/// Whether a redirect leads back to the form, or nowhere.
-fn is_sent_back(response: &Response) -> bool {
-    const BACK: [&[u8]; 5] = [b"error", b"fail", b"login", b"signin", b"denied"];
-    let to = response.head.header("location").map(Secret::expose);
-    let to = to.unwrap_or_default().to_ascii_lowercase();
-    to.is_empty() || BACK.iter().any(|word| memchr::memmem::find(&to, word).is_some())
 }
 
 /// What came of a login.
