@@ -49,6 +49,12 @@ pub(super) trait Reader: Debug + Send {
     /// What is under way is given up, and the connection with it, though it goes on.
     fn give_up(&mut self, time_ns: u64, reason: GapReason, context: &mut Context<'_>);
 
+    /// Whether, given up, it finds its place again in what follows. One that does not is no longer needed: what follows is
+    /// recognised anew.
+    fn finds_its_place(&self) -> bool {
+        false
+    }
+
     /// Enters what became of the bytes since the last call; gives their number.
     fn take_fates(&mut self, books: &Books) -> u64;
 

@@ -74,10 +74,15 @@ impl Conversations {
             reader.give_up(time_ns, GapReason::Limit, &mut context);
         }
         conversation.enter(&self.counters);
-        conversation.end(&self.counters);
-        let both = [Direction::Read, Direction::Write];
-        let holes = both.map(|direction| (direction, SOMETHING, GapReason::Limit));
-        conversation.talk = Talk::Unrecognised(Prefixes::within(Holes::from_iter(holes)));
+        if matches!(&conversation.talk, Talk::Known(reader) if reader.finds_its_place()) {
+            conversation.held = conversation.held_bytes();
+            self.held += conversation.held;
+        } else {
+            conversation.end(&self.counters);
+            let both = [Direction::Read, Direction::Write];
+            let holes = both.map(|direction| (direction, SOMETHING, GapReason::Limit));
+            conversation.talk = Talk::Unrecognised(Prefixes::within(Holes::from_iter(holes)));
+        }
         self.sign(stream, out, from);
     }
 }

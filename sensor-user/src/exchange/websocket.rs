@@ -250,6 +250,11 @@ impl Reader for WebSocket {
         self.end_all(time_ns, &mut Told::of(context));
     }
 
+    /// No handshake comes again, and frames alone are not recognised: without it the connection would be lost for good.
+    fn finds_its_place(&self) -> bool {
+        true
+    }
+
     fn take_fates(&mut self, books: &Books) -> u64 {
         let halves = [&mut self.to_server, &mut self.to_client];
         let entered =

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::capture::{CloseReason, ProcessKey, Source};
 use crate::exchange::secret::HashKey;
-use crate::exchange::{BodyState, Limits, Outcome};
+use crate::exchange::{BodyState, Limits, Outcome, PartKind};
 use crate::flow::{FlowEvent, Payload};
 use crate::telemetry::Counters;
 use crate::telemetry::ledger::{Equation, Post};
@@ -203,6 +203,22 @@ fn streams_and_messages_give_way_as_well() {
     );
     let limited = |exchange: &&Exchange| exchange.request.body.state == BodyState::Holed(GapReason::Limit);
     assert!(shard.out.iter().filter(limited).count() > 0);
+    // Those that go on in messages are read on.
+    shard.out.clear();
+    for id in (0..12).step_by(2) {
+        shard.ask(id, b"\x81\x99\0\0\0\0what the client says next");
+        shard.say(id, Direction::Write, b"\x81\x17what the server answers");
+    }
+    for kind in [PartKind::MessageToServer, PartKind::MessageToClient] {
+        let whole = |exchange: &&Exchange| {
+            let body = match (&exchange.outcome, kind) {
+                (Outcome::Answered(response), PartKind::MessageToClient) => &response.body,
+                _ => &exchange.request.body,
+            };
+            exchange.part == Some(kind) && body.is_whole() && body.total > 20
+        };
+        assert_eq!(shard.out.iter().filter(whole).count(), 6, "{kind:?}");
+    }
     for id in 0..12 {
         shard.close(id);
     }
