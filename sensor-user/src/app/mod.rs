@@ -218,11 +218,11 @@ fn settings(config: &Config, counters: &Arc<Counters>, key: HashKey) -> Result<S
 fn installation_key(config: &Config) -> Result<HashKey, Error> {
     let state = &config.state;
     let key = match &state.key_file {
-        Some(file) => config::key(file)?,
+        Some(file) => config::named_key(file)?,
         None => StateDirectory::open(&state.directory)?.installation_key()?,
     };
     Ok(match &state.previous_key_file {
-        Some(file) => HashKey::rotated(key, config::kept_key(file)?),
+        Some(file) => HashKey::rotated(key, config::previous_key(file)?),
         None => HashKey::new(key),
     })
 }

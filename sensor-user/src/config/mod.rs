@@ -21,7 +21,7 @@ pub use docs::{annotated_example, reference};
 pub use load::{DEFAULT_FILE, File, Flag, Inputs, load};
 pub use network::Network;
 pub use setting::{Kind, Section, Setting};
-pub use state::{StateDirectory, StateError, kept_key, key};
+pub use state::{StateDirectory, StateError, named_key, previous_key};
 pub use unit::{ByteSize, Interval, Listen};
 
 use setting::put;
@@ -209,7 +209,7 @@ section! {
     State is state {
         /// Directory of the installation's key, created with mode 0700.
         directory: PathBuf = PathBuf::from("/var/lib/api-sensor"), Text, "--state-dir";
-        /// File of 32 random bytes that hashes are keyed with, instead of the one in the directory. Made the first time when it does not exist.
+        /// File of 32 random bytes that hashes are keyed with, instead of the one in the directory. Made the first time when it does not exist, in a directory that nobody else can write to.
         key_file: Option<PathBuf> = None, Text, "";
         /// File of the key before it, while keys are being changed: hashes under it are recognised, and replaced as their values are seen again.
         previous_key_file: Option<PathBuf> = None, Text, "";
