@@ -1,5 +1,6 @@
 //! The document that is learnt from the recordings: what it says, that it holds no value, and that others' judges accept it.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +11,7 @@ use sensor_tests::wait::Deadline;
 use sensor_tests::{guard, testbed};
 use sensor_user::exchange::AuthScheme;
 use sensor_user::export::Event;
-use sensor_user::export::openapi::{Described, document};
+use sensor_user::export::openapi::{Described, Transports, document};
 use sensor_user::inventory::EndpointRef;
 use sensor_user::pipeline::Pipeline;
 use serde_json::Value;
@@ -25,8 +26,14 @@ const DEADLINE: Duration = Duration::from_mins(2);
 fn learnt() -> Value {
     let mut pipeline = Pipeline::new(&settings());
     let mut callers: Vec<(EndpointRef, Option<AuthScheme>)> = Vec::new();
+    let mut transports: HashMap<EndpointRef, Transports> = HashMap::new();
     let mut take = |event| {
         if let Event::Exchange(summary) = event {
+            let through = transports
+                .entry(EndpointRef::clone(&summary.endpoint))
+                .or_default();
+            through.tls |= summary.connection.tls;
+            through.clear |= !summary.connection.tls;
             let seen = (summary.endpoint, summary.caller.map(|(scheme, _)| scheme));
             if !callers.contains(&seen) {
                 callers.push(seen);
@@ -58,6 +65,7 @@ fn learnt() -> Value {
             schema,
             auth,
             anonymous: callers.contains(&(EndpointRef::clone(endpoint), None)),
+            transports: transports.get(*endpoint).copied().unwrap_or_default(),
         })
         .collect();
     document("recordings", &described)

@@ -12,11 +12,11 @@ use serde_json::{Map, Value, json};
 
 use crate::classify::outline::{Media, Root, Step};
 use crate::classify::{Half, Part};
-use crate::exchange::{AuthScheme, Method};
+use crate::exchange::{AuthScheme, Method, credentials};
 use crate::inventory::Endpoint;
 use crate::inventory::schema::{Branch, Place, Schema, Tree};
 
-use naming::{Template, operation_id};
+use naming::{Names, Template, operation_id};
 use shape::{Components, shape};
 
 /// An endpoint and what is known of it.
@@ -30,14 +30,37 @@ pub struct Described<'a> {
     pub auth: &'a [AuthScheme],
     /// It was called without credentials, too.
     pub anonymous: bool,
+    /// What it was called through.
+    pub transports: Transports,
 }
+
+/// What an API was called through.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Transports {
+    /// TLS.
+    pub tls: bool,
+    /// A connection in clear.
+    pub clear: bool,
+}
+
+impl Transports {
+    const fn and(self, other: Self) -> Self {
+        Self {
+            tls: self.tls || other.tls,
+            clear: self.clear || other.clear,
+        }
+    }
+}
+
+/// Hosts, and what each was called through.
+type Hosts = BTreeMap<String, Transports>;
 
 /// What several endpoints that a document cannot tell apart have together: one path on several hosts, or with
 /// placeholders of several formats.
 struct Operation {
     template: Template,
     schema: Schema,
-    hosts: BTreeSet<String>,
+    hosts: Hosts,
     auth: BTreeSet<&'static str>,
     anonymous: bool,
 }
@@ -48,11 +71,12 @@ pub fn document(title: &str, endpoints: &[Described<'_>]) -> Value {
     let mut components = Components::default();
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     let mut names = BTreeMap::new();
-    let mut ids = BTreeSet::new();
-    let hosts: BTreeSet<String> = operations
-        .values()
-        .flat_map(|operation| operation.hosts.iter().cloned())
-        .collect();
+    let mut ids = Names::default();
+    let mut hosts = Hosts::new();
+    for (host, transports) in operations.values().flat_map(|operation| &operation.hosts) {
+        let known = hosts.entry(host.clone()).or_default();
+        *known = known.and(*transports);
+    }
     for ((path, method), operation) in &operations {
         // All methods of a path have its placeholders by the same names.
         let template = names.entry(path).or_insert(&operation.template);
@@ -111,12 +135,16 @@ fn gather(endpoints: &[Described<'_>]) -> BTreeMap<(String, &'static str), Opera
             .or_insert_with(|| Operation {
                 template,
                 schema: Schema::default(),
-                hosts: BTreeSet::new(),
+                hosts: Hosts::new(),
                 auth: BTreeSet::new(),
                 anonymous: false,
             });
         operation.schema.merge(described.schema);
-        operation.hosts.insert(described.endpoint.host.to_string());
+        let known = operation
+            .hosts
+            .entry(described.endpoint.host.to_string())
+            .or_default();
+        *known = known.and(described.transports);
         operation
             .auth
             .extend(described.auth.iter().map(|scheme| scheme.name()));
@@ -140,12 +168,26 @@ const fn method(method: Method) -> Option<&'static str> {
     })
 }
 
-fn servers(hosts: &BTreeSet<String>) -> Value {
-    let url = |host: &String| match host.as_str() {
-        "-" | "" => "/".to_owned(),
-        host => format!("https://{host}"),
+/// A server for each host and what it was called through, TLS first; where that is not known, the host alone (RFC 3986,
+/// 4.2).
+fn servers(hosts: &Hosts) -> Value {
+    let urls = |host: &str, seen: Transports| match host {
+        "-" | "" => vec!["/".to_owned()],
+        host => {
+            let schemes = [
+                (seen.tls, "https:"),
+                (seen.clear, "http:"),
+                (seen == Transports::default(), ""),
+            ];
+            let schemes = schemes.iter().filter(|(is, _)| *is);
+            schemes.map(|(_, scheme)| format!("{scheme}//{host}")).collect()
+        }
     };
-    hosts.iter().map(|host| json!({ "url": url(host) })).collect()
+    hosts
+        .iter()
+        .flat_map(|(host, seen)| urls(host, *seen))
+        .map(|url| json!({ "url": url }))
+        .collect()
 }
 
 fn describe(template: &Template, operation: &Operation, components: &mut Components) -> Map<String, Value> {
@@ -406,8 +448,7 @@ fn members(schema: &Schema, part: Part) -> Vec<String> {
 }
 
 fn is_key_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace(['-', '_'], "");
-    name.ends_with("apikey") || name.ends_with("token") || name.ends_with("subscriptionkey")
+    credentials::is_key_name(name.as_bytes())
 }
 
 fn is_session_name(name: &str) -> bool {

@@ -3,7 +3,7 @@
 //! Takes path templates and member names, which may be shown. Gives names that are unique where they must be. Never
 //! looks at values. Bounded by the template.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A path template in pieces.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ impl Template {
     /// Reads a template of the inventory, such as `/users/{id}/files/{uuid}`.
     pub(super) fn of(text: &str) -> Self {
         let mut pieces = Vec::new();
-        let mut used = BTreeSet::new();
+        let mut used = Names::default();
         let mut before = String::new();
         let mut rest = text;
         while let Some((literal, after)) = rest.split_once('{')
@@ -33,10 +33,7 @@ impl Template {
                 before = word;
             }
             pieces.push(Piece::Literal(literal.to_owned()));
-            pieces.push(Piece::Parameter(unique(
-                &parameter_name(&before, kind),
-                &mut used,
-            )));
+            pieces.push(Piece::Parameter(used.unique(&parameter_name(&before, kind))));
             rest = after;
         }
         pieces.push(Piece::Literal(rest.replace(['{', '}', '?', '#'], "")));
@@ -88,7 +85,7 @@ impl Template {
 }
 
 /// `getUsersByUserId`, numbered when there is one already.
-pub(super) fn operation_id(method: &str, template: &Template, used: &mut BTreeSet<String>) -> String {
+pub(super) fn operation_id(method: &str, template: &Template, used: &mut Names) -> String {
     let mut name = method.to_owned();
     for piece in &template.pieces {
         match piece {
@@ -99,21 +96,31 @@ pub(super) fn operation_id(method: &str, template: &Template, used: &mut BTreeSe
             }
         }
     }
-    unique(&name, used)
+    used.unique(&name)
 }
 
-/// The name itself, or with the first free number.
-pub(super) fn unique(name: &str, used: &mut BTreeSet<String>) -> String {
-    if used.insert(name.to_owned()) {
-        return name.to_owned();
-    }
-    let mut number = 2_u32;
-    loop {
-        let numbered = format!("{name}{number}");
-        if used.insert(numbered.clone()) {
-            return numbered;
+/// Names that are taken.
+#[derive(Default, Debug)]
+pub(super) struct Names {
+    taken: BTreeSet<String>,
+    /// By name, the number to try next: thousands may share one.
+    next: BTreeMap<String, u32>,
+}
+
+impl Names {
+    /// The name itself, or with the first free number.
+    pub(super) fn unique(&mut self, name: &str) -> String {
+        if self.taken.insert(name.to_owned()) {
+            return name.to_owned();
         }
-        number += 1;
+        let next = self.next.entry(name.to_owned()).or_insert(2);
+        loop {
+            let numbered = format!("{name}{next}");
+            *next = next.saturating_add(1);
+            if self.taken.insert(numbered.clone()) {
+                return numbered;
+            }
+        }
     }
 }
 
@@ -197,7 +204,7 @@ mod tests {
 
     #[test]
     fn operations_have_names_of_their_own() {
-        let mut used = BTreeSet::new();
+        let mut used = Names::default();
         let template = Template::of("/users/{id}/order-items");
         assert_eq!(
             operation_id("get", &template, &mut used),
@@ -225,5 +232,18 @@ mod tests {
         ] {
             assert_eq!(singular(many), one);
         }
+    }
+
+    #[test]
+    fn names_that_thousands_share_are_numbered_on() {
+        let mut used = Names::default();
+        assert_eq!((used.unique("a3"), used.unique("a")), ("a3".into(), "a".into()));
+        assert_eq!((used.unique("a"), used.unique("a")), ("a2".into(), "a4".into()));
+        for _ in 0..20_000 {
+            used.unique("b");
+        }
+        // The next number is known; it is not looked for from the beginning.
+        assert_eq!(used.next.get("b"), Some(&20_001));
+        assert_eq!(used.unique("b"), "b20001");
     }
 }

@@ -4,14 +4,14 @@
 //! length that was observed, but words of enumerations that may be shown. Bounded by the schemas; recursion by their
 //! depth, which the parsers bound (`protocol::walk::MAX_DEPTH`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use crate::classify::outline::{Facts, Looks};
 use crate::inventory::schema::Branch;
 
-use super::naming::{pascal, singular, unique};
+use super::naming::{Names, pascal, singular};
 
 /// Members that an object has at least to become a component where it repeats.
 const FOLDED_MEMBERS: usize = 2;
@@ -197,14 +197,14 @@ impl Components {
 
     /// Puts references, or the schema itself where it comes once, in the place of marks; names the components.
     pub(super) fn resolve(&mut self, document: &mut Value) {
-        let mut used = BTreeSet::new();
+        let mut used = Names::default();
         for entry in self.entries.iter_mut().filter(|entry| entry.times > 1) {
             let name = if entry.name.is_empty() {
                 "Object"
             } else {
                 &entry.name
             };
-            entry.name = unique(name, &mut used);
+            entry.name = used.unique(name);
         }
         self.replace(document);
     }

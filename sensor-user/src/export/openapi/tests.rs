@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::callers::{self, Callers};
 use crate::classify::{self, Classifier};
 use crate::exchange::test_support::Builder;
 use crate::inventory::schema::{Limits, Schemas, Seen};
@@ -16,9 +17,10 @@ fn learnt(exchanges: Vec<Builder>) -> Value {
         let exchange = builder.build();
         let labels = classifier.classify(&exchange);
         let (endpoint, _) = inventory.observe(&exchange);
+        let caller = Callers::new(callers::Limits::default()).observe(&exchange);
         let seen = Seen {
-            caller: (number as u64 % 5).wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            ..Seen::of(&exchange)
+            caller: Some((number as u64 % 5).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            ..Seen::of(&exchange, &caller)
         };
         schemas.observe(&endpoint, &labels.outline, &seen);
         schemas.observe_target(&endpoint, exchange.request.target().expose(), &seen);
@@ -31,6 +33,10 @@ fn learnt(exchanges: Vec<Builder>) -> Value {
             schema,
             auth: &[AuthScheme::Jwt, AuthScheme::ApiKey],
             anonymous: endpoint.method == Method::Get,
+            transports: Transports {
+                tls: true,
+                clear: &*endpoint.host == "other.example.com",
+            },
         })
         .collect();
     document("test", &all)
@@ -80,7 +86,11 @@ fn a_shop_is_described() {
     assert_eq!(document["openapi"], "3.1.0");
     assert_eq!(
         document["servers"],
-        json!([{ "url": "https://api.example.com" }, { "url": "https://other.example.com" }])
+        json!([
+            { "url": "https://api.example.com" },
+            { "url": "https://other.example.com" },
+            { "url": "http://other.example.com" }
+        ])
     );
     let paths: Vec<_> = document["paths"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(paths, ["/orders", "/shops/{shopId}/orders/{orderId}"]);
@@ -185,4 +195,22 @@ fn nothing_learnt_is_a_document_too() {
     let empty = document("nothing", &[]);
     assert_eq!(empty["paths"], json!({}));
     assert!(empty.get("components").is_none());
+}
+
+#[test]
+fn servers_are_as_they_were_called() {
+    let url = |tls, clear| {
+        let hosts = Hosts::from([("api.example.com".to_owned(), Transports { tls, clear })]);
+        let urls: Vec<_> = servers(&hosts)
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|server| server["url"].as_str().unwrap().to_owned())
+            .collect();
+        urls.join(" ")
+    };
+    assert_eq!(url(true, false), "https://api.example.com");
+    assert_eq!(url(false, true), "http://api.example.com");
+    assert_eq!(url(true, true), "https://api.example.com http://api.example.com");
+    assert_eq!(url(false, false), "//api.example.com");
 }
