@@ -89,6 +89,7 @@ const fn explain(reason: Blind) -> &'static str {
         Blind::NotTried => {
             "guessable secrets were not tried on this token: it is one of a flood, or too long"
         }
+        Blind::NoRoom => "the table of what it would be compared with is full of what is established",
     }
 }
 

@@ -187,11 +187,13 @@ pub enum Blind {
     NoClock,
     /// Guessable secrets were not tried on the token.
     NotTried,
+    /// There was no room to remember what it would be compared with.
+    NoRoom,
 }
 
 impl Blind {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::HeadCut,
         Self::NoResponse,
         Self::BodyCut,
@@ -201,6 +203,7 @@ impl Blind {
         Self::ClientUnknown,
         Self::NoClock,
         Self::NotTried,
+        Self::NoRoom,
     ];
 
     /// Name in outputs and metrics.
@@ -215,6 +218,7 @@ impl Blind {
             Self::ClientUnknown => "client_unknown",
             Self::NoClock => "no_clock",
             Self::NotTried => "not_tried",
+            Self::NoRoom => "no_room",
         }
     }
 }

@@ -146,8 +146,15 @@ fn advice(name: &str) -> &'static str {
             "nothing, unless an API's calls are missing: its protocol is not read"
         }
         "export_dropped" => "look at the receiver; raise `limits.queue`",
-        "endpoints_overflow" => "see which host has so many endpoints",
-        "ledger_unbalanced" | "records_malformed" | "shard_panics" => "report it: a fault of the sensor",
+        "endpoints_overflow" | "schemas_left_out" => {
+            "see which host has so many endpoints, or such large bodies"
+        }
+        "callers_forgotten" => {
+            "nothing, unless it keeps growing: then somebody makes up tokens, or gets new ones all the time"
+        }
+        "ledger_unbalanced" | "records_malformed" | "shard_panics" | "judge_panics" => {
+            "report it: a fault of the sensor"
+        }
         "missed_returns" => "nothing, where it is rare: threads that are killed inside a call",
         "ambiguous_sockets" => "nothing: the exchanges say that their addresses are not to be trusted",
         _ => "",

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::room::{self, Worth};
 use super::table::{Kept, Table};
 use crate::callers::spread::{Count, Spread};
 use crate::callers::{LoginFacts, LoginResult};
@@ -16,8 +17,10 @@ use crate::exchange::CallerHash;
 const FAMILIAR_SETS: usize = 8192;
 /// Sets of addresses that logins fail from: 8,192 places of 176 bytes.
 const ADDRESS_SETS: usize = 1024;
-/// Hosts whose logins are followed.
+/// Hosts whose logins are followed. Clients say which host they mean, so those where nobody gets in make room.
 const MAX_HOSTS: usize = 256;
+/// Logins that succeeded before a host is one: a client that makes hosts up has few names that it can log in with.
+const ESTABLISHED_BY: u32 = 3;
 
 /// Brute force is over in minutes.
 const SHORT_S: u32 = 600;
@@ -52,6 +55,13 @@ struct Host {
     usual_16: u32,
     /// When a login was last answered that there were too many, or that the name is locked.
     limited_s: u32,
+    /// Logins that ended, and of those that succeeded; when the last was.
+    #[serde(default)]
+    ended: u32,
+    #[serde(default)]
+    got_in: u32,
+    #[serde(default)]
+    seen_s: u32,
 }
 
 /// Logins from one address, this one included.
@@ -97,7 +107,7 @@ pub struct LoginSigns {
     pub at_home: bool,
     /// From the address, when that is known.
     pub address: Option<AddressLogins>,
-    /// At the host, while it is followed.
+    /// At the host; `None` where there was no room to follow it.
     pub host: Option<HostLogins>,
     /// Within a day the host answered a login with 423 or 429.
     pub limits: bool,
@@ -156,16 +166,24 @@ impl Logins {
             }
         }
         signs.address = address.map(|address| self.of_address(address, login, now_s));
-        let room = self.hosts.len() < MAX_HOSTS || self.hosts.contains_key(host);
-        if room {
-            let host = match self.hosts.get_mut(host) {
-                Some(known) => known,
-                None => self.hosts.entry(host.into()).or_default(),
-            };
+        if let Some(host) = self.host(host, now_s) {
             signs.host = Some(host.observe(login, address, signs.familiar, now_s));
             signs.limits = host.limited_s != 0 && now_s.saturating_sub(host.limited_s) < DAY_S;
         }
         signs
+    }
+
+    /// What is known of a host, which is given a place if there is room.
+    fn host(&mut self, host: &str, now_s: u32) -> Option<&mut Host> {
+        if self.hosts.contains_key(host) {
+            return self.hosts.get_mut(host);
+        }
+        if self.hosts.len() >= MAX_HOSTS {
+            let all = self.hosts.iter().map(|(name, host)| (name, host.worth()));
+            let goes = room::least(all, now_s)?.clone();
+            self.hosts.remove(&goes);
+        }
+        Some(self.hosts.entry(host.into()).or_default())
     }
 
     fn of_address(&mut self, address: CallerHash, login: &LoginFacts, now_s: u32) -> AddressLogins {
@@ -218,6 +236,14 @@ impl Logins {
 }
 
 impl Host {
+    const fn worth(&self) -> Worth {
+        Worth {
+            established: self.got_in >= ESTABLISHED_BY,
+            known: self.ended,
+            seen_s: self.seen_s,
+        }
+    }
+
     fn observe(
         &mut self,
         login: &LoginFacts,
@@ -226,6 +252,13 @@ impl Host {
         now_s: u32,
     ) -> HostLogins {
         self.roll(now_s / SHORT_S);
+        self.seen_s = self.seen_s.max(now_s);
+        self.ended = self
+            .ended
+            .saturating_add(u32::from(login.result != LoginResult::Unknown));
+        self.got_in = self
+            .got_in
+            .saturating_add(u32::from(login.result == LoginResult::Succeeded));
         if matches!(login.status, 423 | 429) {
             self.limited_s = now_s;
         }

@@ -6,6 +6,7 @@
 
 mod logins;
 mod places;
+mod room;
 mod steps;
 mod table;
 mod telling;
@@ -36,8 +37,8 @@ pub struct Signs {
     pub login: Option<LoginSigns>,
     /// The answers of this login tell which names exist.
     pub telling: Result<Option<Telling>, Blind>,
-    /// Where the credential is used from; `None` without one, or where the address is not known.
-    pub places: Option<PlacesSign>,
+    /// Where the credential is used from; `None` without one.
+    pub places: Result<Option<PlacesSign>, Blind>,
     /// A step of a login was left out.
     pub skipped: Result<Option<SkippedStep>, Blind>,
 }
@@ -47,7 +48,7 @@ impl Default for Signs {
         Self {
             login: None,
             telling: Ok(None),
-            places: None,
+            places: Ok(None),
             skipped: Ok(None),
         }
     }
@@ -111,17 +112,19 @@ impl Baseline {
         signs
     }
 
-    fn places(&mut self, seen: &Observation<'_>, now_s: u32) -> Option<PlacesSign> {
+    fn places(&mut self, seen: &Observation<'_>, now_s: u32) -> Result<Option<PlacesSign>, Blind> {
         let exchange = seen.exchange;
         let Caller::Known { scheme, hash } = exchange.caller else {
-            return None;
+            return Ok(None);
         };
         // A password is used from everywhere; what is handed out is not.
         let handed_out = !matches!(scheme, AuthScheme::Basic | AuthScheme::Other);
         let used = handed_out && seen.caller.facts.answer == Answer::Accepted && exchange.part.is_none();
-        let address = exchange.client.hash.filter(|_| used)?;
-        let caller = seen.caller.id?;
-        Some(self.places.observe(hash, caller.0, address, now_s))
+        let Some(caller) = seen.caller.id.filter(|_| used) else {
+            return Ok(None);
+        };
+        let address = exchange.client.hash.ok_or(Blind::ClientUnknown)?;
+        Ok(Some(self.places.observe(hash, caller.0, address, now_s)))
     }
 
     /// Everything that is learnt.

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::room::{self, Worth};
 use super::table::Table;
 use crate::callers::spread::Spread;
 use crate::callers::{Answer, LoginResult};
@@ -15,8 +16,11 @@ use crate::exchange::credentials::GrantType;
 use crate::exchange::{CallerHash, Method};
 use crate::inventory::{Endpoint, History};
 
-/// First steps that are followed: endpoints that people log in at.
+/// First steps that are followed: endpoints that people log in at. Clients say which host they mean, so those that few
+/// callers use make room.
 const MAX_DESKS: usize = 64;
+/// Callers who went on from a first step, which make it one: a client that makes hosts up is few of them.
+const ESTABLISHED_BY: u16 = 3;
 /// Endpoints after one first step; what comes beyond counts as another.
 const MAX_NEXT: usize = 16;
 /// Sets of logins under way: 8,192 of them.
@@ -39,8 +43,9 @@ const OF_ADDRESS: u64 = 0x5bd1_e995_9e37_79b9;
 /// A login under way.
 #[derive(Clone, Copy, Default, Debug)]
 struct Pending {
-    /// Place of the first step.
+    /// Place of the first step, and which one it is of those that had the place.
     desk: u16,
+    turn: u32,
     since_s: u32,
 }
 
@@ -58,6 +63,11 @@ struct Desk {
     endpoint: Box<str>,
     logins: u32,
     next: Vec<Next>,
+    #[serde(default)]
+    seen_s: u32,
+    /// How many had the place before.
+    #[serde(skip)]
+    turn: u32,
 }
 
 /// A step that others took.
@@ -118,10 +128,10 @@ impl Steps {
                 .hash
                 .filter(|_| login.result == LoginResult::Unknown && (200..300).contains(&login.status));
             let key = caller.map(|id| id.0.front()).or_else(|| client.map(of_address));
-            if let Some(key) = key {
-                self.begin(key, seen.endpoint, now_s);
-            }
-            return Ok(None);
+            return match key {
+                Some(key) => self.begin(key, seen.endpoint, now_s),
+                None => Ok(None),
+            };
         }
         if !self.waiting || seen.caller.facts.answer != Answer::Accepted {
             return Ok(None);
@@ -157,32 +167,54 @@ impl Steps {
         if protects { skipped } else { Ok(None) }
     }
 
-    fn begin(&mut self, key: u64, endpoint: &Endpoint, now_s: u32) {
-        let name = label(endpoint);
-        let known = self.desks.iter().position(|desk| *desk.endpoint == *name);
-        let place = match known {
-            Some(place) => place,
-            None if self.desks.len() >= MAX_DESKS => return,
-            None => {
-                self.desks.push(Desk {
-                    endpoint: name.into(),
-                    logins: 0,
-                    next: Vec::new(),
-                });
-                self.desks.len() - 1
-            }
+    fn begin(&mut self, key: u64, endpoint: &Endpoint, now_s: u32) -> Result<Option<SkippedStep>, Blind> {
+        let place = self.desk(&label(endpoint), now_s).ok_or(Blind::NoRoom)?;
+        let Some(desk) = self.desks.get_mut(place) else {
+            return Err(Blind::NoRoom);
         };
+        desk.seen_s = desk.seen_s.max(now_s);
+        let turn = desk.turn;
         if let (Ok(desk), Some(pending)) = (u16::try_from(place), self.pending.place(key, now_s, |_| 0)) {
-            *pending = Pending { desk, since_s: now_s };
+            *pending = Pending {
+                desk,
+                turn,
+                since_s: now_s,
+            };
             self.waiting = true;
         }
+        Ok(None)
+    }
+
+    /// Place of a first step, which is given one if there is room.
+    fn desk(&mut self, name: &str, now_s: u32) -> Option<usize> {
+        if let Some(known) = self.desks.iter().position(|desk| *desk.endpoint == *name) {
+            return Some(known);
+        }
+        let mut new = Desk {
+            endpoint: name.into(),
+            logins: 0,
+            next: Vec::new(),
+            seen_s: now_s,
+            turn: 0,
+        };
+        if self.desks.len() < MAX_DESKS {
+            self.desks.push(new);
+            return Some(self.desks.len() - 1);
+        }
+        let place = room::least(self.desks.iter().map(Desk::worth).enumerate(), now_s)?;
+        let old = self.desks.get_mut(place)?;
+        new.turn = old.turn.wrapping_add(1);
+        *old = new;
+        Some(place)
     }
 
     /// The first step of a login under way, which is over now.
     fn ends(&mut self, key: u64, now_s: u32) -> Option<u16> {
         let pending = self.pending.find(key)?;
         self.pending.forget(key);
-        (now_s.saturating_sub(pending.since_s) <= PATIENCE_S).then_some(pending.desk)
+        let desk = self.desks.get(usize::from(pending.desk))?;
+        let same = desk.turn == pending.turn;
+        (same && now_s.saturating_sub(pending.since_s) <= PATIENCE_S).then_some(pending.desk)
     }
 
     fn resolve(
@@ -221,6 +253,20 @@ impl Steps {
 }
 
 impl Desk {
+    fn worth(&self) -> Worth {
+        let callers = self
+            .next
+            .iter()
+            .map(|next| next.callers.estimate(0, LONG_S))
+            .max();
+        let callers = callers.unwrap_or(0);
+        Worth {
+            established: callers >= ESTABLISHED_BY,
+            known: callers.into(),
+            seen_s: self.seen_s,
+        }
+    }
+
     /// Whether going on with this endpoint leaves out what others do.
     fn skipped(&self, name: &str) -> Result<Option<SkippedStep>, Blind> {
         let steps = self.next.iter().filter(|next| next.is_step);

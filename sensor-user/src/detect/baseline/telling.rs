@@ -8,11 +8,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::room::{self, Worth};
 use crate::callers::{LoginFacts, LoginResult};
 use crate::detect::Blind;
 
-/// Endpoints that people log in or register at.
+/// Endpoints that people log in or register at. Clients say which host they mean, so those where no name is known make
+/// room.
 const MAX_DESKS: usize = 128;
+/// Failures of names that logged in before, which make an endpoint one that people log in at.
+const ESTABLISHED_BY: u32 = 3;
 /// Different answers (status and size) of one group that are told apart; with more, sizes mean nothing.
 const MAX_ANSWERS: usize = 8;
 /// Names of a group that decide: with fewer, one odd user does.
@@ -94,6 +98,8 @@ struct Group {
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 struct Desk {
     halved_s: u32,
+    #[serde(default)]
+    seen_s: u32,
     known: Group,
     unknown: Group,
 }
@@ -121,11 +127,11 @@ impl Desks {
         // 403, 423 and 429 are about the client or the account.
         let of_login = refused && matches!(status, 400 | 401 | 404 | 422);
         let of_registration = registers && matches!(status, 200..=299 | 400 | 409 | 422);
-        let room = self.0.len() < MAX_DESKS || self.0.contains_key(attempt.endpoint);
-        if !(of_login || of_registration) || !room {
+        if !(of_login || of_registration) {
             return Ok(None);
         }
-        let desk = self.0.entry(attempt.endpoint.into()).or_default();
+        let desk = self.desk(attempt.endpoint, attempt.now_s).ok_or(Blind::NoRoom)?;
+        desk.seen_s = desk.seen_s.max(attempt.now_s);
         desk.fade(attempt.now_s);
         let group = if attempt.familiar {
             &mut desk.known
@@ -134,6 +140,19 @@ impl Desks {
         };
         group.learn(login, attempt.address_failures <= TROUBLED);
         desk.judge(attempt, registers)
+    }
+
+    /// What is known of an endpoint, which is given a place if there is room.
+    fn desk(&mut self, endpoint: &str, now_s: u32) -> Option<&mut Desk> {
+        if self.0.contains_key(endpoint) {
+            return self.0.get_mut(endpoint);
+        }
+        if self.0.len() >= MAX_DESKS {
+            let all = self.0.iter().map(|(name, desk)| (name, desk.worth()));
+            let goes = room::least(all, now_s)?.clone();
+            self.0.remove(&goes);
+        }
+        Some(self.0.entry(endpoint.into()).or_default())
     }
 
     pub(super) fn bound(mut self) -> Self {
@@ -149,6 +168,14 @@ impl Desks {
 }
 
 impl Desk {
+    const fn worth(&self) -> Worth {
+        Worth {
+            established: self.known.total >= ESTABLISHED_BY,
+            known: self.known.total.saturating_add(self.unknown.total),
+            seen_s: self.seen_s,
+        }
+    }
+
     fn fade(&mut self, now_s: u32) {
         if self.halved_s == 0 {
             self.halved_s = now_s.max(1);

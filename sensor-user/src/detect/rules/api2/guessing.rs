@@ -131,11 +131,14 @@ impl Detector for GuessedPasswords {
             tell(attack, 85);
         }
         match signs.host.map(|host| campaign(&host)) {
-            Some(Ok(Some(attack))) if !got_in && !signs.familiar => tell(attack, 75),
-            Some(Err(blind)) => return Err(blind),
-            _ => {}
+            Some(Ok(Some(attack))) if !got_in && !signs.familiar => {
+                tell(attack, 75);
+                Ok(())
+            }
+            Some(Err(blind)) => Err(blind),
+            Some(Ok(_)) => Ok(()),
+            None => Err(Blind::NoRoom),
         }
-        Ok(())
     }
 }
 

@@ -67,7 +67,7 @@ impl Detector for ManyPlaces {
         if seen.caller.kind == PrincipalKind::Unseen {
             return Err(Blind::CallerUnseen);
         }
-        let Some(places) = past.signs.places else {
+        let Some(places) = past.signs.places? else {
             return Ok(());
         };
         let back_and_forth = places.addresses >= BACK_AND_FORTH && places.returns >= RETURNS;

@@ -10,15 +10,17 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+mod floods;
+
 use super::Expect::{self, Fires, Quiet};
 use super::Severity::{Critical, High, Info, Low, Medium};
 use crate::callers::{self, Callers};
 use crate::classify::{self, Classifier};
 use crate::detect::baseline::Baseline;
 use crate::detect::{Blind, Engine, Finding, Limits, Observation, RuleId};
-use crate::exchange::Caller;
 use crate::exchange::secret::HashKey;
 use crate::exchange::test_support::{Builder, identify};
+use crate::exchange::{Caller, Exchange};
 use crate::inventory::{self, Inventory};
 use crate::telemetry::Counters;
 
@@ -50,7 +52,10 @@ impl World {
     }
 
     fn see(&mut self, builder: Builder) -> Vec<Finding> {
-        let mut exchange = builder.build();
+        self.take(builder.build())
+    }
+
+    fn take(&mut self, mut exchange: Exchange) -> Vec<Finding> {
         let cut = exchange.caller == Caller::Unseen;
         identify(&mut exchange, &self.key);
         if cut {
