@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use documents::{JSON, Nothing, document};
 use exchange::{REQUEST, RESPONSE};
+use sensor_user::callers::{self, Callers};
 use sensor_user::classify::{self, Classifier};
 use sensor_user::exchange::Method;
 use sensor_user::inventory::Endpoint;
@@ -99,7 +100,8 @@ fn case(name: &str) -> Box<dyn FnMut() -> usize> {
     });
     let mut schemas = Schemas::new(Limits::default());
     let target = exchange.request.target().expose().to_vec();
-    let seen = Seen::of(&exchange);
+    let caller = Callers::new(callers::Limits::default()).observe(&exchange);
+    let seen = Seen::of(&exchange, &caller);
     schemas.observe(&endpoint, &outline, &seen);
     match case {
         "parse" => Box::new(move || heads() + walk(&text)),

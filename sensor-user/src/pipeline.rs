@@ -198,7 +198,24 @@ struct Bench {
     schemas: Schemas,
     engine: Engine,
     findings: Vec<Finding>,
+    forgotten: Forgotten,
     counters: Arc<Counters>,
+}
+
+/// What there was no room for, as far as it was counted.
+#[derive(Default, Debug)]
+struct Forgotten {
+    callers: u64,
+    schemas: u64,
+}
+
+impl Forgotten {
+    fn count(&mut self, callers: &Callers, schemas: &Schemas, counters: &Counters) {
+        let (callers, schemas) = (callers.forgotten(), schemas.left_out());
+        counters.add(Metric::CallersForgotten, callers.saturating_sub(self.callers));
+        counters.add(Metric::SchemasLeftOut, schemas.saturating_sub(self.schemas));
+        *self = Self { callers, schemas };
+    }
 }
 
 impl Judge {
@@ -212,6 +229,7 @@ impl Judge {
                 schemas: Schemas::new(schema::Limits::default()),
                 engine: Engine::new(detect::Limits::default(), Arc::clone(&settings.counters)),
                 findings: Vec::new(),
+                forgotten: Forgotten::default(),
                 counters: Arc::clone(&settings.counters),
             },
         }
@@ -237,6 +255,11 @@ impl Judge {
         let Self { ends, bench } = self;
         ends.finish(&mut |observed| bench.judge(&observed, sink));
         self.count_suppressed();
+    }
+
+    /// After a fault in the middle of an exchange: its findings are not the next one's.
+    pub fn recover(&mut self) {
+        self.bench.findings.clear();
     }
 
     fn count_suppressed(&mut self) {
@@ -283,10 +306,11 @@ impl Bench {
     /// Schemas, after the rules: what is new is judged before it is known.
     fn learn(&mut self, seen: &Observation<'_>) {
         let exchange = seen.exchange;
-        let facts = schema::Seen::of(exchange);
+        let facts = schema::Seen::of(exchange, seen.caller);
         self.schemas.observe(seen.endpoint, &seen.labels.outline, &facts);
         self.schemas
             .observe_target(seen.endpoint, exchange.request.target().expose(), &facts);
+        self.forgotten.count(&self.callers, &self.schemas, &self.counters);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A fault in a parsing thread: counted, and what comes after it is seen.
+//! A fault in a parsing thread or in the judge: counted, and what comes after it is seen.
 
 use sensor_tests::PrivateTls;
 use sensor_tests::clients::Call;
@@ -10,6 +10,8 @@ use crate::sensor::{Sensor, lines, root_command, soon};
 
 /// A request that development builds of the sensor take as the order to fail.
 const FAULT: &str = "/api-sensor-fault/panic";
+/// The same for the judge.
+const JUDGED: &str = "/api-sensor-fault/judge";
 
 #[test]
 fn after_a_fault_in_a_shard_the_next_call_is_seen() {
@@ -27,7 +29,7 @@ fn after_a_fault_in_a_shard_the_next_call_is_seen() {
     let Some(mut sensor) = Sensor::start(what, command, "") else {
         return;
     };
-    for path in ["/first", FAULT, "/second", FAULT, "/third"] {
+    for path in ["/first", FAULT, "/second", JUDGED, FAULT, "/third"] {
         let call = Call::new("GET", &Transport::Plain.url(api.port(), path), b"").unwrap();
         // The API does not know these paths; what it answers does not matter.
         guard::finish(&mut call.curl(&tls).unwrap(), soon()).unwrap();
@@ -41,5 +43,6 @@ fn after_a_fault_in_a_shard_the_next_call_is_seen() {
     }
     let accounts = lines.iter().rfind(|line| line["type"] == "accounts").unwrap();
     assert_eq!(accounts["sensor"]["shard_panics"], 2, "{accounts:#}");
+    assert_eq!(accounts["sensor"]["judge_panics"], 1, "{accounts:#}");
     assert_eq!(accounts["sensor"]["ledger_unbalanced"], 0, "{}", sensor.stderr());
 }

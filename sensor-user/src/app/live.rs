@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::announce::announce;
 use super::books::Books;
+use super::judge::GuardedJudge;
 use super::names::Names;
 use super::shard::Guarded;
 use super::{Error, installation_key, outputs, settings};
@@ -23,7 +24,7 @@ use crate::capture::{Record, pcapng};
 use crate::cli::Exit;
 use crate::config::{AttachBackend, Config, Interval, ReturnProbes, TcpHooks};
 use crate::export::{ClockOffset, Event, Snapshot};
-use crate::pipeline::{Judge, Observed, Settings};
+use crate::pipeline::{Observed, Settings};
 use crate::telemetry::Accounts;
 
 /// The reader looks at the rings at least this often: wake-ups are only for a filling ring, because one costs the
@@ -54,7 +55,7 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let stop = Arc::new(AtomicBool::new(false));
     let threads = start_threads(config, &settings, source, &stop)?;
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
-    let mut judge = Judge::new(&settings);
+    let mut judge = GuardedJudge::new(&settings);
     let mut next_refresh = 0;
     // The end begins with the ring thread, which detaches; what it still gave runs through the shards to here, and
     // the channel closes behind it.

@@ -15,6 +15,8 @@ mod descriptors;
 #[cfg(feature = "kernel")]
 mod doctor;
 #[cfg(feature = "kernel")]
+mod judge;
+#[cfg(feature = "kernel")]
 mod live;
 #[cfg(feature = "kernel")]
 mod names;

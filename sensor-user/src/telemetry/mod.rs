@@ -77,8 +77,14 @@ metrics! {
     RulesBlind = "rules_blind",
     /// Endpoints not remembered because the inventory was full.
     EndpointsOverflow = "endpoints_overflow",
+    /// Callers on probation that were forgotten to make room for new ones.
+    CallersForgotten = "callers_forgotten",
+    /// Places of messages, and exchanges of endpoints, that schemas had no room for.
+    SchemasLeftOut = "schemas_left_out",
     /// Faults of a parser that cost the state of a shard's streams; a defect of the sensor, worth a report.
     ShardPanics = "shard_panics",
+    /// Faults of the judge, each of which cost what is concluded from one exchange; a defect of the sensor, worth a report.
+    JudgePanics = "judge_panics",
     /// Processes whose accounts did not add up: bytes are nowhere, or counted twice. A fault of the sensor.
     LedgerUnbalanced = "ledger_unbalanced",
     /// Runs of hooks that the kernel left out, because one was under way on the same processor: what they would have told

@@ -65,8 +65,8 @@ impl Schema {
         }
     }
 
-    /// Learns the text of a placeholder.
-    pub(super) fn observe_path(&mut self, position: u8, text: &[u8], time_ns: u64) {
+    /// Learns the text of a placeholder; has at most `room` places then, or as many as before.
+    pub(super) fn observe_path(&mut self, position: u8, text: &[u8], time_ns: u64, room: usize) {
         if position >= MAX_POSITIONS {
             return;
         }
@@ -79,10 +79,15 @@ impl Schema {
         };
         // No keyed hash leads to these: there is one root, and positions are few.
         let top = PATH_TOP;
-        let found = self.find(top);
-        let parent = found.unwrap_or_else(|| self.add(Place::new(top, NOWHERE, Step::Root(root), b"", time)));
         let path = top + 1 + u64::from(position);
-        let place = self.find(path).unwrap_or_else(|| {
+        let (found, known) = (self.find(top), self.find(path));
+        let more = usize::from(found.is_none()) + usize::from(known.is_none());
+        if more > 0 && self.places.len() + more > room {
+            self.left_out = self.left_out.saturating_add(1);
+            return;
+        }
+        let parent = found.unwrap_or_else(|| self.add(Place::new(top, NOWHERE, Step::Root(root), b"", time)));
+        let place = known.unwrap_or_else(|| {
             let name = position.to_string();
             self.add(Place::new(path, parent, Step::Member, name.as_bytes(), time))
         });

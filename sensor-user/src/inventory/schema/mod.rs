@@ -16,11 +16,11 @@ mod tree;
 mod words;
 
 use std::collections::HashMap;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use crate::callers::{LoginFacts, LoginResult, Resolved, is_sent_back};
 use crate::classify::outline::Outline;
-use crate::exchange::{Caller, Exchange};
+use crate::exchange::{CallerHash, Exchange};
 
 use super::EndpointRef;
 pub use place::Place;
@@ -65,44 +65,43 @@ pub const MAX_STATUSES: usize = 64;
 pub struct Seen {
     /// When it began.
     pub time_ns: u64,
-    /// Who called, as a keyed hash; tells callers apart, so that no enumeration shows what only one of them said.
-    pub caller: u64,
+    /// Who called, as a keyed hash; tells callers apart, so that no enumeration shows what only one of them said. `None`
+    /// when nobody knows: then it counts as nobody.
+    pub caller: Option<u64>,
     /// Status code, 0 without an answer.
     pub status: u16,
-    /// The answer was no refusal. What was refused teaches nothing about requests.
+    /// The server did what was asked, as far as the answer says. Nothing else teaches anything about requests.
     pub accepted: bool,
 }
 
 impl Seen {
-    /// Of an exchange.
-    pub fn of(exchange: &Exchange) -> Self {
-        let status = exchange.outcome.response().map_or(0, |response| response.status);
-        let answered = exchange.outcome.response().is_some();
-        // A call may be refused with 200; redirections and upgrades refuse nothing.
-        let fine = !answered
-            || exchange.is_success()
-            || (100..200).contains(&status)
-            || (300..400).contains(&status);
+    /// Of an exchange and who sent it: one user is one caller, whatever tokens it has.
+    pub fn of(exchange: &Exchange, caller: &Resolved) -> Self {
+        let id = caller.id.map(|id| id.0).or(exchange.client.hash);
         Self {
             time_ns: exchange.request.time_ns.0,
-            caller: caller(exchange),
-            status,
-            accepted: fine,
+            caller: id.map(CallerHash::front),
+            status: exchange.outcome.response().map_or(0, |response| response.status),
+            accepted: is_accepted(exchange, caller),
         }
     }
 }
 
-/// Who called: by credentials, else by address.
-fn caller(exchange: &Exchange) -> u64 {
-    if let Caller::Known { hash, .. } = exchange.caller {
-        return hash.0.first_chunk().map_or(0, |front| u64::from_le_bytes(*front));
+/// Whether the server did what was asked. One that was not answered may never have arrived; one that was redirected was
+/// done when it logged somebody in, or when whoever sent it is let in each time and was not sent to log in.
+fn is_accepted(exchange: &Exchange, caller: &Resolved) -> bool {
+    let Some(response) = exchange.outcome.response() else {
+        return false;
+    };
+    let logs_in = |login: LoginFacts| login.result == LoginResult::Succeeded;
+    match response.status {
+        // Other protocols begin with 101; 304 stands for 200 (RFC 9110, 15.4.5).
+        101 | 304 => true,
+        300..=399 => {
+            caller.facts.login.is_some_and(logs_in) || (caller.established && !is_sent_back(response))
+        }
+        _ => exchange.is_success(),
     }
-    let connection = &exchange.connection;
-    let peer = connection
-        .proxied_for
-        .or(connection.remote)
-        .map(|(address, _)| address);
-    rustc_hash::FxBuildHasher.hash_one(peer)
 }
 
 /// What is known of one endpoint's parameters and bodies.
@@ -213,7 +212,7 @@ pub struct Schemas {
     recent: Vec<usize>,
     /// Places beyond the share of their schema.
     spare: usize,
-    /// Exchanges of endpoints that there was no room for.
+    /// Exchanges of endpoints, and places of schemas, that there was no room for.
     left_out: u64,
     /// Kept for its memory.
     resolved: learn::Resolved,
@@ -242,22 +241,17 @@ impl Schemas {
             self.left_out = self.left_out.saturating_add(1);
             return;
         };
-        let Some((_, schema)) = self.all.get_mut(at) else {
-            return;
-        };
-        let before = schema.places.len().saturating_sub(self.limits.share);
-        let spare = self.limits.spare.saturating_sub(self.spare) + before;
-        let room = self.limits.places.min(self.limits.share.saturating_add(spare));
-        schema.learn(outline, seen, room, &mut self.resolved);
-        let after = schema.places.len().saturating_sub(self.limits.share);
-        self.spare = (self.spare + after).saturating_sub(before);
+        self.within(at, |schema, room, resolved| {
+            schema.learn(outline, seen, room, resolved)
+        });
     }
 
     /// Learns what stood at a placeholder of an endpoint's template. Placeholders are counted from 0.
     pub fn observe_path(&mut self, endpoint: &EndpointRef, position: u8, text: &[u8], seen: &Seen) {
-        let known = self.find(endpoint).filter(|_| seen.accepted);
-        if let Some((_, schema)) = known.and_then(|at| self.all.get_mut(at)) {
-            schema.observe_path(position, text, seen.time_ns);
+        if let Some(at) = self.find(endpoint).filter(|_| seen.accepted) {
+            self.within(at, |schema, room, _| {
+                schema.observe_path(position, text, seen.time_ns, room)
+            });
         }
     }
 
@@ -266,16 +260,32 @@ impl Schemas {
         if !seen.accepted || !endpoint.template.contains('{') {
             return;
         }
-        let Some((_, schema)) = self.find(endpoint).and_then(|at| self.all.get_mut(at)) else {
-            return;
-        };
+        let Some(at) = self.find(endpoint) else { return };
         let end = memchr::memchr(b'?', target).unwrap_or(target.len());
         let steps = target.get(..end).unwrap_or_default().split(|byte| *byte == b'/');
         let names = endpoint.template.as_bytes().split(|byte| *byte == b'/');
         let values = names.zip(steps).filter(|(name, _)| name.starts_with(b"{"));
-        for (position, (_, text)) in (0..).zip(values) {
-            schema.observe_path(position, text, seen.time_ns);
-        }
+        self.within(at, |schema, room, _| {
+            for (position, (_, text)) in (0..).zip(values) {
+                schema.observe_path(position, text, seen.time_ns, room);
+            }
+        });
+    }
+
+    /// Lets a schema learn; it is told how many places it may have, and what it grew by is accounted for.
+    fn within(&mut self, at: usize, learn: impl FnOnce(&mut Schema, usize, &mut learn::Resolved)) {
+        let Some((_, schema)) = self.all.get_mut(at) else {
+            return;
+        };
+        let missed = schema.left_out;
+        let before = schema.places.len().saturating_sub(self.limits.share);
+        let spare = self.limits.spare.saturating_sub(self.spare) + before;
+        let room = self.limits.places.min(self.limits.share.saturating_add(spare));
+        learn(schema, room, &mut self.resolved);
+        let after = schema.places.len().saturating_sub(self.limits.share);
+        self.spare = (self.spare + after).saturating_sub(before);
+        let missed = schema.left_out.saturating_sub(missed);
+        self.left_out = self.left_out.saturating_add(missed.into());
     }
 
     /// The schema of an endpoint.
@@ -322,7 +332,7 @@ impl Schemas {
         self.restore(new, &schema);
     }
 
-    /// Exchanges of endpoints that there was no room for.
+    /// Exchanges of endpoints, and places of messages, that there was no room for.
     pub const fn left_out(&self) -> u64 {
         self.left_out
     }

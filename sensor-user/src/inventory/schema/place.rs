@@ -58,7 +58,7 @@ impl Place {
     }
 
     /// Takes a word.
-    pub(super) fn word(&mut self, hash: u64, text: &[u8], count: u32, caller: u64, time: u32) {
+    pub(super) fn word(&mut self, hash: u64, text: &[u8], count: u32, caller: Option<u64>, time: u32) {
         if self.facts.looks.has(Looks::MANY_WORDS) {
             return;
         }

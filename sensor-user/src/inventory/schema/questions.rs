@@ -10,7 +10,7 @@ use crate::classify::outline::{Looks, NOWHERE, Outline, PlaceId, Root, Step};
 use crate::classify::Part;
 
 use super::tree::Tree;
-use super::{Place, Schema};
+use super::{Branch, Place, Schema};
 
 /// How much is known about where something was missing until now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +54,7 @@ impl Schema {
     /// The topmost places of an outline that this endpoint never had.
     pub fn unseen(&self, outline: &Outline) -> SmallVec<[Unseen; 2]> {
         let mut found = SmallVec::new();
+        let mut maps = Maps::of(self);
         self.compare(outline, |id, root, around, known| {
             let facts = outline.place(id).map(|place| place.facts);
             // Without a place around it, it is as new as what is inside of what is new: told with that.
@@ -64,7 +65,7 @@ impl Schema {
                     span: self.last.saturating_sub(self.first),
                 },
             };
-            if known.is_none() && !around.is_some_and(|around| self.is_map(around)) {
+            if known.is_none() && !around.is_some_and(|around| maps.has(around)) {
                 found.push(Unseen {
                     place: id,
                     root,
@@ -180,11 +181,39 @@ impl Schema {
             met.push((at.unwrap_or(NOWHERE), Some(part)));
         }
     }
+}
 
-    /// Asked about what is new only, so the tree is made when it is needed.
-    fn is_map(&self, place: &Place) -> bool {
-        let tree = Tree::of(self);
-        tree.find(place.path).is_some_and(super::Branch::is_map)
+/// Which places are maps. Asked about what is new only, so the tree is made when it is needed, and each place is judged
+/// once: a hostile body has thousands of new names in one.
+struct Maps<'a> {
+    schema: &'a Schema,
+    tree: Option<Tree<'a>>,
+    /// By index of the place.
+    judged: Vec<Option<bool>>,
+}
+
+impl<'a> Maps<'a> {
+    const fn of(schema: &'a Schema) -> Self {
+        Self {
+            schema,
+            tree: None,
+            judged: Vec::new(),
+        }
+    }
+
+    fn has(&mut self, place: &Place) -> bool {
+        let schema = self.schema;
+        let Some(at) = schema.find(place.path) else {
+            return false;
+        };
+        let tree = self.tree.get_or_insert_with(|| Tree::of(schema));
+        if self.judged.is_empty() {
+            self.judged.resize(schema.places.len(), None);
+        }
+        match self.judged.get_mut(usize::from(at)) {
+            Some(judged) => *judged.get_or_insert_with(|| tree.find(place.path).is_some_and(Branch::is_map)),
+            None => false,
+        }
     }
 }
 

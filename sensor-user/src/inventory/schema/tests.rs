@@ -1,12 +1,19 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::callers::{self, Callers, PrincipalKind};
 use crate::classify::outline::{Looks, MAX_PLACES, Media, NOWHERE, Root, Step};
 use crate::classify::{self, Classifier, DataKind, Half, Part};
-use crate::exchange::test_support::Builder;
+use crate::exchange::secret::HashKey;
+use crate::exchange::test_support::{Builder, identify};
 use crate::inventory::Endpoint;
 
 const DAY: u64 = 24 * 3600;
+
+/// By somebody of whom nothing is known.
+fn seen_of(exchange: &Exchange) -> Seen {
+    Seen::of(exchange, &Resolved::nobody(PrincipalKind::Anonymous))
+}
 
 /// Learns exchanges into one schema.
 struct Course {
@@ -37,8 +44,8 @@ impl Course {
         let seen = Seen {
             time_ns: self.time * 1_000_000_000,
             // Callers are hashes.
-            caller: self.caller.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            ..Seen::of(&exchange)
+            caller: Some(self.caller.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            ..seen_of(&exchange)
         };
         let outline = self.outline(&exchange);
         self.schema.learn(&outline, &seen, 512, &mut self.resolved);
@@ -377,7 +384,7 @@ fn all_schemas_together_are_bounded() {
             .json(&format!("{{{}}}", members.join(",")))
             .build();
         let outline = classifier.classify(&exchange).outline;
-        schemas.observe(&endpoint(&format!("/{}", n % 5)), &outline, &Seen::of(&exchange));
+        schemas.observe(&endpoint(&format!("/{}", n % 5)), &outline, &seen_of(&exchange));
     }
     let sizes: Vec<_> = schemas
         .sorted()
@@ -386,7 +393,8 @@ fn all_schemas_together_are_bounded() {
         .collect();
     assert_eq!(sizes.len(), 3);
     assert_eq!(sizes.iter().sum::<usize>(), 3 * 4 + 10, "{sizes:?}");
-    assert_eq!(schemas.left_out(), 4);
+    let places: u32 = schemas.sorted().iter().map(|(_, schema)| schema.left_out()).sum();
+    assert_eq!(schemas.left_out(), 4 + u64::from(places), "exchanges and places");
 }
 
 fn endpoint(template: &str) -> EndpointRef {
@@ -407,7 +415,7 @@ fn what_is_learnt_moves_with_its_endpoint() {
             .json(&format!(r#"{{"{}":1}}"#, letters(number)))
             .build();
         let outline = classifier.classify(&exchange).outline;
-        schemas.observe(endpoint, &outline, &Seen::of(&exchange));
+        schemas.observe(endpoint, &outline, &seen_of(&exchange));
     }
     let [a, b, c] = &all;
     schemas.rename(a, c);
@@ -421,7 +429,7 @@ fn what_is_learnt_moves_with_its_endpoint() {
     schemas.observe(
         &endpoint("/b"),
         &Outline::default(),
-        &Seen::of(&Builder::get("/b").build()),
+        &seen_of(&Builder::get("/b").build()),
     );
     assert_eq!(schemas.get(b).map(Schema::requests), Some(2));
 }
@@ -431,7 +439,7 @@ fn placeholders_have_a_schema() {
     let mut schemas = Schemas::new(Limits::default());
     let endpoint = endpoint("/users/{id}/files/{uuid}");
     let exchange = Builder::get("/users/42/files/550e8400-e29b-41d4-a716-446655440000?a=1").build();
-    let seen = Seen::of(&exchange);
+    let seen = seen_of(&exchange);
     let outline = Classifier::new(classify::Limits::default())
         .classify(&exchange)
         .outline;
@@ -612,4 +620,182 @@ fn a_schema_is_small() {
     assert!(bytes < 4096, "{bytes}");
     assert!(size_of::<Place>() <= 88, "{}", size_of::<Place>());
     assert!(MAX_PLACES >= Limits::default().places);
+}
+
+/// A classifier with logins, and callers behind it.
+struct Desk {
+    classifier: Classifier,
+    callers: Callers,
+    key: HashKey,
+    schema: Schema,
+    resolved: learn::Resolved,
+    time: u64,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let key = HashKey::new([7; 32]);
+        Self {
+            classifier: Classifier::new(classify::Limits::default()).keyed(key.clone()),
+            callers: Callers::new(callers::Limits::default()),
+            key,
+            schema: Schema::default(),
+            resolved: learn::Resolved::default(),
+            time: 1000,
+        }
+    }
+
+    fn take(&mut self, builder: Builder) -> Seen {
+        self.time += 60;
+        let mut exchange = builder.at_s(self.time).build();
+        identify(&mut exchange, &self.key);
+        let outline = self.classifier.classify(&exchange).outline;
+        exchange.handover = self.classifier.take_handover();
+        let caller = self.callers.observe(&exchange);
+        let seen = Seen::of(&exchange, &caller);
+        if exchange.request.target().expose() == b"/a" {
+            self.schema.learn(&outline, &seen, 512, &mut self.resolved);
+        }
+        seen
+    }
+
+    /// Somebody logs in and is handed a token.
+    fn logs_in(&mut self, name: &str, token: &str) {
+        let asked = format!(r#"{{"username":"{name}","password":"correct horse"}}"#);
+        let answer = format!(r#"{{"access_token":"{token}"}}"#);
+        self.take(Builder::post("/login").json(&asked).answer(&answer));
+    }
+
+    fn words(&self) -> Option<Vec<&str>> {
+        let place = self.schema.places.iter().find(|place| &*place.name == "status");
+        place.unwrap().enumeration()
+    }
+}
+
+#[test]
+fn a_user_with_three_tokens_is_one_caller() {
+    for (users, shown) in [(1, false), (3, true)] {
+        let mut desk = Desk::new();
+        for number in 0..3 {
+            desk.logs_in(
+                &format!("user{}", number % users),
+                &format!("q8W2e7R4t9Y1u3I5o{number}"),
+            );
+        }
+        for n in 0..90_usize {
+            let held = format!("Bearer q8W2e7R4t9Y1u3I5o{}", n % 3);
+            let text = format!(r#"{{"status":"{}"}}"#, ["open", "paid"][n / 3 % 2]);
+            desk.take(Builder::get("/a").field("Authorization", &held).answer(&text));
+        }
+        assert_eq!(desk.words().is_some(), shown, "{users}");
+    }
+}
+
+#[test]
+fn nobody_known_counts_as_nobody() {
+    let mut course = Course::new();
+    for n in 0..90 {
+        let mut exchange = Builder::get("/a").answer(r#"{"status":"open"}"#).build();
+        exchange.client = crate::exchange::credentials::Client::default();
+        // Whatever the other end's address is: it may be the server.
+        Arc::make_mut(&mut exchange.connection).remote = Some(([203, 0, 113, n].into(), 443));
+        let seen = seen_of(&exchange);
+        assert_eq!(seen.caller, None);
+        let outline = course.outline(&exchange);
+        course.schema.learn(&outline, &seen, 512, &mut course.resolved);
+    }
+    let place = course.schema.places.iter().find(|place| &*place.name == "status");
+    assert_eq!(place.unwrap().enumeration(), None);
+}
+
+#[test]
+fn only_what_was_done_teaches_requests() {
+    let mut desk = Desk::new();
+    let token = "q8W2e7R4t9Y1u3I5o0";
+    desk.logs_in("alice", token);
+    let sent = |to: &str, status: u16| {
+        Builder::post("/b")
+            .json(r#"{"role":"admin"}"#)
+            .response_field("Location", to)
+            .status(status)
+    };
+    let known = |builder: Builder| builder.field("Authorization", &format!("Bearer {token}"));
+    let strange = |builder: Builder| builder.field("Authorization", "Bearer 0o5I3u1Y9t4R7e2W8q");
+    assert!(!desk.take(known(sent("", 200)).unanswered()).accepted);
+    assert!(!desk.take(sent("/orders/1", 302)).accepted);
+    assert!(!desk.take(strange(sent("/orders/1", 303))).accepted);
+    for _ in 0..4 {
+        desk.take(known(Builder::get("/c")));
+    }
+    assert!(desk.take(known(sent("/orders/1", 303))).accepted);
+    assert!(!desk.take(known(sent("/login?next=/b", 302))).accepted);
+    assert!(!desk.take(known(sent("", 500))).accepted);
+    for status in [101, 200, 201, 304] {
+        assert!(desk.take(sent("", status)).accepted, "{status}");
+    }
+    // A login that sends the user on is one.
+    let asked = r#"{"username":"bob","password":"correct horse"}"#;
+    let form = Builder::post("/login")
+        .json(asked)
+        .status(302)
+        .response_field("Location", "/home")
+        .response_field("Set-Cookie", "sid=q8W2e7R4t9Y1u3I5");
+    assert!(desk.take(form).accepted);
+}
+
+#[test]
+fn a_hostile_body_is_compared_with_little_work() {
+    let mut course = Course::new();
+    for _ in 0..30 {
+        course.answers(&[r#"{"a":1,"inner":{"b":1}}"#]);
+    }
+    let members = |from: usize| {
+        let all: Vec<_> = (from..from + 120)
+            .map(|n| format!(r#""{}":1"#, letters(n)))
+            .collect();
+        all.join(",")
+    };
+    let text = format!(r#"{{{},"inner":{{{}}}}}"#, members(0), members(200));
+    let outline = course.outline(&Builder::get("/a").answer(&text).build());
+    let before = (tree::work::TREES.get(), tree::work::MAPS.get());
+    let unseen = course.schema.unseen(&outline).len();
+    let work = (
+        tree::work::TREES.get() - before.0,
+        tree::work::MAPS.get() - before.1,
+    );
+    assert!(unseen > 200, "{unseen}");
+    assert_eq!(work, (1, 2), "once, and each object once");
+}
+
+#[test]
+fn placeholders_are_within_the_bound_and_the_account() {
+    let limits = Limits {
+        endpoints: 10,
+        places: 512,
+        share: 4,
+        spare: 3,
+    };
+    let mut schemas = Schemas::new(limits);
+    let seen = seen_of(&Builder::get("/").build());
+    let outline = Outline::default();
+    for name in ["a", "b", "c"] {
+        let template = format!("/{name}/{{1}}/{{2}}/{{3}}/{{4}}/{{5}}/{{6}}");
+        let endpoint = endpoint(&template);
+        schemas.observe(&endpoint, &outline, &seen);
+        schemas.observe_target(&endpoint, format!("/{name}/1/2/3/4/5/6").as_bytes(), &seen);
+    }
+    let sizes: Vec<_> = schemas
+        .sorted()
+        .iter()
+        .map(|(_, schema)| schema.places().len())
+        .collect();
+    // The path and six placeholders of the first; of the others what every schema may have.
+    assert_eq!(sizes, [7, 4, 4]);
+    assert_eq!(schemas.left_out(), 6);
+    let alone = endpoint("/d/{1}");
+    schemas.observe(&alone, &outline, &seen);
+    for position in 0..16 {
+        schemas.observe_path(&alone, position, b"x", &seen);
+    }
+    assert_eq!(schemas.get(&alone).unwrap().places().len(), 4);
 }

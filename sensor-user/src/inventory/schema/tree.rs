@@ -29,9 +29,22 @@ pub struct Branch<'a> {
     place: &'a Place,
 }
 
+/// Work done on this thread, for tests: trees made, and places judged to be maps or not.
+#[cfg(test)]
+pub(super) mod work {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub(in crate::inventory::schema) static TREES: Cell<usize> = const { Cell::new(0) };
+        pub(in crate::inventory::schema) static MAPS: Cell<usize> = const { Cell::new(0) };
+    }
+}
+
 impl<'a> Tree<'a> {
     /// Sorts the places of a schema.
     pub fn of(schema: &'a Schema) -> Self {
+        #[cfg(test)]
+        work::TREES.set(work::TREES.get() + 1);
         let mut inside = vec![Vec::new(); schema.places.len()];
         let mut tops = Vec::new();
         for (at, place) in schema.places.iter().enumerate() {
@@ -110,6 +123,8 @@ impl<'a> Branch<'a> {
 
     /// Whether it is a map: its names are data and all its values alike.
     pub fn is_map(self) -> bool {
+        #[cfg(test)]
+        work::MAPS.set(work::MAPS.get() + 1);
         let objects = self.place.facts.count;
         let (mut members, mut values, mut most) = (0, 0_u64, 0);
         let mut looks = Looks::NONE;

@@ -30,10 +30,10 @@ pub(super) struct Words(pub(super) Vec<Word>);
 
 impl Words {
     /// Takes a word; `false` when there are too many now.
-    pub(super) fn add(&mut self, hash: u64, text: &[u8], count: u32, caller: u64, time: u32) -> bool {
+    pub(super) fn add(&mut self, hash: u64, text: &[u8], count: u32, caller: Option<u64>, time: u32) -> bool {
         let at = self.0.partition_point(|word| word.hash < hash);
         // Half of a keyed hash tells three callers apart.
-        let caller = (caller >> 32) as u32;
+        let caller = caller.map_or(u32::MAX, |caller| (caller >> 32) as u32);
         let full = self.0.len() >= MAX_WORDS;
         match self.0.get_mut(at).filter(|word| word.hash == hash) {
             Some(word) => {
