@@ -242,7 +242,7 @@ impl Schemas {
             return;
         };
         self.within(at, |schema, room, resolved| {
-            schema.learn(outline, seen, room, resolved)
+            schema.learn(outline, seen, room, resolved);
         });
     }
 
@@ -250,7 +250,7 @@ impl Schemas {
     pub fn observe_path(&mut self, endpoint: &EndpointRef, position: u8, text: &[u8], seen: &Seen) {
         if let Some(at) = self.find(endpoint).filter(|_| seen.accepted) {
             self.within(at, |schema, room, _| {
-                schema.observe_path(position, text, seen.time_ns, room)
+                schema.observe_path(position, text, seen.time_ns, room);
             });
         }
     }

@@ -29,17 +29,6 @@ pub struct Branch<'a> {
     place: &'a Place,
 }
 
-/// Work done on this thread, for tests: trees made, and places judged to be maps or not.
-#[cfg(test)]
-pub(super) mod work {
-    use std::cell::Cell;
-
-    thread_local! {
-        pub(in crate::inventory::schema) static TREES: Cell<usize> = const { Cell::new(0) };
-        pub(in crate::inventory::schema) static MAPS: Cell<usize> = const { Cell::new(0) };
-    }
-}
-
 impl<'a> Tree<'a> {
     /// Sorts the places of a schema.
     pub fn of(schema: &'a Schema) -> Self {
@@ -167,5 +156,16 @@ impl<'a> Branch<'a> {
             .unwrap_or_default()
             .iter()
             .filter_map(move |at| self.tree.branch(*at))
+    }
+}
+
+/// Work done on this thread, for tests: trees made, and places judged to be maps or not.
+#[cfg(test)]
+pub(super) mod work {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub(in crate::inventory::schema) static TREES: Cell<usize> = const { Cell::new(0) };
+        pub(in crate::inventory::schema) static MAPS: Cell<usize> = const { Cell::new(0) };
     }
 }
