@@ -63,12 +63,11 @@ fn a_library_replaced_on_disk_is_seen_in_its_old_and_its_new_file() {
     let files = watch.effort().files;
     replace(&tls);
     // The first program with the new file is what tells of it.
-    let late = perform(
-        &mut watch,
-        python("late.py", &tls)
-            .unwrap()
-            .args([api.port().to_string(), "0".to_owned()]),
-    );
+    let place = TempDir::with_prefix("api-sensor-replaced-").unwrap();
+    let go = place.path().join("go");
+    let mut late = python("late.py", &tls).unwrap();
+    late.args([api.port().to_string(), "0".to_owned()]).arg(&go);
+    let late = perform_once(&mut watch, &late, &go, |watch| watch.effort().files > files);
     watch.until("the first with the new file", |watch| {
         !watch.exchanges(late, "/echo?late&seed=5&length=3000").is_empty()
     });
