@@ -172,3 +172,45 @@ impl Operations {
         operations
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_operations_pushes_out_none_that_is_used() {
+        let mut operations = Operations::default();
+        let known = operations.place(OperationKey(7), 100).unwrap();
+        operations.all[known].count = 5;
+        for key in 1000..30_000 {
+            operations.place(OperationKey(key), 200);
+        }
+        assert_eq!(operations.all.len(), MAX_OPERATIONS);
+        assert_eq!(operations.find(OperationKey(7)), Some(known));
+        // A day later, names that were met once make room.
+        assert!(operations.place(OperationKey(99), 200 + RARE_AWAY_S).is_some());
+        let known = operations.find(OperationKey(7)).unwrap();
+        assert_eq!((operations.all.len(), operations.all[known].count), (2, 5));
+    }
+
+    #[test]
+    fn what_is_kept_is_as_it_was() {
+        let mut operations = Operations::default();
+        for key in 0..100 {
+            operations.place(OperationKey(key), 5);
+        }
+        let text = serde_json::to_string(&operations.snapshot()).unwrap();
+        let again = Operations::restore(serde_json::from_str(&text).unwrap());
+        assert_eq!(serde_json::to_string(&again.snapshot()).unwrap(), text);
+        assert_eq!(again.index, operations.index);
+    }
+
+    /// Its memory at the worst, beside what allocators add.
+    #[test]
+    fn memory_is_bounded() {
+        let groups = size_of::<crate::detect::functions::uses::GroupUse>();
+        let parts = size_of::<Part>();
+        let one = size_of::<Operation>() + 2 * groups + 2 * parts;
+        assert!(one <= 640, "{one}: {groups} for a group, {parts} for a body");
+    }
+}

@@ -74,8 +74,11 @@ const ADMINISTRATIVE_NARROW: u32 = 2;
 /// Callers that a group has before it has habits.
 const OWN_CALLERS: u16 = 10;
 const ADMINISTRATIVE_OWN_CALLERS: u16 = 5;
-/// Readers of a path before not writing there means something.
+/// Readers of a path before not writing there means something; a single one must have read as many times more.
 const READERS: u16 = 3;
+const ONE_READER_TIMES: u64 = 4;
+/// Uses by the own group, times so many less than expected: what one of them did before is not what the group does.
+const OWN_TIMES: u64 = 20;
 /// Successes without credentials, one in so many, from which a function is open to everybody.
 const PUBLIC_SHARE: u32 = 20;
 
@@ -147,7 +150,7 @@ impl Scene<'_> {
         let told = self.describe(function, 0);
         let expected = own.since(since, self.now_s) * u64::from(told.uses) / exchanges.max(1);
         let holds = told.uses >= least
-            && expected >= expected_least
+            && self.is_rare(expected, expected_least)
             && own.callers() >= own_least
             && u32::from(own.callers()) >= circle * narrow;
         holds.then(|| self.describe(function, expected))
@@ -159,7 +162,7 @@ impl Scene<'_> {
             return None;
         }
         let reads = self.reads?;
-        let own = reads.find(self.group).filter(|own| own.callers() >= READERS)?;
+        let own = reads.find(self.group)?;
         let told = self.describe(Function::Method, 0);
         let read: u32 = self
             .uses
@@ -171,8 +174,19 @@ impl Scene<'_> {
         let (own_age, age) = (age(self.first_s.1), age(self.first_s.0));
         let since = u64::from(own.uses) * age.min(own_age) / own_age;
         let expected = since * u64::from(told.uses) / u64::from(read.max(told.uses).max(1));
-        let holds = told.uses >= USES && expected >= METHOD_EXPECTED;
+        let times = if own.callers() >= READERS {
+            1
+        } else {
+            ONE_READER_TIMES
+        };
+        let holds = told.uses >= USES && self.is_rare(expected, METHOD_EXPECTED * times);
         holds.then(|| self.describe(Function::Method, expected))
+    }
+
+    /// Whether so many uses were to be expected, and the own group has hardly any.
+    fn is_rare(&self, expected: u64, least: u64) -> bool {
+        let own = self.uses.find(self.group).map_or(0, |own| u64::from(own.uses));
+        expected >= least.max(own * OWN_TIMES)
     }
 
     fn describe(&self, function: Function, expected: u64) -> Outsider {
