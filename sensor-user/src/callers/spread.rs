@@ -26,6 +26,13 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
+    /// Nothing yet.
+    pub(crate) const EMPTY: Self = Self {
+        window: 0,
+        bits: [0; 2],
+        before: [0; 2],
+    };
+
     /// Adds one at a time; windows are `length_s` long.
     pub(crate) fn add(&mut self, hash: CallerHash, now_s: u32, length_s: u32) {
         self.roll(now_s / length_s.max(1));

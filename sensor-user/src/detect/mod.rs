@@ -8,6 +8,10 @@ pub mod baseline;
 pub mod docs;
 mod engine;
 mod evidence;
+mod functions;
+mod operation;
+mod operations;
+mod properties;
 pub mod registry;
 mod repeats;
 mod rules;
@@ -25,6 +29,9 @@ use baseline::{PlacesSign, Signs, SkippedStep, Telling};
 
 pub use engine::{BlindCount, Engine, Limits};
 pub use evidence::{AttackShape, LoginAttack, TokenFlaw};
+pub use functions::{Function, Outsider};
+pub use operations::Rights;
+pub use properties::{Assigned, Bulk, Excess, Privilege};
 
 /// Permanent id of a rule, such as `API3-001`. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -122,6 +129,14 @@ pub enum EvidenceKind {
     Places,
     /// A step that others took.
     SkippedStep,
+    /// Who uses a function, and who does not.
+    Outsider,
+    /// A property of a request.
+    Assigned,
+    /// Sensitive data of an answer, against earlier ones.
+    Excess,
+    /// Items of an answer, against earlier ones.
+    Bulk,
 }
 
 impl EvidenceKind {
@@ -137,6 +152,10 @@ impl EvidenceKind {
             Self::Telling => "telling",
             Self::Places => "places",
             Self::SkippedStep => "skipped_step",
+            Self::Outsider => "outsider",
+            Self::Assigned => "assigned",
+            Self::Excess => "excess",
+            Self::Bulk => "bulk",
         }
     }
 }
@@ -279,6 +298,14 @@ pub enum Evidence {
     Places(PlacesSign),
     /// A step of a login was left out.
     SkippedStep(SkippedStep),
+    /// A function that the caller's group never used.
+    Outsider(Outsider),
+    /// A property that no request had.
+    Assigned(Assigned),
+    /// Sensitive data that no answer had.
+    Excess(Excess),
+    /// A list that is far too long.
+    Bulk(Bulk),
 }
 
 /// A rule's verdict about one exchange.
@@ -385,6 +412,14 @@ pub enum Claim<'a> {
     Places(PlacesSign),
     /// A step of a login was left out.
     SkippedStep(&'a SkippedStep),
+    /// A function that the caller's group never used.
+    Outsider(Outsider),
+    /// A property that no request had.
+    Assigned(&'a Assigned),
+    /// Sensitive data that no answer had.
+    Excess(&'a Excess),
+    /// A list that is far too long.
+    Bulk(Bulk),
 }
 
 impl Claim<'_> {
@@ -400,6 +435,10 @@ impl Claim<'_> {
             Self::Telling(telling) => Evidence::Telling(telling),
             Self::Places(places) => Evidence::Places(places),
             Self::SkippedStep(skipped) => Evidence::SkippedStep(skipped.clone()),
+            Self::Outsider(outsider) => Evidence::Outsider(outsider),
+            Self::Assigned(assigned) => Evidence::Assigned(assigned.clone()),
+            Self::Excess(excess) => Evidence::Excess(excess.clone()),
+            Self::Bulk(bulk) => Evidence::Bulk(bulk),
         }
     }
 }

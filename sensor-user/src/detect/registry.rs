@@ -3,7 +3,7 @@
 use super::{Detector, rules};
 
 /// The rules, in the order of their ids.
-pub static RULES: [&dyn Detector; 11] = [
+pub static RULES: [&dyn Detector; 17] = [
     &rules::api2::CredentialInUrl,
     &rules::api2::SuccessWithoutCredentials,
     &rules::api2::WeakToken,
@@ -14,6 +14,12 @@ pub static RULES: [&dyn Detector; 11] = [
     &rules::api2::ManyPlaces,
     &rules::api2::SkippedLoginStep,
     &rules::api3::SensitiveDataInResponse,
+    &rules::api3::AssignedProperty,
+    &rules::api3::ExcessProperty,
+    &rules::api3::BulkRead,
+    &rules::api5::FunctionOfAnotherRole,
+    &rules::api5::AdministrativeFunction,
+    &rules::api5::NewMethod,
     &rules::api8::CredentialsOverCleartext,
 ];
 

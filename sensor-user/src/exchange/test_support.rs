@@ -166,6 +166,12 @@ impl Builder {
         }
     }
 
+    /// Another method.
+    pub(crate) fn method(mut self, method: &'static str) -> Self {
+        self.method = method;
+        self
+    }
+
     /// Adds a field to the request; `Host` replaces.
     pub(crate) fn field(mut self, name: &str, value: &str) -> Self {
         self.request_fields

@@ -9,7 +9,7 @@ use super::wording::{self, Wording, clean, half_name};
 use super::{Event, Snapshot, Summary};
 use crate::capture::{Container, Role};
 use crate::classify::{ShownCall, ShownOperation};
-use crate::detect::{Evidence, Finding, LoginAttack, TokenFlaw};
+use crate::detect::{Evidence, Finding, LoginAttack, Outsider, TokenFlaw};
 use crate::exchange::{Connection, PartKind};
 
 /// Value of a field.
@@ -258,7 +258,54 @@ fn of_evidence<'a>(evidence: &'a Evidence, fields: &mut Fields<'a>) {
             fields.push(("api_sensor.step.took", Value::Count(skipped.took.into())));
             fields.push(("api_sensor.step.of", Value::Count(skipped.of.into())));
         }
+        Evidence::Outsider(outsider) => of_outsider(outsider, fields),
+        Evidence::Assigned(assigned) => {
+            fields.push(("api_sensor.property", Value::Text(clean(&assigned.property))));
+            let privilege = assigned.privilege.name();
+            fields.push(("api_sensor.property.privilege", Value::Text(privilege.into())));
+            fields.push(("api_sensor.property.reflected", Value::Flag(assigned.reflected)));
+            of_property(assigned.messages, assigned.callers, fields);
+        }
+        Evidence::Excess(excess) => {
+            fields.push(("api_sensor.property", Value::Text(clean(&excess.property))));
+            let kinds = excess.kinds().map(|kind| kind.name().to_owned());
+            fields.push(("api_sensor.property.kinds", Value::Texts(kinds.collect())));
+            of_property(excess.messages, excess.callers, fields);
+        }
+        Evidence::Bulk(bulk) => {
+            let figures = [
+                ("api_sensor.bulk.items", bulk.items.into()),
+                ("api_sensor.bulk.usual", bulk.usual.into()),
+                ("api_sensor.bulk.answers", bulk.answers.into()),
+                ("api_sensor.bulk.callers", bulk.callers.into()),
+            ];
+            fields.extend(figures.map(|(name, count)| (name, Value::Count(count))));
+            fields.push(("api_sensor.bulk.elsewhere", Value::Flag(bulk.elsewhere)));
+            if let Some(name) = bulk.asked_by {
+                fields.push(("api_sensor.bulk.asked_by", Value::Text(name.into())));
+            }
+        }
     }
+}
+
+fn of_property(messages: u32, callers: u16, fields: &mut Fields<'_>) {
+    fields.push(("api_sensor.property.messages", Value::Count(messages.into())));
+    fields.push(("api_sensor.property.callers", Value::Count(callers.into())));
+}
+
+fn of_outsider(outsider: &Outsider, fields: &mut Fields<'_>) {
+    let function = outsider.function.name();
+    fields.push(("api_sensor.function.kind", Value::Text(function.into())));
+    let figures = [
+        ("api_sensor.function.uses", outsider.uses.into()),
+        ("api_sensor.function.callers", outsider.callers.into()),
+        ("api_sensor.function.groups", outsider.groups.into()),
+        ("api_sensor.function.own_callers", outsider.own_callers.into()),
+        ("api_sensor.function.expected", outsider.expected.into()),
+        ("api_sensor.function.hours", outsider.hours.into()),
+        ("api_sensor.function.refusals", outsider.refusals.into()),
+    ];
+    fields.extend(figures.map(|(name, count)| (name, Value::Count(count))));
 }
 
 fn of_attack(attack: &LoginAttack, fields: &mut Fields<'_>) {

@@ -7,7 +7,8 @@ use crate::capture::{Comm, Container, Evidence as Binding, ProcessKey, Role, Run
 use crate::classify::{Confidence, DataKind, Half, Label, Masked, Part, Place, ShownCall, ShownOperation};
 use crate::detect::baseline::{PlacesSign, SkippedStep, Telling, TellsBy};
 use crate::detect::{
-    AttackShape, Evidence, EvidenceKind, Finding, Input, LoginAttack, RuleId, RuleMeta, Severity, TokenFlaw,
+    Assigned, AttackShape, Bulk, Evidence, EvidenceKind, Excess, Finding, Function, Input, LoginAttack,
+    Outsider, Privilege, RuleId, RuleMeta, Severity, TokenFlaw,
 };
 use crate::exchange::call::{CallKind, CallOutcome, Count, Messages};
 use crate::exchange::{AuthScheme, CallerHash, Connection, Method, PartKind};
@@ -186,6 +187,50 @@ pub(super) fn of_authentication() -> Vec<Finding> {
     all.map(|evidence| finding(evidence, Severity::High)).into()
 }
 
+/// One finding of each kind of evidence about rights.
+pub(super) fn of_rights() -> Vec<Finding> {
+    let outsider = Outsider {
+        function: Function::Administrative,
+        uses: 212,
+        callers: 5,
+        groups: 1,
+        own_callers: 480,
+        expected: 2040,
+        hours: 120,
+        refusals: 2,
+    };
+    let assigned = Assigned {
+        property: "user.is_admin".into(),
+        privilege: Privilege::Right,
+        reflected: true,
+        messages: 300,
+        callers: 1,
+        since_s: 1_795_000_000,
+    };
+    let excess = Excess {
+        property: "data.internal.card_number".into(),
+        kinds: 1 << DataKind::PaymentCard as u32,
+        messages: 4000,
+        callers: 1,
+        since_s: 1_795_000_000,
+    };
+    let bulk = Bulk {
+        items: 800,
+        usual: 15,
+        answers: 240,
+        elsewhere: false,
+        asked_by: Some("limit"),
+        callers: 1,
+    };
+    let all = [
+        Evidence::Outsider(outsider),
+        Evidence::Assigned(assigned),
+        Evidence::Excess(excess),
+        Evidence::Bulk(bulk),
+    ];
+    all.map(|evidence| finding(evidence, Severity::High)).into()
+}
+
 fn calls() -> Vec<ShownCall> {
     let call = |kind, name: &str, outcome| ShownCall {
         kind,
@@ -267,7 +312,13 @@ pub(super) fn events() -> Vec<Event> {
     let events = exchanges.into_iter().chain(findings).chain(streams);
     let of_authentication = of_authentication().into_iter();
     let of_authentication = of_authentication.map(|finding| Event::Finding(Box::new(finding)));
-    let events = events.chain([in_message]).chain(of_authentication);
+    let of_rights = of_rights()
+        .into_iter()
+        .map(|finding| Event::Finding(Box::new(finding)));
+    let events = events
+        .chain([in_message])
+        .chain(of_authentication)
+        .chain(of_rights);
     events.chain([snapshot]).collect()
 }
 

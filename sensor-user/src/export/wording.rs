@@ -6,9 +6,11 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::classify::{Half, Part, Place, ShownCall};
+use crate::classify::{DataKind, Half, Part, Place, ShownCall};
 use crate::detect::baseline::{PlacesSign, Telling, TellsBy};
-use crate::detect::{AttackShape, Evidence, Finding, LoginAttack, TokenFlaw};
+use crate::detect::{
+    Assigned, AttackShape, Bulk, Evidence, Excess, Finding, Function, LoginAttack, Outsider, TokenFlaw,
+};
 use crate::exchange::PartKind;
 use crate::exchange::call::CallOutcome;
 
@@ -122,6 +124,10 @@ fn evidence(evidence: &Evidence, part: Option<PartKind>) -> String {
             skipped.of,
             clean(&skipped.step)
         ),
+        Evidence::Outsider(found) => outsider(found),
+        Evidence::Assigned(found) => assigned(found),
+        Evidence::Excess(found) => excess(found),
+        Evidence::Bulk(found) => bulk(found),
     }
 }
 
@@ -196,6 +202,68 @@ fn places(places: &PlacesSign) -> String {
         "one credential from {} addresses within two hours, {} times back to an earlier one; before, usually at most \
          {} in {} hours of this caller, and two thirds as many in {} of {} hours of all",
         places.addresses, places.returns, places.usual, places.hours, places.as_many, places.all_hours
+    )
+}
+
+fn outsider(found: &Outsider) -> String {
+    let what = match found.function {
+        Function::OfRole => "function of another role",
+        Function::Administrative => "administrative function",
+        Function::Method => "method at a path that the group only reads",
+    };
+    let mut text = format!(
+        "{what}: {} callers of {} other role groups used it {} times in {}; the {} callers of the own group at the host \
+         never did, where {} uses were to be expected",
+        found.callers,
+        found.groups,
+        found.uses,
+        span(u64::from(found.hours) * 3600),
+        found.own_callers,
+        found.expected
+    );
+    if found.refusals > 0 {
+        let _infallible = write!(text, "; the group was refused {} times", found.refusals);
+    }
+    text
+}
+
+fn assigned(found: &Assigned) -> String {
+    format!(
+        "{} was set, which none of {} earlier requests did; the answer {}; {} callers so far",
+        clean(&found.property),
+        found.messages,
+        if found.reflected {
+            "has it as it was sent"
+        } else {
+            "does not tell"
+        },
+        found.callers
+    )
+}
+
+fn excess(found: &Excess) -> String {
+    let kinds: Vec<_> = found.kinds().map(DataKind::name).collect();
+    format!(
+        "{} in response body {}, where {} earlier answers had none; {} callers so far",
+        kinds.join(", "),
+        clean(&found.property),
+        found.messages,
+        found.callers
+    )
+}
+
+fn bulk(found: &Bulk) -> String {
+    let of = if found.elsewhere {
+        "of the group at this host, which never used the operation"
+    } else {
+        "of the group at this operation"
+    };
+    let by = found
+        .asked_by
+        .map_or(String::new(), |name| format!(", asked for by {name}"));
+    format!(
+        "{} items{by}; of {} answers {of}, all but one in a hundred had at most {}",
+        found.items, found.answers, found.usual
     )
 }
 
@@ -315,6 +383,28 @@ mod tests {
                  at most 1 in 8 hours of this caller, and two thirds as many in 2 of 300 hours of all",
                 "after POST api.example.com/login, 30 of 30 logins went on with POST api.example.com/login/mfa, this \
                  one did not",
+            ]
+        );
+    }
+
+    #[test]
+    fn findings_of_rights_have_their_figures() {
+        let said: Vec<_> = sample::of_rights()
+            .iter()
+            .map(|finding| Wording::of(finding).evidence)
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "administrative function: 5 callers of 1 other role groups used it 212 times in 5 days; the 480 callers \
+                 of the own group at the host never did, where 2040 uses were to be expected; the group was refused 2 \
+                 times",
+                "user.is_admin was set, which none of 300 earlier requests did; the answer has it as it was sent; 1 \
+                 callers so far",
+                "payment_card in response body data.internal.card_number, where 4000 earlier answers had none; 1 \
+                 callers so far",
+                "800 items, asked for by limit; of 240 answers of the group at this operation, all but one in a hundred \
+                 had at most 15",
             ]
         );
     }

@@ -1,8 +1,8 @@
 //! What is learnt of logins and credentials, for rules that need to know what is usual.
 //!
 //! Takes every exchange that is judged, in order. Gives [`Signs`]. Never reads the clock and never keeps a value: keyed
-//! hashes, counts and endpoints only. Memory is bounded by tables of fixed size (7 MiB together) and named limits; the
-//! same exchanges give the same signs. A change of the installation's key begins it anew.
+//! hashes, counts and endpoints only. Memory is bounded by tables of fixed size (7 MiB together) and named limits
+//! (`operations.rs` beside it: about 16 MiB); the same exchanges give the same signs. A change of the installation's key begins it anew.
 
 mod logins;
 mod places;
@@ -13,6 +13,7 @@ mod telling;
 
 use serde::{Deserialize, Serialize};
 
+use super::operations::{KeptOperations, Operations, Rights};
 use super::{Blind, Observation};
 use crate::callers::Answer;
 use crate::exchange::{AuthScheme, Caller};
@@ -28,7 +29,7 @@ pub use steps::SkippedStep;
 pub use telling::{Telling, TellsBy};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What earlier exchanges say about this one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +42,8 @@ pub struct Signs {
     pub places: Result<Option<PlacesSign>, Blind>,
     /// A step of a login was left out.
     pub skipped: Result<Option<SkippedStep>, Blind>,
+    /// Functions and properties beyond what is usual.
+    pub rights: Rights,
 }
 
 impl Default for Signs {
@@ -50,6 +53,7 @@ impl Default for Signs {
             telling: Ok(None),
             places: Ok(None),
             skipped: Ok(None),
+            rights: Rights::QUIET,
         }
     }
 }
@@ -61,6 +65,7 @@ pub struct Baseline {
     desks: Desks,
     places: Places,
     steps: Steps,
+    operations: Operations,
 }
 
 /// What outlives a restart: keyed hashes, counts and endpoints.
@@ -72,6 +77,7 @@ pub struct Snapshot {
     desks: Desks,
     places: KeptPlaces,
     steps: KeptSteps,
+    operations: KeptOperations,
 }
 
 impl std::fmt::Debug for Snapshot {
@@ -109,6 +115,7 @@ impl Baseline {
         }
         signs.places = self.places(seen, now_s);
         signs.skipped = self.steps.observe(seen, history, now_s);
+        signs.rights = self.operations.observe(seen, now_s);
         signs
     }
 
@@ -135,6 +142,7 @@ impl Baseline {
             desks: self.desks.clone(),
             places: self.places.snapshot(),
             steps: self.steps.snapshot(),
+            operations: self.operations.snapshot(),
         }
     }
 
@@ -148,6 +156,7 @@ impl Baseline {
             desks: snapshot.desks.bound(),
             places: Places::restore(snapshot.places),
             steps: Steps::restore(snapshot.steps),
+            operations: Operations::restore(snapshot.operations),
         })
     }
 }

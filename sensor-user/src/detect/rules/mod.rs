@@ -2,6 +2,7 @@
 
 pub(super) mod api2;
 pub(super) mod api3;
+pub(super) mod api5;
 pub(super) mod api8;
 
 #[cfg(test)]

@@ -25,8 +25,8 @@ use crate::inventory::{self, Inventory};
 use crate::telemetry::Counters;
 
 /// A day in November 2026, at the beginning of an hour.
-const NOW: u64 = 1_794_999_600;
-const MINUTE: u64 = 60;
+pub(super) const NOW: u64 = 1_794_999_600;
+pub(super) const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 
 /// Everything from identity to rules.
@@ -97,7 +97,12 @@ pub(super) struct Story {
     pub(super) expect: Expect,
 }
 
-fn story(rule: &'static str, name: &'static str, exchanges: Vec<Builder>, expect: Expect) -> Story {
+pub(super) fn story(
+    rule: &'static str,
+    name: &'static str,
+    exchanges: Vec<Builder>,
+    expect: Expect,
+) -> Story {
     Story {
         rule,
         name,
@@ -106,7 +111,7 @@ fn story(rule: &'static str, name: &'static str, exchanges: Vec<Builder>, expect
     }
 }
 
-fn jwt(header: &str, payload: &str, signature: &str) -> String {
+pub(super) fn jwt(header: &str, payload: &str, signature: &str) -> String {
     let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
     format!("{}.{}.{signature}", encode(header), encode(payload))
 }
@@ -753,6 +758,7 @@ pub(super) fn all() -> Vec<Story> {
         telling(),
         places(),
         skipped_steps(),
+        super::rights::all(),
     ];
     tables.into_iter().flatten().collect()
 }

@@ -1,4 +1,4 @@
-//! API3:2023 Broken Object Property Level Authorization.
+//! Sensitive data in answers: API3-001.
 
 use crate::classify::{BlindSpot, DataKind, Half, Label, Part};
 use crate::detect::{

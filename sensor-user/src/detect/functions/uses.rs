@@ -1,0 +1,174 @@
+//! Who uses one operation: role groups with counts.
+//!
+//! Takes successes and refusals of callers and their groups. Gives whether somebody belongs to those who use it, and
+//! counts of strangers. Bounded by [`MAX_USERS`] groups of an operation; the first stay.
+
+use serde::{Deserialize, Serialize};
+
+use super::groups::{GroupKey, LONG_S, Sizes};
+use crate::callers::spread::Spread;
+use crate::exchange::CallerHash;
+
+/// Groups of one operation: applications have few roles, and a function that many use is for everybody.
+const MAX_USERS: usize = 8;
+/// Callers of a group from which the group as a whole uses an operation.
+pub(crate) const MEMBERS: u16 = 6;
+
+/// Strangers at something new, of which several at once are a release.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Strangers {
+    /// A bit each, by the end of their hash.
+    bits: u64,
+    pub(crate) since_s: u32,
+}
+
+impl Strangers {
+    /// Adds one. Gives how many there are now.
+    pub(crate) fn add(&mut self, who: CallerHash, now_s: u32) -> u16 {
+        if self.bits == 0 {
+            self.since_s = now_s;
+        }
+        let [.., last] = who.0;
+        self.bits |= 1 << (last & 63);
+        self.count()
+    }
+
+    /// How many, at least.
+    pub(crate) const fn count(self) -> u16 {
+        self.bits.count_ones() as u16
+    }
+
+    /// Whether whoever came now is told: the first is, and others when no more than one came in each so many seconds.
+    /// What a release opens is used by many within that time.
+    pub(crate) fn is_told(self, now_s: u32, each_s: u32) -> bool {
+        let others = u32::from(self.count()).saturating_sub(1);
+        now_s.saturating_sub(self.since_s) >= others.saturating_mul(each_s)
+    }
+}
+
+/// What a group does at an operation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct GroupUse {
+    pub(crate) group: GroupKey,
+    /// Successes of those who belong there.
+    pub(crate) uses: u32,
+    pub(crate) refusals: u32,
+    callers: Spread,
+    /// Those who do not.
+    pub(crate) strangers: Strangers,
+    /// It was opened to the whole group.
+    pub(crate) open: bool,
+    /// Items of its answers.
+    pub(crate) sizes: Sizes,
+    /// Callers who got far more.
+    pub(crate) greedy: Strangers,
+}
+
+impl GroupUse {
+    const fn new(group: GroupKey) -> Self {
+        Self {
+            group,
+            uses: 0,
+            refusals: 0,
+            callers: Spread::EMPTY,
+            strangers: Strangers { bits: 0, since_s: 0 },
+            open: false,
+            sizes: Sizes::EMPTY,
+            greedy: Strangers { bits: 0, since_s: 0 },
+        }
+    }
+
+    /// Callers who belong there, about.
+    pub(crate) fn callers(&self) -> u16 {
+        self.callers.estimate(0, LONG_S)
+    }
+
+    /// Whether somebody of the group is no surprise.
+    pub(crate) fn belongs(&self, who: CallerHash) -> bool {
+        let mut with = self.callers;
+        with.add(who, 0, LONG_S);
+        self.open || with == self.callers || self.callers() >= MEMBERS
+    }
+
+    /// Somebody used it who may.
+    pub(crate) fn learn(&mut self, who: CallerHash) {
+        self.uses = self.uses.saturating_add(1);
+        self.callers.add(who, 0, LONG_S);
+    }
+}
+
+/// Groups that use an operation.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub(crate) struct Uses(pub(crate) Vec<GroupUse>);
+
+impl Uses {
+    /// A group; `None` when there are too many.
+    pub(crate) fn of(&mut self, group: GroupKey) -> Option<&mut GroupUse> {
+        let known = self.0.iter().position(|one| one.group == group);
+        let place = match known {
+            Some(place) => place,
+            None if self.0.len() >= MAX_USERS => return None,
+            None => {
+                self.0.push(GroupUse::new(group));
+                self.0.len() - 1
+            }
+        };
+        self.0.get_mut(place)
+    }
+
+    /// A group that is known there.
+    pub(crate) fn find(&self, group: GroupKey) -> Option<&GroupUse> {
+        self.0.iter().find(|one| one.group == group)
+    }
+
+    /// Groups other than that whose members use it.
+    pub(crate) fn others(&self, group: GroupKey) -> impl Iterator<Item = &GroupUse> {
+        self.0
+            .iter()
+            .filter(move |one| one.group != group && one.uses > 0)
+    }
+
+    /// Keeps the bound of what was read back.
+    pub(crate) fn bound(&mut self) {
+        self.0.truncate(MAX_USERS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(number: u8) -> CallerHash {
+        CallerHash([number; 16])
+    }
+
+    #[test]
+    fn one_stranger_is_told_and_a_crowd_is_not() {
+        let mut strangers = Strangers::default();
+        strangers.add(who(1), 100);
+        assert!(strangers.is_told(100, 3600) && strangers.is_told(5000, 3600));
+        strangers.add(who(2), 200);
+        assert!(!strangers.is_told(200, 3600) && strangers.is_told(3700, 3600));
+        for number in 3..8 {
+            strangers.add(who(number), 300);
+        }
+        assert!(!strangers.is_told(3700, 3600));
+        assert_eq!(strangers.count(), 7);
+    }
+
+    #[test]
+    fn few_are_known_by_who_they_are_and_many_as_a_group() {
+        let mut uses = Uses::default();
+        let group = uses.of(GroupKey(9)).unwrap();
+        group.learn(who(1));
+        assert!(group.belongs(who(1)) && !group.belongs(who(2)));
+        for number in 2..9 {
+            group.learn(who(number));
+        }
+        assert!(group.belongs(who(60)));
+        for number in 0..100 {
+            uses.of(GroupKey(number));
+        }
+        assert_eq!(uses.0.len(), MAX_USERS);
+    }
+}
