@@ -304,8 +304,8 @@ pub struct Finding {
     pub part: Option<PartKind>,
     /// Status code of the response, 0 when none was seen.
     pub status: u16,
-    /// How often this run saw the same before (rule, endpoint, kind and place): 0 for the first. A finding is told
-    /// the first time, the tenth, the hundredth and so on.
+    /// How often this run saw the same before (rule, severity, endpoint, kind and place, and whose doing it is where it is
+    /// somebody's): 0 for the first. A finding is told the first time, the tenth, the hundredth and so on.
     pub repeats: u64,
 }
 

@@ -1,9 +1,11 @@
 //! What is learnt of logins and credentials, for rules that need to know what is usual.
 //!
 //! Takes every exchange that is judged, in order. Gives [`Signs`]. Never reads the clock and never keeps a value: keyed
-//! hashes, counts and endpoints only. Memory is bounded by tables of fixed size (7 MiB together) and named limits; the
+//! hashes, counts and endpoints only. Memory is bounded by tables of fixed size (8 MiB together) and named limits; the
 //! same exchanges give the same signs. A change of the installation's key begins it anew.
 
+mod dialogues;
+mod doors;
 mod logins;
 mod places;
 mod steps;
@@ -16,18 +18,21 @@ use super::{Blind, Observation};
 use crate::callers::Answer;
 use crate::exchange::{AuthScheme, Caller};
 use crate::inventory::History;
+use dialogues::Dialogues;
+use doors::{Doors, KeptDoors};
 use logins::{KeptLogins, Logins};
 use places::{KeptPlaces, Places};
 use steps::{KeptSteps, Steps, label};
 use telling::{Attempt, Desks};
 
+pub use doors::Door;
 pub use logins::{AddressLogins, HostLogins, LoginSigns};
 pub use places::PlacesSign;
 pub use steps::SkippedStep;
 pub use telling::{Telling, TellsBy};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What earlier exchanges say about this one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +45,10 @@ pub struct Signs {
     pub places: Option<PlacesSign>,
     /// A step of a login was left out.
     pub skipped: Result<Option<SkippedStep>, Blind>,
+    /// Whether the endpoint asks who is calling; for a request without credentials.
+    pub door: Door,
+    /// A message before on the same connection carried a password or secret: somebody logs in there.
+    pub logs_in: bool,
 }
 
 impl Default for Signs {
@@ -49,6 +58,8 @@ impl Default for Signs {
             telling: Ok(None),
             places: None,
             skipped: Ok(None),
+            door: Door::Unknown,
+            logs_in: false,
         }
     }
 }
@@ -60,6 +71,8 @@ pub struct Baseline {
     desks: Desks,
     places: Places,
     steps: Steps,
+    doors: Doors,
+    dialogues: Dialogues,
 }
 
 /// What outlives a restart: keyed hashes, counts and endpoints.
@@ -71,6 +84,7 @@ pub struct Snapshot {
     desks: Desks,
     places: KeptPlaces,
     steps: KeptSteps,
+    doors: KeptDoors,
 }
 
 impl std::fmt::Debug for Snapshot {
@@ -108,6 +122,8 @@ impl Baseline {
         }
         signs.places = self.places(seen, now_s);
         signs.skipped = self.steps.observe(seen, history, now_s);
+        signs.door = self.doors.observe(seen, now_s);
+        signs.logs_in = self.dialogues.observe(seen, now_s);
         signs
     }
 
@@ -132,6 +148,7 @@ impl Baseline {
             desks: self.desks.clone(),
             places: self.places.snapshot(),
             steps: self.steps.snapshot(),
+            doors: self.doors.snapshot(),
         }
     }
 
@@ -145,6 +162,8 @@ impl Baseline {
             desks: snapshot.desks.bound(),
             places: Places::restore(snapshot.places),
             steps: Steps::restore(snapshot.steps),
+            doors: Doors::restore(snapshot.doors),
+            dialogues: Dialogues::default(),
         })
     }
 }

@@ -28,7 +28,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 
 /// Everything from identity to rules.
-struct World {
+pub(super) struct World {
     key: HashKey,
     classifier: Classifier,
     callers: Callers,
@@ -37,7 +37,7 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let counters = Arc::new(Counters::default());
         let key = HashKey::new([7; 32]);
         Self {
@@ -49,7 +49,7 @@ impl World {
         }
     }
 
-    fn see(&mut self, builder: Builder) -> Vec<Finding> {
+    pub(super) fn see(&mut self, builder: Builder) -> Vec<Finding> {
         let mut exchange = builder.build();
         let cut = exchange.caller == Caller::Unseen;
         identify(&mut exchange, &self.key);
@@ -92,7 +92,12 @@ pub(super) struct Story {
     pub(super) expect: Expect,
 }
 
-fn story(rule: &'static str, name: &'static str, exchanges: Vec<Builder>, expect: Expect) -> Story {
+pub(super) fn story(
+    rule: &'static str,
+    name: &'static str,
+    exchanges: Vec<Builder>,
+    expect: Expect,
+) -> Story {
     Story {
         rule,
         name,
@@ -117,13 +122,13 @@ fn token(from: i64, to: i64) -> String {
     jwt(r#"{"alg":"RS256"}"#, &payload, "c2lnbmF0dXJl")
 }
 
-fn bearer(path: &str, token: &str) -> Builder {
+pub(super) fn bearer(path: &str, token: &str) -> Builder {
     Builder::get(path)
         .field("Authorization", &format!("Bearer {token}"))
         .at_s(NOW)
 }
 
-fn opaque(name: &str) -> String {
+pub(super) fn opaque(name: &str) -> String {
     format!("{}-q8W2e7R4t9Y1u3I5o0", name.replace('@', "."))
 }
 
@@ -748,6 +753,8 @@ pub(super) fn all() -> Vec<Story> {
         telling(),
         places(),
         skipped_steps(),
+        super::doors::stories(),
+        super::dialogues(),
     ];
     tables.into_iter().flatten().collect()
 }
