@@ -10,9 +10,9 @@ use std::sync::Arc;
 use super::baseline::Baseline;
 use super::registry::RULES;
 use super::repeats::{Repeat, Repeats};
-use super::{Blind, Claim, Finding, Observation, Past, RuleId, RuleMeta, Severity, Verdict, Verdicts};
+use super::{Blind, Claim, Finding, Mark, Observation, Past, RuleId, RuleMeta, Severity, Verdict, Verdicts};
 use crate::classify::Half;
-use crate::exchange::{Caller, CallerHash, Exchange};
+use crate::exchange::{Caller, CallerHash, Exchange, Method};
 use crate::inventory::{Endpoint, History};
 use crate::telemetry::{Counters, Metric};
 
@@ -46,6 +46,8 @@ pub struct Engine {
     baseline: Baseline,
     repeats: Repeats,
     blind: [[u64; Blind::ALL.len()]; RULES.len()],
+    /// Verdicts about the last exchange.
+    marks: Vec<Mark>,
     counters: Arc<Counters>,
 }
 
@@ -56,12 +58,14 @@ impl Engine {
             baseline: Baseline::default(),
             repeats: Repeats::new(limits.findings),
             blind: [[0; Blind::ALL.len()]; RULES.len()],
+            marks: Vec::new(),
             counters,
         }
     }
 
     /// Judges an exchange by every rule and appends what is to be told.
     pub fn judge(&mut self, seen: &Observation<'_>, history: &History, out: &mut Vec<Finding>) {
+        self.marks.clear();
         let signs = self.baseline.observe(seen, history);
         let past = Past {
             endpoint: history,
@@ -77,18 +81,21 @@ impl Engine {
                 }
             }
             for verdict in verdicts {
-                let Repeat {
-                    before: repeats,
-                    is_told,
-                } = self.repeats.count(rule.meta().id, seen, history, &verdict);
-                if repeats > 0 {
+                let repeat = self.repeats.count(rule.meta().id, seen, history, &verdict);
+                if repeat.before > 0 {
                     self.counters.add(Metric::FindingsRepeated, 1);
                 }
-                if is_told {
-                    out.push(finding(rule.meta(), seen, &verdict, repeats));
+                self.marks.push(mark(rule.meta(), seen, &verdict, repeat));
+                if repeat.is_told {
+                    out.push(finding(rule.meta(), seen, &verdict, repeat.before));
                 }
             }
         }
+    }
+
+    /// Verdicts about the exchange that was judged last, in the order of its findings.
+    pub fn marks(&self) -> &[Mark] {
+        &self.marks
     }
 
     /// What was learnt of logins and credentials.
@@ -199,7 +206,8 @@ impl Repeats {
         };
         let whose = match whose(&verdict.claim, verdict.severity, seen) {
             Whose::OfFew => {
-                let few = self.so_far(&key).saturating_mul(FEW) <= history.exchanges;
+                let most = history.exchanges / FEW;
+                let few = most > 0 && self.so_far(&key) <= most;
                 let caller = seen.caller.id.filter(|_| few);
                 caller.map_or(Whose::Service, |id| Whose::Somebody(id.0))
             }
@@ -212,6 +220,24 @@ impl Repeats {
             }
             Whose::Service | Whose::OfFew => self.of_service(&key),
         }
+    }
+}
+
+fn mark(rule: &'static RuleMeta, seen: &Observation<'_>, verdict: &Verdict<'_>, repeat: Repeat) -> Mark {
+    let exchange = seen.exchange;
+    let method = Method::of(exchange.request.method());
+    let safe = matches!(method, Method::Get | Method::Head | Method::Options);
+    Mark {
+        rule,
+        severity: verdict.severity,
+        confidence: verdict.confidence,
+        endpoint: Arc::clone(seen.endpoint),
+        is_somebodys: repeat.is_somebodys,
+        caller: seen.caller.id.filter(|_| seen.caller.is_known()).map(|id| id.0),
+        client: exchange.client.hash,
+        time_ns: exchange.request.time_ns.0,
+        writes: !safe && exchange.is_success(),
+        is_told: repeat.is_told,
     }
 }
 

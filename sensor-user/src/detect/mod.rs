@@ -46,6 +46,14 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// Every severity, from the least.
+    pub const ALL: [Self; 5] = [Self::Info, Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// By its name in outputs.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|severity| severity.name() == name)
+    }
+
     /// Name in outputs.
     pub const fn name(self) -> &'static str {
         match self {
@@ -317,6 +325,31 @@ impl Finding {
             _ => None,
         }
     }
+}
+
+/// A verdict in short, whether it is told or not: for whoever counts them.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// The rule.
+    pub rule: &'static RuleMeta,
+    /// Severity after evidence.
+    pub severity: Severity,
+    /// How sure.
+    pub confidence: Confidence,
+    /// The endpoint.
+    pub endpoint: EndpointRef,
+    /// It is somebody's doing, not what the service does to all.
+    pub is_somebodys: bool,
+    /// The caller, when known.
+    pub caller: Option<CallerHash>,
+    /// The client's address, hashed, when known.
+    pub client: Option<CallerHash>,
+    /// When: the clock of the exchange.
+    pub time_ns: u64,
+    /// The request changed something.
+    pub writes: bool,
+    /// It is told: the next of the findings is this one.
+    pub is_told: bool,
 }
 
 /// Judges one exchange. Deterministic: time and past traffic arrive with the arguments.

@@ -31,6 +31,8 @@ pub(super) struct Repeat {
     pub(super) before: u64,
     /// It is told.
     pub(super) is_told: bool,
+    /// It is what somebody does.
+    pub(super) is_somebodys: bool,
 }
 
 /// Counts by key.
@@ -69,6 +71,7 @@ impl Repeats {
         Repeat {
             before,
             is_told: is_told(before),
+            is_somebodys: false,
         }
     }
 
@@ -96,6 +99,7 @@ impl Repeats {
         Repeat {
             before,
             is_told: entry.listed && is_told(before),
+            is_somebodys: true,
         }
     }
 

@@ -109,6 +109,16 @@ impl Prometheus {
                 self.accounts.kernel.value(*kernel),
             );
         }
+        let name = "api_sensor_findings_suppressed_by_rule_total";
+        head(
+            &mut page,
+            name,
+            "Findings that the configuration suppresses.",
+            "counter",
+        );
+        for (rule, count) in self.accounts.sensor.suppressed_by_rule() {
+            sample(&mut page, name, &format!("rule=\"{rule}\""), count);
+        }
         processes::write(&mut page, &self.accounts);
         self.table
             .lock()
@@ -133,7 +143,7 @@ impl Exporter for Prometheus {
                     .entry((finding.rule.id.0, finding.severity))
                     .or_default() += 1;
             }
-            Event::Accounts(_) => {}
+            Event::Incident(_) | Event::Held(_) | Event::Accounts(_) => {}
         }
         Ok(())
     }

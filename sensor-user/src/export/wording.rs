@@ -200,7 +200,7 @@ fn places(places: &PlacesSign) -> String {
 }
 
 /// A time in its largest whole unit.
-fn span(seconds: u64) -> String {
+pub(super) fn span(seconds: u64) -> String {
     for (unit, name) in [(86_400, "days"), (3_600, "hours"), (60, "minutes")] {
         if seconds >= unit * 2 {
             return format!("{} {name}", seconds / unit);
