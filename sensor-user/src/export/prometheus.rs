@@ -109,22 +109,31 @@ impl Prometheus {
                 self.accounts.kernel.value(*kernel),
             );
         }
-        let name = "api_sensor_findings_suppressed_by_rule_total";
-        head(
-            &mut page,
-            name,
-            "Findings that the configuration suppresses.",
-            "counter",
-        );
-        for (rule, count) in self.accounts.sensor.suppressed_by_rule() {
-            sample(&mut page, name, &format!("rule=\"{rule}\""), count);
-        }
+        self.suppressed(&mut page);
         processes::write(&mut page, &self.accounts);
         self.table
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .write(&mut page);
         page
+    }
+}
+
+impl Prometheus {
+    fn suppressed(&self, page: &mut String) {
+        let name = "api_sensor_findings_suppressed_by_rule_total";
+        let rules = self.accounts.sensor.suppressed_by_rule();
+        if !rules.is_empty() {
+            head(
+                page,
+                name,
+                "Findings that the configuration suppresses.",
+                "counter",
+            );
+        }
+        for (rule, count) in rules {
+            sample(page, name, &format!("rule=\"{rule}\""), count);
+        }
     }
 }
 

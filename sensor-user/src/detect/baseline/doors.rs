@@ -13,7 +13,7 @@ use super::table::Table;
 use crate::callers::{Answer, PrincipalKind};
 use crate::classify::{Half, Part};
 use crate::detect::Observation;
-use crate::exchange::{Caller, Method};
+use crate::exchange::{Caller, CallerHash, Method};
 use crate::inventory::EndpointRef;
 
 /// Endpoints known: those of the inventory. What was learnt first stays.
@@ -140,7 +140,7 @@ impl Known {
 /// Every endpoint, as far as it asks who is calling.
 #[derive(Debug)]
 pub(super) struct Doors {
-    doors: HashMap<EndpointRef, Known>,
+    endpoints: HashMap<EndpointRef, Known>,
     /// From before a restart, until the endpoint is seen again.
     before: BTreeMap<Box<str>, Known>,
     paths: Table<Reader>,
@@ -153,7 +153,7 @@ pub(super) struct KeptDoors(BTreeMap<Box<str>, Known>);
 impl Default for Doors {
     fn default() -> Self {
         Self {
-            doors: HashMap::new(),
+            endpoints: HashMap::new(),
             before: BTreeMap::new(),
             paths: Table::new(PATH_SETS),
         }
@@ -166,8 +166,8 @@ impl Doors {
         if seen.exchange.part.is_some() {
             return Door::Unknown;
         }
-        if !self.doors.contains_key(seen.endpoint) {
-            if self.doors.len() >= MAX_DOORS {
+        if !self.endpoints.contains_key(seen.endpoint) {
+            if self.endpoints.len() >= MAX_DOORS {
                 return Door::Unknown;
             }
             let before = if self.before.is_empty() {
@@ -175,11 +175,11 @@ impl Doors {
             } else {
                 self.before.remove(label(seen.endpoint).as_str())
             };
-            self.doors
+            self.endpoints
                 .insert(EndpointRef::clone(seen.endpoint), before.unwrap_or_default());
         }
-        let Self { doors, paths, .. } = self;
-        let Some(known) = doors.get_mut(seen.endpoint) else {
+        let Self { endpoints, paths, .. } = self;
+        let Some(known) = endpoints.get_mut(seen.endpoint) else {
             return Door::Unknown;
         };
         // Only requests without credentials ask.
@@ -241,7 +241,7 @@ fn read(known: &mut Known, paths: &mut Table<Reader>, seen: &Observation<'_>, no
     let Some((path, has_ids)) = path(seen) else {
         return;
     };
-    let tenant = seen.caller.tenant.map(|tenant| tenant.front());
+    let tenant = seen.caller.tenant.map(CallerHash::front);
     let bytes = exchange
         .outcome
         .response()

@@ -37,6 +37,7 @@ fn anonymous(path: &str) -> Vec<Builder> {
     vec![Builder::get(path)]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 pub(super) fn stories() -> Vec<Story> {
     let turned_away = |caller: Builder| after(vec![caller.status(401)], shared(30));
     let staff = (0..30).map(|number| user(900 + number % 2, &format!("/orders/{}", 4000 + number)));
