@@ -25,6 +25,7 @@ fn settings() -> Settings {
         callers: sensor_user::callers::Limits::default(),
         inventory: sensor_user::inventory::Limits::default(),
         schema: Arc::default(),
+        alerts: sensor_user::incident::Settings::default(),
         trusted_proxies: Vec::new(),
         key: HashKey::new([7; 32]),
         counters: Arc::new(Counters::default()),

@@ -297,6 +297,7 @@ impl Flags {
             file: self.file.unwrap_or(File::Usual),
             environment: environment.collect(),
             flags: self.list,
+            rules: app::rules().iter().map(|rule| rule.id.0).collect(),
         };
         match (config::load(&inputs), further) {
             (Ok(config), None) => Ok(config),

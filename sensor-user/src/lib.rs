@@ -16,6 +16,7 @@ pub mod detect;
 pub mod exchange;
 pub mod export;
 pub mod flow;
+pub mod incident;
 pub mod inventory;
 pub mod protocol;
 

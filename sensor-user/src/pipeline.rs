@@ -17,11 +17,12 @@ use crate::exchange::{
 };
 use crate::export::{Event, Summary};
 use crate::flow::{FlowEvent, FlowTable};
+use crate::incident::alerts::{Alerts, Told};
 use crate::inventory::Inventory;
 use crate::inventory::schema::{self, Schemas};
 use crate::protocol::protobuf::Schema;
 use crate::telemetry::{Counters, Metric};
-use crate::{classify, detect, exchange, flow, inventory};
+use crate::{classify, detect, exchange, flow, incident, inventory};
 
 /// Bounds and key of the whole pipeline.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Settings {
     pub inventory: inventory::Limits,
     /// Types of gRPC messages.
     pub schema: Arc<Schema>,
+    /// What is told, and what is not.
+    pub alerts: incident::Settings,
     /// Proxies that are believed when they say who sent a request.
     pub trusted_proxies: Vec<Network>,
     /// Key of caller hashes.
@@ -199,6 +202,7 @@ struct Bench {
     engine: Engine,
     findings: Vec<Finding>,
     forgotten: Forgotten,
+    alerts: Alerts,
     counters: Arc<Counters>,
 }
 
@@ -230,6 +234,7 @@ impl Judge {
                 engine: Engine::new(detect::Limits::default(), Arc::clone(&settings.counters)),
                 findings: Vec::new(),
                 forgotten: Forgotten::default(),
+                alerts: Alerts::new(settings.alerts.clone(), Arc::clone(&settings.counters)),
                 counters: Arc::clone(&settings.counters),
             },
         }
@@ -254,6 +259,7 @@ impl Judge {
     pub fn finish(&mut self, sink: &mut dyn FnMut(Event)) {
         let Self { ends, bench } = self;
         ends.finish(&mut |observed| bench.judge(&observed, sink));
+        bench.alerts.finish(&mut |told| sink(event(told)));
         self.count_suppressed();
     }
 
@@ -294,11 +300,12 @@ impl Bench {
         self.counters.add(Metric::Exchanges, 1);
         self.counters
             .add(Metric::ExchangesPartial, u64::from(summary.partial));
-        self.counters.add(Metric::Findings, self.findings.len() as u64);
+        let now_ns = summary.time_ns;
         sink(Event::Exchange(summary));
-        for finding in self.findings.drain(..) {
-            sink(Event::Finding(Box::new(finding)));
-        }
+        self.alerts
+            .take(now_ns, self.engine.marks(), &mut self.findings, &mut |told| {
+                sink(event(told));
+            });
     }
 }
 
@@ -311,6 +318,14 @@ impl Bench {
         self.schemas
             .observe_target(seen.endpoint, exchange.request.target().expose(), &facts);
         self.forgotten.count(&self.callers, &self.schemas, &self.counters);
+    }
+}
+
+fn event(told: Told) -> Event {
+    match told {
+        Told::Finding(finding) => Event::Finding(finding),
+        Told::Incident(incident) => Event::Incident(incident),
+        Told::Held(held) => Event::Held(held),
     }
 }
 

@@ -157,6 +157,7 @@ fn exchanges(records: impl IntoIterator<Item = Record>) -> (Vec<Exchange>, Arc<C
         callers: sensor_user::callers::Limits::default(),
         inventory: sensor_user::inventory::Limits::default(),
         schema: Arc::default(),
+        alerts: sensor_user::incident::Settings::default(),
         trusted_proxies: Vec::new(),
         key: HashKey::new([1; 32]),
         counters: Arc::clone(&counters),

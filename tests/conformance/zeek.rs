@@ -75,6 +75,7 @@ fn ours(file: &Path) -> Vec<Line> {
         inventory: inventory::Limits::default(),
         key: HashKey::new([7; 32]),
         schema: Arc::default(),
+        alerts: sensor_user::incident::Settings::default(),
         trusted_proxies: Vec::new(),
         counters: Arc::new(Counters::default()),
     });

@@ -108,6 +108,10 @@ pub(crate) fn pipeline() -> Pipeline {
         inventory: inventory::Limits::default(),
         schema: Arc::default(),
         callers: callers::Limits::default(),
+        alerts: sensor_user::incident::Settings {
+            budget: sensor_user::incident::budget::Limits::UNLIMITED,
+            ..sensor_user::incident::Settings::default()
+        },
         trusted_proxies: vec![format!("{}/32", Service::PROXY).parse().expect("a network")],
         key: HashKey::new([7; 32]),
         counters: Arc::new(Counters::default()),

@@ -37,6 +37,7 @@ pub(crate) fn settings(counters: &Arc<Counters>) -> Settings {
         inventory: inventory::Limits::default(),
         key: HashKey::new([7; 32]),
         schema: Arc::default(),
+        alerts: sensor_user::incident::Settings::default(),
         trusted_proxies: Vec::new(),
         counters: Arc::clone(counters),
     }

@@ -25,6 +25,7 @@ fn settings() -> Settings {
         callers: callers::Limits::default(),
         inventory: inventory::Limits::default(),
         schema: Arc::default(),
+        alerts: sensor_user::incident::Settings::default(),
         trusted_proxies: Vec::new(),
         key: HashKey::new(*b"0123456789abcdef0123456789abcdef"),
         counters: Arc::new(Counters::default()),

@@ -83,6 +83,7 @@ fn settings() -> Settings {
         callers: callers::Limits::default(),
         inventory: inventory::Limits::default(),
         schema: Arc::default(),
+        alerts: sensor_user::incident::Settings::default(),
         trusted_proxies: Vec::new(),
         key: exchange::secret::HashKey::new([7; 32]),
         counters: Arc::new(Counters::default()),

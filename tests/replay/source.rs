@@ -58,6 +58,7 @@ pub(crate) fn settings() -> Settings {
         inventory: inventory::Limits::default(),
         // Any key will do; the golden files hold its hashes.
         schema: Arc::default(),
+        alerts: sensor_user::incident::Settings::default(),
         trusted_proxies: Vec::new(),
         key: HashKey::new([7; 32]),
         counters: Arc::new(Counters::default()),

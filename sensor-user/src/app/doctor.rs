@@ -19,6 +19,7 @@ use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
 use crate::capture::{load, tracefs};
 use crate::config::{Config, Interval};
 use crate::exchange::secret::HashKey;
+use crate::export::ClockOffset;
 use crate::pipeline::Shard;
 use crate::telemetry::Accounts;
 
@@ -67,7 +68,12 @@ fn examine(config: &Config) -> Result<Report, Error> {
 fn watched(config: &Config, duration: Duration) -> Result<Live, Error> {
     let accounts = Accounts::default();
     // Callers' hashes are made and dropped: no installation's key is needed.
-    let settings = settings(config, &accounts.sensor, HashKey::new([0; 32]))?;
+    let settings = settings(
+        config,
+        &accounts.sensor,
+        HashKey::new([0; 32]),
+        ClockOffset::RECORDED,
+    )?;
     let mut source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
     let (reader, ledger) = (source.account_reader(), accounts.sensor.ledger());
     let mut observer = Observer::new(source.attachments(), source.rings());

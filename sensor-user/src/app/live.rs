@@ -46,7 +46,12 @@ const MAX_SHARDS: usize = 4;
 /// Watches until it is asked to stop, `duration` is over or the output is closed.
 pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let accounts = Accounts::default();
-    let settings = settings(config, &accounts.sensor, installation_key(config)?)?;
+    let settings = settings(
+        config,
+        &accounts.sensor,
+        installation_key(config)?,
+        clock_offset(),
+    )?;
     let mut outputs = outputs::start(config, &accounts, clock_offset())?;
     let source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
     let asked = signals(&outputs.runtime)?;

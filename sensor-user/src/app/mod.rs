@@ -65,10 +65,11 @@ use crate::cli::Exit;
 use crate::config::{self, Config, StateDirectory, StateError};
 use crate::detect::{RuleMeta, registry};
 use crate::exchange::secret::HashKey;
+use crate::export::ClockOffset;
 use crate::export::otlp::OtlpError;
 use crate::pipeline::Settings;
 use crate::telemetry::Counters;
-use crate::{callers, classify, exchange, flow, inventory};
+use crate::{callers, classify, exchange, flow, incident, inventory};
 
 /// Why the sensor stopped before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -195,7 +196,13 @@ pub fn rules() -> Vec<&'static RuleMeta> {
 }
 
 /// Bounds and key of the stages, from the configuration.
-fn settings(config: &Config, counters: &Arc<Counters>, key: HashKey) -> Result<Settings, Error> {
+fn settings(
+    config: &Config,
+    counters: &Arc<Counters>,
+    key: HashKey,
+    clock: ClockOffset,
+) -> Result<Settings, Error> {
+    say_expired(config);
     let body_bytes = usize::try_from(config.capture.body_limit.0).unwrap_or(usize::MAX);
     Ok(Settings {
         flow: flow::Limits {
@@ -209,11 +216,56 @@ fn settings(config: &Config, counters: &Arc<Counters>, key: HashKey) -> Result<S
         classify: classify::Limits::default(),
         callers: callers::Limits::default(),
         inventory: inventory::Limits::default(),
+        alerts: alerts(config, clock),
         trusted_proxies: config.identity.trusted_proxies.clone(),
         schema: Arc::new(descriptors::load(&config.protocol.grpc_descriptors)?),
         key,
         counters: Arc::clone(counters),
     })
+}
+
+/// What is told, and what is not.
+fn alerts(config: &Config, clock: ClockOffset) -> incident::Settings {
+    incident::Settings {
+        budget: incident::budget::Limits {
+            each_hour: config.alerts.per_hour,
+            critical_each_hour: config.alerts.critical_per_hour,
+        },
+        suppressions: config
+            .suppress
+            .iter()
+            .map(|one| suppression(one, clock))
+            .collect(),
+        ..incident::Settings::default()
+    }
+}
+
+fn suppression(one: &config::Suppress, clock: ClockOffset) -> incident::suppress::Suppression {
+    incident::suppress::Suppression {
+        rule: one.rule.clone(),
+        endpoint: one.endpoint.clone(),
+        caller: one.caller.clone(),
+        until_ns: clock.capture_ns(one.ends_unix_ns()),
+    }
+}
+
+/// Says which suppressions do nothing any more.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "whoever starts the sensor is told by the calendar; what is told of traffic goes by the traffic's clock"
+)]
+fn say_expired(config: &Config) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now_ns = now.map_or(0, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
+    for one in config.suppress.iter().filter(|one| one.ends_unix_ns() <= now_ns) {
+        let (rule, until, reason) = (&one.rule, &one.until, &one.reason);
+        tracing::warn!(
+            rule,
+            until,
+            reason,
+            "a suppression has expired and does nothing; remove it or renew it"
+        );
+    }
 }
 
 /// The installation's key: made on first use, kept in the state directory.

@@ -19,7 +19,7 @@ pub fn replay(config: &Config, path: &Path) -> Result<(), Error> {
     let mut config = config.clone();
     config.metrics.listen = Listen::Off;
     let mut outputs = outputs::start(&config, &accounts, ClockOffset::RECORDED)?;
-    let mut pipeline = Pipeline::new(&settings(&config, &accounts.sensor, key)?);
+    let mut pipeline = Pipeline::new(&settings(&config, &accounts.sensor, key, ClockOffset::RECORDED)?);
     let mut records = Vec::new();
     let mut last_ns = 0;
     let ended = loop {

@@ -61,6 +61,7 @@ fn run_flags_become_settings() {
         file: File::None,
         environment: Vec::new(),
         flags,
+        rules: Vec::new(),
     })
     .unwrap();
     assert_eq!(config.watch.pid, [4, 5]);

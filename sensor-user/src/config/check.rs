@@ -312,6 +312,12 @@ impl Checker<'_> {
             "not a log level",
             "use error, warn, info, debug or trace",
         );
+        for (key, most) in [
+            ("alerts.per_hour", config.alerts.per_hour),
+            ("alerts.critical_per_hour", config.alerts.critical_per_hour),
+        ] {
+            self.require(most > 0, key, "nothing would be told", "give 1 or more");
+        }
         let limits = &config.limits;
         self.require(
             limits.shards <= 256,

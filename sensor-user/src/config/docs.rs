@@ -8,6 +8,15 @@ use super::load::{DEFAULT_FILE, FILE_VARIABLE, HEADERS_VARIABLE, STANDARD_VARIAB
 use super::setting::{Kind, Section, Setting};
 use super::{Config, SECTIONS};
 
+/// A decision not to be told of findings.
+const SUPPRESS: &str = r#"[[suppress]]
+rule = "API3-001"
+endpoint = "shop.example/api/contacts*"
+caller = "29a858b5060a4417"
+reason = "the newsletter's export; ticket 4711"
+until = "2027-03-31"
+"#;
+
 /// `docs/CONFIG.md`.
 pub fn reference() -> String {
     let mut page = format!(
@@ -25,6 +34,19 @@ pub fn reference() -> String {
             page.push_str(&row(section, setting));
         }
     }
+    page.push_str(
+        "\n## [[suppress]]\n\nFindings that somebody decided not to be told of, in the file only, one table for each decision. \
+         They make no incidents either, and are counted (`findings_suppressed`). An expired one is said at start and does \
+         nothing.\n\n| setting | | meaning |\n| --- | --- | --- |\n\
+         | `rule` | required | id of the rule |\n\
+         | `endpoint` | | host and path template; `*` stands for any text. Every endpoint without it |\n\
+         | `caller` | | the caller's (or client's) hash as findings show it, or at least its first eight digits. Everybody \
+         without it |\n\
+         | `reason` | required | why, for whoever reads it later |\n\
+         | `until` | required | the last day it holds (UTC), by the traffic's clock |\n\n```toml\n",
+    );
+    page.push_str(SUPPRESS);
+    page.push_str("```\n");
     page.push_str("\n## OpenTelemetry's own variables\n\n`API_SENSOR_` variables go before them.\n\n");
     page.push_str("| variable | setting |\n| --- | --- |\n");
     for (variable, key) in STANDARD_VARIABLES {
@@ -80,6 +102,12 @@ pub fn annotated_example() -> String {
                 None => writeln!(text, "# {} = (unset)", setting.name),
             };
         }
+    }
+    text.push_str(
+        "\n# Findings that somebody decided not to be told of, with reason and end; as many as needed.\n",
+    );
+    for line in SUPPRESS.lines() {
+        let _infallible = writeln!(text, "# {line}");
     }
     text
 }

@@ -11,6 +11,7 @@ use toml::{Spanned, Value};
 
 use super::check::{self, Place, Problem};
 use super::setting::{self, Kind, Section, Setting};
+use super::suppress::{MOST, Suppress};
 use super::{Config, SECTIONS};
 
 /// Read when no other file is named; may be absent.
@@ -62,13 +63,15 @@ pub struct Inputs {
     pub environment: Vec<(String, String)>,
     /// Flags of the command line.
     pub flags: Vec<Flag>,
+    /// Ids of the rules there are; without any, every rule may be named.
+    pub rules: Vec<&'static str>,
 }
 
 /// Reads every layer, and checks the result.
 pub fn load(inputs: &Inputs) -> Result<Config, Vec<Problem>> {
     let mut loader = Loader::default();
     if let Some((path, text)) = loader.read(inputs) {
-        loader.file(&path, &text);
+        loader.file(&path, &text, &inputs.rules);
     }
     loader.environment(&inputs.environment);
     for flag in &inputs.flags {
@@ -129,7 +132,7 @@ impl Loader {
         }
     }
 
-    fn file(&mut self, path: &std::path::Path, text: &str) {
+    fn file(&mut self, path: &std::path::Path, text: &str, rules: &[&str]) {
         let line = |span: &Range<usize>| {
             let before = text.get(..span.start).unwrap_or(text);
             Place::File(
@@ -152,13 +155,18 @@ impl Loader {
         let values: toml::Table = toml::from_str(text).unwrap_or_default();
         for (name, content) in document.get_ref() {
             let place = line(&name.span());
+            if name.get_ref() == "suppress" {
+                self.suppress(content, values.get("suppress"), rules, &line);
+                continue;
+            }
             let known = SECTIONS
                 .iter()
                 .find(|known| known.name == name.get_ref().as_ref());
             if let Some(section) = known {
                 self.section(section, content, &values, place, &line);
             } else {
-                let known: Vec<_> = SECTIONS.iter().map(|known| known.name).collect();
+                let mut known: Vec<_> = SECTIONS.iter().map(|known| known.name).collect();
+                known.push("[suppress]");
                 let what = format!("unknown section `{}`", name.get_ref().escape_debug());
                 self.problem(place, what, format!("sections are {}", known.join(", ")));
             }
@@ -196,6 +204,38 @@ impl Loader {
                 let name = name.get_ref().escape_debug();
                 let what = format!("unknown setting `{name}` in [{}]", section.name);
                 self.problem(place, what, format!("settings there are {}", known.join(", ")));
+            }
+        }
+    }
+
+    /// `[[suppress]]`: one table for each decision.
+    fn suppress(
+        &mut self,
+        content: &Spanned<DeValue<'_>>,
+        values: Option<&Value>,
+        rules: &[&str],
+        line: &impl Fn(&Range<usize>) -> Place,
+    ) {
+        let (DeValue::Array(tables), Some(Value::Array(values))) = (content.get_ref(), values) else {
+            let place = line(&content.span());
+            self.problem(place, "`suppress` is a list of tables", "write [[suppress]]");
+            return;
+        };
+        for (at, value) in tables.iter().zip(values) {
+            let place = line(&at.span());
+            if self.config.suppress.len() >= MOST {
+                let what = format!("more than {MOST} [[suppress]]");
+                self.problem(place, what, "remove those that have expired");
+                return;
+            }
+            match value.as_table().map(|table| Suppress::read(table, rules)) {
+                Some(Ok(one)) => self.config.suppress.push(one),
+                Some(Err(wrong)) => {
+                    for (what, remedy) in wrong {
+                        self.problem(place.clone(), what, remedy);
+                    }
+                }
+                None => self.problem(place, "`suppress` is a list of tables", "write [[suppress]]"),
             }
         }
     }

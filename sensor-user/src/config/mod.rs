@@ -9,6 +9,7 @@ mod load;
 pub mod network;
 mod setting;
 mod state;
+mod suppress;
 mod unit;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub use load::{DEFAULT_FILE, File, Flag, Inputs, load};
 pub use network::Network;
 pub use setting::{Kind, Section, Setting};
 pub use state::{StateDirectory, StateError, named_key, previous_key};
+pub use suppress::Suppress;
 pub use unit::{ByteSize, Interval, Listen};
 
 use setting::put;
@@ -75,12 +77,17 @@ pub struct Config {
     pub otlp: Otlp,
     /// Prometheus.
     pub metrics: Metrics,
+    /// How much is told.
+    pub alerts: Alerts,
     /// Who calls.
     pub identity: Identity,
     /// What outlives a restart.
     pub state: State,
     /// Bounds.
     pub limits: Limits,
+    /// Findings that somebody decided not to be told of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub suppress: Vec<Suppress>,
 }
 
 /// The table of settings.
@@ -91,6 +98,7 @@ pub const SECTIONS: &[Section] = &[
     Output::SECTION,
     Otlp::SECTION,
     Metrics::SECTION,
+    Alerts::SECTION,
     Identity::SECTION,
     State::SECTION,
     Limits::SECTION,
@@ -193,6 +201,16 @@ section! {
     Metrics is metrics {
         /// Address and port of `/metrics`, `/coverage` and `/healthz`, or `off`.
         listen: Listen = Listen::At(std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464)), Text, "--metrics-listen";
+    }
+}
+
+section! {
+    /// How much is told in an hour of findings and incidents. The worst have room first; what is held back is counted, and said at the end of the hour.
+    Alerts is alerts {
+        /// Findings and incidents that are not critical, at most: information and low ones up to half of it, medium ones up to three quarters.
+        per_hour: u32 = 200, Number, "";
+        /// Critical ones, at most.
+        critical_per_hour: u32 = 1_000, Number, "";
     }
 }
 

@@ -8,6 +8,7 @@ fn inputs(file: File) -> Inputs {
         file,
         environment: Vec::new(),
         flags: Vec::new(),
+        rules: vec!["API3-001"],
     }
 }
 
@@ -87,6 +88,7 @@ fn flags_go_before_environment_before_file_before_defaults() {
         file,
         environment,
         flags,
+        rules: Vec::new(),
     })
     .unwrap();
     assert_eq!(config.capture.ring_bytes, ByteSize(4 << 20), "flag");
@@ -125,6 +127,7 @@ fn every_mistake_is_reported_with_its_place() {
         file: File::Given(bad, "--config"),
         environment,
         flags,
+        rules: Vec::new(),
     })
     .unwrap_err();
     let shown = problems
@@ -223,4 +226,34 @@ fn a_secret_written_in_the_wrong_place_is_not_repeated() {
     let mut inputs = inputs(File::None);
     inputs.environment = vec![("API_SENSOR_OTLP_HEADERS".to_owned(), "planted".to_owned())];
     assert!(!format!("{:?}", load(&inputs).unwrap_err()).contains("planted"));
+}
+
+#[test]
+fn decisions_not_to_be_told_are_read_with_their_places() {
+    let good = "[[suppress]]\nrule = \"API3-001\"\nreason = \"known\"\nuntil = 2026-12-31\n";
+    let (_kept, file) = written(good);
+    let config = load(&inputs(file)).unwrap();
+    assert_eq!(config.suppress.len(), 1);
+    // `check-config` prints what it read, and that can be read again.
+    let shown = toml::to_string(&config).unwrap();
+    assert_eq!(toml::from_str::<Config>(&shown).unwrap(), config);
+    let (_kept, file) = written(&format!("{good}[[suppress]]\nrule = \"API3-777\"\n"));
+    let problems = load(&inputs(file)).unwrap_err();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    for problem in &problems {
+        assert!(problem.place.to_string().ends_with(":5"), "{problem}");
+    }
+    let (_kept, file) = written("[suppress]\nrule = \"API3-001\"\n");
+    assert_eq!(load(&inputs(file)).unwrap_err().len(), 1);
+}
+
+#[test]
+fn the_example_of_a_decision_is_one() {
+    for text in [annotated_example(), reference()] {
+        let (_, example) = text.rsplit_once("[[suppress]]\n").unwrap();
+        let lines = example.lines().map(|line| line.trim_start_matches("# "));
+        let table: Vec<_> = lines.take_while(|line| line.contains(" = ")).collect();
+        let (_kept, file) = written(&format!("[[suppress]]\n{}\n", table.join("\n")));
+        assert_eq!(load(&inputs(file)).unwrap().suppress.len(), 1, "{table:?}");
+    }
 }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use super::baseline::Baseline;
 use super::registry::RULES;
-use super::repeats::{Repeats, is_told};
-use super::{Blind, Claim, Finding, Observation, Past, RuleId, RuleMeta, Verdict, Verdicts};
-use crate::callers::CallerId;
-use crate::exchange::{Caller, Exchange};
+use super::repeats::{Repeat, Repeats};
+use super::{Blind, Claim, Finding, Mark, Observation, Past, RuleId, RuleMeta, Severity, Verdict, Verdicts};
+use crate::classify::Half;
+use crate::exchange::{Caller, CallerHash, Exchange, Method};
 use crate::inventory::{Endpoint, History};
 use crate::telemetry::{Counters, Metric};
 
@@ -46,6 +46,8 @@ pub struct Engine {
     baseline: Baseline,
     repeats: Repeats,
     blind: [[u64; Blind::ALL.len()]; RULES.len()],
+    /// Verdicts about the last exchange.
+    marks: Vec<Mark>,
     counters: Arc<Counters>,
 }
 
@@ -56,12 +58,14 @@ impl Engine {
             baseline: Baseline::default(),
             repeats: Repeats::new(limits.findings),
             blind: [[0; Blind::ALL.len()]; RULES.len()],
+            marks: Vec::new(),
             counters,
         }
     }
 
     /// Judges an exchange by every rule and appends what is to be told.
     pub fn judge(&mut self, seen: &Observation<'_>, history: &History, out: &mut Vec<Finding>) {
+        self.marks.clear();
         let signs = self.baseline.observe(seen, history);
         let past = Past {
             endpoint: history,
@@ -77,21 +81,21 @@ impl Engine {
                 }
             }
             for verdict in verdicts {
-                let key = Key {
-                    rule: rule.meta().id,
-                    endpoint: seen.endpoint,
-                    claim: verdict.claim,
-                    caller: seen.caller.id,
-                };
-                let repeats = self.repeats.count(key);
-                if repeats > 0 {
+                let repeat = self.repeats.count(rule.meta().id, seen, history, &verdict);
+                if repeat.before > 0 {
                     self.counters.add(Metric::FindingsRepeated, 1);
                 }
-                if is_told(repeats) {
-                    out.push(finding(rule.meta(), seen, &verdict, repeats));
+                self.marks.push(mark(rule.meta(), seen, &verdict, repeat));
+                if repeat.is_told {
+                    out.push(finding(rule.meta(), seen, &verdict, repeat.before));
                 }
             }
         }
+    }
+
+    /// Verdicts about the exchange that was judged last, in the order of its findings.
+    pub fn marks(&self) -> &[Mark] {
+        &self.marks
     }
 
     /// What was learnt of logins and credentials.
@@ -119,42 +123,130 @@ impl Engine {
     }
 }
 
-/// What makes two findings the same.
+/// What makes two findings the same, whoever did it. Something worse is something else.
 struct Key<'a> {
     rule: RuleId,
     endpoint: &'a Endpoint,
+    severity: Severity,
     claim: Claim<'a>,
-    caller: Option<CallerId>,
 }
 
 impl Hash for Key<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.rule.hash(state);
-        self.endpoint.hash(state);
+        match self.claim {
+            // How an issuer makes its tokens is the same wherever they are used.
+            Claim::Token(flaw) if flaw.is_issuers() => self.endpoint.host.hash(state),
+            _ => self.endpoint.hash(state),
+        }
+        self.severity.hash(state);
         match self.claim {
             Claim::Data(label) => (label.kind, &label.place).hash(state),
             Claim::Credentials(scheme) => scheme.hash(state),
             Claim::AuthenticationNorm { .. } => {}
-            Claim::Token(flaw) => {
-                discriminant(&flaw).hash(state);
-                // What a service does with all of its tokens is told once; what somebody does with a token, of each.
-                if flaw.is_somebodys() {
-                    self.caller.hash(state);
-                }
-            }
+            Claim::Token(flaw) => discriminant(&flaw).hash(state),
             Claim::Expired { .. } | Claim::NotYetGood { .. } | Claim::Places(_) => {
                 discriminant(&self.claim).hash(state);
-                self.caller.hash(state);
             }
-            Claim::LoginAttack(attack) => (attack.shape, attack.subject, attack.got_in).hash(state),
+            Claim::LoginAttack(attack) => (attack.shape, attack.got_in).hash(state),
             Claim::Telling(telling) => telling.by.hash(state),
-            Claim::SkippedStep(skipped) => (&skipped.step, self.caller).hash(state),
-            Claim::Outsider(outsider) => (outsider.function, self.caller).hash(state),
-            Claim::Assigned(assigned) => (&assigned.property, self.caller).hash(state),
+            Claim::SkippedStep(skipped) => skipped.step.hash(state),
+            Claim::Outsider(outsider) => outsider.function.hash(state),
+            Claim::Assigned(assigned) => assigned.property.hash(state),
             // What was gone and comes again is another.
-            Claim::Excess(excess) => (&excess.property, excess.since_s, self.caller).hash(state),
-            Claim::Bulk(_) => self.caller.hash(state),
+            Claim::Excess(excess) => (&excess.property, excess.since_s).hash(state),
+            Claim::Bulk(_) => {}
         }
+    }
+}
+
+/// Whose doing a finding is: what a service does to all is told once, what somebody does of each
+/// ([`super::repeats::EACH`] a day).
+enum Whose {
+    /// The service's.
+    Service,
+    /// Somebody's who can be named.
+    Somebody(CallerHash),
+    /// The caller's where few do it at the endpoint, else the service's.
+    OfFew,
+}
+
+/// What happens in one of so many exchanges of an endpoint, or less often, is what few do.
+const FEW: u64 = 20;
+
+fn whose(claim: &Claim<'_>, severity: Severity, seen: &Observation<'_>) -> Whose {
+    let of_caller = || seen.caller.id.map_or(Whose::Service, |id| Whose::Somebody(id.0));
+    match claim {
+        // Personal data in an answer is common, and told of the endpoint; a secret is worth knowing who got it.
+        Claim::Data(label) if label.place.half == Half::Response && severity < Severity::High => {
+            Whose::Service
+        }
+        // Links with a token, secrets in an answer, a port without TLS: made so by the service, or asked for by one.
+        Claim::Data(_) | Claim::Credentials(_) => Whose::OfFew,
+        Claim::Token(flaw) if !flaw.is_somebodys() => Whose::OfFew,
+        Claim::AuthenticationNorm { .. }
+        | Claim::Expired { .. }
+        | Claim::NotYetGood { .. }
+        | Claim::Places(_)
+        | Claim::SkippedStep(_)
+        | Claim::Token(_)
+        | Claim::Outsider(_)
+        | Claim::Assigned(_)
+        | Claim::Excess(_)
+        | Claim::Bulk(_) => of_caller(),
+        Claim::Telling(_) => Whose::Service,
+        Claim::LoginAttack(attack) => attack.subject.map_or(Whose::Service, Whose::Somebody),
+    }
+}
+
+impl Repeats {
+    fn count(
+        &mut self,
+        rule: RuleId,
+        seen: &Observation<'_>,
+        history: &History,
+        verdict: &Verdict<'_>,
+    ) -> Repeat {
+        let key = Key {
+            rule,
+            endpoint: seen.endpoint,
+            severity: verdict.severity,
+            claim: verdict.claim,
+        };
+        let whose = match whose(&verdict.claim, verdict.severity, seen) {
+            Whose::OfFew => {
+                let most = history.exchanges / FEW;
+                let few = most > 0 && self.so_far(&key) <= most;
+                let caller = seen.caller.id.filter(|_| few);
+                caller.map_or(Whose::Service, |id| Whose::Somebody(id.0))
+            }
+            known => known,
+        };
+        match whose {
+            Whose::Somebody(who) => {
+                let seconds = seen.exchange.request.time_ns.0 / 1_000_000_000;
+                self.of_somebody(&key, who, u32::try_from(seconds).unwrap_or(u32::MAX))
+            }
+            Whose::Service | Whose::OfFew => self.of_service(&key),
+        }
+    }
+}
+
+fn mark(rule: &'static RuleMeta, seen: &Observation<'_>, verdict: &Verdict<'_>, repeat: Repeat) -> Mark {
+    let exchange = seen.exchange;
+    let method = Method::of(exchange.request.method());
+    let safe = matches!(method, Method::Get | Method::Head | Method::Options);
+    Mark {
+        rule,
+        severity: verdict.severity,
+        confidence: verdict.confidence,
+        endpoint: Arc::clone(seen.endpoint),
+        is_somebodys: repeat.is_somebodys,
+        caller: seen.caller.id.filter(|_| seen.caller.is_known()).map(|id| id.0),
+        client: exchange.client.hash,
+        time_ns: exchange.request.time_ns.0,
+        writes: !safe && exchange.is_success(),
+        is_told: repeat.is_told,
     }
 }
 

@@ -61,6 +61,11 @@ impl TokenFlaw {
         }
     }
 
+    /// Whether it is about how an issuer makes its tokens, wherever they are used.
+    pub const fn is_issuers(self) -> bool {
+        !self.is_somebodys() && !matches!(self, Self::GuessableSecret)
+    }
+
     /// Whether it is about one token and who made it, rather than about how a service makes all of its tokens.
     pub const fn is_somebodys(self) -> bool {
         matches!(

@@ -53,6 +53,14 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// Every severity, from the least.
+    pub const ALL: [Self; 5] = [Self::Info, Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// By its name in outputs.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|severity| severity.name() == name)
+    }
+
     /// Name in outputs.
     pub const fn name(self) -> &'static str {
         match self {
@@ -335,8 +343,8 @@ pub struct Finding {
     pub part: Option<PartKind>,
     /// Status code of the response, 0 when none was seen.
     pub status: u16,
-    /// How often this run saw the same before (rule, endpoint, kind and place): 0 for the first. A finding is told
-    /// the first time, the tenth, the hundredth and so on.
+    /// How often this run saw the same before (rule, severity, endpoint, kind and place, and whose doing it is where it is
+    /// somebody's): 0 for the first. A finding is told the first time, the tenth, the hundredth and so on.
     pub repeats: u64,
 }
 
@@ -348,6 +356,31 @@ impl Finding {
             _ => None,
         }
     }
+}
+
+/// A verdict in short, whether it is told or not: for whoever counts them.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// The rule.
+    pub rule: &'static RuleMeta,
+    /// Severity after evidence.
+    pub severity: Severity,
+    /// How sure.
+    pub confidence: Confidence,
+    /// The endpoint.
+    pub endpoint: EndpointRef,
+    /// It is somebody's doing, not what the service does to all.
+    pub is_somebodys: bool,
+    /// The caller, when known.
+    pub caller: Option<CallerHash>,
+    /// The client's address, hashed, when known.
+    pub client: Option<CallerHash>,
+    /// When: the clock of the exchange.
+    pub time_ns: u64,
+    /// The request changed something.
+    pub writes: bool,
+    /// It is told: the next of the findings is this one.
+    pub is_told: bool,
 }
 
 /// Judges one exchange. Deterministic: time and past traffic arrive with the arguments.

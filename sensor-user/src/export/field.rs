@@ -11,6 +11,7 @@ use crate::capture::{Container, Role};
 use crate::classify::{ShownCall, ShownOperation};
 use crate::detect::{Evidence, Finding, LoginAttack, Outsider, TokenFlaw};
 use crate::exchange::{Connection, PartKind};
+use crate::incident::budget::Held;
 
 /// Value of a field.
 #[derive(Clone, PartialEq, Debug)]
@@ -35,6 +36,8 @@ pub const fn kind(event: &Event) -> &'static str {
     match event {
         Event::Exchange(_) => "exchange",
         Event::Finding(_) => "finding",
+        Event::Incident(_) => "incident",
+        Event::Held(_) => "held",
         Event::Accounts(_) => "accounts",
     }
 }
@@ -44,6 +47,8 @@ pub fn time_ns(event: &Event) -> u64 {
     match event {
         Event::Exchange(call) => call.time_ns,
         Event::Finding(finding) => finding.time_ns,
+        Event::Incident(incident) => incident.time_ns.1,
+        Event::Held(held) => held.time_ns,
         Event::Accounts(snapshot) => snapshot.time_ns,
     }
 }
@@ -326,6 +331,16 @@ fn of_attack(attack: &LoginAttack, fields: &mut Fields<'_>) {
     ];
     fields.extend(figures.map(|(name, count)| (name, Value::Count(count))));
     fields.push(("api_sensor.login.succeeded", Value::Flag(attack.got_in)));
+}
+
+/// Fields of what was held back.
+pub fn of_held(held: &Held) -> Fields<'static> {
+    let counts = held.by_severity();
+    let counts = counts.map(|(severity, count)| format!("{}:{count}", severity.name()));
+    vec![
+        ("api_sensor.held", Value::Texts(counts.collect())),
+        ("api_sensor.told", Value::Count(held.told)),
+    ]
 }
 
 /// Counters of a snapshot by the side they belong to.

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
 use super::field::{self, Value};
-use super::{ClockOffset, Event, Exporter};
+use super::{ClockOffset, Event, Exporter, incident};
 
 /// One event as an object whose fields keep their order.
 #[derive(Clone, PartialEq, Debug)]
@@ -20,6 +20,8 @@ impl Line {
         match event {
             Event::Exchange(call) => line.extend(field::of_exchange(call).into_iter().map(json)),
             Event::Finding(finding) => line.extend(field::of_finding(finding).into_iter().map(json)),
+            Event::Incident(told) => line.extend(incident::fields(told, clock).into_iter().map(json)),
+            Event::Held(held) => line.extend(field::of_held(held).into_iter().map(json)),
             Event::Accounts(snapshot) => {
                 line.extend(field::of_accounts(snapshot).map(|(side, counters)| {
                     (

@@ -5,6 +5,7 @@
 
 pub mod docs;
 pub mod field;
+mod incident;
 pub mod json;
 pub mod openapi;
 pub mod otlp;
@@ -21,6 +22,8 @@ use std::sync::Arc;
 use crate::classify::{DataKind, Half, ShownCall};
 use crate::detect::Finding;
 use crate::exchange::{AuthScheme, CallerHash, Connection, PartKind};
+use crate::incident::Incident;
+use crate::incident::budget::Held;
 use crate::inventory::EndpointRef;
 use crate::telemetry::Accounts;
 
@@ -33,6 +36,10 @@ pub enum Event {
     Exchange(Summary),
     /// One finding.
     Finding(Box<Finding>),
+    /// What belongs together: it began, grew or is over.
+    Incident(Box<Incident>),
+    /// What was held back in an hour, because the budget was spent.
+    Held(Held),
     /// What the sensor counted so far.
     Accounts(Box<Snapshot>),
 }

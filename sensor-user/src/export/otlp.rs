@@ -22,14 +22,20 @@ use opentelemetry_sdk::logs::{
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use tokio::runtime::Handle;
 
-use super::field::{self, Value};
+use super::field::{self, Fields, Value};
 use super::{ClockOffset, Event, Exporter};
 use crate::config;
 use crate::detect::{Finding, Severity};
+use crate::incident::Incident;
+use crate::incident::budget::Held;
 use crate::telemetry::{Accounts, Counters, Metric};
 
 /// Name of the event that carries a finding.
 const FINDING_EVENT: &str = "api_sensor.finding";
+/// Of the event that carries an incident.
+const INCIDENT_EVENT: &str = "api_sensor.incident";
+/// Of the event that says what was held back.
+const HELD_EVENT: &str = "api_sensor.held";
 
 /// Records per request: the specification's default for batches.
 const BATCH: usize = 512;
@@ -134,23 +140,35 @@ impl Otlp {
     }
 
     fn finding(&self, finding: &Finding) {
+        let fields = field::of_finding(finding);
+        self.record(FINDING_EVENT, finding.time_ns, finding.severity, &fields);
+    }
+
+    fn incident(&self, incident: &Incident) {
+        let fields = super::incident::fields(incident, self.clock);
+        self.record(INCIDENT_EVENT, incident.time_ns.1, incident.severity, &fields);
+    }
+
+    fn held(&self, held: &Held) {
+        let worst = held.by_severity().next();
+        let severity = worst.map_or(Severity::Info, |(severity, _)| severity);
+        self.record(HELD_EVENT, held.time_ns, severity, &field::of_held(held));
+    }
+
+    fn record(&self, event: &'static str, time_ns: u64, severity: Severity, fields: &Fields<'_>) {
         if !self.flow.admit() {
             return;
         }
         let mut record = self.logger.create_log_record();
-        record.set_event_name(FINDING_EVENT);
-        record.set_timestamp(self.clock.system_time(finding.time_ns));
-        record.set_severity_number(number(finding.severity));
-        record.set_severity_text(finding.severity.name());
-        let fields = field::of_finding(finding);
-        let sentence = fields
-            .iter()
-            .find(|(name, _)| *name == "api_sensor.evidence")
-            .map(|(_, value)| any(value));
-        if let Some(sentence) = sentence {
-            record.set_body(sentence);
+        record.set_event_name(event);
+        record.set_timestamp(self.clock.system_time(time_ns));
+        record.set_severity_number(number(severity));
+        record.set_severity_text(severity.name());
+        let in_words = |name: &str| matches!(name, "api_sensor.evidence" | "api_sensor.explanation");
+        if let Some((_, sentence)) = fields.iter().find(|(name, _)| in_words(name)) {
+            record.set_body(any(sentence));
         }
-        for (name, value) in &fields {
+        for (name, value) in fields {
             record.add_attribute(*name, any(value));
         }
         self.logger.emit(record);
@@ -169,6 +187,8 @@ impl Exporter for Otlp {
                 self.instruments.finding(finding);
                 self.finding(finding);
             }
+            Event::Incident(incident) => self.incident(incident),
+            Event::Held(held) => self.held(held),
             // The accounts are metrics: they are read when a batch is due.
             Event::Accounts(_) => {}
         }

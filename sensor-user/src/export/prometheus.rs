@@ -109,12 +109,31 @@ impl Prometheus {
                 self.accounts.kernel.value(*kernel),
             );
         }
+        self.suppressed(&mut page);
         processes::write(&mut page, &self.accounts);
         self.table
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .write(&mut page);
         page
+    }
+}
+
+impl Prometheus {
+    fn suppressed(&self, page: &mut String) {
+        let name = "api_sensor_findings_suppressed_by_rule_total";
+        let rules = self.accounts.sensor.suppressed_by_rule();
+        if !rules.is_empty() {
+            head(
+                page,
+                name,
+                "Findings that the configuration suppresses.",
+                "counter",
+            );
+        }
+        for (rule, count) in rules {
+            sample(page, name, &format!("rule=\"{rule}\""), count);
+        }
     }
 }
 
@@ -133,7 +152,7 @@ impl Exporter for Prometheus {
                     .entry((finding.rule.id.0, finding.severity))
                     .or_default() += 1;
             }
-            Event::Accounts(_) => {}
+            Event::Incident(_) | Event::Held(_) | Event::Accounts(_) => {}
         }
         Ok(())
     }

@@ -12,6 +12,8 @@ use crate::detect::{
 };
 use crate::exchange::call::{CallKind, CallOutcome, Count, Messages};
 use crate::exchange::{AuthScheme, CallerHash, Connection, Method, PartKind};
+use crate::incident::budget::Held;
+use crate::incident::{Incident, Moment, Stage, Subject, Tally};
 use crate::inventory::{Endpoint, EndpointRef};
 use crate::protocol::soap::FaultCode;
 use crate::telemetry::{Accounts, Metric};
@@ -315,11 +317,70 @@ pub(super) fn events() -> Vec<Event> {
     let of_rights = of_rights()
         .into_iter()
         .map(|finding| Event::Finding(Box::new(finding)));
+    let incidents = incidents().map(|incident| Event::Incident(Box::new(incident)));
+    let held = Held {
+        time_ns: 1_795_003_200_000_000_000,
+        counts: [4, 300, 0, 12, 0],
+        told: 200,
+    };
     let events = events
         .chain([in_message])
         .chain(of_authentication)
-        .chain(of_rights);
+        .chain(of_rights)
+        .chain(incidents)
+        .chain([Event::Held(held)]);
     events.chain([snapshot]).collect()
+}
+
+/// Of a caller, growing; of a client without credentials, closed.
+fn incidents() -> [Incident; 2] {
+    let [worst, second, _] = findings();
+    let first_ns = worst.time_ns;
+    let row = |at_s: u64, finding: &Finding, count| Moment {
+        time_ns: (
+            first_ns + at_s * 1_000_000_000,
+            first_ns + (at_s + 30) * 1_000_000_000,
+        ),
+        rule: finding.rule,
+        endpoint: EndpointRef::clone(&finding.endpoint),
+        count,
+    };
+    let grown = Incident {
+        number: 7,
+        stage: Stage::Grown,
+        subject: Subject::Caller(CallerHash([0xab; 16])),
+        severity: Severity::Critical,
+        confidence: Confidence(95),
+        time_ns: (first_ns, first_ns + 360_000_000_000),
+        findings: 214,
+        writes: 12,
+        rules: vec![Tally {
+            rule: &RULE,
+            severity: Severity::High,
+            count: 214,
+        }],
+        endpoints: vec![
+            EndpointRef::clone(&worst.endpoint),
+            endpoint("api.example.com", "/orders/{id}"),
+        ],
+        timeline: vec![row(0, &worst, 200), row(330, &second, 14)],
+        between: 0,
+        worst: Some(Box::new(worst)),
+    };
+    let closed = Incident {
+        number: 8,
+        stage: Stage::Closed,
+        subject: Subject::Client(CallerHash([0xef; 16])),
+        severity: Severity::Medium,
+        findings: 1,
+        writes: 0,
+        time_ns: (first_ns, first_ns),
+        endpoints: vec![EndpointRef::clone(&second.endpoint)],
+        timeline: vec![row(0, &second, 1)],
+        worst: None,
+        ..grown.clone()
+    };
+    [grown, closed]
 }
 
 /// The same with terminal control sequences in every text that comes from outside.
@@ -342,5 +403,13 @@ pub(super) fn hostile() -> Vec<Event> {
         label.place.name = bad.into();
         label.sample = Masked(bad.into());
     }
-    vec![Event::Exchange(call), Event::Finding(Box::new(finding))]
+    let [mut incident, _] = incidents();
+    incident.subject = Subject::Endpoint(endpoint(bad, bad));
+    incident.endpoints = vec![endpoint(bad, bad)];
+    for row in &mut incident.timeline {
+        row.endpoint = endpoint(bad, bad);
+    }
+    incident.worst = Some(Box::new(finding.clone()));
+    let incident = Event::Incident(Box::new(incident));
+    vec![Event::Exchange(call), Event::Finding(Box::new(finding)), incident]
 }

@@ -10,6 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Event, Exporter, Summary};
+use crate::incident::Incident;
+use crate::inventory::EndpointRef;
 use crate::telemetry::{Counters, Metric};
 
 /// Which events are shown. An empty list lets everything through.
@@ -31,6 +33,14 @@ impl Filter {
                 .paths
                 .iter()
                 .any(|path| begins(&call.endpoint.template, path)))
+    }
+}
+
+impl Filter {
+    /// Whether an incident is shown: it is about an endpoint that is.
+    fn passes_incident(&self, incident: &Incident) -> bool {
+        let shown = |endpoint: &EndpointRef| self.paths.iter().any(|path| begins(&endpoint.template, path));
+        self.paths.is_empty() || incident.endpoints.iter().any(shown)
     }
 }
 
@@ -95,7 +105,15 @@ impl Sink {
         if let Event::Exchange(call) = &event {
             self.passing = self.filter.passes(call);
         }
-        (self.passing || matches!(event, Event::Accounts(_))).then(|| Arc::new(event))
+        let passes = match &event {
+            Event::Exchange(_) | Event::Finding(_) => self.passing,
+            Event::Incident(incident) => {
+                let port = self.filter.ports.is_empty() || self.passing;
+                port && self.filter.passes_incident(incident)
+            }
+            Event::Held(_) | Event::Accounts(_) => true,
+        };
+        passes.then(|| Arc::new(event))
     }
 
     /// Whether an output has ended by itself: standard output was closed, for instance.
@@ -240,14 +258,14 @@ mod tests {
                 ports: vec![80],
                 ..Filter::default()
             }),
-            ["accounts"]
+            ["held", "accounts"]
         );
         assert_eq!(
             sent(Filter {
                 paths: vec!["/user".to_owned()],
                 ..Filter::default()
             }),
-            ["accounts"]
+            ["held", "accounts"]
         );
     }
 

@@ -13,6 +13,8 @@ use crate::capture::Role;
 use crate::classify::Half;
 use crate::detect::{Finding, Severity};
 use crate::exchange::PartKind;
+use crate::incident::Incident;
+use crate::incident::budget::Held;
 
 /// How the view looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,6 +148,8 @@ impl View {
         match event {
             Event::Exchange(call) => self.call(call),
             Event::Finding(finding) => self.finding(finding),
+            Event::Incident(incident) => self.incident(incident),
+            Event::Held(held) => self.held(held),
             Event::Accounts(snapshot) => self.accounts(snapshot),
         }
     }
@@ -250,6 +254,37 @@ impl View {
             );
             self.paragraph(&format!("Remedy: {}", words.remedy), PLAIN, &mut text);
         }
+        text
+    }
+
+    fn incident(&self, incident: &Incident) -> String {
+        let style = self.style;
+        let title = format!("incident {} {}", incident.number, incident.stage.name());
+        let mut text = format!(
+            "{}{} {}\n",
+            " ".repeat(INDENT),
+            style.severity(incident.severity),
+            style.paint(BOLD, &cut(&title, self.width().saturating_sub(INDENT + 9)))
+        );
+        self.paragraph(&super::incident::explanation(incident), PLAIN, &mut text);
+        text
+    }
+
+    fn held(&self, held: &Held) -> String {
+        let counts = held.by_severity();
+        let counts: Vec<_> = counts
+            .map(|(severity, count)| format!("{count} {}", severity.name()))
+            .collect();
+        let mut text = format!(
+            "{}\n",
+            self.style.paint(DIM, &self.clock.time_of_day(held.time_ns))
+        );
+        let words = format!(
+            "held back within an hour, beside {} that were told: {}",
+            held.told,
+            counts.join(", ")
+        );
+        self.paragraph(&words, PLAIN, &mut text);
         text
     }
 

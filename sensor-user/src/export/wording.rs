@@ -268,7 +268,7 @@ fn bulk(found: &Bulk) -> String {
 }
 
 /// A time in its largest whole unit.
-fn span(seconds: u64) -> String {
+pub(super) fn span(seconds: u64) -> String {
     for (unit, name) in [(86_400, "days"), (3_600, "hours"), (60, "minutes")] {
         if seconds >= unit * 2 {
             return format!("{} {name}", seconds / unit);

@@ -6,8 +6,9 @@ pub mod coverage;
 pub mod ledger;
 pub mod log;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sensor_common::counter::Counter;
 
@@ -73,6 +74,14 @@ metrics! {
     Findings = "findings",
     /// Findings that were told before: counted, and told again only now and then.
     FindingsRepeated = "findings_repeated",
+    /// Findings that the configuration suppresses, told or not.
+    FindingsSuppressed = "findings_suppressed",
+    /// Incidents that opened.
+    Incidents = "incidents",
+    /// Incidents that were closed early, because there were too many at a time.
+    IncidentsCrowded = "incidents_crowded",
+    /// Findings and incidents that were held back, because the budget of the hour was spent.
+    AlertsHeld = "alerts_held",
     /// Rules that could not judge an exchange.
     RulesBlind = "rules_blind",
     /// Endpoints not remembered because the inventory was full.
@@ -98,6 +107,8 @@ metrics! {
 #[derive(Debug, Default)]
 pub struct Counters {
     sums: [AtomicU64; Metric::ALL.len()],
+    /// By rule: a closed set.
+    suppressed: Mutex<BTreeMap<&'static str, u64>>,
     ledger: Ledger,
 }
 
@@ -105,6 +116,19 @@ impl Counters {
     /// The accounts of each process.
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Counts a finding of a rule that the configuration suppresses.
+    pub fn suppressed(&self, rule: &'static str) {
+        self.add(Metric::FindingsSuppressed, 1);
+        let mut rules = self.suppressed.lock().unwrap_or_else(PoisonError::into_inner);
+        *rules.entry(rule).or_default() += 1;
+    }
+
+    /// Suppressed findings by rule.
+    pub fn suppressed_by_rule(&self) -> Vec<(&'static str, u64)> {
+        let rules = self.suppressed.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.iter().map(|(rule, count)| (*rule, *count)).collect()
     }
 
     /// Adds to a counter.

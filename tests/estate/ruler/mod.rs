@@ -115,7 +115,7 @@ impl Ruler {
                 }
             }
             Event::Finding(finding) => self.judge(world, finding),
-            Event::Accounts(_) => {}
+            Event::Incident(_) | Event::Held(_) | Event::Accounts(_) => {}
         }
     }
 

@@ -1,9 +1,12 @@
 //! What is learnt of logins and credentials, for rules that need to know what is usual.
 //!
 //! Takes every exchange that is judged, in order. Gives [`Signs`]. Never reads the clock and never keeps a value: keyed
-//! hashes, counts and endpoints only. Memory is bounded by tables of fixed size (7 MiB together) and named limits
-//! (`operations.rs` beside it: about 16 MiB); the same exchanges give the same signs. A change of the installation's key begins it anew.
+//! hashes, counts and endpoints only. Memory is bounded by tables of fixed size (8 MiB together) and named limits
+//! (`operations.rs` beside it: about 16 MiB); the same exchanges give the same signs. A change of the installation's
+//! key begins it anew.
 
+mod dialogues;
+mod doors;
 mod logins;
 mod places;
 mod room;
@@ -18,11 +21,14 @@ use super::{Blind, Observation};
 use crate::callers::Answer;
 use crate::exchange::{AuthScheme, Caller};
 use crate::inventory::History;
+use dialogues::Dialogues;
+use doors::{Doors, KeptDoors};
 use logins::{KeptLogins, Logins};
 use places::{KeptPlaces, Places};
 use steps::{KeptSteps, Steps, label};
 use telling::{Attempt, Desks};
 
+pub use doors::Door;
 pub use logins::{AddressLogins, HostLogins, LoginSigns};
 pub use places::PlacesSign;
 pub use steps::SkippedStep;
@@ -44,6 +50,10 @@ pub struct Signs {
     pub skipped: Result<Option<SkippedStep>, Blind>,
     /// Functions and properties beyond what is usual.
     pub rights: Rights,
+    /// Whether the endpoint asks who is calling; for a request without credentials.
+    pub door: Door,
+    /// A message before on the same connection carried a password or secret: somebody logs in there.
+    pub logs_in: bool,
 }
 
 impl Default for Signs {
@@ -54,6 +64,8 @@ impl Default for Signs {
             places: Ok(None),
             skipped: Ok(None),
             rights: Rights::QUIET,
+            door: Door::Unknown,
+            logs_in: false,
         }
     }
 }
@@ -66,6 +78,8 @@ pub struct Baseline {
     places: Places,
     steps: Steps,
     operations: Operations,
+    doors: Doors,
+    dialogues: Dialogues,
 }
 
 /// What outlives a restart: keyed hashes, counts and endpoints.
@@ -78,6 +92,7 @@ pub struct Snapshot {
     places: KeptPlaces,
     steps: KeptSteps,
     operations: KeptOperations,
+    doors: KeptDoors,
 }
 
 impl std::fmt::Debug for Snapshot {
@@ -116,6 +131,8 @@ impl Baseline {
         signs.places = self.places(seen, now_s);
         signs.skipped = self.steps.observe(seen, history, now_s);
         signs.rights = self.operations.observe(seen, now_s);
+        signs.door = self.doors.observe(seen, now_s);
+        signs.logs_in = self.dialogues.observe(seen, now_s);
         signs
     }
 
@@ -143,6 +160,7 @@ impl Baseline {
             places: self.places.snapshot(),
             steps: self.steps.snapshot(),
             operations: self.operations.snapshot(),
+            doors: self.doors.snapshot(),
         }
     }
 
@@ -157,6 +175,8 @@ impl Baseline {
             places: Places::restore(snapshot.places),
             steps: Steps::restore(snapshot.steps),
             operations: Operations::restore(snapshot.operations),
+            doors: Doors::restore(snapshot.doors),
+            dialogues: Dialogues::default(),
         })
     }
 }

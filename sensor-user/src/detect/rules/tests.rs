@@ -1,6 +1,7 @@
 //! For each registered rule a case that fires, one that nearly does, and one that cannot be judged. A case is one
 //! exchange here; `stories` has those that need what came before.
 
+mod doors;
 mod rights;
 mod stories;
 
@@ -8,7 +9,7 @@ use std::sync::Arc;
 
 use crate::callers::{self, Callers};
 use crate::classify::{Classifier, Limits};
-use crate::detect::baseline::Signs;
+use crate::detect::baseline::{Door, Signs};
 use crate::detect::registry::RULES;
 use crate::detect::{Blind, Engine, Finding, Observation, Past, Severity, Verdicts};
 use crate::exchange::call::{CallKind, CallOutcome};
@@ -65,7 +66,11 @@ fn inspect(rule: &str, exchange: &Exchange, history: &History) -> (Vec<Severity>
         endpoint: &endpoint,
     };
     let rule = RULES.iter().find(|known| known.meta().id.0 == rule).unwrap();
-    let signs = Signs::default();
+    // Whether an endpoint is public is in the stories.
+    let signs = Signs {
+        door: Door::Personal,
+        ..Signs::default()
+    };
     let mut verdicts = Verdicts::new();
     let past = Past {
         endpoint: history,
@@ -209,6 +214,48 @@ fn api3() -> Vec<Case> {
         ),
         case(
             rule,
+            "one's own",
+            Builder::get("/me").known().answer(r#"{"mail":"a@example.org"}"#),
+            Fires(&[Info]),
+        ),
+        case(
+            rule,
+            "one's own card",
+            Builder::get("/me")
+                .known()
+                .answer(r#"{"pan":"4111111111111111"}"#),
+            Fires(&[Medium]),
+        ),
+        case(
+            rule,
+            "one's own password",
+            Builder::get("/me").known().answer(r#"{"password":"hunter2"}"#),
+            Fires(&[Critical]),
+        ),
+        case(
+            rule,
+            "another's by number",
+            Builder::get("/users/7")
+                .known()
+                .answer(r#"{"pan":"4111111111111111"}"#),
+            Fires(&[High]),
+        ),
+        case(
+            rule,
+            "another's by query",
+            Builder::get("/profile?user=4711")
+                .known()
+                .answer(r#"{"pan":"4111111111111111"}"#),
+            Fires(&[High]),
+        ),
+        case(
+            rule,
+            "token of a path that is for it",
+            Builder::get("/reports/token").known().answer(token),
+            Fires(&[Info]),
+        ),
+        case(
+            rule,
             "many e-mails",
             Builder::get("/x").answer(&format!("[{}]", bulk.join(","))),
             Fires(&[Medium]),
@@ -296,6 +343,33 @@ fn api3() -> Vec<Case> {
                 .response_field("Content-Encoding", "gzip")
                 .answer("x"),
             Expect::Blind(Blind::BodyCut),
+        ),
+    ]
+}
+
+/// A login by messages of a WebSocket hands its token to who logs in.
+fn dialogues() -> Vec<stories::Story> {
+    let open = || Builder::get("/ws").status(101);
+    let asks = |body: &str| open().part(PartKind::MessageToServer).json(body);
+    let token = || {
+        open()
+            .part(PartKind::MessageToClient)
+            .answer(r#"{"token":"0123456789abcdef0"}"#)
+    };
+    let login = || asks(r#"{"user":"a","password":"hunter2"}"#);
+    vec![
+        stories::story("API3-001", "login by message", vec![login(), token()], Quiet),
+        stories::story(
+            "API3-001",
+            "token for nothing by message",
+            vec![asks(r#"{"subscribe":"news"}"#), token()],
+            Fires(&[High]),
+        ),
+        stories::story(
+            "API3-001",
+            "token long after a login",
+            vec![login(), token().at_s(3600)],
+            Fires(&[High]),
         ),
     ]
 }

@@ -1,11 +1,12 @@
 //! Where credentials are, and where they are missing: API2-001 and API2-002.
 
 use crate::classify::{Confidence, DataKind, Half, Part};
+use crate::detect::baseline::Door;
 use crate::detect::{
     Blind, Claim, Detector, EvidenceKind, Input, Observation, Past, RuleId, RuleMeta, Severity, Verdict,
     Verdicts,
 };
-use crate::exchange::Caller;
+use crate::exchange::{Caller, Method};
 
 /// API2-001.
 pub(in crate::detect) struct CredentialInUrl;
@@ -67,6 +68,10 @@ pub(in crate::detect) struct SuccessWithoutCredentials;
 const MIN_SUCCESSES: u64 = 20;
 /// Share of them that had credentials, in percent: leaves room for health checks and for a mistake or two.
 const MIN_SHARE: u64 = 95;
+/// Where nobody was ever turned away: successes of an endpoint that changes something, and their share in percent, that
+/// make credentials its norm all the same.
+const MANY_WRITES: u64 = 100;
+const WRITES_SHARE: u64 = 99;
 
 static SUCCESS_WITHOUT_CREDENTIALS: RuleMeta = RuleMeta {
     id: RuleId("API2-002"),
@@ -79,8 +84,11 @@ static SUCCESS_WITHOUT_CREDENTIALS: RuleMeta = RuleMeta {
     evidence: &[EvidenceKind::AuthenticationNorm],
     description: "A request without any credentials was answered with success (2xx, and not every call of \
         gRPC, GraphQL or JSON-RPC inside failed), although at least 95 % of the \
-        endpoint's earlier successes, of which there were at least 20, had credentials. Either authentication is not \
-        enforced, or a path around it exists. Credentials are Authorization, API key fields and session cookies; the \
+        endpoint's earlier successes, of which there were at least 20, had credentials, and the endpoint is no public \
+        one: it turned away requests without credentials (401 or 403) or with bad ones (401), or callers read there \
+        what nobody else reads. Where callers of all sorts get the same, those who are logged in happen to have \
+        credentials, and nothing is told; where neither is known the rule is blind. Something that is changed needs 99 % \
+        of 100 successes instead. Credentials are Authorization, API key fields and session cookies; the \
         request's head was seen whole.",
     remedy: "Enforce authentication before the handler, for every route and method by default, and let public \
         routes be named exceptions. Repeat the request without credentials as a test; it must be answered with 401.",
@@ -116,7 +124,14 @@ impl Detector for SuccessWithoutCredentials {
         }
         if with * 100 >= of * MIN_SHARE {
             // 80 % on 20 successes, rising by one per 20 more: the norm may still be a habit of few clients.
-            let confidence = (79 + of / MIN_SUCCESSES).min(95);
+            let grown = (79 + of / MIN_SUCCESSES).min(95);
+            let confidence = match past.signs.door {
+                Door::Closed => grown,
+                Door::Checked | Door::Personal => grown.min(90),
+                Door::Common => return Ok(()),
+                Door::Unknown if writes(seen) && of >= MANY_WRITES && with * 100 >= of * WRITES_SHARE => 75,
+                Door::Unknown => return Err(Blind::NotEnoughEvidence),
+            };
             out.push(Verdict {
                 severity: Severity::High,
                 confidence: Confidence(u8::try_from(confidence).unwrap_or(80)),
@@ -125,4 +140,13 @@ impl Detector for SuccessWithoutCredentials {
         }
         Ok(())
     }
+}
+
+/// It changes something.
+fn writes(seen: &Observation<'_>) -> bool {
+    let method = Method::of(seen.exchange.request.method());
+    matches!(
+        method,
+        Method::Post | Method::Put | Method::Patch | Method::Delete
+    )
 }

@@ -1,5 +1,6 @@
 //! Sensitive data in answers: API3-001.
 
+use crate::classify::outline::Root;
 use crate::classify::{BlindSpot, DataKind, Half, Label, Part};
 use crate::detect::{
     Blind, Claim, Detector, EvidenceKind, Input, Observation, Past, RuleId, RuleMeta, Severity, Verdict,
@@ -24,10 +25,13 @@ static META: RuleMeta = RuleMeta {
     evidence: &[EvidenceKind::Data],
     description: "A response carries sensitive data, told per kind and place. Private keys, passwords and providers' \
         keys are critical; payment cards, Social Security numbers and tokens high; bank accounts medium; e-mail \
-        addresses and telephone numbers low. 50 or more values of a kind at a place raise personal data by one step. \
+        addresses and telephone numbers low. 50 or more values of a kind at a place raise personal data by one step. A \
+        single value in the answer to a caller who is known and named nothing (no value in path, query or body) is that \
+        person's own: e-mail addresses and telephone numbers are information then, bank accounts low, cards medium. \
         Tokens and secrets that a POST with credentials (a password, a client secret, a refresh token or Basic) gets \
-        back are what a login is for and are not told; where the credentials were not recognised but the path names \
-        a login, they are told as information. Session cookies that a response sets are not told either.",
+        back are what a login is for and are not told, and neither are those in messages of a WebSocket within a minute \
+        of such a message; where the credentials were not recognised but the path names \
+        a login or token, they are told as information. Session cookies that a response sets are not told either.",
     remedy: "Return only the properties that the client needs, by an explicit list for each response; never \
         serialise a stored object as it is. Mask what must be shown (the last four digits of a card), keep secrets \
         write-only, and check that the caller may read each property.",
@@ -41,7 +45,7 @@ impl Detector for SensitiveDataInResponse {
     fn inspect<'a>(
         &self,
         seen: &Observation<'a>,
-        _past: &Past<'a>,
+        past: &Past<'a>,
         out: &mut Verdicts<'a>,
     ) -> Result<(), Blind> {
         if seen.exchange.outcome.response().is_none() {
@@ -51,7 +55,7 @@ impl Detector for SensitiveDataInResponse {
             if label.place.half != Half::Response || sets_session(label) {
                 continue;
             }
-            if let Some(severity) = severity(label, seen) {
+            if let Some(severity) = severity(label, seen, past) {
                 out.push(Verdict {
                     severity,
                     confidence: label.confidence,
@@ -86,25 +90,42 @@ const fn is_token(kind: DataKind) -> bool {
 }
 
 /// `None` when the data is expected.
-fn severity(label: &Label, seen: &Observation<'_>) -> Option<Severity> {
+fn severity(label: &Label, seen: &Observation<'_>, past: &Past<'_>) -> Option<Severity> {
     if is_token(label.kind) {
-        return match grant(seen) {
+        return match grant(label, seen, past) {
             Grant::Seen => None,
             Grant::Likely => Some(Severity::Info),
             Grant::No => Some(Severity::High),
         };
     }
     let bulk = label.count >= BULK;
+    let own = is_own(label, seen);
     Some(match label.kind {
         DataKind::PrivateKey | DataKind::Password | DataKind::CloudToken | DataKind::CodeHostToken => {
             Severity::Critical
         }
         DataKind::PaymentCard | DataKind::UsSsn if bulk => Severity::Critical,
+        DataKind::PaymentCard | DataKind::UsSsn if own => Severity::Medium,
+        DataKind::Iban if own => Severity::Low,
         DataKind::Iban if !bulk => Severity::Medium,
+        DataKind::Email | DataKind::Phone if own => Severity::Info,
         DataKind::Email | DataKind::Phone if bulk => Severity::Medium,
         DataKind::Email | DataKind::Phone => Severity::Low,
         _ => Severity::High,
     })
+}
+
+/// One value, in the answer to somebody who is known and named nothing: what a person is told of themselves.
+fn is_own(label: &Label, seen: &Observation<'_>) -> bool {
+    let single = label.count == 1 && !label.place.name.contains("[]");
+    let known = seen.caller.is_known() || matches!(seen.exchange.caller, Caller::Known { .. });
+    if !single || !known || seen.endpoint.template.contains('{') || seen.exchange.part.is_some() {
+        return false;
+    }
+    let outline = &seen.labels.outline;
+    let mut asked = outline.identifiers().map(|(root, _)| root);
+    let names = |root: Root| root.half == Half::Request && matches!(root.part, Part::Query | Part::Body);
+    !asked.any(names)
 }
 
 /// Whether the exchange is a login.
@@ -117,12 +138,27 @@ enum Grant {
     No,
 }
 
-fn grant(seen: &Observation<'_>) -> Grant {
+fn grant(label: &Label, seen: &Observation<'_>, past: &Past<'_>) -> Grant {
+    if seen.exchange.part.is_some() {
+        return if past.signs.logs_in {
+            Grant::Seen
+        } else {
+            Grant::No
+        };
+    }
+    let mut steps = seen.endpoint.template.rsplit('/').take(2);
+    let likely = if steps.any(names_login) {
+        Grant::Likely
+    } else {
+        Grant::No
+    };
     if !matches!(
         Method::of(seen.exchange.request.method()),
         Method::Post | Method::Put
     ) {
-        return Grant::No;
+        // One token is asked for; several are a list of what others were given.
+        let single = label.count == 1 && !label.place.name.contains("[]");
+        return if single { likely } else { Grant::No };
     }
     let basic = matches!(
         seen.exchange.caller,
@@ -142,12 +178,7 @@ fn grant(seen: &Observation<'_>) -> Grant {
     if basic || seen.labels.found.iter().any(given) {
         return Grant::Seen;
     }
-    let mut steps = seen.endpoint.template.rsplit('/').take(2);
-    if steps.any(names_login) {
-        Grant::Likely
-    } else {
-        Grant::No
-    }
+    likely
 }
 
 /// Last or last but one step of a path where tokens are handed out.

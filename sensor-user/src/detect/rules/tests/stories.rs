@@ -30,7 +30,7 @@ pub(super) const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 
 /// Everything from identity to rules.
-struct World {
+pub(super) struct World {
     key: HashKey,
     classifier: Classifier,
     callers: Callers,
@@ -39,7 +39,7 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let counters = Arc::new(Counters::default());
         let key = HashKey::new([7; 32]);
         Self {
@@ -51,11 +51,11 @@ impl World {
         }
     }
 
-    fn see(&mut self, builder: Builder) -> Vec<Finding> {
+    pub(super) fn see(&mut self, builder: Builder) -> Vec<Finding> {
         self.take(builder.build())
     }
 
-    fn take(&mut self, mut exchange: Exchange) -> Vec<Finding> {
+    pub(super) fn take(&mut self, mut exchange: Exchange) -> Vec<Finding> {
         let cut = exchange.caller == Caller::Unseen;
         identify(&mut exchange, &self.key);
         if cut {
@@ -127,13 +127,13 @@ fn token(from: i64, to: i64) -> String {
     jwt(r#"{"alg":"RS256"}"#, &payload, "c2lnbmF0dXJl")
 }
 
-fn bearer(path: &str, token: &str) -> Builder {
+pub(super) fn bearer(path: &str, token: &str) -> Builder {
     Builder::get(path)
         .field("Authorization", &format!("Bearer {token}"))
         .at_s(NOW)
 }
 
-fn opaque(name: &str) -> String {
+pub(super) fn opaque(name: &str) -> String {
     format!("{}-q8W2e7R4t9Y1u3I5o0", name.replace('@', "."))
 }
 
@@ -759,6 +759,8 @@ pub(super) fn all() -> Vec<Story> {
         places(),
         skipped_steps(),
         super::rights::all(),
+        super::doors::stories(),
+        super::dialogues(),
     ];
     tables.into_iter().flatten().collect()
 }
