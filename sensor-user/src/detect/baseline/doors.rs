@@ -200,7 +200,7 @@ impl Doors {
     pub(super) fn snapshot(&self) -> KeptDoors {
         let mut kept = self.before.clone();
         let now = self
-            .doors
+            .endpoints
             .iter()
             .map(|(endpoint, known)| (label(endpoint).into(), *known));
         kept.extend(now);
