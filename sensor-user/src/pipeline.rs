@@ -14,6 +14,7 @@ use crate::export::{Event, Summary};
 use crate::flow::{FlowEvent, FlowTable};
 use crate::inventory::Inventory;
 use crate::protocol::protobuf::Schema;
+use crate::store::Store;
 use crate::telemetry::{Counters, Metric};
 use crate::{classify, detect, exchange, flow, inventory};
 
@@ -163,6 +164,10 @@ pub struct Judge {
     engine: Engine,
     ends: Ends<Observed>,
     findings: Vec<Finding>,
+    /// What outlives the process; none in a replay that was not asked for one.
+    store: Option<Store>,
+    /// Latest time told, on the clock of the records.
+    now_ns: u64,
     counters: Arc<Counters>,
 }
 
@@ -174,8 +179,20 @@ impl Judge {
             engine: Engine::new(detect::Limits::default(), Arc::clone(&settings.counters)),
             ends: Ends::default(),
             findings: Vec::new(),
+            store: None,
+            now_ns: 0,
             counters: Arc::clone(&settings.counters),
         }
+    }
+
+    /// Keeps what is learnt in `store`, and begins with what it holds.
+    #[must_use]
+    pub fn with_store(mut self, store: Option<Store>) -> Self {
+        self.store = store;
+        if let Some(store) = &mut self.store {
+            store.recall(&mut self.inventory);
+        }
+        self
     }
 
     /// Takes what a shard observed and judges it, unless the other end of the connection gave it already. A client's
@@ -187,11 +204,20 @@ impl Judge {
     /// Lets time pass: judges what waited long enough for its other end.
     pub fn tick(&mut self, now_ns: u64, sink: &mut dyn FnMut(Event)) {
         self.through(sink, |ends, judged| ends.tick(now_ns, judged));
+        self.now_ns = self.now_ns.max(now_ns);
+        if let Some(store) = &mut self.store
+            && store.is_due(now_ns)
+        {
+            store.flush(now_ns, |states| states.offer(&self.inventory));
+        }
     }
 
     /// Judges what still waits.
     pub fn finish(&mut self, sink: &mut dyn FnMut(Event)) {
         self.through(sink, |ends, judged| ends.finish(judged));
+        if let Some(store) = &mut self.store {
+            store.finish(self.now_ns, |states| states.offer(&self.inventory));
+        }
     }
 
     fn through(
@@ -214,6 +240,10 @@ impl Judge {
             endpoint: &endpoint,
         };
         self.engine.judge(&seen, &history, &mut self.findings);
+        if let Some(store) = &mut self.store {
+            store.exchange(&seen);
+            self.findings.iter().for_each(|finding| store.finding(finding));
+        }
         let summary = summarise(&seen);
         self.counters.add(Metric::Exchanges, 1);
         self.counters
@@ -244,6 +274,13 @@ impl Pipeline {
             observed: Vec::new(),
             now_ns: 0,
         }
+    }
+
+    /// Keeps what is learnt in `store`, and begins with what it holds.
+    #[must_use]
+    pub fn with_store(mut self, store: Option<Store>) -> Self {
+        self.judge = self.judge.with_store(store);
+        self
     }
 
     /// Takes one record.

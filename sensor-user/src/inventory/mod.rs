@@ -4,6 +4,7 @@
 //! Never reads the clock. Bounded by [`Limits`].
 
 mod host;
+mod snapshot;
 mod template;
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use crate::exchange::{Caller, Exchange, Method, Secret};
 use crate::telemetry::{Counters, Metric};
+pub use snapshot::Snapshot;
 use template::{NodeId, Templates};
 
 /// An API endpoint. Its text is safe to show: values in the path became `{...}`.

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use super::source::{self, Path as CodePath};
 
 /// Stages in the order of the data path: each may use those before it.
-const STAGES: [&str; 8] = [
+const STAGES: [&str; 9] = [
     "capture",
     "flow",
     "protocol",
@@ -14,6 +14,7 @@ const STAGES: [&str; 8] = [
     "inventory",
     "detect",
     "export",
+    "store",
 ];
 /// Use nothing of the crate; every stage but `protocol` may use them.
 const LEAVES: [&str; 2] = ["telemetry", "config"];
@@ -38,7 +39,7 @@ const LOG_MACROS: [&str; 9] = [
 ];
 
 /// Stages that take time from the exchange.
-const WITHOUT_CLOCK: [&str; 2] = ["inventory", "detect"];
+const WITHOUT_CLOCK: [&str; 3] = ["inventory", "detect", "store"];
 const CLOCKS: [&[&str]; 2] = [&["Instant", "now"], &["SystemTime", "now"]];
 
 /// Lines of a file of `sensor-user/src` that break a rule. `file` is relative to it.
