@@ -16,6 +16,8 @@ mod graphql;
 mod grpc;
 #[path = "peers/http2.rs"]
 mod http2;
+#[path = "peers/http2_live.rs"]
+mod http2_live;
 #[path = "peers/nghttp2.rs"]
 mod nghttp2;
 #[path = "peers/proxies.rs"]

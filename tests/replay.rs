@@ -8,5 +8,6 @@ mod replay {
     pub(crate) mod grpc;
     pub(crate) mod recordings;
     pub(crate) mod source;
+    pub(crate) mod store;
     pub(crate) mod wireshark;
 }

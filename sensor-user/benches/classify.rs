@@ -23,7 +23,7 @@ use sensor_user::telemetry::Counters;
 mod common;
 
 fn head(text: &str) -> Head {
-    let mut headers = smallvec::SmallVec::new();
+    let mut headers = Vec::new();
     let mut at = 0;
     for line in text.split_inclusive("\r\n") {
         if let Some((name, value)) = line.split_once(": ") {
@@ -84,6 +84,7 @@ fn exchange(document: &str) -> Exchange {
             method: Span { start: 0, len: 3 },
             target: Span { start: 4, len: 40 },
             version: 11,
+            trailers: Head::default(),
             body: Body::default(),
             time_ns: (0, 1),
             early_data: false,

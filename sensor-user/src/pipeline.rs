@@ -145,9 +145,11 @@ impl Shard {
             let mut labels = self.classifier.classify(&exchange);
             // One that a parser of calls met in the same body is one.
             labels.anomalies.retain(|odd| !exchange.anomalies.contains(odd));
-            let odd = labels.anomalies.len() as u64;
-            self.counters.add(Metric::Anomalies, odd);
-            exchange.anomalies.extend(labels.anomalies.drain(..));
+            if !labels.anomalies.is_empty() {
+                self.counters
+                    .add(Metric::Anomalies, labels.anomalies.len() as u64);
+                exchange.anomalies.extend(labels.anomalies.drain(..));
+            }
             exchange.request.body.forget_decoded();
             if let Outcome::Answered(response) = &mut exchange.outcome {
                 response.body.forget_decoded();
@@ -160,9 +162,15 @@ impl Shard {
 /// Inventory and detection over all connections.
 #[derive(Debug)]
 pub struct Judge {
+    ends: Ends<Observed>,
+    bench: Bench,
+}
+
+/// What judges exchanges whose other end is settled.
+#[derive(Debug)]
+struct Bench {
     inventory: Inventory,
     engine: Engine,
-    ends: Ends<Observed>,
     findings: Vec<Finding>,
     /// What outlives the process; none in a replay that was not asked for one.
     store: Option<Store>,
@@ -175,22 +183,25 @@ impl Judge {
     /// A judge who has seen nothing.
     pub fn new(settings: &Settings) -> Self {
         Self {
-            inventory: Inventory::new(settings.inventory, Arc::clone(&settings.counters)),
-            engine: Engine::new(detect::Limits::default(), Arc::clone(&settings.counters)),
             ends: Ends::default(),
-            findings: Vec::new(),
-            store: None,
-            now_ns: 0,
-            counters: Arc::clone(&settings.counters),
+            bench: Bench {
+                inventory: Inventory::new(settings.inventory, Arc::clone(&settings.counters)),
+                engine: Engine::new(detect::Limits::default(), Arc::clone(&settings.counters)),
+                findings: Vec::new(),
+                store: None,
+                now_ns: 0,
+                counters: Arc::clone(&settings.counters),
+            },
         }
     }
 
     /// Keeps what is learnt in `store`, and begins with what it holds.
     #[must_use]
     pub fn with_store(mut self, store: Option<Store>) -> Self {
-        self.store = store;
-        if let Some(store) = &mut self.store {
-            store.recall(&mut self.inventory);
+        let bench = &mut self.bench;
+        bench.store = store;
+        if let Some(store) = &mut bench.store {
+            store.recall(&mut bench.inventory);
         }
         self
     }
@@ -198,12 +209,41 @@ impl Judge {
     /// Takes what a shard observed and judges it, unless the other end of the connection gave it already. A client's
     /// view waits for its server's. `now_ns` is on the clock of the records.
     pub fn take(&mut self, observed: Observed, now_ns: u64, sink: &mut dyn FnMut(Event)) {
-        self.through(sink, |ends, judged| ends.push(observed, now_ns, judged));
+        let Self { ends, bench } = self;
+        ends.push(observed, now_ns, &mut |observed| bench.judge(&observed, sink));
+        self.count_suppressed();
     }
 
     /// Lets time pass: judges what waited long enough for its other end.
     pub fn tick(&mut self, now_ns: u64, sink: &mut dyn FnMut(Event)) {
-        self.through(sink, |ends, judged| ends.tick(now_ns, judged));
+        let Self { ends, bench } = self;
+        ends.tick(now_ns, &mut |observed| bench.judge(&observed, sink));
+        self.count_suppressed();
+        self.bench.keep(now_ns);
+    }
+
+    /// Judges what still waits.
+    pub fn finish(&mut self, sink: &mut dyn FnMut(Event)) {
+        let Self { ends, bench } = self;
+        ends.finish(&mut |observed| bench.judge(&observed, sink));
+        self.count_suppressed();
+        self.bench.keep_all();
+    }
+
+    fn count_suppressed(&mut self) {
+        let suppressed = self.ends.take_suppressed();
+        self.bench.counters.add(Metric::ExchangesTwice, suppressed);
+    }
+
+    /// Names the endpoint, runs the rules and tells the outside: the exchange first, then its findings.
+    pub fn judge(&mut self, observed: &Observed, sink: &mut dyn FnMut(Event)) {
+        self.bench.judge(observed, sink);
+    }
+}
+
+impl Bench {
+    /// Hands to the store what was learnt since the last flush, when one is due.
+    fn keep(&mut self, now_ns: u64) {
         self.now_ns = self.now_ns.max(now_ns);
         if let Some(store) = &mut self.store
             && store.is_due(now_ns)
@@ -212,27 +252,14 @@ impl Judge {
         }
     }
 
-    /// Judges what still waits.
-    pub fn finish(&mut self, sink: &mut dyn FnMut(Event)) {
-        self.through(sink, |ends, judged| ends.finish(judged));
+    /// Hands everything to the store and waits for it.
+    fn keep_all(&mut self) {
         if let Some(store) = &mut self.store {
             store.finish(self.now_ns, |states| states.offer(&self.inventory));
         }
     }
 
-    fn through(
-        &mut self,
-        sink: &mut dyn FnMut(Event),
-        step: impl FnOnce(&mut Ends<Observed>, &mut dyn FnMut(Observed)),
-    ) {
-        let mut ends = std::mem::take(&mut self.ends);
-        step(&mut ends, &mut |observed| self.judge(&observed, sink));
-        self.counters.add(Metric::ExchangesTwice, ends.take_suppressed());
-        self.ends = ends;
-    }
-
-    /// Names the endpoint, runs the rules and tells the outside: the exchange first, then its findings.
-    pub fn judge(&mut self, observed: &Observed, sink: &mut dyn FnMut(Event)) {
+    fn judge(&mut self, observed: &Observed, sink: &mut dyn FnMut(Event)) {
         let (endpoint, history) = self.inventory.observe(&observed.exchange);
         let seen = Observation {
             exchange: &observed.exchange,

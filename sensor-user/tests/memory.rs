@@ -21,6 +21,8 @@ const IDLE_HTTP2: usize = 12 * 1024;
 const IDLE_HTTP1: usize = 2 * 1024;
 /// What came and less than a page of state.
 const HALF: usize = 4 * 1024;
+/// The same, and the heads that all messages share: a request and a response, with room for their fields and trailers.
+const HALF_MESSAGE: usize = 4 * 1024 + 512;
 /// A decoder of DEFLATE with its window (`STATE_BYTES` of `protocol::inflate`), and what came out of it.
 const HALF_INFLATED: usize = 52 * 1024;
 /// Heads and bodies of 4 MiB (`MAX_BYTES` of streams and of turns), of which slices may keep records of twice that.
@@ -169,11 +171,15 @@ fn half_of_an_http2_block() {
 
 #[test]
 fn half_of_a_websocket_message() {
-    each("half of a message of WebSocket", HALF, |sensor, connection| {
-        upgrade(sensor, connection);
-        sensor.ask(connection, &message(0x01, &[b'a'; 150]));
-        sensor.ask(connection, &message(0x00, &[b'b'; 150])[..80]);
-    });
+    each(
+        "half of a message of WebSocket",
+        HALF_MESSAGE,
+        |sensor, connection| {
+            upgrade(sensor, connection);
+            sensor.ask(connection, &message(0x01, &[b'a'; 150]));
+            sensor.ask(connection, &message(0x00, &[b'b'; 150])[..80]);
+        },
+    );
 }
 
 #[test]

@@ -297,25 +297,10 @@ fn a_lost_record_never_gives_an_answer_to_another() {
     }
 }
 
-/// The same with two seconds before each turn of the client.
-fn with_pauses(mut records: Vec<Record>) -> Vec<Record> {
-    let (mut before, mut pause_ns) = (Direction::Read, 0);
-    for record in &mut records {
-        let Record::Data(data) = record else { continue };
-        if (before, data.direction) == (Direction::Write, Direction::Read) {
-            pause_ns += 2_000_000_000;
-        }
-        before = data.direction;
-        data.origin.time_ns += pause_ns;
-    }
-    records
-}
-
-/// Without a pause the pairs of a client that has not shown how it sends stay in doubt.
 #[test]
-fn a_lost_record_costs_at_most_two_exchanges_of_a_serial_connection_with_pauses() {
+fn a_lost_record_costs_at_most_two_exchanges_of_a_serial_connection() {
     for size in [usize::MAX, 40, 7] {
-        let all = with_pauses(records(&turns(SERIAL), |_| size));
+        let all = records(&turns(SERIAL), |_| size);
         for lost in 0..all.len() {
             let kept = all
                 .iter()

@@ -278,6 +278,65 @@ const CODINGS: [Coding; 4] = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Cod
 
 /// Of two bits each, the first byte chooses the outer coding, the number of codings over each other less one, and the
 /// inner ones. No more comes out than the limits allow; what a cut body gives, the whole one begins with.
+/// What comes of pieces, and how it ended.
+fn flow_run(coding: Coding, limits: inflate::Limits, pieces: &[&[u8]]) -> (Vec<u8>, Option<Ended>) {
+    const HELD: usize = 512;
+    let mut flow = inflate::Flow::new(coding, HELD, limits);
+    let (mut out, mut ended) = (Vec::new(), None);
+    for piece in pieces {
+        let told = flow.feed(piece, &mut |content| out.extend_from_slice(content));
+        assert!(told.is_none() || ended.is_none(), "it ended twice");
+        ended = ended.or(told);
+        // A vector may be twice as large as what it holds.
+        assert!(flow.held_bytes() <= inflate::STATE_BYTES.max(2 * HELD));
+    }
+    let told = flow.finish(&mut |content| out.extend_from_slice(content));
+    assert!(told.is_none() != ended.is_none(), "it ended twice, or never");
+    assert_eq!(flow.held_bytes(), 0);
+    (out, ended.or(told))
+}
+
+/// The first byte chooses the coding and the limits, two more where the rest is cut. However a body comes, the same
+/// comes out of it: in one piece, in two, in many.
+pub(crate) fn inflate_flow(input: &[u8]) {
+    let Some((choice, rest)) = input.split_first() else {
+        return;
+    };
+    let coding = CODINGS.get(usize::from(choice & 3)).copied();
+    let coding = coding.unwrap_or(Coding::Gzip);
+    let limits = if choice & 4 == 0 {
+        inflate::Limits::default()
+    } else {
+        inflate::Limits {
+            output_bytes: 4096,
+            ratio: 20,
+            free_bytes: 512,
+        }
+    };
+    let (body, at) = cut(rest);
+    let (front, back) = body.split_at(at);
+    let many: Vec<&[u8]> = body.chunks(1 + at % 7).collect();
+    let whole = flow_run(coding, limits, &[body]);
+    for pieces in [&[front, back][..], &many] {
+        let split = flow_run(coding, limits, pieces);
+        // A limit is looked at between steps of decoding, and at a mistake the decoders of brotli and zstd keep back some
+        // of what they had, which may look like a cut: how much is told then depends on the pieces. What it says never
+        // does.
+        let keeps_back = matches!(coding, Coding::Brotli | Coding::Zstd);
+        let is_short = |ended| match ended {
+            Some(Ended::Whole) => false,
+            Some(Ended::Cut) => keeps_back,
+            _ => true,
+        };
+        if is_short(whole.1) || is_short(split.1) {
+            let alike = whole.0.starts_with(&split.0) || split.0.starts_with(&whole.0);
+            assert!(alike, "{coding:?} in {} pieces", pieces.len());
+        } else {
+            assert_eq!(split, whole, "{coding:?} in {} pieces", pieces.len());
+        }
+    }
+}
+
 pub(crate) fn decompress(input: &[u8]) {
     let Some((choice, rest)) = input.split_first() else {
         return;

@@ -30,6 +30,7 @@ pub(crate) fn settings(counters: &Arc<Counters>) -> Settings {
             body_bytes: 512,
             head_bytes: 4096,
             pending: 16,
+            ..exchange::Limits::default()
         },
         classify: classify::Limits::default(),
         inventory: inventory::Limits::default(),
@@ -120,9 +121,10 @@ pub(crate) fn show(exchange: &Exchange) -> String {
         other => format!("{other:?}"),
     };
     format!(
-        "{} {} -> {answer} {:?} {:?} {:?}",
+        "{} {} {} -> {answer} {:?} {:?} {:?}",
         head(&request.head),
         body(&request.body),
+        head(&request.trailers),
         exchange.caller,
         exchange.calls,
         exchange.anomalies

@@ -34,11 +34,13 @@ pub(crate) fn of(target: &str, tests: &Path) -> Vec<Vec<u8>> {
         "graphql" => with_cut(GRAPHQL),
         "envelope" => with_cut(CALLS),
         "multipart" => owned(PARTS),
-        "decompress" => compressed(),
+        "decompress" | "inflate_flow" => compressed(),
         "caller" => with_cut(CREDENTIALS),
         "message" => messages(),
         "elf" => made::programs(),
         "btf" => vec![made::types()],
+        "probe_sites" => made::functions_of_x86(),
+        "tracepoint_format" => owned(FORMATS),
         "process" => owned(PROCESSES),
         "config" => {
             let mut seeds = files(&tests.join("../deploy"), "toml", 20_000);
@@ -77,6 +79,14 @@ const RESPONSES: &[&[u8]] = &[
 const DOCUMENTS: &[&[u8]] = &[
     br#"{"a":[1,-2.5e3,true,false,null],"b":{"c":"d\u00e9\n","":[[[]]]}}"#,
     br#"[{"id":"1001","email":"a@b.example"},"\ud83d\ude00"]"#,
+];
+
+/// A field's name, and the format that the kernel writes.
+const FORMATS: &[&[u8]] = &[
+    b"ret\nname: sys_exit_read\nID: 735\nformat:\n\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\
+      \tfield:int __syscall_nr;\toffset:8;\tsize:4;\tsigned:1;\n\tfield:long ret;\toffset:16;\tsize:8;\tsigned:1;\n\n\
+      print fmt: \"0x%lx\", REC->ret\n",
+    b"buf\n\tfield:char * buf;\toffset:24;\tsize:8;\tsigned:0;\n\tfield:char comm[16];\toffset:8;\t\n",
 ];
 
 const XML: &[&[u8]] = &[

@@ -113,6 +113,30 @@ fn words(words: &[u64]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
+/// Functions of x86-64 behind the choice and the length that the target asks for: pushes and pops, a guarded return, a
+/// jump through a table, a method of Go.
+pub(crate) fn functions_of_x86() -> Vec<Vec<u8>> {
+    const CODE: [&[u8]; 5] = [
+        // push r12; push rbx; pop rbx; pop r12; ret
+        b"\x41\x54\x53\x5b\x41\x5c\xc3",
+        // endbr64; sub rsp, 0x18; mov rax, fs:0x28; mov [rsp+8], rax; mov rax, [rsp+8]; sub rax, fs:0x28; jne; add; ret; call
+        b"\xf3\x0f\x1e\xfa\x48\x83\xec\x18\x64\x48\x8b\x04\x25\x28\0\0\0\x48\x89\x44\x24\x08\x31\xc0\x48\x8b\x44\x24\
+          \x08\x64\x48\x2b\x04\x25\x28\0\0\0\x75\x05\x48\x83\xc4\x18\xc3\xe8\0\0\0\0\x0f\x0b",
+        // cmp edi, 2; ja; lea rdx, [rip+7]; movsxd rax, [rdx+rdi*4]; add rax, rdx; notrack jmp rax; ret
+        b"\x83\xff\x02\x77\x11\x48\x8d\x15\x10\0\0\0\x48\x63\x04\xba\x48\x01\xd0\x3e\xff\xe0\xc3\x90\0\0\0\0\
+          \xfa\xff\xff\xff\xfa\xff\xff\xff\xfa\xff\xff\xff",
+        // cmp rsp, [r14+16]; jbe; push rbp; mov rbp, rsp; lock cmpxchg [rax+0x30], ecx; pop rbp; ret; call; jmp
+        b"\x49\x3b\x66\x10\x76\x0b\x55\x48\x89\xe5\xf0\x0f\xb1\x48\x30\x5d\xc3\xe8\0\0\0\0\xeb\xe8",
+        // test rdi, rdi; je; jmp out of the function; ret
+        b"\x48\x85\xff\x74\x05\xe9\x10\0\0\0\xc3\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x31\xc0\xc3",
+    ];
+    let seed = |code: &&[u8]| {
+        let length = u16::try_from(code.len()).unwrap_or_default();
+        [&[3][..], &length.to_le_bytes(), code].concat()
+    };
+    CODE.iter().map(seed).collect()
+}
+
 /// `struct sock { int a; struct { int member; }; }`, `enum { VALUE = 3 }` and `function(int)`.
 pub(crate) fn types() -> Vec<u8> {
     let strings = b"\0sock\0a\0member\0VALUE\0function\0";

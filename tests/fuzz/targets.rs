@@ -63,10 +63,13 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("envelope", bodies::envelope),
     ("multipart", bodies::multipart),
     ("decompress", bodies::decompress),
+    ("inflate_flow", bodies::inflate_flow),
     ("caller", bodies::caller),
     ("message", bodies::message),
     ("elf", host::elf),
     ("btf", host::btf),
+    ("probe_sites", host::probe_sites),
+    ("tracepoint_format", host::tracepoint_format),
     ("process", host::process),
     ("config", host::config),
     ("pipeline", pipeline),
@@ -83,13 +86,13 @@ fn cut(input: &[u8]) -> (&[u8], usize) {
 fn http1_request(input: &[u8]) {
     let head = |head: &RequestHead, raw: &[u8]| {
         inside(raw, &[head.method, head.target]);
-        (format!("{head:?}"), head.headers.to_vec(), head.rest)
+        (format!("{head:?}"), head.headers.clone(), head.rest)
     };
     http1(input, || RequestParser::new(HEAD), head);
 }
 
 fn http1_response(input: &[u8]) {
-    let head = |head: &ResponseHead, _: &[u8]| (format!("{head:?}"), head.headers.to_vec(), head.rest);
+    let head = |head: &ResponseHead, _: &[u8]| (format!("{head:?}"), head.headers.clone(), head.rest);
     http1(input, || ResponseParser::new(HEAD), head);
 }
 
@@ -285,6 +288,8 @@ fn pipeline(input: &[u8]) {
             body_bytes: 512,
             head_bytes: 2048,
             pending: 4,
+            // Scripts are short; so is this, that connections are shed in them.
+            waiting_bytes: 2048,
         },
         classify: classify::Limits::default(),
         inventory: inventory::Limits::default(),

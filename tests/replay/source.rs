@@ -49,7 +49,7 @@ pub(crate) fn events_of(path: &Path) -> Vec<Event> {
     events
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         flow: flow::Limits::default(),
         exchange: exchange::Limits::default(),

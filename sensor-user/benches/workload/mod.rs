@@ -3,13 +3,16 @@
 
 use std::fmt::Write as _;
 use std::hint::black_box;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sensor_common::CHUNK_BYTES;
 use sensor_user::capture::decode::decode;
 use sensor_user::capture::encode::encode;
-use sensor_user::capture::{Data, Direction, Origin, ProcessKey, Record, Source, StreamKey};
+use sensor_user::capture::{
+    Data, Direction, Evidence, Origin, ProcessKey, Record, Role, SocketAddress, Source, StreamKey,
+};
 use sensor_user::exchange::secret::HashKey;
 use sensor_user::export::Event;
 use sensor_user::pipeline::{Pipeline, Settings};
@@ -46,6 +49,9 @@ impl Workload {
             exchanges,
             bytes: 0,
         };
+        for connection in 0..CONNECTIONS {
+            workload.bind(connection);
+        }
         let mut positions = vec![[0_u64; 2]; CONNECTIONS as usize];
         for number in 0..exchanges {
             let connection = number % CONNECTIONS as usize;
@@ -73,6 +79,24 @@ impl Workload {
         workload
     }
 
+    /// The socket of a connection, as its handshake shows it before the first call. Calls of a stream without one wait
+    /// for it, which is a matter of patience and not of cost.
+    fn bind(&mut self, connection: u32) {
+        let port = 40_000 + u16::try_from(connection).unwrap();
+        self.add(&Record::Bind {
+            origin: origin(0),
+            stream: stream(connection as usize),
+            socket: SocketAddress {
+                inode: 70_000 + u64::from(connection),
+                local: Some((IpAddr::from([192, 0, 2, 1]), 8443)),
+                remote: Some((IpAddr::from([198, 51, 100, 7]), port)),
+                role: Role::Server,
+            },
+            evidence: Evidence::SetFd,
+            ambiguous: false,
+        });
+    }
+
     fn record(
         &mut self,
         number: usize,
@@ -81,31 +105,20 @@ impl Workload {
         position: u64,
         piece: &[u8],
     ) {
-        let process = ProcessKey {
-            pid: 4242,
-            start_ns: 77_000_000,
-        };
-        let record = Record::Data(Data {
-            origin: Origin {
-                time_ns: 1_000_000 + number as u64 * 1000,
-                process,
-                tid: 4243,
-                cgroup: 1,
-            },
-            stream: StreamKey {
-                process,
-                source: Source::Tls,
-                id: 0x7f00_0000_0000 + connection as u64 * 0x1b40,
-                generation: 0,
-            },
+        self.add(&Record::Data(Data {
+            origin: origin(number),
+            stream: stream(connection),
             direction,
             position,
             socket: 0,
             early: false,
             bytes: Bytes::copy_from_slice(piece),
-        });
+        }));
+    }
+
+    fn add(&mut self, record: &Record) {
         let mut raw = Vec::new();
-        encode(&record, &mut raw).unwrap();
+        encode(record, &mut raw).unwrap();
         self.records.push(raw);
     }
 
@@ -153,6 +166,29 @@ impl Workload {
             }
         }
         self.messages.len() / 2
+    }
+}
+
+const PROCESS: ProcessKey = ProcessKey {
+    pid: 4242,
+    start_ns: 77_000_000,
+};
+
+fn origin(number: usize) -> Origin {
+    Origin {
+        time_ns: 1_000_000 + number as u64 * 1000,
+        process: PROCESS,
+        tid: 4243,
+        cgroup: 1,
+    }
+}
+
+fn stream(connection: usize) -> StreamKey {
+    StreamKey {
+        process: PROCESS,
+        source: Source::Tls,
+        id: 0x7f00_0000_0000 + connection as u64 * 0x1b40,
+        generation: 0,
     }
 }
 

@@ -6,7 +6,7 @@
 #[cfg(feature = "kernel")]
 pub mod accounts;
 pub mod adjacent;
-#[cfg(feature = "kernel")]
+#[cfg(feature = "sites")]
 pub mod attach;
 #[cfg(feature = "kernel")]
 pub mod attacher;
@@ -46,6 +46,7 @@ pub mod skipped;
 pub mod source;
 #[cfg(feature = "kernel")]
 pub mod tracefs;
+pub mod tracepoint;
 
 pub use discover::container::{Container, Runtime};
 pub use record::*;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::coverage::mount_of;
+use super::tracepoint;
 
 /// Where tracefs is usually mounted.
 const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
@@ -125,35 +126,12 @@ pub fn has_event(tracefs: &Path, category: &str, name: &str) -> bool {
 pub fn field_offset(tracefs: &Path, event: &'static str, field: &'static str) -> Result<u32, TracefsError> {
     let path = tracefs.join("events").join(event).join("format");
     let format = fs::read_to_string(&path).map_err(|source| TracefsError::Read { path, source })?;
-    parse_field(&format, field).ok_or(TracefsError::NoField { event, field })
-}
-
-/// Lines look like `field:unsigned int fd; offset:16; size:8; signed:0;`, with tabs between.
-fn parse_field(format: &str, field: &str) -> Option<u32> {
-    format.lines().find_map(|line| {
-        let (declaration, rest) = line.trim().strip_prefix("field:")?.split_once(';')?;
-        let name = declaration.rsplit([' ', '*']).next()?;
-        if name.split('[').next() != Some(field) {
-            return None;
-        }
-        let (_, offset) = rest.split_once("offset:")?;
-        offset.split(';').next()?.parse().ok()
-    })
+    tracepoint::offset(&format, field).ok_or(TracefsError::NoField { event, field })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn finds_a_field_by_its_whole_name() {
-        let format = "\tfield:char * buf;\toffset:24;\tsize:8;\tsigned:0;\n\tfield:char comm[16];\toffset:8;\t\n\
-                      \tfield:pid_t child_pid;\toffset:44;\tsize:4;\tsigned:1;";
-        assert_eq!(parse_field(format, "buf"), Some(24));
-        assert_eq!(parse_field(format, "comm"), Some(8));
-        assert_eq!(parse_field(format, "child_pid"), Some(44));
-        assert_eq!(parse_field(format, "pid"), None);
-    }
 
     #[test]
     fn a_mount_at_another_place_is_named() {

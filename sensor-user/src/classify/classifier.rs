@@ -107,6 +107,7 @@ impl Classifier {
         }
         self.head(Half::Request, &request.head, &mut sink);
         self.body(Half::Request, exchange, &request.head, &request.body, &mut sink);
+        self.head(Half::Request, &request.trailers, &mut sink);
         if let Some(response) = exchange.outcome.response() {
             self.head(Half::Response, &response.head, &mut sink);
             self.body(

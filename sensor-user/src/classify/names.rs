@@ -26,8 +26,16 @@ pub(super) struct NameId {
     /// What the name says.
     pub(super) hint: Hint,
     pair: u8,
-    /// The name is in the first slot of its pair.
-    remembered: bool,
+    /// Which slot of its pair the name is in, if any.
+    slot: Place,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Place {
+    First,
+    Second,
+    #[default]
+    None,
 }
 
 #[derive(Clone, Copy)]
@@ -62,16 +70,18 @@ impl Names {
     /// Looks a name up; judges it when it is new.
     #[inline]
     pub(super) fn look_up(&mut self, name: &[u8]) -> NameId {
+        self.find(name, Hint::of)
+    }
+
+    #[inline]
+    fn find(&mut self, name: &[u8], judge: fn(&[u8]) -> Hint) -> NameId {
         let ends = ends(name);
         let pair = pair_of(ends, name.len());
-        let slots = self.pairs.get_mut(usize::from(pair));
-        match slots {
-            Some([first, _]) if first.is(name, ends) => NameId {
-                hint: first.hint,
-                pair,
-                remembered: true,
-            },
-            Some(slots) => learn(slots, name, ends, pair, Hint::of),
+        let found = |hint, slot| NameId { hint, pair, slot };
+        match self.pairs.get_mut(usize::from(pair)) {
+            Some([first, _]) if first.is(name, ends) => found(first.hint, Place::First),
+            Some([_, second]) if second.is(name, ends) => found(second.hint, Place::Second),
+            Some(slots) => learn(slots, name, ends, pair, judge),
             None => NameId::default(),
         }
     }
@@ -84,57 +94,38 @@ impl Names {
             return self.look_up(digits);
         };
         place.copy_from_slice(digits);
-        let name = key.get(..=digits.len()).unwrap_or_default();
-        let ends = ends(name);
-        let pair = pair_of(ends, name.len());
-        match self.pairs.get_mut(usize::from(pair)) {
-            Some([first, _]) if first.is(name, ends) => NameId {
-                hint: first.hint,
-                pair,
-                remembered: true,
-            },
-            Some(slots) => learn(slots, name, ends, pair, |_number| Hint::NONE),
-            None => NameId::default(),
-        }
+        self.find(key.get(..=digits.len()).unwrap_or_default(), |_number| Hint::NONE)
     }
 
     /// How the name is shown: itself, or `*` when it could be a value. ASCII.
     #[inline]
     pub(super) fn shown(&self, id: NameId) -> &[u8] {
-        let slot = self.pairs.get(usize::from(id.pair)).map(|[first, _]| first);
-        let safe = slot.filter(|_| id.remembered && !id.hint.has(Hint::VALUE_LIKE));
+        let slot = match (self.pairs.get(usize::from(id.pair)), id.slot) {
+            (Some([first, _]), Place::First) => Some(first),
+            (Some([_, second]), Place::Second) => Some(second),
+            (_, Place::None) | (None, _) => None,
+        };
+        let safe = slot.filter(|_| !id.hint.has(Hint::VALUE_LIKE));
         let name = safe.and_then(|slot| slot.name.get(..usize::from(slot.length)));
         // A number is remembered behind a zero byte, so that it is not taken for a name of digits.
         name.map_or(&b"*"[..], |name| name.strip_prefix(b"\0").unwrap_or(name))
     }
 }
 
-/// Brings the name into the first slot.
+/// Judges a new name and puts it into the first slot; what was there goes to the second.
+#[cold]
 #[inline(never)]
 fn learn(slots: &mut [Slot; 2], name: &[u8], ends: (u64, u64), pair: u8, judge: fn(&[u8]) -> Hint) -> NameId {
     let [first, second] = slots;
-    let mut remembered = true;
-    let mut hint = second.hint;
-    if second.is(name, ends) {
+    let hint = judge(name);
+    let mut slot = Place::None;
+    if let (Some(target), Ok(length)) = (second.name.get_mut(..name.len()), u8::try_from(name.len())) {
+        target.copy_from_slice(name);
+        (second.ends, second.hint, second.length) = (ends, hint, length);
         std::mem::swap(first, second);
-    } else {
-        hint = judge(name);
-        match (second.name.get_mut(..name.len()), u8::try_from(name.len())) {
-            (Some(target), Ok(length)) => {
-                target.copy_from_slice(name);
-                second.ends = ends;
-                second.hint = hint;
-                second.length = length;
-                std::mem::swap(first, second);
-            }
-            _ => remembered = false,
-        }
+        slot = Place::First;
     }
-    NameId {
-        hint,
-        pair,
-        remembered,
-    }
+    NameId { hint, pair, slot }
 }
 
 impl Slot {

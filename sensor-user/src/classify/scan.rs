@@ -175,7 +175,12 @@ fn named(value: Value<'_>) -> Option<(DataKind, u8)> {
 /// One word of at least `least` characters that is neither a placeholder nor a URL.
 fn is_secret(bytes: &[u8], least: usize) -> bool {
     let word = bytes.iter().all(u8::is_ascii_graphic);
-    bytes.len() >= least && word && !is_placeholder(bytes) && memchr::memmem::find(bytes, b"://").is_none()
+    let is_url = || memchr::memchr_iter(b':', bytes).any(|at| starts_at(bytes, at, b"://"));
+    bytes.len() >= least && word && !is_placeholder(bytes) && !is_url()
+}
+
+fn starts_at(bytes: &[u8], at: usize, wanted: &[u8]) -> bool {
+    bytes.get(at..).is_some_and(|rest| rest.starts_with(wanted))
 }
 
 fn is_mixed(bytes: &[u8]) -> bool {
@@ -229,7 +234,8 @@ fn is_placeholder(bytes: &[u8]) -> bool {
         .unwrap_or_default();
     let first = bytes.first().copied().unwrap_or_default();
     let repeated = bytes.len() >= 3 && bytes.iter().all(|byte| *byte == first);
-    let stars = bytes.windows(3).any(|three| three == b"***" || three == b"...");
+    let stars = memchr::memchr2_iter(b'*', b'.', bytes)
+        .any(|at| starts_at(bytes, at, b"***") || starts_at(bytes, at, b"..."));
     // U+2022, the bullet that forms show.
     let bullets = bytes.starts_with("\u{2022}\u{2022}".as_bytes());
     let word = inner.len() + 4 >= bytes.len() && WORDS.iter().any(|word| word.eq_ignore_ascii_case(inner));

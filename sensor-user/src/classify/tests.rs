@@ -63,6 +63,30 @@ fn every_part_is_looked_at() {
 }
 
 #[test]
+fn trailers_of_either_half_are_fields_like_others() {
+    let exchange = Builder::post("/")
+        .json("{}")
+        .request_trailers(&[("X-Owner", "alice@example.com"), ("X-Auth-Token", "abcdef123456")])
+        .answer("{}")
+        .trailers(&[("X-Card", "4111 1111 1111 1111")])
+        .build();
+    let expected = [
+        (DataKind::Email, Half::Request, "x-owner"),
+        (DataKind::SecretField, Half::Request, "x-auth-token"),
+        (DataKind::PaymentCard, Half::Response, "x-card"),
+    ];
+    let expected = expected.map(|(kind, half, name)| (kind, half, Part::Header, name.to_owned(), 1));
+    assert_eq!(found(&exchange), expected);
+    let said = format!("{:?} {exchange:?}", classify(&exchange));
+    assert!(
+        ["alice@", "abcdef123456", "4111 1111"]
+            .iter()
+            .all(|value| !said.contains(value)),
+        "{said}"
+    );
+}
+
+#[test]
 fn basic_credentials_are_a_password() {
     let exchange = Builder::get("/")
         .field("Authorization", "Basic dXNlcjpwYXNz")

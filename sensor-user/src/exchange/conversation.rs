@@ -27,6 +27,8 @@ pub(super) struct Conversation {
     waiting: usize,
     /// Bytes being parsed, which are counted nowhere yet.
     pub(super) under_way: usize,
+    /// Memory of what waits, as it was counted last among that of the shard.
+    pub(super) held: usize,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,7 @@ impl Conversation {
             books: counters.ledger().tally(stream.process.into()),
             waiting: 0,
             under_way: 0,
+            held: 0,
         })
     }
 
@@ -89,6 +92,15 @@ impl Conversation {
         self.waiting = waiting;
     }
 
+    /// Memory of what waits.
+    pub(super) fn held_bytes(&self) -> usize {
+        match &self.talk {
+            Talk::Known(reader) => reader.held_bytes(),
+            Talk::Unrecognised(_) => self.waiting,
+            Talk::Opaque => 0,
+        }
+    }
+
     /// What waits will not be completed.
     pub(super) fn end(&mut self, counters: &Counters) {
         let left = self.waiting;
@@ -113,6 +125,9 @@ impl Conversation {
         };
         let seen = prefixes.recognise(direction, bytes);
         let proxied = prefixes.proxied.take();
+        if let Seen::Nothing(len) = seen {
+            prefixes.unread(direction, len);
+        }
         // The other direction may have kept something.
         let (kept, holes) = match seen {
             Seen::Prefix | Seen::Nothing(_) => (0, Holes::new()),

@@ -26,15 +26,17 @@ const NAMES: usize = 8192;
 /// Flow events to exchanges.
 #[derive(Debug)]
 pub struct Conversations {
-    limits: Limits,
-    key: HashKey,
-    counters: Arc<Counters>,
-    table: FxHashMap<StreamKey, Box<Conversation>>,
+    pub(super) limits: Limits,
+    pub(super) key: HashKey,
+    pub(super) counters: Arc<Counters>,
+    pub(super) table: FxHashMap<StreamKey, Box<Conversation>>,
     names: FxHashMap<ProcessKey, Comm>,
     /// Bounded as the names are.
     containers: FxHashMap<ProcessKey, Arc<Container>>,
     decoder: Decoder,
     finder: CallFinder,
+    /// Memory of what waits on all connections.
+    pub(super) held: usize,
 }
 
 impl Conversations {
@@ -49,6 +51,7 @@ impl Conversations {
             containers: FxHashMap::default(),
             decoder: Decoder::default(),
             finder: CallFinder::default(),
+            held: 0,
         }
     }
 
@@ -71,6 +74,7 @@ impl Conversations {
                 };
                 self.chunk(stream, chunk, out);
                 self.sign(&stream, out, from);
+                self.weigh(&stream, time_ns, out);
             }
             FlowEvent::Gap {
                 stream,
@@ -197,11 +201,11 @@ impl Conversations {
             .or_insert_with(|| Conversation::new(stream, &self.counters));
         match &mut conversation.talk {
             Talk::Unrecognised(prefixes) => {
-                let forgotten = prefixes.forget(direction);
                 match prefixes.holes.iter_mut().find(|(known, ..)| *known == direction) {
                     Some((_, length, _)) => *length = length.saturating_add(missing),
                     None => prefixes.holes.push((direction, missing, reason)),
                 }
+                let forgotten = prefixes.forget(direction);
                 conversation.unread(Post::UnrecognisedBytes, forgotten, &self.counters);
             }
             Talk::Known(reader) => {
@@ -249,13 +253,14 @@ impl Conversations {
         }
         self.sign(stream, out, from);
         if let Some(mut conversation) = self.table.remove(stream) {
+            self.held = self.held.saturating_sub(conversation.held);
             conversation.enter(&self.counters);
             conversation.end(&self.counters);
         }
     }
 
     /// Gives completed exchanges the connection as it is known now.
-    fn sign(&mut self, stream: &StreamKey, out: &mut [Exchange], from: usize) {
+    pub(super) fn sign(&mut self, stream: &StreamKey, out: &mut [Exchange], from: usize) {
         let Some(done) = out.get_mut(from..).filter(|done| !done.is_empty()) else {
             return;
         };

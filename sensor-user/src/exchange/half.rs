@@ -30,6 +30,8 @@ pub(super) struct Half<P> {
     at_front: bool,
     /// The message last taken, or what was skipped, began so.
     pub(super) began_chunk: bool,
+    /// Bytes passed over since it was last asked for.
+    passed: u64,
     /// What became of the bytes since it was last asked for.
     pub(super) fates: Fates,
 }
@@ -89,6 +91,7 @@ impl<P: StreamParser> Half<P> {
             now_ns: 0,
             at_front: true,
             began_chunk: true,
+            passed: 0,
             fates: Fates::default(),
         }
     }
@@ -127,6 +130,7 @@ impl<P: StreamParser> Half<P> {
             self.at_front &= is_blank;
             let Some(message) = message else {
                 self.fates.skipped += consumed as u64;
+                self.passed += consumed as u64;
                 self.input.0.advance(consumed);
                 continue;
             };
@@ -165,6 +169,16 @@ impl<P: StreamParser> Half<P> {
             self.input.0 = std::mem::take(&mut self.rest.0).freeze();
         }
         Some(step)
+    }
+
+    /// Bytes passed over before what was just taken.
+    pub(super) fn take_passed(&mut self) -> u64 {
+        std::mem::take(&mut self.passed)
+    }
+
+    /// Whether there are any.
+    pub(super) fn has_passed(&self) -> bool {
+        self.passed > 0
     }
 
     /// A part of what was just taken, to be kept: by itself when it is little of its record, which would be kept with it.

@@ -10,18 +10,22 @@ use super::events::Events;
 use super::grpc::Sender;
 use super::half::{Half, Taken};
 use super::reader::{Chunk, Context, Reader, ReaderTally, Turn};
-use super::turns::Turns;
+use super::turns::{Hole, Turns};
 use super::upgrade;
 use super::{Body, Exchange, Head, Limits, Response};
 use crate::capture::{Direction, GapReason};
 use crate::protocol::http1::{self, Message, RequestParser, ResponseHead, ResponseParser, Rest};
 use crate::protocol::{Anomaly, StreamParser};
 use crate::telemetry::ledger::{Post, Tally as Books};
+use early::Switch;
 use h2c::Unsure;
 
+mod early;
 mod h2c;
 mod requests;
 mod rest;
+#[cfg(test)]
+mod tests;
 
 /// A connection on which nothing moved for a second, and every request that was seen has its answer, has none out:
 /// servers answer within a second, or begin to, and the client that pipelines behind a hole to one that is slower is
@@ -53,6 +57,10 @@ pub(super) struct Http1 {
     /// Bytes missing of what the client sent while it waited for the answer to an upgrade.
     missing_in_wait: u64,
     turn: Option<Turn>,
+    /// The server switched to another protocol within the request under way.
+    switch: Option<Switch>,
+    /// It told the client to go on with the request under way.
+    told_to_go_on: bool,
     /// A hole that may have held the answer to a request for HTTP/2.
     unsure: Option<Unsure>,
 }
@@ -84,6 +92,8 @@ impl Http1 {
             events: None,
             missing_in_wait: 0,
             turn: None,
+            switch: None,
+            told_to_go_on: false,
             unsure: None,
         }
     }
@@ -121,6 +131,7 @@ impl Http1 {
                 }
             }
         }
+        self.bound_switch(context);
     }
 
     fn response_message(
@@ -130,6 +141,9 @@ impl Http1 {
         time_ns: (u64, u64),
         context: &mut Context<'_>,
     ) {
+        if !matches!(message, Message::Head(_) | Message::Cut) {
+            self.turns.body_came(true);
+        }
         match message {
             Message::Head(head) => {
                 self.responses.fates.heads += raw.len() as u64;
@@ -172,7 +186,8 @@ impl Http1 {
         context: &mut Context<'_>,
     ) {
         if head.is_interim() {
-            return;
+            self.told_to_go_on |= head.status == 100;
+            return self.turns.interim(head.status, self.responses.take_passed());
         }
         self.anomalies += head.anomalies.len() as u64;
         let (rest, status, odd) = (head.rest, head.status, head.anomalies);
@@ -189,8 +204,16 @@ impl Http1 {
         };
         let is_http2 = response.status == 101 && upgrade::names_http2(&response.head);
         self.before_answer(is_http2, rest, time_ns.1, context);
-        self.turns.response(response, context.out);
+        self.turns
+            .response(response, self.responses.take_passed(), context.out);
+        if rest == Rest::Body {
+            self.turns.promise_body();
+        }
         note(self.turns.current_mut(), odd);
+        if self.is_early(rest) {
+            return self.switch_later(is_http2);
+        }
+        self.look_for_refusal();
         let next = if is_http2 {
             self.http2(context)
         } else {
@@ -201,7 +224,7 @@ impl Http1 {
             Rest::Nothing | Rest::Tunnel => self.turns.close_response(context.out),
             Rest::Cut => {
                 self.cut_response(None, context);
-                self.turns.response_hole(true, context.out);
+                self.turns.response_hole(true, Hole::UNKNOWN, context.out);
             }
         }
         if let Some(next) = next {
@@ -285,6 +308,16 @@ impl Reader for Http1 {
         self.turns.finish(context.out);
     }
 
+    fn give_up(&mut self, _time_ns: u64, reason: GapReason, context: &mut Context<'_>) {
+        self.reason = reason;
+        self.stay(context);
+        self.cut_request(Some(reason), context);
+        self.cut_response(Some(reason), context);
+        self.turns.request_hole(false, Hole::UNKNOWN, context.out);
+        self.turns.response_hole(false, Hole::UNKNOWN, context.out);
+        self.turns.finish(context.out);
+    }
+
     fn take_fates(&mut self, books: &Books) -> u64 {
         let halves = [
             (
@@ -309,6 +342,11 @@ impl Reader for Http1 {
 
     fn waiting_bytes(&self) -> usize {
         self.requests.waiting_bytes() + self.responses.waiting_bytes()
+    }
+
+    fn held_bytes(&self) -> usize {
+        let events = self.events.as_ref().map_or(0, |events| events.held_bytes());
+        self.waiting_bytes() + self.turns.held_bytes() + events
     }
 
     fn take_tally(&mut self) -> ReaderTally {

@@ -257,6 +257,7 @@ impl Http2 {
             method,
             target,
             version: 20,
+            trailers: Head::default(),
             time_ns: came.time_ns,
             early_data: self.early && came.of == Side::Requests,
         };
@@ -332,11 +333,14 @@ impl Http2 {
         open.note(head.anomalies.iter().copied());
         let unknown = head.opening == Opening::Unknown;
         match came.of {
-            Side::Requests => open.exchange.request.time_ns.1 = came.time_ns.1,
+            Side::Requests => {
+                open.exchange.request.time_ns.1 = came.time_ns.1;
+                self.streams.trailers(stream, Travel::ToServer, written(head));
+            }
             Side::Responses => match open.response_mut() {
                 Some(response) => {
                     response.time_ns.1 = came.time_ns.1;
-                    self.streams.trailers(stream, written(head));
+                    self.streams.trailers(stream, Travel::ToClient, written(head));
                 }
                 None if unknown => open.exchange.outcome = Outcome::Lost,
                 None => {}

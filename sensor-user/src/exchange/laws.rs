@@ -6,7 +6,9 @@
 //!
 //! A protocol adds its fixtures in [`fixtures::all`].
 
+mod distance;
 mod fixtures;
+mod pairing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -216,11 +218,12 @@ fn show(exchange: &Exchange) -> String {
         other => format!("{other:?}"),
     };
     format!(
-        "{} {} {} {} -> {answer} {:?} {:?} {:?}",
+        "{} {} {} {} {} -> {answer} {:?} {:?} {:?}",
         request.method().escape_ascii(),
         request.target().expose().escape_ascii(),
         fields(&request.head),
         body(&request.body),
+        fields(&request.trailers),
         exchange.caller,
         exchange.calls,
         exchange.anomalies

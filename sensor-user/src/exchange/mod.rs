@@ -24,6 +24,7 @@ mod patience;
 mod prefix;
 mod reader;
 pub mod secret;
+mod shed;
 mod streams;
 #[cfg(test)]
 pub(crate) mod test_support;
@@ -56,6 +57,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Requests waiting for their response on one connection (pipelining).
     pub pending: usize,
+    /// Bytes that wait on all connections of a shard together, beyond what an idle one costs.
+    pub waiting_bytes: usize,
 }
 
 impl Default for Limits {
@@ -64,6 +67,8 @@ impl Default for Limits {
             body_bytes: 64 * 1024,
             head_bytes: 64 * 1024,
             pending: 128,
+            // Sixty-four connections at the most that one may hold, or four thousand with a body at its limit.
+            waiting_bytes: 256 * 1024 * 1024,
         }
     }
 }
@@ -102,7 +107,7 @@ pub struct Head {
     /// The bytes from start line to the empty line.
     pub raw: Bytes,
     /// Header fields in order.
-    pub headers: SmallVec<[(Span, Span); 16]>,
+    pub headers: Vec<(Span, Span)>,
 }
 
 impl Head {
@@ -110,6 +115,8 @@ impl Head {
     pub fn header(&self, name: &str) -> Option<Secret<'_>> {
         self.headers
             .iter()
+            // Lengths first: they tell most names apart without a look at the text.
+            .filter(|(key, _)| key.len as usize == name.len())
             .find(|(key, _)| key.of(&self.raw).eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| Secret::new(value.of(&self.raw)))
     }
@@ -136,8 +143,8 @@ impl std::fmt::Debug for Head {
 /// A body as far as it was captured.
 #[derive(Clone, Default, Debug)]
 pub struct Body {
-    /// The captured bytes in order, without transfer coding.
-    pub pieces: SmallVec<[BodyPiece; 4]>,
+    /// The captured bytes in order, without transfer coding. Most bodies are one piece.
+    pub pieces: SmallVec<[BodyPiece; 1]>,
     /// Bytes of the body on the wire after transfer coding was removed, captured or not.
     pub total: u64,
     /// Whether `pieces` is all of it.
@@ -251,6 +258,8 @@ pub struct Request {
     /// HTTP version: 10, 11 or 20. A head of HTTP/2 is written out as one of HTTP/1 would be: request or status line,
     /// pseudo-header fields left out, `:authority` as `host`.
     pub version: u8,
+    /// Fields after the body (RFC 9110, 6.5), as a head without start line; empty when there are none.
+    pub trailers: Head,
     /// Body.
     pub body: Body,
     /// Nanoseconds: first byte, last byte.

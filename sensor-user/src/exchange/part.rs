@@ -46,6 +46,7 @@ impl Whole {
                     raw: request.head.raw.clone(),
                     headers: request.head.headers.iter().filter(host).copied().collect(),
                 },
+                trailers: Head::default(),
                 body: Body::default(),
                 early_data: false,
                 ..*request

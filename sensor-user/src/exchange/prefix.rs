@@ -147,10 +147,19 @@ impl Prefixes {
         }
     }
 
+    /// Bytes behind a hole that were not understood may have held as much as the hole itself.
+    pub(super) fn unread(&mut self, direction: Direction, len: u64) {
+        if let Some((_, length, _)) = self.holes.iter_mut().find(|(known, ..)| *known == direction) {
+            *length = length.saturating_add(len);
+        }
+    }
+
     pub(super) fn forget(&mut self, direction: Direction) -> u64 {
         let kept = self.of(direction);
         kept.begun = true;
-        std::mem::take(&mut kept.bytes).len() as u64
+        let len = std::mem::take(&mut kept.bytes).len() as u64;
+        self.unread(direction, len);
+        len
     }
 
     pub(super) fn waiting_bytes(&self) -> usize {

@@ -46,11 +46,18 @@ pub(super) trait Reader: Debug + Send {
     /// The connection ended.
     fn finish(&mut self, time_ns: u64, context: &mut Context<'_>);
 
+    /// What is under way is given up, and the connection with it, though it goes on.
+    fn give_up(&mut self, time_ns: u64, reason: GapReason, context: &mut Context<'_>);
+
     /// Enters what became of the bytes since the last call; gives their number.
     fn take_fates(&mut self, books: &Books) -> u64;
 
     /// Bytes that wait for more.
     fn waiting_bytes(&self) -> usize;
+
+    /// Memory of what is not complete: heads, bodies and messages under way, requests without their answer. Beyond what
+    /// an idle connection costs. As good as the bytes of messages tell: what holds them may be twice as large.
+    fn held_bytes(&self) -> usize;
 
     /// For the accounts, since the last call.
     fn take_tally(&mut self) -> ReaderTally;

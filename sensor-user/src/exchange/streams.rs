@@ -142,6 +142,11 @@ impl Streams {
         self.open.is_empty()
     }
 
+    /// Memory of the streams that are not done with.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes + self.open.len() * size_of::<Open>()
+    }
+
     pub(super) fn get(&mut self, stream: u32) -> Option<&mut Open> {
         self.open.get_mut(&stream).map(|open| &mut **open)
     }
@@ -182,16 +187,20 @@ impl Streams {
         self.anomalies += open.inside.answered(&mut open.exchange, limits);
     }
 
-    /// Fields behind the response's body; those that came before are forgotten.
-    pub(super) fn trailers(&mut self, stream: u32, trailers: Head) {
+    /// Fields behind a body; those that came before are forgotten.
+    pub(super) fn trailers(&mut self, stream: u32, travel: Travel, trailers: Head) {
         let Some(open) = self.open.get_mut(&stream) else {
             return;
         };
-        let Some(response) = open.response_mut() else {
-            return;
+        let known = match travel {
+            Travel::ToServer => &mut open.exchange.request.trailers,
+            Travel::ToClient => match open.response_mut() {
+                Some(response) => &mut response.trailers,
+                None => return,
+            },
         };
         let more = trailers.held_bytes();
-        let less = std::mem::replace(&mut response.trailers, trailers).held_bytes();
+        let less = std::mem::replace(known, trailers).held_bytes();
         open.bytes = (open.bytes + more).saturating_sub(less);
         self.bytes = (self.bytes + more).saturating_sub(less);
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::call::{Call, CallKind, CallName, CallOutcome};
 use super::secret::HashKey;
@@ -111,6 +111,7 @@ pub(crate) struct Builder {
     status: Option<u16>,
     response_fields: Vec<(String, String)>,
     response_body: Body,
+    request_trailers: Vec<(String, String)>,
     trailers: Vec<(String, String)>,
     caller: Caller,
     tls: bool,
@@ -130,6 +131,7 @@ impl Builder {
             status: Some(200),
             response_fields: Vec::new(),
             response_body: Body::default(),
+            request_trailers: Vec::new(),
             trailers: Vec::new(),
             caller: Caller::Anonymous,
             tls: true,
@@ -175,12 +177,15 @@ impl Builder {
         built
     }
 
+    /// Gives the request trailers.
+    pub(crate) fn request_trailers(mut self, fields: &[(&str, &str)]) -> Self {
+        self.request_trailers = owned(fields);
+        self
+    }
+
     /// Gives the response trailers.
     pub(crate) fn trailers(mut self, fields: &[(&str, &str)]) -> Self {
-        self.trailers = fields
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        self.trailers = owned(fields);
         self
     }
 
@@ -278,6 +283,7 @@ impl Builder {
             method: span(0, self.method.len()),
             target: span(self.method.len() + 1, self.target.len()),
             version: 11,
+            trailers: trailers(&self.request_trailers),
             body: self.request_body,
             time_ns: (1_000, 1_100),
             early_data: false,
@@ -286,11 +292,7 @@ impl Builder {
             Outcome::Answered(Box::new(Response {
                 head: head(&format!("HTTP/1.1 {status} X\r\n"), &self.response_fields),
                 status,
-                trailers: if self.trailers.is_empty() {
-                    Head::default()
-                } else {
-                    head("", &self.trailers)
-                },
+                trailers: trailers(&self.trailers),
                 body: self.response_body,
                 time_ns: (1_200, 1_300),
             }))
@@ -304,6 +306,19 @@ impl Builder {
             anomalies: SmallVec::new(),
             part: self.part,
         }
+    }
+}
+
+fn owned(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    fields.iter().map(own).collect()
+}
+
+fn trailers(fields: &[(String, String)]) -> Head {
+    if fields.is_empty() {
+        Head::default()
+    } else {
+        head("", fields)
     }
 }
 
@@ -349,7 +364,7 @@ fn whole(pieces: &[&[u8]]) -> Body {
 
 fn head(start: &str, fields: &[(String, String)]) -> Head {
     let mut raw = start.to_owned();
-    let mut headers = smallvec![];
+    let mut headers = Vec::new();
     for (name, value) in fields {
         let at = raw.len();
         write!(raw, "{name}: {value}\r\n").unwrap();

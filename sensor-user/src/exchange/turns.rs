@@ -22,6 +22,13 @@ use std::collections::VecDeque;
 
 use super::{Exchange, Outcome, Response};
 use crate::protocol::http1::Answering;
+use lost::Known;
+pub(super) use lost::{Began, Hole, Traits};
+use out::Out;
+
+mod lost;
+mod out;
+mod queue;
 
 /// Turns of one request and one answer in full view, after which a client that never did otherwise is believed to
 /// take turns. Clients that pipeline do so from the first request on, or from the second, when the first answer was
@@ -39,6 +46,10 @@ pub(super) struct Arrival {
     pub(super) quiet: bool,
     /// The chunk that its first byte came in began with another request: it was sent without waiting.
     pub(super) shares_chunk: bool,
+    /// Bytes before it that were not understood.
+    pub(super) passed: u64,
+    /// What it says of its answer.
+    pub(super) traits: Traits,
 }
 
 /// Bytes of the requests that wait on one connection, beside the one under way: as many as of the streams of HTTP/2.
@@ -69,13 +80,22 @@ pub(super) struct Turns {
     orphans: u32,
     /// The last request began before the answer under way ended, unless its end is missing.
     early: bool,
-    /// Requests that are out, at least and at most; nobody knows at most behind a hole in the requests.
+    /// Requests that are out, at least if the client takes turns.
     least: u32,
-    most: Option<u32>,
+    /// Requests that may be out.
+    out: Out,
+    /// Answers to come first, to requests that were given up or not seen.
+    owed: usize,
+    known: Known,
+    /// Holes, until it is known how far they reach.
+    lost_requests: Option<Hole>,
+    lost_answers: Option<Hole>,
     /// Which request the next answer belongs to is not known.
     doubt: bool,
     /// The pairs that are supposed are right, unless the next answer comes behind a hole.
     proven: bool,
+    /// Nothing was out, and no answer came since: a hole that is noticed now may lie before that.
+    fresh: bool,
     /// A hole in the answers, and no answer since.
     hole: bool,
     /// Responses without a request, for the accounts.
@@ -133,9 +153,14 @@ impl Turns {
             orphans: 0,
             early: false,
             least: 0,
-            most: Some(0),
+            out: Out::NONE,
+            owed: 0,
+            known: Known::new(),
+            lost_requests: None,
+            lost_answers: None,
             doubt: false,
             proven: false,
+            fresh: false,
             hole: false,
             unpaired: 0,
         }
@@ -150,10 +175,10 @@ impl Turns {
         out: &mut Vec<Exchange>,
     ) {
         self.close_request(out);
+        self.causes(&arrival);
         self.weigh(arrival);
         if self.doubt {
-            // If the client takes turns, the answer to the last request came, and is missing.
-            self.give_up(|open| open.is_supposed() && open.fate == Fate::Waiting);
+            self.contradict();
         }
         // What comes behind the head of an answer to HEAD is not known to be none when the pair is in doubt.
         self.early = self
@@ -162,8 +187,9 @@ impl Turns {
             .any(|open| open.fate == Fate::Answering && open.answering != Answering::Head);
         (self.begun, self.lost, self.answers, self.orphans) = (true, false, 0, 0);
         self.least = self.least.saturating_add(1);
-        self.most = self.most.map(|most| most.saturating_add(1));
-        let fate = if self.doubt && self.overlapped {
+        self.out.request();
+        self.known.request(arrival.traits);
+        let fate = if self.doubt && self.overlapped && self.lost_requests.is_none() {
             Fate::GivenUp
         } else {
             Fate::Waiting
@@ -191,17 +217,33 @@ impl Turns {
     pub(super) fn close_request(&mut self, out: &mut Vec<Exchange>) {
         if let Some(open) = self.queue.back_mut().filter(|open| open.incomplete) {
             open.incomplete = false;
+            self.known.measure_request(&open.exchange);
+            self.judge_requests();
             self.settle(out);
         }
     }
 
+    /// A request begins: the answers that were seen are to those before it.
+    fn causes(&mut self, arrival: &Arrival) {
+        if let Some(hole) = &mut self.lost_requests {
+            hole.reached(arrival.passed);
+        } else if self.begun {
+            self.out.at_least(0);
+            self.resolve();
+        } else {
+            self.out = Out::NONE;
+        }
+    }
+
     /// Requests may have been lost here: surely, unless the hole began inside one.
-    pub(super) fn request_hole(&mut self, inside: bool, out: &mut Vec<Exchange>) {
+    pub(super) fn request_hole(&mut self, inside: bool, hole: Hole, out: &mut Vec<Exchange>) {
+        Hole::add(&mut self.lost_requests, hole);
+        self.known.requests_lost();
         // A second hole before the next request may lie in the same one, and the answer may have been seen.
         let answered = self.orphans > 0 || (self.doubt && self.answers > 0);
         let surely = !inside && !self.lost && !answered;
         self.least = self.least.saturating_add(u32::from(surely));
-        (self.lost, self.most, self.doubt) = (true, None, true);
+        (self.lost, self.doubt, self.proven) = (true, true, false);
         self.give_up(Open::is_supposed);
         self.settle(out);
     }
@@ -210,7 +252,7 @@ impl Turns {
     pub(super) fn next(&self) -> Answering {
         let waiting = self.queue.iter().find(|open| open.fate == Fate::Waiting);
         waiting
-            .filter(|open| !open.supposed)
+            .filter(|open| !open.supposed && self.owed == 0)
             .map_or(Answering::Unknown, |open| open.answering)
     }
 
@@ -227,13 +269,25 @@ impl Turns {
     }
 
     /// A final response begins.
-    pub(super) fn response(&mut self, response: Response, out: &mut Vec<Exchange>) {
+    pub(super) fn response(&mut self, response: Response, passed: u64, out: &mut Vec<Exchange>) {
+        self.body_came(false);
         self.close_response(out);
+        self.known.measure_answer(&response);
+        if let Some(open) = self.queue.back().filter(|open| open.incomplete) {
+            self.known.measure_request(&open.exchange);
+            self.judge_requests();
+        }
         if self.hole {
             // Up to here nothing was understood: the hole may as well have been right before this answer.
-            self.response_hole(true, out);
+            self.supposed_lost(true, out);
             self.hole = false;
         }
+        if let Some(hole) = &mut self.lost_answers {
+            hole.reached(passed);
+        }
+        self.judge_answers();
+        self.fresh = false;
+        self.resolve();
         self.answers = self.answers.saturating_add(1);
         if std::mem::take(&mut self.proven) {
             self.confirm();
@@ -242,24 +296,27 @@ impl Turns {
             self.overlap();
         }
         self.least = self.least.saturating_sub(1);
-        match self.most {
-            // An answer to nothing: a request is missing, unless the connection was joined here.
-            Some(0) if self.begun => (self.most, self.doubt) = (None, true),
-            most => self.most = most.map(|most| most.saturating_sub(1)),
-        }
+        // An answer to nothing: a request is missing, unless the connection was joined here.
+        self.doubt |= self.begun && self.out.most() == Some(0);
+        self.out.answer();
+        let is_owed = self.owed > 0;
+        self.owed = self.owed.saturating_sub(1);
         let mut waiting = self.queue.iter_mut().filter(|open| open.fate == Fate::Waiting);
-        if let Some(open) = waiting.next() {
+        if let Some(open) = waiting.next().filter(|_| !is_owed) {
             open.anomalies = open.exchange.anomalies.len();
             open.exchange.outcome = Outcome::Answered(Box::new(response));
             open.fate = Fate::Answering;
             self.current = Current::Answer;
         } else {
-            self.orphans = self.orphans.saturating_add(1);
             self.unpaired += 1;
             self.current = Current::Orphan;
-            // One answer too many: what was supposed of those before it is wrong, or cannot be told.
-            self.give_up(Open::is_supposed);
+            if !is_owed {
+                self.orphans = self.orphans.saturating_add(1);
+                // One answer too many: what was supposed of those before it is wrong, or cannot be told.
+                self.give_up(Open::is_supposed);
+            }
         }
+        self.resolve();
         self.settle(out);
     }
 
@@ -270,6 +327,13 @@ impl Turns {
         }
         let open = self.queue.iter_mut().find(|open| open.fate == Fate::Answering)?;
         Some(&mut open.exchange)
+    }
+
+    /// Whether the response under way answers the request under way.
+    pub(super) fn is_early(&self) -> bool {
+        let last = self.queue.back();
+        self.current == Current::Answer
+            && last.is_some_and(|open| open.incomplete && open.fate == Fate::Answering)
     }
 
     /// Whether the response under way is paired, and that is known to be right.
@@ -290,7 +354,7 @@ impl Turns {
     pub(super) fn only_waiting(&self) -> Option<&Exchange> {
         let mut waiting = self.queue.iter().filter(|open| open.fate == Fate::Waiting);
         let open = waiting.next().filter(|open| !open.incomplete && !open.supposed)?;
-        waiting.next().is_none().then_some(&open.exchange)
+        (waiting.next().is_none() && self.owed == 0).then_some(&open.exchange)
     }
 
     /// Takes the exchange of [`Self::only_waiting`]: it is answered elsewhere.
@@ -328,23 +392,32 @@ impl Turns {
     /// Bytes of the responses are missing: the end of the one under way may have come before the last request.
     pub(super) fn excuse(&mut self) {
         self.early = false;
+        self.known.answers_lost();
     }
 
     /// Responses may have been lost here: surely the next one's beginning, unless the hole began inside one.
-    pub(super) fn response_hole(&mut self, inside: bool, out: &mut Vec<Exchange>) {
-        (self.hole, self.early) = (true, false);
+    pub(super) fn response_hole(&mut self, inside: bool, hole: Hole, out: &mut Vec<Exchange>) {
+        let began = if self.fresh { Began::Within } else { hole.began };
+        Hole::add(&mut self.lost_answers, Hole { began, ..hole });
+        self.known.answers_lost();
+        self.supposed_lost(inside, out);
+    }
+
+    fn supposed_lost(&mut self, inside: bool, out: &mut Vec<Exchange>) {
+        // What was proven is so of pairs before the hole, which go, and not of those that are supposed from here on.
+        (self.hole, self.early, self.proven) = (true, false, false);
         self.give_up(|open| open.is_supposed() && open.fate != Fate::Waiting);
         let out_before = std::mem::replace(&mut self.least, 0);
         let waiting = self.waiting();
-        if waiting == 0 {
+        if waiting == 0 && self.owed == 0 {
             self.orphans += u32::from(!inside);
             return self.settle(out);
         }
-        self.doubt = true;
+        (self.doubt, self.owed) = (true, 0);
         // The hole is noticed when the next answer comes, after the next request of one that takes turns: that answer
         // may be the last request's.
         let keep_last = !self.overlapped && !self.lost && (inside || out_before > 1);
-        let gone = waiting - usize::from(keep_last);
+        let gone = waiting.saturating_sub(usize::from(keep_last));
         let open = self.queue.iter_mut().filter(|open| open.fate == Fate::Waiting);
         for (index, open) in open.enumerate() {
             if index < gone {
@@ -375,12 +448,6 @@ impl Turns {
         self.settle(out);
     }
 
-    /// Whether what waits is too much. A single request is bounded by its parser.
-    fn is_heavy(&self) -> bool {
-        let held = self.queue.iter().map(|open| open.exchange.held_bytes());
-        self.queue.len() > 1 && held.sum::<usize>() > MAX_BYTES
-    }
-
     fn waiting(&self) -> usize {
         let waiting = self.queue.iter().filter(|open| open.fate == Fate::Waiting);
         waiting.count()
@@ -403,82 +470,13 @@ impl Turns {
             !open.any(|open| matches!(open.fate, Fate::Waiting | Fate::Answering))
         };
         let after_pause = arrival.quiet && is_idle();
-        if self.most == Some(0) || (self.least == 0 && (takes_turns || after_pause)) {
+        let is_judged = self.lost_requests.is_none() && self.lost_answers.is_none();
+        let may_be_none = !is_judged || self.out.may_be_none();
+        if self.least == 0 && may_be_none && (takes_turns || after_pause) {
             self.give_up(|open| open.is_supposed() && open.fate == Fate::Waiting);
-            (self.doubt, self.least, self.most) = (false, 0, Some(0));
-            self.proven = true;
-        }
-    }
-
-    /// The client does not wait for answers.
-    fn overlap(&mut self) {
-        self.overlapped = true;
-        self.give_up(Open::is_supposed);
-    }
-
-    /// The supposed pairs since the last hole are right, and each was a turn.
-    fn confirm(&mut self) {
-        for open in self.queue.iter_mut().filter(|open| open.is_supposed()) {
-            open.supposed = false;
-            self.taken = self.taken.saturating_add(1);
-        }
-    }
-
-    /// Those requests cannot be paired.
-    fn give_up(&mut self, which: impl Fn(&Open) -> bool) {
-        self.give_up_first(usize::MAX, which);
-    }
-
-    /// The same, among so many from the oldest on.
-    fn give_up_first(&mut self, among: usize, which: impl Fn(&Open) -> bool) {
-        for open in self.queue.iter_mut().take(among).filter(|open| which(open)) {
-            if open.fate == Fate::Answering {
-                self.current = Current::Orphan;
-            }
-            if matches!(open.fate, Fate::Answering | Fate::Answered) {
-                self.unpaired += 1;
-                open.exchange.anomalies.truncate(open.anomalies);
-            }
-            open.fate = Fate::GivenUp;
-        }
-    }
-
-    /// More requests wait than the limit allows: nobody's answer is told until all have come. Of supposed pairs the
-    /// oldest makes room.
-    fn make_room(&mut self, out: &mut Vec<Exchange>) {
-        let held = self.queue.iter().filter(|open| open.is_supposed()).count();
-        if held > HELD {
-            let oldest = self.queue.iter().position(|open| open.is_supposed());
-            self.give_up_first(oldest.map_or(0, |oldest| oldest + 1), Open::is_supposed);
-        }
-        if self.queue.len() > self.limit || self.is_heavy() {
-            self.doubt = true;
-            self.overlap();
-            self.give_up(|open| open.fate == Fate::Waiting);
-            if let Some(open) = self.queue.front_mut() {
-                if open.fate == Fate::Answering {
-                    self.current = Current::Orphan;
-                }
-                open.fate = Fate::GivenUp;
-            }
-        }
-        self.settle(out);
-    }
-
-    /// Hands on what is done with, in order.
-    fn settle(&mut self, out: &mut Vec<Exchange>) {
-        while let Some(open) = self.queue.front() {
-            if open.incomplete || open.is_supposed() || matches!(open.fate, Fate::Waiting | Fate::Answering) {
-                return;
-            }
-            let Some(open) = self.queue.pop_front() else {
-                return;
-            };
-            let mut exchange = open.exchange;
-            if open.fate == Fate::GivenUp {
-                exchange.outcome = Outcome::Lost;
-            }
-            out.push(exchange);
+            (self.doubt, self.least, self.out, self.owed) = (false, 0, Out::NONE, 0);
+            (self.lost_requests, self.lost_answers) = (None, None);
+            (self.proven, self.fresh) = (true, true);
         }
     }
 }

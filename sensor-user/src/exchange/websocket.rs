@@ -243,6 +243,13 @@ impl Reader for WebSocket {
         self.end_all(time_ns, &mut Told::of(context));
     }
 
+    fn give_up(&mut self, time_ns: u64, reason: GapReason, context: &mut Context<'_>) {
+        for travel in [Travel::ToServer, Travel::ToClient] {
+            self.hole(travel, u64::MAX, reason, &mut Told::of(context));
+        }
+        self.end_all(time_ns, &mut Told::of(context));
+    }
+
     fn take_fates(&mut self, books: &Books) -> u64 {
         let halves = [&mut self.to_server, &mut self.to_client];
         let entered =
@@ -252,6 +259,10 @@ impl Reader for WebSocket {
 
     fn waiting_bytes(&self) -> usize {
         self.to_server.half.waiting_bytes() + self.to_client.half.waiting_bytes()
+    }
+
+    fn held_bytes(&self) -> usize {
+        Self::held_bytes(self)
     }
 
     fn take_tally(&mut self) -> ReaderTally {

@@ -3,18 +3,13 @@
 //! Takes what is collected of them. Gives bytes, so that whoever keeps many can bound them. Never counts what two of
 //! them share but once for each.
 
-use super::{Body, Content, Exchange, Head, Outcome, Response};
+use super::{Body, Content, Exchange, Head, Outcome, Request, Response};
 use crate::protocol::Span;
 
 impl Head {
-    /// The text, and the places of more fields than most heads have.
+    /// The text, and the places of its fields.
     pub(super) fn held_bytes(&self) -> usize {
-        let places = if self.headers.spilled() {
-            self.headers.capacity() * size_of::<(Span, Span)>()
-        } else {
-            0
-        };
-        self.raw.len() + places
+        self.raw.len() + self.headers.capacity() * size_of::<(Span, Span)>()
     }
 }
 
@@ -35,6 +30,12 @@ impl Response {
     }
 }
 
+impl Request {
+    fn held_bytes(&self) -> usize {
+        self.head.held_bytes() + self.trailers.held_bytes() + self.body.held_bytes()
+    }
+}
+
 impl Exchange {
     /// Heads, bodies, and the exchange itself.
     pub(super) fn held_bytes(&self) -> usize {
@@ -42,6 +43,6 @@ impl Exchange {
             Outcome::Answered(response) => response.held_bytes(),
             Outcome::Unanswered | Outcome::Lost => 0,
         };
-        size_of::<Self>() + self.request.head.held_bytes() + self.request.body.held_bytes() + response
+        size_of::<Self>() + self.request.held_bytes() + response
     }
 }

@@ -32,6 +32,10 @@ const MAX_MIXED: usize = 15;
 
 /// Generated names of buckets, tenants and tokens; twelve hexadecimal digits are a container's id.
 fn is_value(label: &str) -> bool {
+    // Nothing below is true of so short a label.
+    if label.len() <= MAX_DIGITS {
+        return false;
+    }
     let shape = Shape::of(label.as_bytes());
     let odd = label.len() >= 12 && !matches!(shape, Shape::Word | Shape::Number | Shape::Slug);
     let mut digits = label.split(|c: char| !c.is_ascii_digit());

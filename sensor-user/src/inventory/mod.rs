@@ -10,6 +10,8 @@ mod template;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use crate::exchange::{Caller, Exchange, Method, Secret};
 use crate::telemetry::{Counters, Metric};
 pub use snapshot::Snapshot;
@@ -67,8 +69,8 @@ pub struct Inventory {
     limits: Limits,
     templates: Templates,
     hosts: HashMap<Box<str>, u32>,
-    /// Invariant: values are indices into `endpoints`.
-    index: HashMap<(Method, u32, NodeId), usize>,
+    /// Invariant: values are indices into `endpoints`. Its keys are numbers that were given here, so nobody chooses them.
+    index: FxHashMap<(Method, u32, NodeId), usize>,
     endpoints: Vec<(EndpointRef, History)>,
     /// The host under way; kept for its memory.
     host: String,
@@ -86,7 +88,7 @@ impl Inventory {
             limits,
             templates: Templates::new(nodes, limits.siblings, limits.template_bytes),
             hosts: HashMap::new(),
-            index: HashMap::new(),
+            index: FxHashMap::default(),
             endpoints: Vec::new(),
             host: String::new(),
             counters,

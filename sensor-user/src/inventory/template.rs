@@ -3,7 +3,7 @@
 //! Takes a request target. Gives a node that stands for its template. Never keeps what could be a value.
 //! Bounded by the number of nodes; a known path allocates nothing.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use crate::classify::shape::Shape;
 
@@ -26,7 +26,8 @@ struct Node {
     parent: NodeId,
     /// What this step is called in a template; safe to show.
     text: Box<str>,
-    words: HashMap<Box<[u8]>, NodeId>,
+    /// Bounded by the siblings that are allowed, so names chosen to collide cost that many comparisons at most.
+    words: FxHashMap<Box<[u8]>, NodeId>,
     /// By [`Placeholder`]; 0 is none, because the root is nobody's child.
     values: [u32; Placeholder::ALL.len()],
 }
@@ -245,7 +246,7 @@ impl Node {
         Self {
             parent,
             text: text.into(),
-            words: HashMap::new(),
+            words: FxHashMap::default(),
             values: [0; Placeholder::ALL.len()],
         }
     }

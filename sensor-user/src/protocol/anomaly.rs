@@ -201,4 +201,8 @@ anomalies! {
     /// A connection went on in HTTP/2 although the request that asked for it may not: `HTTP2-Settings` missing, repeated
     /// or malformed, not named in `Connection`, or inside TLS, where proxies are bypassed so (RFC 7540, 3.2).
     Http2Upgrade = "http2_upgrade",
+    // early answers
+    /// A request stands where the body of one before it was to come: that one asked for leave to send it, was answered
+    /// without, and sent none (RFC 9110, 10.1.1). A server that still waits for the body takes the request for it.
+    BodyNotSent = "body_not_sent",
 }

@@ -57,11 +57,13 @@ pub enum Format {
 impl Media {
     /// By a `Content-Type` value; `None` when it is neither gRPC nor gRPC-Web.
     pub fn of(content_type: &[u8]) -> Option<Self> {
-        let end = content_type
-            .iter()
-            .position(|byte| *byte == b';')
-            .unwrap_or(content_type.len());
-        let media = content_type.get(..end)?.trim_ascii();
+        let media = content_type.trim_ascii_start();
+        // One letter behind `application/` tells nearly all other types.
+        if !matches!(media.get(12), Some(b'g' | b'G')) {
+            return None;
+        }
+        let end = memchr::memchr(b';', media).unwrap_or(media.len());
+        let media = media.get(..end)?.trim_ascii_end();
         // The longest first: each begins with the next.
         let known: [(&[u8], Carrier); 3] = [
             (b"application/grpc-web-text", Carrier::WebText),

@@ -56,6 +56,9 @@ metrics! {
     SocketsContradicted = "sockets_contradicted",
     /// Streams forgotten to make room.
     StreamsEvicted = "streams_evicted",
+    /// Connections of which everything that waited was given up, because the connections of a shard held too much: what
+    /// follows on them is read as on one joined in its middle.
+    ConnectionsShed = "connections_shed",
     /// Exchanges completed.
     Exchanges = "exchanges",
     /// Exchanges seen from the client as well as from the server, of which only the server's view is told.
@@ -111,7 +114,7 @@ impl Counters {
 
     /// Adds to a counter.
     pub fn add(&self, metric: Metric, amount: u64) {
-        if let Some(slot) = self.sums.get(metric as usize) {
+        if let Some(slot) = self.sums.get(metric as usize).filter(|_| amount != 0) {
             slot.fetch_add(amount, Ordering::Relaxed);
         }
     }

@@ -1,12 +1,17 @@
 //! Putting probes into files: which instruction of a function is probed, one backend trait, two ways to do it, and a
 //! choice between them made by trying.
 
+#[cfg(feature = "kernel")]
 pub mod copies;
 mod function;
+#[cfg(feature = "kernel")]
 pub mod multi;
+#[cfg(feature = "kernel")]
 pub mod perf;
+#[cfg(feature = "kernel")]
 pub mod seccomp;
 pub mod site;
+#[cfg(feature = "kernel")]
 pub mod trial;
 
 use std::fmt;
@@ -35,6 +40,7 @@ impl Hook {
 pub type Programs = [&'static str; Hook::ALL.len()];
 
 /// The program of a hook.
+#[cfg(feature = "kernel")]
 fn program_of(programs: Programs, hook: Hook) -> &'static str {
     let [enter, leave, site, go] = programs;
     match hook {

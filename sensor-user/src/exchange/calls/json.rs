@@ -4,7 +4,8 @@
 //! body in which no sign of a call stands. Bounded by `TOKEN_BYTES` of a text and the calls that one exchange may
 //! have.
 
-use memchr::memmem::Finder;
+use aho_corasick::packed;
+use memchr::memmem;
 
 use super::super::Response;
 use super::super::call::{Call, CallKind, CallOutcome, Detail};
@@ -33,7 +34,7 @@ pub(super) struct Json {
     walker: Walker,
     envelope: Envelope,
     decoded: Vec<u8>,
-    signs: [Finder<'static>; SIGNS.len()],
+    signs: Signs,
 }
 
 impl Default for Json {
@@ -42,7 +43,19 @@ impl Default for Json {
             walker: Walker::new(TOKEN_BYTES),
             envelope: Envelope::default(),
             decoded: Vec::new(),
-            signs: SIGNS.map(Finder::new),
+            signs: Signs(packed::Searcher::new(SIGNS)),
+        }
+    }
+}
+
+/// Looks for all signs in one pass, where the processor can.
+struct Signs(Option<packed::Searcher>);
+
+impl Signs {
+    fn are_in(&self, body: &[u8]) -> bool {
+        match &self.0 {
+            Some(searcher) => searcher.find(body).is_some(),
+            None => SIGNS.iter().any(|sign| memmem::find(body, sign).is_some()),
         }
     }
 }
@@ -57,7 +70,7 @@ impl std::fmt::Debug for Json {
 impl Json {
     /// Calls in a JSON body, of which `whole` says that its end was seen.
     pub(super) fn calls(&mut self, body: &[u8], whole: bool) -> Found {
-        if self.signs.iter().all(|sign| sign.find(body).is_none()) {
+        if !self.signs.are_in(body) {
             return Found::default();
         }
         self.read(&[body], Wrap::Bare, whole)

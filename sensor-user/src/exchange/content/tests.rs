@@ -5,7 +5,7 @@ use flate2::write::GzEncoder;
 use super::*;
 use crate::exchange::BodyState;
 use crate::exchange::test_support::Builder;
-use crate::protocol::inflate::Ended;
+use crate::protocol::inflate::{Ended, flushed};
 
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -53,6 +53,35 @@ fn layers_may_come_in_several_fields() {
         .answer_bytes("text/plain", &gzip(&gzip(b"abc")))
         .build();
     assert_eq!(content(response(&exchange)), b"abc");
+}
+
+/// Codings over each other, in the order in which the field names them, within the bounds of one.
+#[test]
+fn layers_of_several_kinds_are_undone_in_order() {
+    let brotli = |content: &[u8]| flushed("br", &[content], true).concat();
+    let zstd = |content: &[u8]| flushed("zstd", &[content], true).concat();
+    let coded = |coding: &str, bytes: &[u8]| {
+        let built = Builder::post("/").field("Content-Encoding", coding);
+        built.body_bytes("text/plain", &[bytes]).build()
+    };
+    let both = brotli(&gzip(b"abc"));
+    let exchange = coded("gzip, br", &both);
+    assert_eq!(content(&exchange.request.body), b"abc");
+    assert!(exchange.request.body.is_content_whole() && exchange.anomalies.is_empty());
+    let four = brotli(&gzip(&zstd(&gzip(b"abc"))));
+    assert_eq!(
+        content(&coded("gzip, zstd, gzip, br", &four).request.body),
+        b"abc"
+    );
+    let wrong = coded("br, gzip", &both);
+    assert_eq!(wrong.anomalies.as_slice(), [Anomaly::BadContentCoding]);
+    assert!(content(&wrong.request.body).is_empty());
+    // What is small within is none the less too much when it comes out.
+    let bomb = coded("gzip, br", &brotli(&gzip(&vec![0; 10 << 20])));
+    assert_eq!(bomb.anomalies.as_slice(), [Anomaly::DecompressionBomb]);
+    assert!(content(&bomb.request.body).len() <= 1 << 20);
+    let five = coded("gzip, br, gzip, br, gzip", &both);
+    assert_eq!(five.anomalies.as_slice(), [Anomaly::TooManyCodings]);
 }
 
 #[test]

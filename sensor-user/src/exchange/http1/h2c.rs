@@ -6,6 +6,7 @@
 
 use super::super::prefix::Holes;
 use super::super::reader::{Context, Next};
+use super::super::turns::Hole;
 use super::super::upgrade;
 use super::super::{Exchange, Outcome};
 use super::Http1;
@@ -20,6 +21,7 @@ pub(super) struct Unsure {
     reason: GapReason,
     /// It began inside a response.
     inside: bool,
+    hole: Hole,
 }
 
 impl Http1 {
@@ -41,7 +43,7 @@ impl Http1 {
 
     /// A hole in the answers. Whether it may have held the 101 to the one request that waits; the pairing then waits for
     /// what comes next.
-    pub(super) fn may_be_http2(&mut self, missing: u64, inside: bool) -> bool {
+    pub(super) fn may_be_http2(&mut self, missing: u64, inside: bool, hole: Hole) -> bool {
         let waits = self.requests.parser.is_waiting() && self.missing_in_wait == 0;
         let asked = self.turns.only_waiting().filter(|_| waits);
         if !asked.is_some_and(|asked| upgrade::names_http2(&asked.request.head)) {
@@ -49,10 +51,12 @@ impl Http1 {
             return false;
         }
         let before = self.unsure.map_or(0, |unsure| unsure.missing);
+        let hole = self.unsure.map_or(hole, |unsure| unsure.hole.and(hole));
         self.unsure = Some(Unsure {
             missing: missing.saturating_add(before),
             reason: self.reason,
             inside,
+            hole,
         });
         true
     }
@@ -89,7 +93,7 @@ impl Http1 {
     /// It goes on in HTTP/1: the hole is one like any other.
     pub(super) fn stay(&mut self, context: &mut Context<'_>) {
         if let Some(unsure) = self.unsure.take() {
-            self.turns.response_hole(unsure.inside, context.out);
+            self.turns.response_hole(unsure.inside, unsure.hole, context.out);
         }
     }
 

@@ -12,7 +12,7 @@ use super::super::caller::{self, Fields};
 use super::super::grpc::Sender;
 use super::super::half::Taken;
 use super::super::reader::Context;
-use super::super::turns::Arrival;
+use super::super::turns::{Arrival, Began, Hole, Traits};
 use super::super::{Body, Exchange, Head, Outcome, Request};
 use super::{Http1, cut, note};
 use crate::capture::GapReason;
@@ -37,6 +37,7 @@ impl Http1 {
             }
         }
         self.look_for_preface(time_ns, context);
+        self.switch(time_ns, context);
         if self.requests.parser.is_waiting() && self.requests.waiting_bytes() > context.limits.head_bytes {
             self.requests.parser.tunnel();
         }
@@ -73,6 +74,12 @@ impl Http1 {
             }
             Message::Trailers(trailers) => {
                 self.anomalies += note(self.turns.request_mut(), trailers.anomalies);
+                if let Some(exchange) = self.turns.request_mut() {
+                    exchange.request.trailers = Head {
+                        raw: self.requests.keep_all(raw),
+                        headers: trailers.headers,
+                    };
+                }
                 self.end_request(time_ns.1, context);
             }
             Message::Cut => self.cut_request(None, context),
@@ -86,11 +93,8 @@ impl Http1 {
         time_ns: (u64, u64),
         context: &mut Context<'_>,
     ) {
-        let answering = match head.method.of(&raw) {
-            b"HEAD" => Answering::Head,
-            b"CONNECT" => Answering::Connect,
-            _ => Answering::Other,
-        };
+        self.told_to_go_on = false;
+        let (answering, traits) = announced(head.method.of(&raw), head.rest);
         self.anomalies += head.anomalies.len() as u64;
         let target = head.target;
         let rest = head.rest;
@@ -106,6 +110,7 @@ impl Http1 {
             method,
             target,
             version,
+            trailers: Head::default(),
             time_ns,
             early_data: self.early,
         };
@@ -126,6 +131,8 @@ impl Http1 {
         let arrival = Arrival {
             quiet: self.after_pause_ns.take() == Some(time_ns.0),
             shares_chunk: !self.requests.began_chunk,
+            passed: self.requests.take_passed(),
+            traits,
         };
         self.turns.request(exchange, answering, arrival, context.out);
         match rest {
@@ -133,7 +140,7 @@ impl Http1 {
             Rest::Nothing | Rest::Tunnel => self.turns.close_request(context.out),
             Rest::Cut => {
                 self.cut_request(None, context);
-                self.turns.request_hole(true, context.out);
+                self.turns.request_hole(true, Hole::UNKNOWN, context.out);
             }
         }
     }
@@ -164,6 +171,15 @@ impl Http1 {
                 .saturating_add(spoilt);
         }
         let inside = self.turns.request_mut().is_some();
+        let spoilt = self.requests.waiting_bytes() as u64;
+        let mut hole = Hole {
+            bytes: (missing > 0).then_some(missing.saturating_add(spoilt)),
+            began: match () {
+                () if inside || self.requests.parser.is_searching() || self.last_ns == 0 => Began::Within,
+                () if spoilt > 0 => Began::Head,
+                () => Began::Between,
+            },
+        };
         let (message, lost_place) = match self.requests.gap(missing) {
             Resync::Exact(message) => (message, false),
             Resync::Searching(message) => (message, true),
@@ -175,6 +191,10 @@ impl Http1 {
                 }
             }
             Some(Message::End { lost }) => {
+                hole = Hole {
+                    bytes: hole.bytes.map(|bytes| bytes.saturating_sub(lost)),
+                    began: Began::Between,
+                };
                 if let Some(exchange) = self.turns.request_mut() {
                     exchange.request.body.hole(lost, reason);
                 }
@@ -184,7 +204,27 @@ impl Http1 {
             Some(_) | None => {}
         }
         if lost_place {
-            self.turns.request_hole(inside, context.out);
+            self.give_up_switch(context);
+            self.turns.request_hole(inside, hole, context.out);
         }
     }
+}
+
+/// What a request says of its answer.
+fn announced(method: &[u8], rest: Rest) -> (Answering, Traits) {
+    let answering = match method {
+        b"HEAD" => Answering::Head,
+        b"CONNECT" => Answering::Connect,
+        _ => Answering::Other,
+    };
+    // RFC 9110, 9.3: what a body means to them is not defined.
+    let is_bodiless = matches!(
+        method,
+        b"GET" | b"HEAD" | b"DELETE" | b"OPTIONS" | b"TRACE" | b"CONNECT"
+    );
+    let traits = Traits {
+        head: answering == Answering::Head,
+        may_continue: rest != Rest::Nothing || !is_bodiless,
+    };
+    (answering, traits)
 }

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::super::events::Events;
 use super::super::prefix::Holes;
 use super::super::reader::{Chunk, Context, Next, Turn};
+use super::super::turns::{Began, Hole};
 use super::super::upgrade;
 use super::{Http1, cut, note};
 use crate::capture::GapReason;
@@ -88,6 +89,9 @@ impl Http1 {
         if self.missing_in_wait > 0 {
             holes.push((self.requests_travel, self.missing_in_wait, self.reason));
         }
+        if let Some(switch) = self.switch.take().filter(|switch| switch.missing > 0) {
+            holes.push((self.requests_travel.opposite(), switch.missing, self.reason));
+        }
         self.turn = Some(Turn { next, holes, seen });
     }
 
@@ -104,8 +108,22 @@ impl Http1 {
 
     pub(super) fn response_gap(&mut self, missing: u64, context: &mut Context<'_>) {
         let reason = self.reason;
+        if self.is_missing_behind_switch(missing) {
+            return;
+        }
         let inside = !self.responses.parser.is_between();
         self.turns.excuse();
+        let unread = self.responses.unread();
+        let spoilt = unread.len() as u64;
+        let mut hole = Hole {
+            bytes: (missing > 0).then_some(missing.saturating_add(spoilt)),
+            began: match () {
+                () if inside || self.responses.has_passed() || self.last_ns == 0 => Began::Within,
+                // `HTTP/1.1 2`: a final answer, which a part of its first line shows.
+                () if unread.get(9).is_some_and(|digit| (b'2'..=b'9').contains(digit)) => Began::Head,
+                () => Began::Between,
+            },
+        };
         let (message, lost_place) = match self.responses.gap(missing) {
             Resync::Exact(message) => (message, false),
             Resync::Searching(message) => (message, true),
@@ -120,6 +138,10 @@ impl Http1 {
                 }
             }
             Some(Message::End { lost }) => {
+                hole = Hole {
+                    bytes: hole.bytes.map(|bytes| bytes.saturating_sub(lost)),
+                    began: Began::Between,
+                };
                 if let Some(response) = self.turns.response_mut() {
                     response.body.hole(lost, reason);
                 }
@@ -131,8 +153,8 @@ impl Http1 {
             Some(Message::Cut) => self.cut_response(Some(reason), context),
             Some(_) | None => {}
         }
-        if lost_place && !self.may_be_http2(missing, inside) {
-            self.turns.response_hole(inside, context.out);
+        if lost_place && !self.may_be_http2(missing, inside, hole) {
+            self.turns.response_hole(inside, hole, context.out);
         }
     }
 }

@@ -45,6 +45,12 @@ impl Reader for Http2 {
         self.streams.finish(context.out);
     }
 
+    fn give_up(&mut self, _time_ns: u64, reason: GapReason, context: &mut Context<'_>) {
+        self.streams.requests_lost(reason, context.out);
+        self.streams.responses_lost(reason, context.out);
+        self.streams.finish(context.out);
+    }
+
     fn take_fates(&mut self, books: &Books) -> u64 {
         let halves = [&mut self.requests, &mut self.responses];
         let entered = halves.map(|half| std::mem::take(&mut half.fates).enter(books, Post::SkippedBytes));
@@ -53,6 +59,10 @@ impl Reader for Http2 {
 
     fn waiting_bytes(&self) -> usize {
         self.requests.waiting_bytes() + self.responses.waiting_bytes()
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.waiting_bytes() + self.streams.held_bytes()
     }
 
     fn take_tally(&mut self) -> ReaderTally {

@@ -125,6 +125,7 @@ fn show(exchange: &Exchange) -> String {
         fields(&request.head),
         text(&request.body)
     );
+    line.push_str(&fields(&request.trailers));
     match &exchange.outcome {
         Outcome::Answered(response) => {
             write!(

@@ -47,6 +47,13 @@ pub(super) fn all() -> Vec<Fixture> {
     all
 }
 
+/// Connections much longer than what is searched behind a hole.
+pub(super) fn long() -> Vec<Fixture> {
+    let mut all = http2::long();
+    all.extend(websocket::long());
+    all
+}
+
 /// A connection on which each request is sent when the answer before it is complete; in the middle and before the last
 /// one there is a pause.
 pub(super) fn in_turns(name: &'static str, exchanges: &[(Vec<u8>, Vec<u8>)], recovery: usize) -> Fixture {

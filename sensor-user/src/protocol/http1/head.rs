@@ -12,6 +12,7 @@ use super::body::Place;
 use super::framing::{Fields, Framing};
 use super::odd::{self, Reading, is_token, note};
 use super::start::{self, Start};
+use super::target::is_target;
 use super::{Anomalies, Anomaly, Headers, MAX_HEADERS, RequestHead, ResponseHead, Rest, Span};
 
 /// What differs between requests and responses.
@@ -50,6 +51,18 @@ pub trait Kind: Default {
     /// Stops doubting.
     #[doc(hidden)]
     fn trust_body(&mut self) {}
+
+    /// A head stands where a body was to come.
+    #[doc(hidden)]
+    fn message_instead(&mut self) {
+        self.trust_body();
+    }
+
+    /// Whether a head may stand where a body was to come, so that behind a hole nobody knows which it was in.
+    #[doc(hidden)]
+    fn may_be_elsewhere(&self) -> bool {
+        false
+    }
 
     /// Bytes are missing: what the last message said of the next one is void.
     #[doc(hidden)]
@@ -99,6 +112,10 @@ impl After {
 pub struct Requests {
     /// The last message said that none follows.
     closing: bool,
+    /// The body of the one under way may not be sent.
+    doubt: bool,
+    /// The next one stands where a body was to come.
+    instead: bool,
 }
 
 /// Responses, each parsed in the light of the request it answers.
@@ -160,12 +177,32 @@ impl Kind for Requests {
         Ok(self.finish(head, len, &line, reading))
     }
 
+    fn doubts_body(&self) -> bool {
+        self.doubt
+    }
+
+    fn trust_body(&mut self) {
+        self.doubt = false;
+    }
+
+    fn message_instead(&mut self) {
+        (self.doubt, self.instead) = (false, true);
+    }
+
+    fn may_be_elsewhere(&self) -> bool {
+        self.doubt
+    }
+
     fn lost(&mut self) {
-        self.closing = false;
+        *self = Self::default();
     }
 }
 
 impl Requests {
+    pub(super) fn doubt_body(&mut self) {
+        self.doubt = true;
+    }
+
     /// What follows from a head.
     fn finish(
         &mut self,
@@ -181,6 +218,9 @@ impl Requests {
         } = reading;
         if std::mem::replace(&mut self.closing, fields.closes(line.version)) {
             note(&mut anomalies, Anomaly::DataAfterClose);
+        }
+        if std::mem::take(&mut self.instead) {
+            note(&mut anomalies, Anomaly::BodyNotSent);
         }
         let connect = line.method.of(raw) == b"CONNECT";
         if !is_target(line.target.of(raw), connect) {
@@ -203,46 +243,6 @@ impl Requests {
         };
         (len, head, next)
     }
-}
-
-/// Whether a target has one of the four forms (RFC 9112, 3.2).
-fn is_target(target: &[u8], connect: bool) -> bool {
-    if !is_graphic(target) {
-        return false;
-    }
-    match target {
-        // host ":" port
-        _ if connect => target.contains(&b':') && !target.contains(&b'/'),
-        [b'/', ..] | [b'*'] => true,
-        // scheme "://" authority, of which the user's part is within one "@" (RFC 3986, 3.1 and 3.2)
-        [first, ..] => {
-            let is_scheme = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
-            let scheme = target.iter().take_while(is_scheme).count();
-            let authority = target.get(scheme..).and_then(|rest| rest.strip_prefix(b"://"));
-            first.is_ascii_alphabetic()
-                && authority.is_some_and(|rest| {
-                    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
-                    let authority = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-                    !authority.is_empty() && authority.split(|byte| *byte == b'@').nth(2).is_none()
-                })
-        }
-        [] => false,
-    }
-}
-
-/// Whether every byte is visible ASCII, eight at a time.
-fn is_graphic(text: &[u8]) -> bool {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const SPACES: u64 = u64::from_ne_bytes([b'!'; 8]);
-    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
-    let (words, rest) = text.as_chunks::<8>();
-    // The top bit of a byte is set when it is not ASCII, below `!`, or 0x7f. What a byte borrows of the next, or carries
-    // to it, it does only when it is wrong itself.
-    let wrong = words.iter().fold(0, |wrong, word| {
-        let word = u64::from_ne_bytes(*word);
-        wrong | word | word.wrapping_sub(SPACES) | word.wrapping_add(ONES)
-    });
-    wrong & TOPS == 0 && rest.iter().all(u8::is_ascii_graphic)
 }
 
 fn request_body(fields: Fields, connect: bool, version: u8, anomalies: &mut Anomalies) -> After {
@@ -414,7 +414,7 @@ fn strict(head: &[u8], headers: &[Header<'_>]) -> Reading {
 
 /// Whether a CR, which `httparse` takes before LF alone, stands right behind every value and the start line: of most
 /// heads, and cheaper to see than every line end.
-fn ends_in_crlf(head: &[u8], headers: &Headers) -> bool {
+fn ends_in_crlf(head: &[u8], headers: &[(Span, Span)]) -> bool {
     let first = memchr::memchr(b'\n', head).and_then(|at| at.checked_sub(1));
     let before = first.and_then(|at| head.get(at));
     before == Some(&b'\r')
@@ -446,30 +446,5 @@ fn span(input: &[u8], part: &[u8]) -> Span {
     Span {
         start: u32::try_from(start).unwrap_or(u32::MAX),
         len: u32::try_from(part.len()).unwrap_or(0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn eight_bytes_at_a_time_are_as_one() {
-        for byte in 0..=255_u8 {
-            for length in [1_usize, 7, 8, 9, 20] {
-                for at in 0..length {
-                    let mut text = vec![b'a'; length];
-                    text[at] = byte;
-                    assert_eq!(
-                        is_graphic(&text),
-                        byte.is_ascii_graphic(),
-                        "{byte} at {at} of {length}"
-                    );
-                    text[length - 1 - at] = 0;
-                    assert!(!is_graphic(&text));
-                }
-            }
-        }
-        assert!(is_graphic(b""));
     }
 }

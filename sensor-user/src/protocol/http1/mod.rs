@@ -30,6 +30,7 @@
 //! | white space after the size | `SpaceAfterChunkSize` | skipped |
 //! | an extension that is none | `BadChunkExtension` | skipped, to the LF |
 //! | trailer that frames, routes or authorises | `ForbiddenTrailer` | kept among the trailers, without effect |
+//! | a request line where the body was to come, see [`Parser::refused`] | `BodyNotSent` | a request; the body is empty |
 //! | anything else | `MalformedHead` | lost, to the next start line |
 
 mod body;
@@ -37,6 +38,7 @@ mod framing;
 mod head;
 mod odd;
 pub(crate) mod start;
+mod target;
 
 use std::num::NonZeroUsize;
 
@@ -62,8 +64,8 @@ pub struct Limits {
     pub head_bytes: usize,
 }
 
-/// Header fields in order: name and value, trimmed.
-pub type Headers = SmallVec<[(Span, Span); 16]>;
+/// Header fields in order: name and value, trimmed. Not inline: a head is moved a dozen times on its way.
+pub type Headers = Vec<(Span, Span)>;
 
 /// Anomalies of one head.
 pub type Anomalies = SmallVec<[Anomaly; 2]>;
@@ -189,7 +191,7 @@ enum State {
     Body(Place),
     /// The place is lost: look for a message.
     Search,
-    /// A request asked for a tunnel and the answer is not known.
+    /// A request asked for a tunnel and the answer is not known; or the answer is, and the request is not complete.
     Waiting,
     /// No HTTP any more.
     Tunnel,
@@ -329,7 +331,7 @@ impl<K: Kind> Parser<K> {
         if self.kind.doubts_body() {
             match K::starts(input) {
                 Start::Yes => {
-                    self.kind.trust_body();
+                    self.kind.message_instead();
                     self.state = State::Start;
                     return self.head(input);
                 }
@@ -382,12 +384,32 @@ impl RequestParser {
     pub fn is_waiting(&self) -> bool {
         self.state == State::Waiting
     }
+
+    /// Whether it will, once the request under way is complete.
+    pub fn will_wait(&self) -> bool {
+        self.wait_after && matches!(self.state, State::Body(_))
+    }
+
+    /// The request under way asked for leave to send its body (`Expect: 100-continue`), and was answered without any.
+    /// The client may send it all the same, or its next request in its place (RFC 9110, 10.1.1): the bytes tell. To be
+    /// called when nothing of the body came.
+    pub fn refused(&mut self) {
+        if let State::Body(Place::Fixed(_) | Place::ChunkLine { first: true }) = self.state {
+            self.kind.doubt_body();
+        }
+    }
 }
 
 impl ResponseParser {
     /// Says which request the next response answers, as far as it is known. To be called before each head.
     pub fn answering(&mut self, request: Answering) {
         self.kind.answering(request);
+    }
+
+    /// What follows is another protocol's, which begins when the request is complete: asks for more bytes for ever, as
+    /// [`RequestParser::resolve`] says.
+    pub fn wait(&mut self) {
+        self.state = State::Waiting;
     }
 }
 
@@ -410,6 +432,7 @@ impl<K: Kind> StreamParser for Parser<K> {
     fn on_gap(&mut self, missing: u64) -> Resync<Self::Message> {
         self.scanned = 0;
         self.line_start = false;
+        let elsewhere = self.kind.may_be_elsewhere();
         self.kind.lost();
         let place = match self.state {
             State::Start | State::Search => {
@@ -417,6 +440,10 @@ impl<K: Kind> StreamParser for Parser<K> {
                 return Resync::Searching(None);
             }
             State::Waiting | State::Tunnel => return Resync::Exact(None),
+            State::Body(_) if elsewhere => {
+                self.state = State::Search;
+                return Resync::Searching(Some(Message::Cut));
+            }
             State::Body(place) => place,
         };
         match body::skip(place, missing) {
@@ -444,6 +471,8 @@ impl<K: Kind> StreamParser for Parser<K> {
         let state = std::mem::replace(&mut self.state, State::Search);
         match state {
             State::Body(Place::UntilClose) => Some(Message::End { lost: 0 }),
+            // None was sent.
+            State::Body(_) if self.kind.may_be_elsewhere() => Some(Message::End { lost: 0 }),
             State::Body(_) => Some(Message::Cut),
             State::Start | State::Search | State::Waiting | State::Tunnel => None,
         }

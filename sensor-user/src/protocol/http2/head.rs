@@ -19,7 +19,7 @@ pub struct Head {
     /// Start line, fields and the empty line.
     pub raw: Vec<u8>,
     /// Fields in `raw`: name and value.
-    pub fields: SmallVec<[(Span, Span); 16]>,
+    pub fields: Vec<(Span, Span)>,
     /// Fields were left out: they were unknown, or over the limit.
     pub incomplete: bool,
     /// `content-length`, when there is one number.

@@ -43,6 +43,9 @@ enum Judgement {
 }
 
 pub(super) fn find(input: &[u8], travel: Travel, rules: Rules, at_start: bool) -> Found {
+    // A place that was waited for in vain. What came meanwhile is no longer known to begin a chunk, so any place in it
+    // would be waited for in vain as well, and the search would stay that far behind for good: only proof counts in it.
+    let mut in_vain = false;
     for place in 0..input.len() {
         let Some(tail) = input.get(place..) else { break };
         let judgement = judge(tail, travel, rules, at_start && place == 0, || {
@@ -55,10 +58,11 @@ pub(super) fn find(input: &[u8], travel: Travel, rules: Rules, at_start: bool) -
                 if tail.len() < SEARCH_BYTES {
                     return Found::NeedMore(at_least.clamp(tail.len() + 1, SEARCH_BYTES.max(tail.len() + 1)));
                 }
+                in_vain = true;
             }
             Judgement::Yes | Judgement::Perhaps(_) => {
                 // A place that can only be judged with more bytes has to wait at the front.
-                if matches!(judgement, Judgement::Yes) || tail.len() < SEARCH_BYTES {
+                if matches!(judgement, Judgement::Yes) || (!in_vain && tail.len() < SEARCH_BYTES) {
                     return Found::Later(place);
                 }
             }

@@ -247,8 +247,7 @@ fn a_refusal_in_a_hole_mismatches_nothing() {
             steps.push(ToServer(NEXT.replace("next", &n.to_string()).into()));
             steps.push(ToClient(numbered(n).into()));
         }
-        // Of a client that was not seen to take turns nothing is certain before a pause.
-        let expected: Vec<String> = (2..6).map(|n| format!("11 GET /{n} Lost")).collect();
+        let expected: Vec<String> = (2..6).map(|n| format!("11 GET /{n} 200 [n{n}]")).collect();
         let seen = run(steps);
         assert_eq!(seen[0], "11 GET /first Lost", "{protocol}");
         assert_eq!(seen[1..], expected, "{protocol}");

@@ -62,7 +62,7 @@ fn trailers_interim_answers_and_head() {
         play.end(),
         [
             "HEAD /h[] 200 content-length=9[]",
-            "POST /[q] 200[a] x-done=1 x-more=2",
+            "POST /[q] x-sum=1 200[a] x-done=1 x-more=2",
             "GET /[] 100[]",
             "GET /[] Unanswered",
         ]
