@@ -254,7 +254,7 @@ pub(super) struct Choice {
     /// First segments of the path, such as /users
     #[arg(long, value_name = "PATH")]
     pub(super) path: Option<String>,
-    /// Kind of sensitive data found there, such as payment_card
+    /// Kind of sensitive data found there, such as iban
     #[arg(long, value_name = "KIND")]
     pub(super) data: Option<String>,
     /// Seen within this time, such as 24h, or since this one, such as 2026-05-31 or 2026-05-31T14:00:00Z

@@ -52,7 +52,7 @@ pub(super) fn apply(
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
-/// Frees pages at the file's end; each step frees one (sqlite.org/pragma.html#pragma_incremental_vacuum).
+/// Frees pages at the file's end; each step frees one (<https://sqlite.org/pragma.html#pragma_incremental_vacuum>).
 fn give_back(connection: &Connection) -> Result<(), rusqlite::Error> {
     let mut vacuum = connection.prepare("PRAGMA incremental_vacuum")?;
     let mut freed = vacuum.query([])?;

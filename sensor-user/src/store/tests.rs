@@ -63,10 +63,10 @@ fn judge(path: &Path) -> Judge {
     Judge::new(&settings).with_store(Some(open(path).unwrap()))
 }
 
-fn show(judge: &mut Judge, exchanges: impl IntoIterator<Item = Builder>, found: Option<Label>) {
+fn show(judge: &mut Judge, exchanges: impl IntoIterator<Item = Builder>, found: Option<&Label>) {
     for builder in exchanges {
         let mut labels = Labels::default();
-        labels.found.extend(found.clone());
+        labels.found.extend(found.cloned());
         let observed = Observed {
             exchange: builder.build(),
             labels,
@@ -115,7 +115,7 @@ fn batch(template: &str, count: u64, at_ns: u64) -> Batch {
 fn rows_say_what_was_seen() {
     let (_kept, path) = place();
     let mut judge = judge(&path);
-    show(&mut judge, [Builder::get("/users/1").known()], Some(card()));
+    show(&mut judge, [Builder::get("/users/1").known()], Some(&card()));
     show(&mut judge, [Builder::get("/users/2").status(404)], None);
     show(
         &mut judge,
@@ -323,7 +323,7 @@ fn filled(path: &Path) {
             show(
                 &mut judge,
                 [Builder::get(&format!("/{first}/{second}")).known()],
-                Some(card()),
+                Some(&card()),
             );
         }
     }
@@ -593,89 +593,37 @@ fn filters_choose() {
         ],
         None,
     );
-    show(&mut judge, [Builder::get("/cards")], Some(card()));
+    show(&mut judge, [Builder::get("/cards")], Some(&card()));
     judge.finish(&mut |_| {});
     let chosen = |filter: &Filter| {
         let found = Reader::open(&path).unwrap().endpoints(filter).unwrap();
         let rows: Vec<_> = found.rows.iter().map(|row| row.template.clone()).collect();
         (rows.join(" "), found.total)
     };
+    let one = |set: &dyn Fn(&mut Filter)| {
+        let mut filter = Filter::default();
+        set(&mut filter);
+        filter
+    };
     let text = |text: &str| Some(text.to_owned());
-    let none = Filter::default();
     for (filter, wanted) in [
-        (none.clone(), "/b /cards /users /users/{id} /usersettings /a"),
+        (one(&|_| ()), "/b /cards /users /users/{id} /usersettings /a"),
         (
-            Filter {
-                host: text("API.example.com"),
-                ..none.clone()
-            },
+            one(&|f| f.host = text("API.example.com")),
             "/cards /users /users/{id} /usersettings",
         ),
-        (
-            Filter {
-                host: text("*.example.org"),
-                ..none.clone()
-            },
-            "/a",
-        ),
-        (
-            Filter {
-                host: text("[::1]"),
-                ..none.clone()
-            },
-            "/b",
-        ),
-        (
-            Filter {
-                method: text("post"),
-                ..none.clone()
-            },
-            "/users",
-        ),
-        (
-            Filter {
-                path: text("/users"),
-                ..none.clone()
-            },
-            "/users /users/{id}",
-        ),
-        (
-            Filter {
-                path: text("/users/"),
-                ..none.clone()
-            },
-            "/users /users/{id}",
-        ),
-        (
-            Filter {
-                path: text("/"),
-                method: text("POST"),
-                ..none.clone()
-            },
-            "/users",
-        ),
-        (
-            Filter {
-                data: text("payment_card"),
-                ..none.clone()
-            },
-            "/cards",
-        ),
-        (
-            Filter {
-                since_ns: Some(u64::MAX),
-                ..none.clone()
-            },
-            "",
-        ),
+        (one(&|f| f.host = text("*.example.org")), "/a"),
+        (one(&|f| f.host = text("[::1]")), "/b"),
+        (one(&|f| f.method = text("post")), "/users"),
+        (one(&|f| f.path = text("/users")), "/users /users/{id}"),
+        (one(&|f| f.path = text("/users/")), "/users /users/{id}"),
+        (one(&|f| (f.path, f.method) = (text("/"), text("POST"))), "/users"),
+        (one(&|f| f.data = text("payment_card")), "/cards"),
+        (one(&|f| f.since_ns = Some(u64::MAX)), ""),
     ] {
         assert_eq!(chosen(&filter).0, wanted, "{filter:?}");
     }
-    let limited = Filter {
-        limit: Some(2),
-        ..none
-    };
-    assert_eq!(chosen(&limited), ("/b /cards".to_owned(), 6));
+    assert_eq!(chosen(&one(&|f| f.limit = Some(2))), ("/b /cards".to_owned(), 6));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The writer's thread: one transaction per flush.
 //!
-//! Takes [`Work`]. Never keeps the judge waiting; when SQLite refuses it goes on with the next flush, tells it once per
+//! Takes flushes. Never keeps the judge waiting; when SQLite refuses it goes on with the next flush, tells it once per
 //! cause and counts it. Bounded by [`MAX_PENDING`] flushes that wait for a disk to have room again.
 
 use std::collections::VecDeque;
