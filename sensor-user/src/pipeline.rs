@@ -20,6 +20,7 @@ use crate::flow::{FlowEvent, FlowTable};
 use crate::inventory::Inventory;
 use crate::inventory::schema::{self, Schemas};
 use crate::protocol::protobuf::Schema;
+use crate::store::Store;
 use crate::telemetry::{Counters, Metric};
 use crate::{classify, detect, exchange, flow, inventory};
 
@@ -198,6 +199,10 @@ struct Bench {
     schemas: Schemas,
     engine: Engine,
     findings: Vec<Finding>,
+    /// What outlives the process; none in a replay that was not asked for one.
+    store: Option<Store>,
+    /// Latest time told, on the clock of the records.
+    now_ns: u64,
     counters: Arc<Counters>,
 }
 
@@ -212,9 +217,22 @@ impl Judge {
                 schemas: Schemas::new(schema::Limits::default()),
                 engine: Engine::new(detect::Limits::default(), Arc::clone(&settings.counters)),
                 findings: Vec::new(),
+                store: None,
+                now_ns: 0,
                 counters: Arc::clone(&settings.counters),
             },
         }
+    }
+
+    /// Keeps what is learnt in `store`, and begins with what it holds.
+    #[must_use]
+    pub fn with_store(mut self, store: Option<Store>) -> Self {
+        let bench = &mut self.bench;
+        bench.store = store;
+        if let Some(store) = &mut bench.store {
+            store.recall(&mut bench.inventory);
+        }
+        self
     }
 
     /// Takes what a shard observed and judges it, unless the other end of the connection gave it already. A client's
@@ -230,6 +248,7 @@ impl Judge {
         let Self { ends, bench } = self;
         ends.tick(now_ns, &mut |observed| bench.judge(&observed, sink));
         self.count_suppressed();
+        self.bench.keep(now_ns);
     }
 
     /// Judges what still waits.
@@ -237,6 +256,7 @@ impl Judge {
         let Self { ends, bench } = self;
         ends.finish(&mut |observed| bench.judge(&observed, sink));
         self.count_suppressed();
+        self.bench.keep_all();
     }
 
     fn count_suppressed(&mut self) {
@@ -256,6 +276,23 @@ impl Judge {
 }
 
 impl Bench {
+    /// Hands to the store what was learnt since the last flush, when one is due.
+    fn keep(&mut self, now_ns: u64) {
+        self.now_ns = self.now_ns.max(now_ns);
+        if let Some(store) = &mut self.store
+            && store.is_due(now_ns)
+        {
+            store.flush(now_ns, |states| states.offer(&self.inventory));
+        }
+    }
+
+    /// Hands everything to the store and waits for it.
+    fn keep_all(&mut self) {
+        if let Some(store) = &mut self.store {
+            store.finish(self.now_ns, |states| states.offer(&self.inventory));
+        }
+    }
+
     fn judge(&mut self, observed: &Observed, sink: &mut dyn FnMut(Event)) {
         let caller = self.callers.observe(&observed.exchange);
         let (endpoint, history) = self.inventory.observe(&observed.exchange);
@@ -267,6 +304,10 @@ impl Bench {
         };
         self.engine.judge(&seen, &history, &mut self.findings);
         self.learn(&seen);
+        if let Some(store) = &mut self.store {
+            store.exchange(&seen);
+            self.findings.iter().for_each(|finding| store.finding(finding));
+        }
         let summary = summarise(&seen);
         self.counters.add(Metric::Exchanges, 1);
         self.counters
@@ -308,6 +349,13 @@ impl Pipeline {
             observed: Vec::new(),
             now_ns: 0,
         }
+    }
+
+    /// Keeps what is learnt in `store`, and begins with what it holds.
+    #[must_use]
+    pub fn with_store(mut self, store: Option<Store>) -> Self {
+        self.judge = self.judge.with_store(store);
+        self
     }
 
     /// Takes one record.

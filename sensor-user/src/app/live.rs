@@ -15,7 +15,7 @@ use super::announce::announce;
 use super::books::Books;
 use super::names::Names;
 use super::shard::Guarded;
-use super::{Error, installation_key, outputs, settings};
+use super::{Error, installation_key, outputs, settings, stored};
 use crate::capture::attach::Backend;
 use crate::capture::beyond::Beyond;
 use crate::capture::kernel::{Exclude, KernelSource, Options, monotonic_ns};
@@ -46,7 +46,9 @@ const MAX_SHARDS: usize = 4;
 pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let accounts = Accounts::default();
     let settings = settings(config, &accounts.sensor, installation_key(config)?)?;
-    let mut outputs = outputs::start(config, &accounts, clock_offset())?;
+    let clock = clock_offset();
+    let store = stored::live(config, clock, &accounts.sensor)?;
+    let mut outputs = outputs::start(config, &accounts, clock)?;
     let source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
     let asked = signals(&outputs.runtime)?;
     announce(config, &source);
@@ -54,7 +56,7 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let stop = Arc::new(AtomicBool::new(false));
     let threads = start_threads(config, &settings, source, &stop)?;
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
-    let mut judge = Judge::new(&settings);
+    let mut judge = Judge::new(&settings).with_store(store);
     let mut next_refresh = 0;
     // The end begins with the ring thread, which detaches; what it still gave runs through the shards to here, and
     // the channel closes behind it.

@@ -22,6 +22,7 @@ mod outputs;
 mod replay;
 #[cfg(feature = "kernel")]
 mod shard;
+mod stored;
 
 #[cfg(feature = "kernel")]
 pub use doctor::doctor;
@@ -30,6 +31,7 @@ pub use live::{record, run};
 #[cfg(not(feature = "kernel"))]
 pub use no_kernel::{doctor, record, run};
 pub use replay::replay;
+pub use stored::{found, store_path};
 
 /// The live commands of a build without the kernel source.
 #[cfg(not(feature = "kernel"))]
@@ -65,6 +67,7 @@ use crate::detect::{RuleMeta, registry};
 use crate::exchange::secret::HashKey;
 use crate::export::otlp::OtlpError;
 use crate::pipeline::Settings;
+use crate::store::StoreError;
 use crate::telemetry::Counters;
 use crate::{callers, classify, exchange, flow, inventory};
 
@@ -82,6 +85,9 @@ pub enum Error {
     /// Built for replay only.
     #[error("this build has no kernel source")]
     NoKernelSource,
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A descriptor set cannot be used.
     #[error("cannot use the descriptor set {}", path.display())]
     Descriptors {
@@ -134,6 +140,7 @@ impl Error {
     pub fn remedy(&self) -> String {
         match self {
             Self::State(error) => error.remedy(),
+            Self::Store(error) => error.remedy(),
             #[cfg(feature = "kernel")]
             Self::Kernel(error) if error.is_privilege() => {
                 // When every capability is there, something else forbids it.
@@ -171,7 +178,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::State(error) if error.is_privileges() => Exit::Unsupported,
-            Self::State(_) | Self::Otlp(_) | Self::Descriptors { .. } => Exit::Usage,
+            Self::State(_) | Self::Store(_) | Self::Otlp(_) | Self::Descriptors { .. } => Exit::Usage,
             #[cfg(feature = "kernel")]
             Self::Kernel(error) => {
                 if error.is_usage() {

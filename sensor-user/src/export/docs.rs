@@ -146,6 +146,10 @@ fn advice(name: &str) -> &'static str {
             "nothing, unless an API's calls are missing: its protocol is not read"
         }
         "export_dropped" => "look at the receiver; raise `limits.queue`",
+        "store_skipped" | "store_failed" | "store_lost" => {
+            "see the log: free the disk of the state directory, or raise `store.interval`"
+        }
+        "store_damaged" => "look at the disk; what was in it is beside it, with `.damaged` at its end",
         "endpoints_overflow" => "see which host has so many endpoints",
         "ledger_unbalanced" | "records_malformed" | "shard_panics" => "report it: a fault of the sensor",
         "missed_returns" => "nothing, where it is rare: threads that are killed inside a call",

@@ -86,6 +86,17 @@ metrics! {
     HookRunsSkipped = "hook_runs_skipped",
     /// Events that an exporter could not take in time.
     ExportDropped = "export_dropped",
+    // store
+    /// Flushes of the store put off because the one before was not written yet; what they hold goes with the next.
+    StoreSkipped = "store_skipped",
+    /// Transactions that the store's file refused: no room, read-only or damaged.
+    StoreFailed = "store_failed",
+    /// Flushes lost because the store's file refused them for too long.
+    StoreLost = "store_lost",
+    /// Details of endpoints, and callers, that did not fit into one flush and are missing in the store.
+    StoreOverflow = "store_overflow",
+    /// Damaged stores moved aside.
+    StoreDamaged = "store_damaged",
 }
 
 /// One slot per [`Metric`], and the accounts of each process; shared by reference.

@@ -15,6 +15,7 @@ const STAGES: [&str; 9] = [
     "inventory",
     "detect",
     "export",
+    "store",
 ];
 /// Use nothing of the crate; every stage but `protocol` may use them.
 const LEAVES: [&str; 2] = ["telemetry", "config"];
@@ -39,7 +40,7 @@ const LOG_MACROS: [&str; 9] = [
 ];
 
 /// Stages that take time from the exchange.
-const WITHOUT_CLOCK: [&str; 3] = ["callers", "inventory", "detect"];
+const WITHOUT_CLOCK: [&str; 4] = ["callers", "inventory", "detect", "store"];
 const CLOCKS: [&[&str]; 2] = [&["Instant", "now"], &["SystemTime", "now"]];
 
 /// Lines of a file of `sensor-user/src` that break a rule. `file` is relative to it.
