@@ -47,8 +47,14 @@ pub(super) struct Counts {
 }
 
 /// A table of them.
-#[derive(Debug)]
 pub(super) struct Windows(Box<[Set]>);
+
+/// Its size: what is in it are megabytes.
+impl std::fmt::Debug for Windows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{} sets]", self.0.len())
+    }
+}
 
 /// Keys stand together: whoever is nobody's trouble is looked up in one cache line.
 #[derive(Clone, Copy, Default, Debug)]

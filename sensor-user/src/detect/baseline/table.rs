@@ -21,10 +21,16 @@ struct Place<R> {
 pub(super) type Kept<R> = Vec<(u64, u32, R)>;
 
 /// The table.
-#[derive(Debug)]
 pub(super) struct Table<R> {
     /// Invariant: a multiple of [`WAYS`].
     places: Vec<Place<R>>,
+}
+
+/// Its size: what is in it are megabytes.
+impl<R> std::fmt::Debug for Table<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{} places]", self.places.len())
+    }
 }
 
 impl<R: Copy + Default> Table<R> {
