@@ -5,7 +5,6 @@
 mod args;
 mod exit;
 mod inventory;
-mod openapi;
 mod rules;
 mod stored;
 

@@ -20,7 +20,7 @@ use crate::flow::{FlowEvent, FlowTable};
 use crate::inventory::Inventory;
 use crate::inventory::schema::{self, Schemas};
 use crate::protocol::protobuf::Schema;
-use crate::store::Store;
+use crate::store::{Remembered, Store};
 use crate::telemetry::{Counters, Metric};
 use crate::{classify, detect, exchange, flow, inventory};
 
@@ -206,6 +206,17 @@ struct Bench {
     counters: Arc<Counters>,
 }
 
+/// What outlives a restart, in the order in which it is taken back. Another stage is another line.
+macro_rules! remembered {
+    ($bench:expr) => {
+        [
+            &mut $bench.inventory as &mut dyn Remembered,
+            &mut $bench.callers,
+            $bench.engine.baseline_mut(),
+        ]
+    };
+}
+
 impl Judge {
     /// A judge who has seen nothing.
     pub fn new(settings: &Settings) -> Self {
@@ -230,7 +241,11 @@ impl Judge {
         let bench = &mut self.bench;
         bench.store = store;
         if let Some(store) = &mut bench.store {
-            store.recall(&mut bench.inventory);
+            for stage in remembered!(bench) {
+                store.recall(stage);
+            }
+            let known = bench.inventory.endpoints().map(|(endpoint, _)| endpoint);
+            store.recall_schemas(&mut bench.schemas, known);
         }
         self
     }
@@ -269,6 +284,13 @@ impl Judge {
         self.bench.judge(observed, sink);
     }
 
+    /// What outlives a restart.
+    #[cfg(test)]
+    pub(crate) fn remembered(&mut self) -> Vec<Vec<u8>> {
+        let stages = remembered!(self.bench).into_iter();
+        stages.map(|stage| stage.save().unwrap()).collect()
+    }
+
     /// What was learnt of each endpoint's parameters and bodies.
     pub const fn schemas(&self) -> &Schemas {
         &self.bench.schemas
@@ -282,14 +304,20 @@ impl Bench {
         if let Some(store) = &mut self.store
             && store.is_due(now_ns)
         {
-            store.flush(now_ns, |states| states.offer(&self.inventory));
+            store.flush(now_ns, |offer| {
+                remembered!(self).into_iter().for_each(|stage| offer.stage(stage));
+                offer.schemas(&self.schemas);
+            });
         }
     }
 
     /// Hands everything to the store and waits for it.
     fn keep_all(&mut self) {
         if let Some(store) = &mut self.store {
-            store.finish(self.now_ns, |states| states.offer(&self.inventory));
+            store.finish(self.now_ns, |offer| {
+                remembered!(self).into_iter().for_each(|stage| offer.stage(stage));
+                offer.schemas(&self.schemas);
+            });
         }
     }
 

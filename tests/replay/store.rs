@@ -22,6 +22,7 @@ fn no_planted_value_is_in_the_store() {
         },
         pace: Pace::Replay,
         clock: ClockOffset::RECORDED,
+        key: settings().key.print(),
     };
     let mut reader = None;
     for (name, bytes) in recordings::all() {

@@ -47,7 +47,7 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let accounts = Accounts::default();
     let settings = settings(config, &accounts.sensor, installation_key(config)?)?;
     let clock = clock_offset();
-    let store = stored::live(config, clock, &accounts.sensor)?;
+    let store = stored::live(config, clock, settings.key.print(), &accounts.sensor)?;
     let mut outputs = outputs::start(config, &accounts, clock)?;
     let source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
     let asked = signals(&outputs.runtime)?;

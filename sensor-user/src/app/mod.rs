@@ -31,7 +31,7 @@ pub use live::{record, run};
 #[cfg(not(feature = "kernel"))]
 pub use no_kernel::{doctor, record, run};
 pub use replay::replay;
-pub use stored::{found, store_path};
+pub use stored::{found, learnt, store_path};
 
 /// The live commands of a build without the kernel source.
 #[cfg(not(feature = "kernel"))]

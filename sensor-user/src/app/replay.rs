@@ -19,7 +19,7 @@ pub fn replay(config: &Config, path: &Path, store: Option<&Path>) -> Result<(), 
     let mut config = config.clone();
     config.metrics.listen = Listen::Off;
     let mut outputs = outputs::start(&config, &accounts, ClockOffset::RECORDED)?;
-    let store = stored::of_replay(&config, store, &accounts.sensor)?;
+    let store = stored::of_replay(&config, store, key.print(), &accounts.sensor)?;
     let mut pipeline = Pipeline::new(&settings(&config, &accounts.sensor, key)?).with_store(store);
     let mut records = Vec::new();
     let mut last_ns = 0;

@@ -7,8 +7,9 @@ use super::Error;
 use crate::config::Config;
 #[cfg(feature = "kernel")]
 use crate::config::{StateDirectory, StoreMode};
+use crate::exchange::secret::KeyedHash;
 use crate::export::ClockOffset;
-use crate::store::{Bounds, FILE, Filter, Found, Pace, Reader, Settings, Store};
+use crate::store::{Bounds, FILE, Filter, Found, Learnt, Pace, Reader, Settings, Store};
 use crate::telemetry::Counters;
 #[cfg(feature = "kernel")]
 use crate::telemetry::Metric;
@@ -25,12 +26,18 @@ pub fn found(path: &Path, filter: &Filter) -> Result<Found, Error> {
     Ok(Reader::open(path)?.endpoints(filter)?)
 }
 
+/// The same with what was learnt of each.
+pub fn learnt(path: &Path, filter: &Filter) -> Result<Vec<Learnt>, Error> {
+    Ok(Reader::open(path)?.learnt(filter)?)
+}
+
 /// The store of a live sensor. One that cannot be used is told and counted: the sensor sees as much without. One of a
 /// newer sensor or of another program stops it, for somebody must decide.
 #[cfg(feature = "kernel")]
 pub(super) fn live(
     config: &Config,
     clock: ClockOffset,
+    key: KeyedHash,
     counters: &Arc<Counters>,
 ) -> Result<Option<Store>, Error> {
     if config.store.mode == StoreMode::Off {
@@ -38,7 +45,7 @@ pub(super) fn live(
     }
     let state = StateDirectory::open(&config.state.directory)?;
     let path = state.path().join(FILE);
-    match Store::open(&path, settings(config, clock, Pace::Live), counters) {
+    match Store::open(&path, settings(config, clock, Pace::Live, key), counters) {
         Ok(store) => Ok(Some(store)),
         Err(error) if error.is_bearable() => {
             counters.add(Metric::StoreFailed, 1);
@@ -55,15 +62,16 @@ pub(super) fn live(
 pub(super) fn of_replay(
     config: &Config,
     path: Option<&Path>,
+    key: KeyedHash,
     counters: &Arc<Counters>,
 ) -> Result<Option<Store>, Error> {
-    let settings = settings(config, ClockOffset::RECORDED, Pace::Replay);
+    let settings = settings(config, ClockOffset::RECORDED, Pace::Replay, key);
     Ok(path
         .map(|path| Store::open(path, settings, counters))
         .transpose()?)
 }
 
-fn settings(config: &Config, clock: ClockOffset, pace: Pace) -> Settings {
+fn settings(config: &Config, clock: ClockOffset, pace: Pace, key: KeyedHash) -> Settings {
     let store = &config.store;
     Settings {
         interval_ns: u64::try_from(store.interval.0.as_nanos()).unwrap_or(u64::MAX),
@@ -73,5 +81,6 @@ fn settings(config: &Config, clock: ClockOffset, pace: Pace) -> Settings {
         },
         pace,
         clock,
+        key,
     }
 }

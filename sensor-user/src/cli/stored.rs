@@ -1,18 +1,26 @@
 //! `inventory` and `openapi`: what is asked of the store.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::args::{Choice, Inventory, Openapi, Settings};
-use super::{Flags, Stop, inventory, openapi};
+use super::{Flags, Stop, inventory};
 use crate::app;
+use crate::classify::DataKind;
 use crate::config::{Interval, Place, Problem};
+use crate::export::openapi::{Described, document};
 use crate::export::text::Style;
-use crate::store::{Filter, Found};
+use crate::inventory::schema::Schema;
+use crate::store::{Filter, Learnt};
+
+/// Name of a document about more than one host.
+const TITLE: &str = "Observed APIs";
 
 /// Shows endpoints.
 pub(super) fn inventory(wanted: &Inventory) -> Result<(), Stop> {
-    let found = found(&wanted.choice, wanted.limit, &wanted.settings)?;
+    let (path, filter) = question(&wanted.choice, wanted.limit, &wanted.settings)?;
+    let found = app::found(&path, &filter)?;
     let text = if wanted.json {
         inventory::json(&found)
     } else {
@@ -23,8 +31,8 @@ pub(super) fn inventory(wanted: &Inventory) -> Result<(), Stop> {
 
 /// Writes a document.
 pub(super) fn openapi(wanted: &Openapi) -> Result<(), Stop> {
-    let found = found(&wanted.choice, None, &wanted.settings)?;
-    let document = openapi::document(&found.rows);
+    let (path, filter) = question(&wanted.choice, None, &wanted.settings)?;
+    let document = described(&app::learnt(&path, &filter)?);
     let text = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
     match &wanted.out {
         None => Ok(std::io::stdout().write_all(text.as_bytes())?),
@@ -32,14 +40,37 @@ pub(super) fn openapi(wanted: &Openapi) -> Result<(), Stop> {
     }
 }
 
-fn found(choice: &Choice, limit: Option<u64>, settings: &Settings) -> Result<Found, Stop> {
+/// `OpenAPI` 3.1 of what was learnt.
+fn described(learnt: &[Learnt]) -> serde_json::Value {
+    let nothing = Schema::default();
+    let endpoints: Vec<Described<'_>> = learnt
+        .iter()
+        .map(|one| Described {
+            endpoint: &one.endpoint,
+            schema: one.schema.as_ref().unwrap_or(&nothing),
+            auth: &one.auth,
+            anonymous: one.anonymous,
+        })
+        .collect();
+    let hosts: BTreeSet<&str> = learnt.iter().map(|one| &*one.endpoint.host).collect();
+    let title = match hosts.first() {
+        Some(host) if hosts.len() == 1 && *host != "-" => host,
+        _ => TITLE,
+    };
+    document(title, &endpoints)
+}
+
+/// Where the store is, and which of its endpoints are wanted.
+fn question(choice: &Choice, limit: Option<u64>, settings: &Settings) -> Result<(PathBuf, Filter), Stop> {
     let since = choice
         .since
         .as_deref()
         .map(|text| since(text, now_ns()))
         .transpose();
-    let config = Flags::default().settings(settings).load(since.as_ref().err())?;
-    let path: PathBuf = match &choice.store {
+    let kind = choice.data.as_deref().map(kind).transpose();
+    let mistake = since.as_ref().err().or(kind.as_ref().err());
+    let config = Flags::default().settings(settings).load(mistake)?;
+    let path = match &choice.store {
         Some(path) => path.clone(),
         None => app::store_path(&config),
     };
@@ -47,11 +78,22 @@ fn found(choice: &Choice, limit: Option<u64>, settings: &Settings) -> Result<Fou
         host: choice.host.clone(),
         method: choice.method.clone(),
         path: choice.path.clone(),
-        data: choice.data.clone(),
+        data: kind.ok().flatten().map(str::to_owned),
         since_ns: since.ok().flatten(),
         limit,
     };
-    Ok(app::found(&path, &filter)?)
+    Ok((path, filter))
+}
+
+/// A mistyped kind would find nothing, and nobody would know.
+fn kind(text: &str) -> Result<&'static str, Problem> {
+    let mut names = DataKind::ALL.into_iter().map(DataKind::name);
+    let known = names.find(|name| text.eq_ignore_ascii_case(name));
+    known.ok_or_else(|| Problem {
+        place: Place::Flag("--data"),
+        what: "there is no such kind of data".to_owned(),
+        remedy: format!("use one of {}", DataKind::ALL.map(DataKind::name).join(", ")),
+    })
 }
 
 /// A duration back from now, a day or a moment; nanoseconds since 1970.
@@ -86,6 +128,17 @@ fn now_ns() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kinds_of_data_are_known_by_name() {
+        assert_eq!(kind("IBAN").unwrap(), "iban");
+        assert!(
+            kind("ibann")
+                .unwrap_err()
+                .remedy
+                .contains("payment_card, iban, email")
+        );
+    }
 
     #[test]
     fn times_are_durations_days_or_moments() {

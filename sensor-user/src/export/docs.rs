@@ -149,6 +149,7 @@ fn advice(name: &str) -> &'static str {
         "store_skipped" | "store_failed" | "store_lost" => {
             "see the log: free the disk of the state directory, or raise `store.interval`"
         }
+        "store_states" => "see the log: raise `store.max_bytes`, or nothing: what was learnt begins anew",
         "store_damaged" => "look at the disk; what was in it is beside it, with `.damaged` at its end",
         "endpoints_overflow" => "see which host has so many endpoints",
         "ledger_unbalanced" | "records_malformed" | "shard_panics" => "report it: a fault of the sensor",

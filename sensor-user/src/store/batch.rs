@@ -1,5 +1,6 @@
 //! What one transaction adds to the store. Plain values, fit to be kept: nothing here was a value of a message.
 
+use super::remembered::Keyed;
 use crate::capture::Role;
 use crate::classify::{DataKind, Place};
 use crate::exchange::{AuthScheme, CallerHash};
@@ -15,6 +16,10 @@ pub(super) struct Batch {
     pub(super) endpoints: Vec<(EndpointRef, Addition)>,
     pub(super) callers: Vec<((AuthScheme, CallerHash), Times)>,
     pub(super) states: Vec<Saved>,
+    /// Schemas that changed; `None` where there is none any more.
+    pub(super) schemas: Vec<(EndpointRef, Option<String>)>,
+    /// States that their stages could not take back.
+    pub(super) unusable: Vec<&'static str>,
 }
 
 /// What an endpoint gained.
@@ -83,9 +88,16 @@ pub(super) struct Told {
 }
 
 /// What a stage learnt.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Saved {
     pub(super) name: &'static str,
     pub(super) version: u32,
+    pub(super) keyed: Keyed,
     pub(super) content: Vec<u8>,
+}
+
+impl std::fmt::Debug for Saved {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{}, {} bytes]", self.name, self.content.len())
+    }
 }

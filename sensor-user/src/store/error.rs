@@ -53,6 +53,22 @@ pub enum StoreError {
         /// The newest that is known.
         known: u32,
     },
+    /// An older sensor wrote it, and none of this version has been there yet.
+    #[error("the store {} has version {found}; this sensor reads {known}", path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The version that is read.
+        known: u32,
+    },
+    /// It cannot be read where nothing can be written: the last flushes are in its log.
+    #[error("the store {} cannot be read where it is: part of it is in its log, and nothing can be written beside it", path.display())]
+    Unfinished {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is damaged, or no database.
     #[error("the store {} is damaged", path.display())]
     Damaged {
@@ -77,6 +93,14 @@ impl StoreError {
                 "use the sensor that wrote it, or move {} away: a new one is begun then",
                 path.display()
             ),
+            Self::Older { .. } => {
+                "start `api-sensor run` of this version, which brings it up to date, or ask with the sensor that wrote it"
+                    .to_owned()
+            }
+            Self::Unfinished { path } => {
+                let path = path.display();
+                format!("copy {path} and {path}-wal to a directory of your own and name the copy with --store")
+            }
             Self::Damaged { path } => format!(
                 "`api-sensor run` moves it to {}.damaged and begins a new one",
                 path.display()

@@ -1,19 +1,23 @@
 //! Opens the store: made if absent, brought to this version, moved aside when damaged.
 //!
-//! Takes a path. Gives a connection that may write, or one that only reads. Never touches a file of another program or
-//! of a newer sensor. Bounded by one check of the whole file at start.
+//! Takes a path. Gives a connection that may write, or one that only reads, of this version. Never touches a file of
+//! another program or of a newer sensor. Bounded by one check of the whole file at start.
 
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use rustix::fs::FlockOperation;
 
 use super::error::{StoreError, is_damage};
+use super::remembered::Keyed;
 use super::tables::{APPLICATION, VERSION, step};
+use crate::exchange::secret::KeyedHash;
 
 /// How long the writer waits for whoever holds the file; readers never do with a write-ahead log.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOG_BYTES: u32 = 4 << 20;
 /// Kibibytes of pages that SQLite keeps.
 const CACHE_KIB: i32 = 2048;
+/// Row of the state that says with which key it was written.
+const KEY: &str = "key";
 /// Owner alone.
 const MODE: u32 = 0o600;
 
@@ -31,26 +37,31 @@ pub(super) struct Opened {
     pub(super) path: PathBuf,
     /// Where a damaged one was moved to.
     pub(super) damaged: Option<PathBuf>,
+    /// It was written with another key: what depends on it is gone.
+    pub(super) rekeyed: bool,
+    key: KeyedHash,
     /// Held for as long as the store is open. A file of its own: closing a descriptor of the database would drop the
     /// locks that SQLite has on it (POSIX, `fcntl`).
     _lock: File,
 }
 
-/// Opens the store at `path` to write, making it if there is none.
-pub(super) fn to_write(path: &Path) -> Result<Opened, StoreError> {
+/// Opens the store at `path` to write, making it if there is none. `key` tells the installation's key from others.
+pub(super) fn to_write(path: &Path, key: KeyedHash) -> Result<Opened, StoreError> {
     let lock = lock(path)?;
-    let (connection, damaged) = match prepared(path) {
-        Ok(connection) => (connection, None),
+    let (prepared, damaged) = match prepare(path, key) {
         Err(StoreError::Damaged { .. }) => {
             let aside = move_aside(path).map_err(file(path))?;
-            (prepared(path)?, Some(aside))
+            (prepare(path, key)?, Some(aside))
         }
-        Err(error) => return Err(error),
+        prepared => (prepared?, None),
     };
+    let (connection, rekeyed) = prepared;
     Ok(Opened {
         connection,
         path: path.to_owned(),
         damaged,
+        rekeyed,
+        key,
         _lock: lock,
     })
 }
@@ -65,32 +76,87 @@ impl Opened {
         );
         drop(closed);
         let aside = move_aside(&self.path).map_err(file(&self.path))?;
-        self.connection = prepared(&self.path)?;
+        (self.connection, _) = prepare(&self.path, self.key)?;
         Ok(aside)
     }
 }
 
-/// Opens the store at `path` to read, also while a sensor writes to it.
+/// Opens the store at `path` to read, also while a sensor writes to it, after one was killed, and where nothing can be
+/// written.
 pub(super) fn to_read(path: &Path) -> Result<Connection, StoreError> {
     if !path.try_exists().map_err(file(path))? {
         return Err(StoreError::Absent {
             path: path.to_owned(),
         });
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let open = || -> Result<Connection, rusqlite::Error> {
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(PATIENCE)?;
-        connection.pragma_update(None, "trusted_schema", false)?;
-        Ok(connection)
+    // SQLite says of each cause that it is unable to open the file; the system says which.
+    drop(File::open(path).map_err(file(path))?);
+    let found = match look(path, Log::Read) {
+        // Readers of a write-ahead log make an index beside it, or use the one that is there; here they can do neither.
+        // Without a log the file is whole (<https://sqlite.org/wal.html#read_only_databases>).
+        Err(error) if is_beside_refused(&error) => {
+            if fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0) {
+                return Err(StoreError::Unfinished {
+                    path: path.to_owned(),
+                });
+            }
+            look(path, Log::None)
+        }
+        found => found,
     };
-    let connection = open().map_err(sqlite(path))?;
-    match version(&connection).map_err(told(path))? {
-        (_, 0) => Err(StoreError::Absent {
+    let (connection, version) = found.map_err(told(path))?;
+    match known(path, version)? {
+        0 => Err(StoreError::Absent {
             path: path.to_owned(),
         }),
-        found => known(path, found).map(|_| connection),
+        VERSION => Ok(connection),
+        found => Err(StoreError::Older {
+            path: path.to_owned(),
+            found,
+            known: VERSION,
+        }),
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Log {
+    Read,
+    /// There is none, and nobody writes.
+    None,
+}
+
+/// A connection that reads, application id and version.
+fn look(path: &Path, log: Log) -> Result<(Connection, (i32, u32)), rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match log {
+        Log::Read => Connection::open_with_flags(path, flags)?,
+        Log::None => Connection::open_with_flags(unchanging(path), flags | OpenFlags::SQLITE_OPEN_URI)?,
+    };
+    connection.busy_timeout(PATIENCE)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    let version = version(&connection)?;
+    Ok((connection, version))
+}
+
+/// The path as SQLite takes it with options (<https://sqlite.org/uri.html>).
+fn unchanging(path: &Path) -> String {
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                uri.push(char::from(*byte))
+            }
+            _ => {
+                let _infallible = write!(uri, "%{byte:02x}");
+            }
+        }
+    }
+    uri + "?immutable=1"
+}
+
+fn is_beside_refused(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, ReadOnly};
+    matches!(error.sqlite_error_code(), Some(CannotOpen | ReadOnly))
 }
 
 fn lock(path: &Path) -> Result<File, StoreError> {
@@ -111,8 +177,8 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Checked, of this version and ready to be written to.
-fn prepared(path: &Path) -> Result<Connection, StoreError> {
+/// Checked, of this version and ready to be written to; and whether it was written with another key.
+fn prepare(path: &Path, key: KeyedHash) -> Result<(Connection, bool), StoreError> {
     private(path).map_err(file(path))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite(path))?;
@@ -131,7 +197,8 @@ fn prepared(path: &Path) -> Result<Connection, StoreError> {
     }
     settle(&connection).map_err(told(path))?;
     migrate(&mut connection, from).map_err(told(path))?;
-    Ok(connection)
+    let rekeyed = rekey(&mut connection, key).map_err(told(path))?;
+    Ok((connection, rekeyed))
 }
 
 /// Makes the file if needed, for the owner alone; SQLite gives its log the same mode.
@@ -194,16 +261,50 @@ fn settle(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))
 }
 
-/// Each step is one transaction that ends with its version.
-pub(super) fn migrate(connection: &mut Connection, from: u32) -> Result<(), rusqlite::Error> {
-    for to in from + 1..=VERSION {
-        let step_to = connection.transaction()?;
-        step_to.execute_batch(&step(to))?;
-        step_to.pragma_update(None, "application_id", APPLICATION)?;
-        step_to.pragma_update(None, "user_version", to)?;
-        step_to.commit()?;
+/// All steps are one transaction: whoever is killed meanwhile leaves the version before, or nothing.
+fn migrate(connection: &mut Connection, from: u32) -> Result<(), rusqlite::Error> {
+    if from == VERSION {
+        return Ok(());
     }
-    Ok(())
+    let steps = connection.transaction()?;
+    for to in from + 1..=VERSION {
+        steps.execute_batch(&step(to))?;
+    }
+    steps.pragma_update(None, "application_id", APPLICATION)?;
+    steps.pragma_update(None, "user_version", VERSION)?;
+    steps.commit()
+}
+
+/// Forgets what was learnt with another key, where it says nothing under this one; whether there was any.
+fn rekey(connection: &mut Connection, key: KeyedHash) -> Result<bool, rusqlite::Error> {
+    let change = connection.transaction()?;
+    let known: Option<String> = change
+        .query_row(
+            "SELECT CAST(content AS TEXT) FROM state WHERE name = ?1",
+            [KEY],
+            |row| row.get(0),
+        )
+        .optional()?;
+    if known.as_deref() == Some(key.now.to_string().as_str()) {
+        return Ok(false);
+    }
+    let rotated = key.before.is_some_and(|before| known == Some(before.to_string()));
+    let least = if rotated {
+        Keyed::Wholly
+    } else {
+        Keyed::UntilRotated
+    };
+    let mut gone = change.execute("DELETE FROM state WHERE keyed >= ?1", [least as u8])?;
+    gone += change.execute("DELETE FROM schemas", [])?;
+    if !rotated {
+        gone += change.execute("DELETE FROM callers", [])?;
+    }
+    change.execute(
+        "INSERT OR REPLACE INTO state (name, version, saved, content, keyed) VALUES (?1, 1, 0, ?2, 0)",
+        params![KEY, key.now.to_string()],
+    )?;
+    change.commit()?;
+    Ok(gone > 0)
 }
 
 /// Keeps the damaged file and its log for whoever wants to look; the one of last time goes.

@@ -1,15 +1,18 @@
 //! Asks the store: endpoints and what is known of each.
 //!
-//! Takes a path and a filter. Gives rows sorted by host, path and method, all of one moment, also while a sensor
-//! writes. Never writes. Bounded by the filter's limit.
+//! Takes a path and a filter. Gives rows sorted by host, path and method, and schemas, all of one moment, also while a
+//! sensor writes. Never writes. Bounded by the filter's limit.
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{Connection, OptionalExtension as _, Statement, params};
 
 use super::error::{StoreError, is_damage};
-use super::open;
 use super::write::number;
+use super::{open, schemas};
+use crate::exchange::{AuthScheme, Method};
+use crate::inventory::Endpoint;
+use crate::inventory::schema::Schema;
 
 /// Which endpoints. Nothing given is all.
 #[derive(Clone, Default, Debug)]
@@ -111,6 +114,19 @@ pub struct Resource {
     pub exchanges: u64,
 }
 
+/// An endpoint and what was learnt of it.
+#[derive(Clone, Debug)]
+pub struct Learnt {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Its parameters and bodies; `None` where nothing was learnt, or by a sensor that knew another form.
+    pub schema: Option<Schema>,
+    /// Kinds of credentials that it was called with.
+    pub auth: Vec<AuthScheme>,
+    /// Calls without credentials succeeded.
+    pub anonymous: bool,
+}
+
 /// A store, opened to read.
 #[derive(Debug)]
 pub struct Reader {
@@ -129,8 +145,38 @@ impl Reader {
 
     /// Endpoints that a filter lets through.
     pub fn endpoints(&mut self, filter: &Filter) -> Result<Found, StoreError> {
-        let path = self.path.clone();
-        self.ask(filter).map_err(|source| {
+        self.ask(|moment| {
+            let mut found = Found {
+                rows: chosen(moment, filter)?,
+                total: 0,
+            };
+            found.total = if filter.limit.is_some() {
+                count(moment, filter)?
+            } else {
+                found.rows.len() as u64
+            };
+            let mut details = Details::new(moment)?;
+            for row in &mut found.rows {
+                details.of(row)?;
+            }
+            Ok(found)
+        })
+    }
+
+    /// The same endpoints, with their schemas.
+    pub fn learnt(&mut self, filter: &Filter) -> Result<Vec<Learnt>, StoreError> {
+        self.ask(|moment| learnt(moment, filter))
+    }
+
+    /// All questions of `ask` are about one moment.
+    fn ask<T>(
+        &mut self,
+        ask: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, StoreError> {
+        let moment = self.connection.transaction();
+        let answer = moment.and_then(|moment| ask(&moment));
+        answer.map_err(|source| {
+            let path = self.path.clone();
             if is_damage(&source) {
                 StoreError::Damaged { path }
             } else {
@@ -138,25 +184,27 @@ impl Reader {
             }
         })
     }
+}
 
-    fn ask(&mut self, filter: &Filter) -> Result<Found, rusqlite::Error> {
-        // One moment for all questions.
-        let moment = self.connection.transaction()?;
-        let mut found = Found {
-            rows: chosen(&moment, filter)?,
-            total: 0,
-        };
-        found.total = if filter.limit.is_some() {
-            count(&moment, filter)?
-        } else {
-            found.rows.len() as u64
-        };
-        let mut details = Details::new(&moment)?;
-        for row in &mut found.rows {
-            details.of(row)?;
-        }
-        Ok(found)
-    }
+fn learnt(moment: &Connection, filter: &Filter) -> Result<Vec<Learnt>, rusqlite::Error> {
+    let mut schema = moment.prepare("SELECT CAST(content AS TEXT) FROM schemas WHERE endpoint = ?1")?;
+    let mut auth = moment.prepare("SELECT scheme FROM auth WHERE endpoint = ?1 ORDER BY scheme")?;
+    let rows = chosen(moment, filter)?.into_iter().map(|row| {
+        let text: Option<String> = schema.query_row([row.id], |found| found.get(0)).optional()?;
+        let schemes = auth.query_map([row.id], |found| found.get::<_, String>(0))?;
+        let named = schemes.filter_map(|name| name.map(|name| AuthScheme::of(&name)).transpose());
+        Ok(Learnt {
+            endpoint: Endpoint {
+                method: Method::of(row.method.as_bytes()),
+                host: row.host.into(),
+                template: row.template.into(),
+            },
+            schema: text.as_deref().and_then(schemas::read),
+            auth: named.collect::<Result<_, _>>()?,
+            anonymous: row.success.1 > 0,
+        })
+    });
+    rows.collect()
 }
 
 const WHERE: &str = "FROM endpoints WHERE (?1 IS NULL OR host GLOB ?1) AND (?2 IS NULL OR method = ?2) \
@@ -291,6 +339,11 @@ fn span(row: &rusqlite::Row<'_>, at: usize) -> Result<Span, rusqlite::Error> {
         first_ns: positive(row, at)?,
         last_ns: positive(row, at + 1)?,
     })
+}
+
+/// An unusual method has a name that is no method.
+pub(super) fn method(row: &rusqlite::Row<'_>, at: usize) -> Result<Method, rusqlite::Error> {
+    row.get::<_, String>(at).map(|name| Method::of(name.as_bytes()))
 }
 
 fn positive(row: &rusqlite::Row<'_>, at: usize) -> Result<u64, rusqlite::Error> {

@@ -60,12 +60,13 @@ const COUNT: &str = "INTEGER NOT NULL DEFAULT 0";
 const NUMBER: &str = "INTEGER NOT NULL";
 const TEXT: &str = "TEXT NOT NULL";
 const ENDPOINT: &str = "INTEGER NOT NULL REFERENCES endpoints(id) ON DELETE CASCADE";
+const ONE_ENDPOINT: &str = "INTEGER PRIMARY KEY REFERENCES endpoints(id) ON DELETE CASCADE";
 const FIRST: Column = column("first_seen", NUMBER, "nanoseconds since 1970, UTC");
 const LAST: Column = column("last_seen", NUMBER, "the same, of the last");
 
 /// Every table, in the order in which they are made.
 pub const TABLES: &[Table] = &[
-    ENDPOINTS, STATUSES, AUTH, DATA, RESOURCES, FINDINGS, CALLERS, RUNS, STATE, PARAMETERS, SCHEMAS,
+    ENDPOINTS, STATUSES, AUTH, DATA, RESOURCES, FINDINGS, CALLERS, RUNS, STATE, SCHEMAS,
 ];
 
 const ENDPOINTS: Table = Table {
@@ -225,43 +226,39 @@ const STATE: Table = Table {
     about: "What a stage learnt, for the next run. Of no use to others.",
     since: 1,
     columns: &[
-        column("name", "TEXT NOT NULL PRIMARY KEY", "the stage"),
+        column(
+            "name",
+            "TEXT NOT NULL PRIMARY KEY",
+            "the stage; with `.unusable` at its end, what it could not take back",
+        ),
         column("version", NUMBER, "of its format"),
         column("saved", NUMBER, "nanoseconds since 1970, UTC"),
         column("content", "BLOB NOT NULL", "the stage's own"),
+        later(
+            2,
+            "keyed",
+            "INTEGER NOT NULL DEFAULT 2",
+            "when the installation's key is changed: 0, it stays; 1, it stays while the key before it is known; 2, it goes",
+        ),
     ],
     constraints: "",
 };
 
-const PARAMETERS: Table = Table {
-    name: "parameters",
-    about: "A parameter of an endpoint.",
-    since: 2,
-    columns: &[
-        later(2, "endpoint", ENDPOINT, "`endpoints.id`"),
-        later(2, "part", TEXT, "`path`, `query`, `header` or `cookie`"),
-        later(2, "name", TEXT, "its name; of a path parameter, its place holder"),
-        later(2, "type", TEXT, "type as in JSON Schema"),
-        later(2, "format", TEXT, "format as in JSON Schema, where it has one"),
-        later(2, "required", NUMBER, "share of calls that had it, in percent"),
-        later(2, "count", NUMBER, "calls that had it"),
-        later(2, "first_seen", NUMBER, "nanoseconds since 1970, UTC"),
-        later(2, "last_seen", NUMBER, "the same, of the last"),
-    ],
-    constraints: "PRIMARY KEY (endpoint, part, name)",
-};
-
 const SCHEMAS: Table = Table {
     name: "schemas",
-    about: "What bodies of an endpoint look like.",
+    about: "What parameters and bodies of an endpoint look like; `api-sensor openapi` shows it.",
     since: 2,
     columns: &[
-        later(2, "endpoint", ENDPOINT, "`endpoints.id`"),
-        later(2, "half", TEXT, "`request` or `response`"),
-        later(2, "status", NUMBER, "status of the response; 0 for a request"),
-        later(2, "content", TEXT, "JSON Schema"),
+        later(2, "endpoint", ONE_ENDPOINT, "`endpoints.id`"),
+        later(2, "saved", NUMBER, "nanoseconds since 1970, UTC"),
+        later(
+            2,
+            "content",
+            TEXT,
+            "what was learnt, as JSON of the sensor's own; no observed value",
+        ),
     ],
-    constraints: "PRIMARY KEY (endpoint, half, status)",
+    constraints: "",
 };
 
 /// Indexes for what is asked often: retention goes by age.

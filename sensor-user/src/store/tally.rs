@@ -98,7 +98,7 @@ impl Tally {
             exchanges: std::mem::take(&mut self.exchanges),
             endpoints,
             callers,
-            states: Vec::new(),
+            ..Batch::default()
         }
     }
 

@@ -1,5 +1,6 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::sync::atomic::AtomicBool;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -7,10 +8,11 @@ use tempfile::TempDir;
 use super::batch::{Addition, Times};
 use super::*;
 use crate::callers::{self, Callers};
-use crate::classify::{Confidence, DataKind, Half, Label, Labels, Masked, Part, Place};
+use crate::classify::{self, Classifier, Confidence, DataKind, Half, Label, Labels, Masked, Part, Place};
 use crate::exchange::Method;
 use crate::exchange::secret::HashKey;
-use crate::exchange::test_support::Builder;
+use crate::exchange::test_support::{Builder, identify};
+use crate::inventory::schema::{self, Schemas};
 use crate::inventory::{Endpoint, Inventory, Limits};
 use crate::pipeline::{self, Judge, Observed};
 
@@ -30,6 +32,7 @@ fn settings(pace: Pace) -> Settings {
         bounds: bounds(),
         pace,
         clock: ClockOffset::RECORDED,
+        key: HashKey::new([0; 32]).print(),
     }
 }
 
@@ -52,10 +55,14 @@ fn all(path: &Path) -> Vec<Row> {
 }
 
 fn judge(path: &Path) -> Judge {
+    judge_with(open(path).unwrap())
+}
+
+fn judge_with(store: Store) -> Judge {
     let settings = pipeline::Settings {
         flow: crate::flow::Limits::default(),
         exchange: crate::exchange::Limits::default(),
-        classify: crate::classify::Limits::default(),
+        classify: classify::Limits::default(),
         inventory: Limits::default(),
         callers: callers::Limits::default(),
         trusted_proxies: Vec::new(),
@@ -63,7 +70,7 @@ fn judge(path: &Path) -> Judge {
         key: HashKey::new([0; 32]),
         counters: Arc::default(),
     };
-    Judge::new(&settings).with_store(Some(open(path).unwrap()))
+    Judge::new(&settings).with_store(Some(store))
 }
 
 fn show(judge: &mut Judge, exchanges: impl IntoIterator<Item = Builder>, found: Option<&Label>) {
@@ -75,6 +82,19 @@ fn show(judge: &mut Judge, exchanges: impl IntoIterator<Item = Builder>, found: 
             labels,
         };
         judge.judge(&observed, &mut |_| {});
+    }
+}
+
+/// As [`show`], with callers and what a shard finds in the bodies.
+fn live(judge: &mut Judge, exchanges: impl IntoIterator<Item = Builder>) {
+    let key = HashKey::new([0; 32]);
+    let mut classifier = Classifier::new(classify::Limits::default()).keyed(key.clone());
+    for builder in exchanges {
+        let mut exchange = builder.build();
+        identify(&mut exchange, &key);
+        let labels = classifier.classify(&exchange);
+        exchange.handover = classifier.take_handover();
+        judge.judge(&Observed { exchange, labels }, &mut |_| {});
     }
 }
 
@@ -202,22 +222,184 @@ fn a_state_that_cannot_be_used_is_left_out() {
     for (version, content) in [(1, "{"), (99, "{}"), (1, "{\"endpoints\":7}")] {
         connection
             .execute(
-                "INSERT OR REPLACE INTO state VALUES ('inventory', ?1, 0, ?2)",
+                "INSERT OR REPLACE INTO state VALUES ('inventory', ?1, 0, ?2, 0)",
                 rusqlite::params![version, content],
             )
             .unwrap();
-        let mut store = wait_for(&path);
+        let counters: Arc<Counters> = Arc::default();
+        let mut store = wait_for(&path, &counters);
         let mut inventory = Inventory::new(Limits::default(), Arc::default());
         store.recall(&mut inventory);
         assert_eq!(inventory.endpoints().count(), 0);
+        assert_eq!(counters.value(Metric::StoreStates), 1);
+        inventory.observe(&Builder::get("/a").build());
+        store.finish(0, |offer| offer.stage(&inventory));
+        let kept = |name: &str| -> (u32, String) {
+            connection
+                .query_row(
+                    "SELECT version, CAST(content AS TEXT) FROM state WHERE name = ?1",
+                    [name],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .unwrap()
+        };
+        assert_eq!(kept("inventory.unusable"), (version, content.to_owned()));
+        assert!(kept("inventory").1.contains("/a"), "it goes on with what is new");
+    }
+}
+
+/// Users with tokens, one who logs in, bodies of both halves.
+fn traffic(run: u32) -> impl Iterator<Item = Builder> {
+    (0..200_u32).map(move |number| {
+        let user = number % 7;
+        match number % 4 {
+            0 => Builder::post("/login")
+                .json(&format!(r#"{{"username":"user{user}","password":"p{user}"}}"#))
+                .answer(&format!(r#"{{"token":"t{user}-{run}-0123456789abcdef"}}"#)),
+            _ => Builder::get(&format!("/orders/{}", 1000 + number))
+                .field("Authorization", &format!("Bearer t{user}-{run}-0123456789abcdef"))
+                .answer(r#"{"status":"open","rows":[{"id":7,"price":1.5}]}"#),
+        }
+    })
+}
+
+fn schemas_of(judge: &Judge) -> Vec<(String, String)> {
+    let schemas = judge.schemas().sorted().into_iter();
+    schemas
+        .map(|(endpoint, schema)| {
+            let text = serde_json::to_string(&schema.store()).unwrap();
+            (endpoint.template.to_string(), text)
+        })
+        .collect()
+}
+
+#[test]
+fn every_stage_and_all_schemas_survive_a_restart() {
+    let (_kept, path) = place();
+    let (mut before, mut schemas) = (Vec::new(), Vec::new());
+    for run in 0..3 {
+        let mut judge = judge(&path);
+        if run > 0 {
+            assert_eq!(judge.remembered(), before);
+            assert_eq!(schemas_of(&judge), schemas);
+        }
+        live(&mut judge, traffic(run));
+        (before, schemas) = (judge.remembered(), schemas_of(&judge));
+        judge.finish(&mut |_| {});
+        let lengths: Vec<_> = before.iter().map(Vec::len).collect();
+        assert!(lengths.iter().all(|length| *length > 100), "{lengths:?}");
+        assert_eq!(schemas.len(), 2);
+    }
+    let learnt = Reader::open(&path).unwrap().learnt(&Filter::default()).unwrap();
+    let orders = learnt
+        .iter()
+        .find(|one| &*one.endpoint.template == "/orders/{id}");
+    let schema = orders.unwrap().schema.as_ref().unwrap();
+    assert_eq!(schema.requests(), 450);
+}
+
+#[test]
+fn a_flush_takes_what_is_new_and_no_more() {
+    let (_kept, path) = place();
+    let mut store = open(&path).unwrap();
+    let mut schemas = Schemas::new(schema::Limits::default());
+    let endpoint = Arc::new(Endpoint {
+        method: Method::Get,
+        host: "h".into(),
+        template: "/a".into(),
+    });
+    let exchange = Builder::get("/a").answer(r#"{"a":1}"#).build();
+    let labels = Classifier::new(classify::Limits::default()).classify(&exchange);
+    let caller = Callers::new(callers::Limits::default()).observe(&exchange);
+    let mut flush = |store: &mut Store, exchanges: u32| {
+        for _ in 0..exchanges {
+            store.exchange(&Observation {
+                exchange: &exchange,
+                labels: &labels,
+                endpoint: &endpoint,
+                caller: &caller,
+            });
+            schemas.observe(&endpoint, &labels.outline, &schema::Seen::of(&exchange));
+        }
+        let mut written = 0;
+        store.flush(1, |offer| {
+            offer.schemas(&schemas);
+            written = offer.schemas.len();
+        });
+        written
+    };
+    assert_eq!([2, 0, 1].map(|exchanges| flush(&mut store, exchanges)), [1, 0, 1]);
+    // What the file lost goes again.
+    store.signs.lost.store(true, Ordering::Release);
+    assert_eq!([0, 0].map(|exchanges| flush(&mut store, exchanges)), [1, 0]);
+    store.finish(1, |_| {});
+}
+
+/// Names in `state`, rows of `schemas` and of `callers`.
+fn left(path: &Path) -> (Vec<String>, i64, i64) {
+    let connection = Connection::open(path).unwrap();
+    let mut names = connection
+        .prepare("SELECT name FROM state ORDER BY name")
+        .unwrap();
+    let names = names.query_map([], |row| row.get(0)).unwrap();
+    let count = |table: &str| {
+        let sql = format!("SELECT count(*) FROM {table}");
+        connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
+    (
+        names.collect::<Result<_, _>>().unwrap(),
+        count("schemas"),
+        count("callers"),
+    )
+}
+
+#[test]
+fn another_key_begins_anew_what_depends_on_it() {
+    let (one, other) = ([0; 32], [1; 32]);
+    for (key, wanted) in [
+        (
+            HashKey::new(one),
+            (vec!["baseline", "callers", "inventory", "key"], 2, 1),
+        ),
+        (
+            HashKey::rotated(other, one),
+            (vec!["callers", "inventory", "key"], 0, 1),
+        ),
+        (HashKey::new(other), (vec!["inventory", "key"], 0, 0)),
+        (HashKey::rotated(other, [2; 32]), (vec!["inventory", "key"], 0, 0)),
+    ] {
+        let (_kept, path) = place();
+        let mut first = judge(&path);
+        live(&mut first, traffic(0));
+        first.finish(&mut |_| {});
+        let settings = Settings {
+            key: key.print(),
+            ..settings(Pace::Replay)
+        };
+        let mut store = Store::open(&path, settings, &Arc::default()).unwrap();
+        let (names, schemas, callers) = left(&path);
+        assert_eq!((names, schemas, i64::from(callers > 0)), {
+            let (names, schemas, callers) = wanted;
+            (names.into_iter().map(str::to_owned).collect(), schemas, callers)
+        });
         store.finish(0, |_| {});
+        // The same key again forgets nothing more.
+        let settings = Settings {
+            key: key.print(),
+            ..settings
+        };
+        let before = left(&path);
+        Store::open(&path, settings, &Arc::default())
+            .unwrap()
+            .finish(0, |_| {});
+        assert_eq!(left(&path), before);
     }
 }
 
 /// Opens a store whose last writer was dropped without an end: its thread may hold it for a moment.
-fn wait_for(path: &Path) -> Store {
+fn wait_for(path: &Path, counters: &Arc<Counters>) -> Store {
     for _ in 0..1000 {
-        match open(path) {
+        match Store::open(path, settings(Pace::Replay), counters) {
             Err(StoreError::InUse { .. }) => std::thread::sleep(std::time::Duration::from_millis(5)),
             other => return other.unwrap(),
         }
@@ -242,11 +424,19 @@ fn every_earlier_version_is_brought_to_this_one() {
             .execute_batch(
                 "INSERT INTO endpoints (kind, method, host, template, first_seen, last_seen, exchanges) \
                  VALUES ('rest', 'GET', 'h', '/a', 1, 2, 3);
-                 INSERT INTO statuses VALUES (1, 200, 3); INSERT INTO state VALUES ('x', 1, 2, x'00')",
+                 INSERT INTO statuses VALUES (1, 200, 3); INSERT INTO state (name, version, saved, content) VALUES ('x', 1, 2, x'00')",
             )
             .unwrap();
         transaction.commit().unwrap();
         drop(connection);
+        let early = Reader::open(&path);
+        if from < tables::VERSION {
+            let error = early.unwrap_err();
+            assert!(
+                matches!(error, StoreError::Older { .. }) && error.remedy().contains("api-sensor run"),
+                "{error}"
+            );
+        }
         open(&path).unwrap().finish(0, |_| {});
         let rows = all(&path);
         assert_eq!((rows[0].exchanges, rows[0].confidence), (3, None), "from {from}");
@@ -339,7 +529,7 @@ fn a_damaged_store_is_moved_aside_and_a_new_one_begun() {
     filled(&pattern);
     let whole = fs::read(&pattern).unwrap();
     let mut damaged: Vec<Vec<u8>> = vec![b"not a database, and long enough to be read as one".repeat(40)];
-    for cut in [50, 100, 4000, 4096, whole.len() / 2, whole.len() - 100] {
+    for cut in [50, 100, 4000, 4096, whole.len() / 2, whole.len() - 5000] {
         damaged.push(whole[..cut].to_vec());
     }
     for at in [0, 20, 3 * 4096 + 8] {
@@ -426,13 +616,13 @@ fn a_flush_that_finds_the_writer_at_work_goes_with_the_next() {
         caller: &caller,
     };
     store.exchange(&seen);
-    store.busy.store(true, Ordering::Release);
+    store.signs.busy.store(true, Ordering::Release);
     for _ in 0..3 {
         store.flush(1, |_| panic!("no state is made for a flush that is left out"));
     }
     assert_eq!(counters.value(Metric::StoreSkipped), 3);
     store.exchange(&seen);
-    store.busy.store(false, Ordering::Release);
+    store.signs.busy.store(false, Ordering::Release);
     store.flush(1, |_| {});
     store.finish(1, |_| {});
     assert_eq!(all(&path)[0].exchanges, 2);
@@ -466,7 +656,7 @@ fn a_flush_is_due_once_an_interval_when_there_is_something() {
 
 fn writer(path: &Path, counters: &Arc<Counters>) -> Writer {
     Writer::new(
-        open::to_write(path).unwrap(),
+        open::to_write(path, settings(Pace::Replay).key).unwrap(),
         bounds(),
         Arc::default(),
         Arc::clone(counters),
@@ -557,7 +747,7 @@ fn the_file_stays_below_its_bound_and_what_is_called_often_stays() {
     };
     let run = |number: u64| {
         let mut writer = Writer::new(
-            open::to_write(&path).unwrap(),
+            open::to_write(&path, settings(Pace::Replay).key).unwrap(),
             bounds,
             Arc::default(),
             Arc::default(),
@@ -633,33 +823,64 @@ fn filters_choose() {
     assert_eq!(chosen(&one(&|f| f.limit = Some(2))), ("/b /cards".to_owned(), 6));
 }
 
-#[test]
-fn states_are_saved_when_they_change_and_large_ones_less_often() {
-    struct Stage(Vec<u8>);
-    impl Remembered for Stage {
-        const NAME: &'static str = "stage";
-        const VERSION: u32 = 1;
-        fn save(&self) -> Vec<u8> {
-            self.0.clone()
-        }
-        fn load(&mut self, _version: u32, content: &[u8]) -> Result<(), Unusable> {
-            self.0 = content.to_vec();
-            Ok(())
+/// A stage of so many bytes.
+struct Stage(Vec<u8>);
+
+impl Remembered for Stage {
+    fn label(&self) -> StateLabel {
+        StateLabel {
+            name: "stage",
+            version: 1,
+            keyed: Keyed::No,
         }
     }
-    let mut states = States::default();
-    let mut saved = |stage: &Stage| {
-        states.offer(stage);
+
+    fn save(&self) -> Result<Vec<u8>, Unusable> {
+        Ok(self.0.clone())
+    }
+
+    fn load(&mut self, content: &[u8]) -> Result<(), Unusable> {
+        self.0 = content.to_vec();
+        Ok(())
+    }
+}
+
+#[test]
+fn states_are_saved_when_they_change_and_large_ones_less_often() {
+    let counters: Arc<Counters> = Arc::default();
+    let mut states = States::new(16 << 20);
+    let mut saved = |stage: &Stage, turn: Turn| {
+        states.offer(stage, turn, &counters);
         states.take().len()
     };
+    let small = |mark: u8| Stage(vec![mark]);
+    assert_eq!([1, 1, 2].map(|mark| saved(&small(mark), Turn::Some)), [1, 0, 1]);
+    let large = |mark: u8| Stage(vec![mark; 5 << 19]);
     assert_eq!(
-        [
-            saved(&Stage(vec![1])),
-            saved(&Stage(vec![1])),
-            saved(&Stage(vec![2]))
-        ],
-        [1, 0, 1]
+        [3, 4, 5, 6].map(|mark| saved(&large(mark), Turn::Some)),
+        [1, 0, 0, 1]
     );
-    let large = |mark: u8| Stage(vec![mark; 600 << 10]);
-    assert_eq!([3, 4, 5, 6].map(|mark| saved(&large(mark))), [1, 0, 0, 1]);
+    assert_eq!([7, 7].map(|mark| saved(&large(mark), Turn::All)), [1, 0]);
+    // A quarter of the file at most.
+    assert_eq!(saved(&Stage(vec![8; 5 << 20]), Turn::All), 0);
+    assert_eq!(counters.value(Metric::StoreStates), 1);
+}
+
+#[test]
+fn states_that_were_lost_go_again() {
+    let (_kept, path) = place();
+    let counters: Arc<Counters> = Arc::default();
+    let mut store = Store::open(&path, settings(Pace::Replay), &counters).unwrap();
+    let offered = |store: &mut Store| {
+        let mut chosen = 0;
+        store.flush(1, |offer| {
+            offer.stage(&Stage(vec![1]));
+            chosen = offer.states.chosen();
+        });
+        chosen
+    };
+    assert_eq!([offered(&mut store), offered(&mut store)], [1, 0]);
+    store.signs.lost.store(true, Ordering::Release);
+    assert_eq!([offered(&mut store), offered(&mut store)], [1, 0]);
+    store.finish(0, |_| {});
 }

@@ -33,15 +33,24 @@ pub(super) struct Writer {
     flushes: u64,
     /// The cause that was told last, so that each is told once.
     told: Option<rusqlite::ErrorCode>,
-    busy: Arc<AtomicBool>,
+    signs: Arc<Signs>,
     counters: Arc<Counters>,
+}
+
+/// What the judge sees of the writer.
+#[derive(Default, Debug)]
+pub(super) struct Signs {
+    /// It has something to do.
+    pub(super) busy: AtomicBool,
+    /// What stages laid down before is not in the file.
+    pub(super) lost: AtomicBool,
 }
 
 impl Writer {
     pub(super) const fn new(
         opened: Opened,
         bounds: Bounds,
-        busy: Arc<AtomicBool>,
+        signs: Arc<Signs>,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
@@ -51,7 +60,7 @@ impl Writer {
             run: None,
             flushes: 0,
             told: None,
-            busy,
+            signs,
             counters,
         }
     }
@@ -60,7 +69,7 @@ impl Writer {
     pub(super) fn run(mut self, inbox: &Receiver<Batch>) {
         while let Ok(batch) = inbox.recv() {
             self.take(batch);
-            self.busy.store(false, Ordering::Release);
+            self.signs.busy.store(false, Ordering::Release);
         }
         let lost = self.pending.len() as u64;
         self.counters.add(Metric::StoreLost, lost);
@@ -83,6 +92,12 @@ impl Writer {
         if self.pending.len() >= MAX_PENDING {
             self.pending.pop_front();
             self.counters.add(Metric::StoreLost, 1);
+            self.signs.lost.store(true, Ordering::Release);
+        }
+        // Of a state only the last is worth its memory.
+        for waiting in &mut self.pending {
+            let newer = |old: &Saved| batch.states.iter().any(|state| state.name == old.name);
+            waiting.states.retain(|state| !newer(state));
         }
         let now_ns = batch.until_ns;
         self.pending.push_back(batch);
@@ -122,6 +137,7 @@ impl Writer {
         let path = self.opened.path.display();
         if is_damage(error) {
             self.counters.add(Metric::StoreDamaged, 1);
+            self.signs.lost.store(true, Ordering::Release);
             self.run = None;
             match self.opened.begin_anew() {
                 Ok(aside) => {
@@ -180,6 +196,9 @@ struct Statements<'c> {
     finding: CachedStatement<'c>,
     caller: CachedStatement<'c>,
     state: CachedStatement<'c>,
+    aside: CachedStatement<'c>,
+    schema: CachedStatement<'c>,
+    no_schema: CachedStatement<'c>,
 }
 
 const ENDPOINT: &str = "INSERT INTO endpoints (kind, method, host, template, first_seen, last_seen, exchanges, \
@@ -207,8 +226,16 @@ const FINDING: &str = "INSERT INTO findings (rule, endpoint, subject, severity, 
 const CALLER: &str = "INSERT INTO callers (caller, scheme, exchanges, first_seen, last_seen) \
     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET exchanges = exchanges + excluded.exchanges, \
     first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen)";
-const STATE: &str = "INSERT INTO state (name, version, saved, content) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE \
-    SET version = excluded.version, saved = excluded.saved, content = excluded.content";
+const STATE: &str = "INSERT INTO state (name, version, keyed, saved, content) VALUES (?1, ?2, ?3, ?4, ?5) \
+    ON CONFLICT DO UPDATE SET version = excluded.version, keyed = excluded.keyed, saved = excluded.saved, \
+    content = excluded.content";
+const ASIDE: &str = "INSERT OR REPLACE INTO state (name, version, keyed, saved, content) \
+    SELECT name || '.unusable', version, keyed, saved, content FROM state WHERE name = ?1";
+const SCHEMA: &str = "INSERT INTO schemas (endpoint, saved, content) SELECT id, ?1, ?2 FROM endpoints \
+    WHERE kind = 'rest' AND method = ?3 AND host = ?4 AND template = ?5 \
+    ON CONFLICT DO UPDATE SET saved = excluded.saved, content = excluded.content";
+const NO_SCHEMA: &str = "DELETE FROM schemas WHERE endpoint IN (SELECT id FROM endpoints \
+    WHERE kind = 'rest' AND method = ?1 AND host = ?2 AND template = ?3)";
 
 impl<'c> Statements<'c> {
     fn new(connection: &'c Connection) -> Result<Self, rusqlite::Error> {
@@ -221,6 +248,9 @@ impl<'c> Statements<'c> {
             finding: connection.prepare_cached(FINDING)?,
             caller: connection.prepare_cached(CALLER)?,
             state: connection.prepare_cached(STATE)?,
+            aside: connection.prepare_cached(ASIDE)?,
+            schema: connection.prepare_cached(SCHEMA)?,
+            no_schema: connection.prepare_cached(NO_SCHEMA)?,
         })
     }
 
@@ -237,14 +267,38 @@ impl<'c> Statements<'c> {
             self.caller
                 .execute(params![hash.to_string(), scheme.name(), count, first, last])?;
         }
-        for Saved {
-            name,
-            version,
-            content,
-        } in &batch.states
-        {
-            self.state
-                .execute(params![name, version, number(batch.until_ns), content])?;
+        self.schemas(batch)?;
+        self.states(batch)
+    }
+
+    fn schemas(&mut self, batch: &Batch) -> Result<(), rusqlite::Error> {
+        for (endpoint, text) in &batch.schemas {
+            let method = endpoint.method.name();
+            let (host, template) = (clean(&endpoint.host), clean(&endpoint.template));
+            match text {
+                Some(text) => {
+                    let saved = number(batch.until_ns);
+                    self.schema
+                        .execute(params![saved, text, method, host, template])?
+                }
+                None => self.no_schema.execute(params![method, host, template])?,
+            };
+        }
+        Ok(())
+    }
+
+    fn states(&mut self, batch: &Batch) -> Result<(), rusqlite::Error> {
+        for name in &batch.unusable {
+            self.aside.execute([name])?;
+        }
+        for state in &batch.states {
+            self.state.execute(params![
+                state.name,
+                state.version,
+                state.keyed as u8,
+                number(batch.until_ns),
+                state.content
+            ])?;
         }
         Ok(())
     }

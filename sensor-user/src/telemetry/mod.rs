@@ -97,6 +97,8 @@ metrics! {
     StoreOverflow = "store_overflow",
     /// Damaged stores moved aside.
     StoreDamaged = "store_damaged",
+    /// What stages learnt, and schemas, that could not be taken back at the start or were too large to be kept.
+    StoreStates = "store_states",
 }
 
 /// One slot per [`Metric`], and the accounts of each process; shared by reference.
