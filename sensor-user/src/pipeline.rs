@@ -305,7 +305,9 @@ impl Bench {
             && store.is_due(now_ns)
         {
             store.flush(now_ns, |offer| {
-                remembered!(self).into_iter().for_each(|stage| offer.stage(stage));
+                for stage in remembered!(self) {
+                    offer.stage(stage);
+                }
                 offer.schemas(&self.schemas);
             });
         }
@@ -315,7 +317,9 @@ impl Bench {
     fn keep_all(&mut self) {
         if let Some(store) = &mut self.store {
             store.finish(self.now_ns, |offer| {
-                remembered!(self).into_iter().for_each(|stage| offer.stage(stage));
+                for stage in remembered!(self) {
+                    offer.stage(stage);
+                }
                 offer.schemas(&self.schemas);
             });
         }

@@ -142,13 +142,10 @@ fn look(path: &Path, log: Log) -> Result<(Connection, (i32, u32)), rusqlite::Err
 fn unchanging(path: &Path) -> String {
     let mut uri = "file:".to_owned();
     for byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                uri.push(char::from(*byte))
-            }
-            _ => {
-                let _infallible = write!(uri, "%{byte:02x}");
-            }
+        if byte.is_ascii_alphanumeric() || b"/-_.".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            let _infallible = write!(uri, "%{byte:02x}");
         }
     }
     uri + "?immutable=1"

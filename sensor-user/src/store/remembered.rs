@@ -95,14 +95,12 @@ macro_rules! remembered {
 }
 
 remembered! {
-    Inventory = "inventory", 1, No, Inventory::snapshot, load_inventory;
+    Inventory = "inventory", 1, No, Inventory::snapshot, |stage: &mut Inventory, saved: inventory::Snapshot| {
+        stage.restore(saved);
+        Ok(())
+    };
     Callers = "callers", 1, UntilRotated, Callers::snapshot, load_callers;
     Baseline = "baseline", 1, Wholly, Baseline::snapshot, load_baseline;
-}
-
-fn load_inventory(stage: &mut Inventory, saved: inventory::Snapshot) -> Result<(), Unusable> {
-    stage.restore(saved);
-    Ok(())
 }
 
 fn load_callers(stage: &mut Callers, saved: callers::Snapshot) -> Result<(), Unusable> {

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use super::source::{self, Path as CodePath};
 
 /// Stages in the order of the data path: each may use those before it.
-const STAGES: [&str; 9] = [
+const STAGES: [&str; 10] = [
     "capture",
     "flow",
     "protocol",
