@@ -1,6 +1,6 @@
 //! What becomes of the store when the process that writes to it is killed, or its disk is full.
 
-#![expect(clippy::unwrap_used, reason = "a test stops on a mistake")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops on a mistake")]
 #![expect(
     clippy::print_stdout,
     reason = "the driver tells its parent; figures are what the storm is for"
