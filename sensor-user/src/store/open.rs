@@ -90,7 +90,11 @@ pub(super) fn to_read(path: &Path) -> Result<Connection, StoreError> {
         });
     }
     // SQLite says of each cause that it is unable to open the file; the system says which.
-    drop(File::open(path).map_err(file(path))?);
+    let opened = File::open(path).map_err(file(path))?;
+    if opened.metadata().map_err(file(path))?.is_dir() {
+        return Err(file(path)(io::ErrorKind::IsADirectory.into()));
+    }
+    drop(opened);
     let found = match look(path, Log::Read) {
         // Readers of a write-ahead log make an index beside it, or use the one that is there; here they can do neither.
         // Without a log the file is whole (<https://sqlite.org/wal.html#read_only_databases>).
