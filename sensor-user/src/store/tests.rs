@@ -861,8 +861,8 @@ fn states_are_saved_when_they_change_and_large_ones_less_often() {
         [1, 0, 0, 1]
     );
     assert_eq!([7, 7].map(|mark| saved(&large(mark), Turn::All)), [1, 0]);
-    // A quarter of the file at most.
-    assert_eq!(saved(&Stage(vec![8; 5 << 20]), Turn::All), 0);
+    // Half of the file at most.
+    assert_eq!(saved(&Stage(vec![8; 9 << 20]), Turn::All), 0);
     assert_eq!(counters.value(Metric::StoreStates), 1);
 }
 
