@@ -9,5 +9,6 @@ mod replay {
     pub(crate) mod openapi;
     pub(crate) mod recordings;
     pub(crate) mod source;
+    pub(crate) mod store;
     pub(crate) mod wireshark;
 }

@@ -4,7 +4,9 @@
 
 mod args;
 mod exit;
+mod inventory;
 mod rules;
+mod stored;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -45,6 +47,7 @@ enum Stop {
     App(app::Error),
     NoRule(String),
     Output(std::io::Error),
+    File(PathBuf, std::io::Error),
 }
 
 impl From<app::Error> for Stop {
@@ -73,6 +76,13 @@ impl Stop {
             }
             // `api-sensor rules | head`: the reader has what it wants.
             Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Exit::Success,
+            Self::File(path, error) => (
+                format!(
+                    "error: cannot write {}\n  because: {error}\n  to do: name a file in a directory that can be written\n",
+                    path.display()
+                ),
+                Exit::Usage,
+            ),
             Self::Output(error) => (
                 format!("error: cannot write to standard output: {error}\n"),
                 Exit::Failure,
@@ -137,7 +147,11 @@ fn dispatch(command: Command) -> Result<(), Stop> {
         Command::Replay(replay) => {
             let flags = Flags::default().what(replay.what).outputs(replay.outputs);
             let config = flags.settings(&replay.settings).load(None)?;
-            Ok(app::replay(&start_log(config)?, &replay.file)?)
+            Ok(app::replay(
+                &start_log(config)?,
+                &replay.file,
+                replay.store.as_deref(),
+            )?)
         }
         Command::Record(record) => {
             let duration = interval("--duration", record.capture.duration.as_deref());
@@ -150,6 +164,8 @@ fn dispatch(command: Command) -> Result<(), Stop> {
             )?)
         }
         Command::Rules(wanted) => show_rules(&wanted),
+        Command::Inventory(wanted) => stored::inventory(&wanted),
+        Command::Openapi(wanted) => stored::openapi(&wanted),
         Command::CheckConfig(check) => check_config(check.file),
     }
 }

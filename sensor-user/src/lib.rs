@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! kernel hook --Record--> capture --Chunk/Gap/Bind--> flow --bytes--> protocol --Message/Anomaly--> exchange
-//!    --Exchange--> classify --Labels--> callers --Resolved--> inventory --Endpoint--> detect --Finding--> export
+//!    --Exchange--> classify --Labels--> callers --Resolved--> inventory --Endpoint--> detect --Finding--> export,
+//!    store
 //! ```
 //!
 //! Modules stand in the order of that picture. A stage uses the types of the stages before it and never of those
@@ -19,6 +20,7 @@ pub mod flow;
 pub mod incident;
 pub mod inventory;
 pub mod protocol;
+pub mod store;
 
 pub mod pipeline;
 

@@ -21,6 +21,7 @@ use crate::incident::alerts::{Alerts, Told};
 use crate::inventory::Inventory;
 use crate::inventory::schema::{self, Schemas};
 use crate::protocol::protobuf::Schema;
+use crate::store::{Remembered, Store};
 use crate::telemetry::{Counters, Metric};
 use crate::{classify, detect, exchange, flow, incident, inventory};
 
@@ -203,6 +204,10 @@ struct Bench {
     findings: Vec<Finding>,
     forgotten: Forgotten,
     alerts: Alerts,
+    /// What outlives the process; none in a replay that was not asked for one.
+    store: Option<Store>,
+    /// Latest time told, on the clock of the records.
+    now_ns: u64,
     counters: Arc<Counters>,
 }
 
@@ -222,6 +227,17 @@ impl Forgotten {
     }
 }
 
+/// What outlives a restart, in the order in which it is taken back. Another stage is another line.
+macro_rules! remembered {
+    ($bench:expr) => {
+        [
+            &mut $bench.inventory as &mut dyn Remembered,
+            &mut $bench.callers,
+            $bench.engine.baseline_mut(),
+        ]
+    };
+}
+
 impl Judge {
     /// A judge who has seen nothing.
     pub fn new(settings: &Settings) -> Self {
@@ -235,9 +251,26 @@ impl Judge {
                 findings: Vec::new(),
                 forgotten: Forgotten::default(),
                 alerts: Alerts::new(settings.alerts.clone(), Arc::clone(&settings.counters)),
+                store: None,
+                now_ns: 0,
                 counters: Arc::clone(&settings.counters),
             },
         }
+    }
+
+    /// Keeps what is learnt in `store`, and begins with what it holds.
+    #[must_use]
+    pub fn with_store(mut self, store: Option<Store>) -> Self {
+        let bench = &mut self.bench;
+        bench.store = store;
+        if let Some(store) = &mut bench.store {
+            for stage in remembered!(bench) {
+                store.recall(stage);
+            }
+            let known = bench.inventory.endpoints().map(|(endpoint, _)| endpoint);
+            store.recall_schemas(&mut bench.schemas, known);
+        }
+        self
     }
 
     /// Takes what a shard observed and judges it, unless the other end of the connection gave it already. A client's
@@ -253,6 +286,7 @@ impl Judge {
         let Self { ends, bench } = self;
         ends.tick(now_ns, &mut |observed| bench.judge(&observed, sink));
         self.count_suppressed();
+        self.bench.keep(now_ns);
     }
 
     /// Judges what still waits.
@@ -261,6 +295,7 @@ impl Judge {
         ends.finish(&mut |observed| bench.judge(&observed, sink));
         bench.alerts.finish(&mut |told| sink(event(told)));
         self.count_suppressed();
+        self.bench.keep_all();
     }
 
     /// After a fault in the middle of an exchange: its findings are not the next one's.
@@ -278,6 +313,13 @@ impl Judge {
         self.bench.judge(observed, sink);
     }
 
+    /// What outlives a restart.
+    #[cfg(test)]
+    pub(crate) fn remembered(&mut self) -> Vec<Vec<u8>> {
+        let stages = remembered!(self.bench).into_iter();
+        stages.map(|stage| stage.save().unwrap()).collect()
+    }
+
     /// What was learnt of each endpoint's parameters and bodies.
     pub const fn schemas(&self) -> &Schemas {
         &self.bench.schemas
@@ -285,6 +327,33 @@ impl Judge {
 }
 
 impl Bench {
+    /// Hands to the store what was learnt since the last flush, when one is due.
+    fn keep(&mut self, now_ns: u64) {
+        self.now_ns = self.now_ns.max(now_ns);
+        if let Some(store) = &mut self.store
+            && store.is_due(now_ns)
+        {
+            store.flush(now_ns, |offer| {
+                for stage in remembered!(self) {
+                    offer.stage(stage);
+                }
+                offer.schemas(&self.schemas);
+            });
+        }
+    }
+
+    /// Hands everything to the store and waits for it.
+    fn keep_all(&mut self) {
+        if let Some(store) = &mut self.store {
+            store.finish(self.now_ns, |offer| {
+                for stage in remembered!(self) {
+                    offer.stage(stage);
+                }
+                offer.schemas(&self.schemas);
+            });
+        }
+    }
+
     fn judge(&mut self, observed: &Observed, sink: &mut dyn FnMut(Event)) {
         let caller = self.callers.observe(&observed.exchange);
         let (endpoint, history) = self.inventory.observe(&observed.exchange);
@@ -296,6 +365,10 @@ impl Bench {
         };
         self.engine.judge(&seen, &history, &mut self.findings);
         self.learn(&seen);
+        if let Some(store) = &mut self.store {
+            store.exchange(&seen);
+            self.findings.iter().for_each(|finding| store.finding(finding));
+        }
         let summary = summarise(&seen);
         self.counters.add(Metric::Exchanges, 1);
         self.counters
@@ -347,6 +420,13 @@ impl Pipeline {
             observed: Vec::new(),
             now_ns: 0,
         }
+    }
+
+    /// Keeps what is learnt in `store`, and begins with what it holds.
+    #[must_use]
+    pub fn with_store(mut self, store: Option<Store>) -> Self {
+        self.judge = self.judge.with_store(store);
+        self
     }
 
     /// Takes one record.

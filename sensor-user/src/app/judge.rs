@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::export::Event;
-use crate::pipeline::{Judge, Observed, Settings};
+use crate::pipeline::{Judge, Observed};
 use crate::telemetry::{Counters, Metric};
 
 /// A judge and where its faults are counted.
@@ -18,11 +18,8 @@ pub(super) struct GuardedJudge {
 }
 
 impl GuardedJudge {
-    pub(super) fn new(settings: &Settings) -> Self {
-        Self {
-            judge: Judge::new(settings),
-            counters: Arc::clone(&settings.counters),
-        }
+    pub(super) const fn new(judge: Judge, counters: Arc<Counters>) -> Self {
+        Self { judge, counters }
     }
 
     pub(super) fn take(&mut self, observed: Observed, now_ns: u64, sink: &mut dyn FnMut(Event)) {

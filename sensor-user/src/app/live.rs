@@ -16,7 +16,7 @@ use super::books::Books;
 use super::judge::GuardedJudge;
 use super::names::Names;
 use super::shard::Guarded;
-use super::{Error, installation_key, outputs, settings};
+use super::{Error, installation_key, outputs, settings, stored};
 use crate::capture::attach::Backend;
 use crate::capture::beyond::Beyond;
 use crate::capture::kernel::{Exclude, KernelSource, Options, monotonic_ns};
@@ -24,7 +24,7 @@ use crate::capture::{Record, pcapng};
 use crate::cli::Exit;
 use crate::config::{AttachBackend, Config, Interval, ReturnProbes, TcpHooks};
 use crate::export::{ClockOffset, Event, Snapshot};
-use crate::pipeline::{Observed, Settings};
+use crate::pipeline::{Judge, Observed, Settings};
 use crate::telemetry::Accounts;
 
 /// The reader looks at the rings at least this often: wake-ups are only for a filling ring, because one costs the
@@ -46,13 +46,10 @@ const MAX_SHARDS: usize = 4;
 /// Watches until it is asked to stop, `duration` is over or the output is closed.
 pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let accounts = Accounts::default();
-    let settings = settings(
-        config,
-        &accounts.sensor,
-        installation_key(config)?,
-        clock_offset(),
-    )?;
-    let mut outputs = outputs::start(config, &accounts, clock_offset())?;
+    let clock = clock_offset();
+    let settings = settings(config, &accounts.sensor, installation_key(config)?, clock)?;
+    let store = stored::live(config, clock, settings.key.print(), &accounts.sensor)?;
+    let mut outputs = outputs::start(config, &accounts, clock)?;
     let source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
     let asked = signals(&outputs.runtime)?;
     announce(config, &source);
@@ -60,7 +57,8 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let stop = Arc::new(AtomicBool::new(false));
     let threads = start_threads(config, &settings, source, &stop)?;
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
-    let mut judge = GuardedJudge::new(&settings);
+    let judge = Judge::new(&settings).with_store(store);
+    let mut judge = GuardedJudge::new(judge, Arc::clone(&settings.counters));
     let mut next_refresh = 0;
     // The end begins with the ring thread, which detaches; what it still gave runs through the shards to here, and
     // the channel closes behind it.

@@ -24,6 +24,7 @@ mod outputs;
 mod replay;
 #[cfg(feature = "kernel")]
 mod shard;
+mod stored;
 
 #[cfg(feature = "kernel")]
 pub use doctor::doctor;
@@ -32,6 +33,7 @@ pub use live::{record, run};
 #[cfg(not(feature = "kernel"))]
 pub use no_kernel::{doctor, record, run};
 pub use replay::replay;
+pub use stored::{found, learnt, store_path};
 
 /// The live commands of a build without the kernel source.
 #[cfg(not(feature = "kernel"))]
@@ -68,6 +70,7 @@ use crate::exchange::secret::HashKey;
 use crate::export::ClockOffset;
 use crate::export::otlp::OtlpError;
 use crate::pipeline::Settings;
+use crate::store::StoreError;
 use crate::telemetry::Counters;
 use crate::{callers, classify, exchange, flow, incident, inventory};
 
@@ -85,6 +88,9 @@ pub enum Error {
     /// Built for replay only.
     #[error("this build has no kernel source")]
     NoKernelSource,
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A descriptor set cannot be used.
     #[error("cannot use the descriptor set {}", path.display())]
     Descriptors {
@@ -137,6 +143,7 @@ impl Error {
     pub fn remedy(&self) -> String {
         match self {
             Self::State(error) => error.remedy(),
+            Self::Store(error) => error.remedy(),
             #[cfg(feature = "kernel")]
             Self::Kernel(error) if error.is_privilege() => {
                 // When every capability is there, something else forbids it.
@@ -174,7 +181,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::State(error) if error.is_privileges() => Exit::Unsupported,
-            Self::State(_) | Self::Otlp(_) | Self::Descriptors { .. } => Exit::Usage,
+            Self::State(_) | Self::Store(_) | Self::Otlp(_) | Self::Descriptors { .. } => Exit::Usage,
             #[cfg(feature = "kernel")]
             Self::Kernel(error) => {
                 if error.is_usage() {

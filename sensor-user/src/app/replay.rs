@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Error, installation_key, outputs, settings};
+use super::{Error, installation_key, outputs, settings, stored};
 use crate::capture::pcapng;
 use crate::capture::source::{Progress, RecordSource};
 use crate::config::{Config, Listen};
@@ -10,8 +10,8 @@ use crate::export::{ClockOffset, Event, Snapshot};
 use crate::pipeline::Pipeline;
 use crate::telemetry::{Accounts, Metric};
 
-/// Replays a pcapng or pcap file.
-pub fn replay(config: &Config, path: &Path) -> Result<(), Error> {
+/// Replays a pcapng or pcap file. What is learnt is kept in `store`, if one is named; else nothing is read or written.
+pub fn replay(config: &Config, path: &Path, store: Option<&Path>) -> Result<(), Error> {
     let mut source = pcapng::open(path)?;
     let accounts = Accounts::default();
     let key = installation_key(config)?;
@@ -19,7 +19,9 @@ pub fn replay(config: &Config, path: &Path) -> Result<(), Error> {
     let mut config = config.clone();
     config.metrics.listen = Listen::Off;
     let mut outputs = outputs::start(&config, &accounts, ClockOffset::RECORDED)?;
-    let mut pipeline = Pipeline::new(&settings(&config, &accounts.sensor, key, ClockOffset::RECORDED)?);
+    let store = stored::of_replay(&config, store, key.print(), &accounts.sensor)?;
+    let settings = settings(&config, &accounts.sensor, key, ClockOffset::RECORDED)?;
+    let mut pipeline = Pipeline::new(&settings).with_store(store);
     let mut records = Vec::new();
     let mut last_ns = 0;
     let ended = loop {

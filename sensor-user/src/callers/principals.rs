@@ -181,6 +181,10 @@ impl Principals {
         }
     }
 
+    pub(super) const fn limits(&self) -> Limits {
+        self.limits
+    }
+
     pub(super) fn get(&self, slot: Slot) -> Option<&Principal> {
         self.slots.get(slot.0 as usize)?.as_ref()
     }

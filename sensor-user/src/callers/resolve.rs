@@ -59,6 +59,11 @@ impl Callers {
         }
     }
 
+    /// Bounds of what is remembered.
+    pub const fn limits(&self) -> Limits {
+        self.principals.limits()
+    }
+
     /// Callers remembered: established, and on probation.
     pub const fn len(&self) -> (usize, usize) {
         self.principals.len()

@@ -52,6 +52,21 @@ pub enum DataKind {
 }
 
 impl DataKind {
+    /// Every one.
+    pub const ALL: [Self; 11] = [
+        Self::PaymentCard,
+        Self::Iban,
+        Self::Email,
+        Self::Phone,
+        Self::UsSsn,
+        Self::Jwt,
+        Self::PrivateKey,
+        Self::CloudToken,
+        Self::CodeHostToken,
+        Self::Password,
+        Self::SecretField,
+    ];
+
     /// Name in outputs.
     pub const fn name(self) -> &'static str {
         match self {

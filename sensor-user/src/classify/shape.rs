@@ -33,6 +33,8 @@ const MAX_WORD: usize = 40;
 const MAX_PARTS: usize = 4;
 /// Letters and digits that long are a token even without an odd mixture.
 const MIN_TOKEN: usize = 20;
+/// Capitals and digits in a row that may be a word.
+const LONGEST_SHOUT: usize = 16;
 
 impl Shape {
     /// Judges a piece of text.
@@ -65,7 +67,7 @@ impl Shape {
             .split(|byte| !byte.is_ascii_alphabetic())
             .map(<[u8]>::len)
             .max();
-        if longest.unwrap_or(0) > 16 && is_jumbled(text) {
+        if longest.unwrap_or(0) > 16 && is_jumbled(text) || is_access_key(text) {
             return Self::Token;
         }
         let parts = text.split(|byte| matches!(byte, b'-' | b'_')).count();
@@ -198,7 +200,21 @@ fn is_numbered_word(text: &[u8], digits: usize) -> bool {
     let letters = text.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
     let known = KNOWN.iter().any(|known| known.eq_ignore_ascii_case(text));
     let one = digits == 1 && letters >= 1 && text.len() <= MAX_WORD / 2;
-    known || (one && text.iter().all(|byte| is_name(*byte)) && !is_jumbled(text))
+    known || (one && text.iter().all(|byte| is_name(*byte)) && !is_jumbled(text) && !is_shouted(text))
+}
+
+/// More capitals and digits in a row than a word has that somebody numbered. Of random keys of Amazon's form (`AKIA` and
+/// sixteen of 36) every thirtieth has one digit, and looks like such a word otherwise.
+fn is_shouted(text: &[u8]) -> bool {
+    let capital = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    text.len() > LONGEST_SHOUT && text.iter().all(capital)
+}
+
+/// Amazon's access keys (`AKIA`, `ASIA`) without a digit: one in two hundred.
+fn is_access_key(text: &[u8]) -> bool {
+    text.len() == 20
+        && (text.starts_with(b"AKIA") || text.starts_with(b"ASIA"))
+        && text.iter().all(u8::is_ascii_uppercase)
 }
 
 #[cfg(test)]
@@ -220,6 +236,8 @@ mod tests {
             "pkg.v1.UserService",
             "x-api-key",
             "address_line_1",
+            "ADDRESSLINE1",
+            "ACCOUNTINFORMATION",
             "$filter",
         ] {
             assert_eq!(Shape::of(text.as_bytes()), Shape::Word, "{text}");
@@ -240,6 +258,9 @@ mod tests {
             ("20240501", Shape::Date),
             ("alice@example.com", Shape::Email),
             ("a1b2c3d4e5f6g7h8i9j0", Shape::Token),
+            // Nearly without digits, as few of them are.
+            ("AKIAOSJMPY4MQIEURPLV", Shape::Token),
+            ("AKIAOSJMPYXMQIEURPLV", Shape::Token),
             ("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", Shape::Token),
             ("aGVsbG8gd29ybGQhISEh", Shape::Token),
             ("aGVsbGFkZGVsbGFkZGVs", Shape::Token),

@@ -10,6 +10,7 @@ const WHOM: &str = "Whom to watch (repeatable; applied in the kernel; default: t
 const WHAT: &str = "What to show (repeatable)";
 const OUTPUT: &str = "Output";
 const CAPTURE: &str = "Capture";
+const CHOICE: &str = "Which endpoints (default: all)";
 const SETTINGS: &str = "Settings";
 
 /// Watches the API traffic of this host from the kernel and reports what is wrong with it.
@@ -40,6 +41,12 @@ pub(super) enum Command {
     /// List the rules, or explain one
     #[command(after_help = Exit::HELP)]
     Rules(Rules),
+    /// Show the endpoints that were seen, and what is known of them
+    #[command(after_help = Exit::HELP)]
+    Inventory(Inventory),
+    /// Write the endpoints that were seen as an OpenAPI 3.1 document
+    #[command(after_help = Exit::HELP)]
+    Openapi(Openapi),
     /// Report every mistake in a configuration
     #[command(after_help = Exit::HELP)]
     CheckConfig(CheckConfig),
@@ -145,7 +152,7 @@ pub(super) struct Settings {
     /// Configuration file [default: /etc/api-sensor/api-sensor.toml]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Directory of the installation's key [default: /var/lib/api-sensor]
+    /// Directory of key and store [default: /var/lib/api-sensor]
     #[arg(long, value_name = "DIR")]
     pub(super) state_dir: Option<String>,
     /// error, warn, info, debug or trace, on standard error [default: warn]
@@ -189,6 +196,9 @@ pub(super) struct Replay {
     /// Recording
     #[arg(value_name = "FILE.pcapng")]
     pub(super) file: PathBuf,
+    /// Keep what is learnt in this store, made if absent [default: nothing is kept]
+    #[arg(long, value_name = "PATH")]
+    pub(super) store: Option<PathBuf>,
     #[command(flatten)]
     pub(super) what: What,
     #[command(flatten)]
@@ -226,6 +236,57 @@ pub(super) struct Rules {
     /// Print one JSON array
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Which endpoints of the store.
+#[derive(Args, Default, Debug)]
+#[command(next_help_heading = CHOICE)]
+pub(super) struct Choice {
+    /// Store [default: store.sqlite3 in the state directory]
+    #[arg(long, value_name = "PATH")]
+    pub(super) store: Option<PathBuf>,
+    /// Host; * stands for anything
+    #[arg(long, value_name = "HOST")]
+    pub(super) host: Option<String>,
+    /// Method
+    #[arg(long, value_name = "METHOD")]
+    pub(super) method: Option<String>,
+    /// First segments of the path, such as /users
+    #[arg(long, value_name = "PATH")]
+    pub(super) path: Option<String>,
+    /// Kind of sensitive data found there, such as iban
+    #[arg(long, value_name = "KIND")]
+    pub(super) data: Option<String>,
+    /// Seen within this time, such as 24h, or since this one, such as 2026-05-31 or 2026-05-31T14:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+}
+
+/// `inventory`.
+#[derive(Args, Debug)]
+pub(super) struct Inventory {
+    #[command(flatten)]
+    pub(super) choice: Choice,
+    /// Print one JSON object per endpoint
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Endpoints at most
+    #[arg(long, value_name = "N")]
+    pub(super) limit: Option<u64>,
+    #[command(flatten)]
+    pub(super) settings: Settings,
+}
+
+/// `openapi`.
+#[derive(Args, Debug)]
+pub(super) struct Openapi {
+    #[command(flatten)]
+    pub(super) choice: Choice,
+    /// File to write [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) settings: Settings,
 }
 
 /// `check-config`.

@@ -29,7 +29,16 @@ fn help_fits_a_screen() {
         .collect();
     assert_eq!(
         names,
-        ["run", "doctor", "replay", "record", "rules", "check-config"]
+        [
+            "run",
+            "doctor",
+            "replay",
+            "record",
+            "rules",
+            "inventory",
+            "openapi",
+            "check-config"
+        ]
     );
     for name in names.iter().map(|name| Some(name.as_str())).chain([None]) {
         let page = page(name);

@@ -292,6 +292,27 @@ impl Checker<'_> {
         );
     }
 
+    fn store(&mut self, config: &Config) {
+        let store = &config.store;
+        let right = (Duration::from_millis(100)..=Duration::from_hours(1)).contains(&store.interval.0);
+        let what = format!("{} is outside 100ms to 1h", store.interval);
+        self.require(right, "store.interval", what, "10s suits most");
+        let right = store.retention_days <= 3650;
+        self.require(
+            right,
+            "store.retention_days",
+            "more than ten years",
+            "0 keeps everything",
+        );
+        let bounds = (1 << 20, 64 << 30);
+        self.size(
+            "store.max_bytes",
+            store.max_bytes,
+            bounds,
+            "256MiB suits most hosts",
+        );
+    }
+
     fn rest(&mut self, config: &Config) {
         for set in &config.protocol.grpc_descriptors {
             self.absolute("protocol.grpc_descriptors", set);
@@ -305,6 +326,7 @@ impl Checker<'_> {
                 self.absolute(key, file);
             }
         }
+        self.store(config);
         let level = tracing_subscriber::EnvFilter::try_new(&config.output.log).is_ok();
         self.require(
             level,

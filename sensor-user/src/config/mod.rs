@@ -83,6 +83,8 @@ pub struct Config {
     pub identity: Identity,
     /// What outlives a restart.
     pub state: State,
+    /// The inventory's file.
+    pub store: Store,
     /// Bounds.
     pub limits: Limits,
     /// Findings that somebody decided not to be told of.
@@ -101,6 +103,7 @@ pub const SECTIONS: &[Section] = &[
     Alerts::SECTION,
     Identity::SECTION,
     State::SECTION,
+    Store::SECTION,
     Limits::SECTION,
 ];
 
@@ -225,12 +228,26 @@ section! {
 section! {
     /// What outlives a restart.
     State is state {
-        /// Directory of the installation's key, created with mode 0700.
+        /// Directory of the installation's key and of the store, created with mode 0700.
         directory: PathBuf = PathBuf::from("/var/lib/api-sensor"), Text, "--state-dir";
         /// File of 32 random bytes that hashes are keyed with, instead of the one in the directory. Made the first time when it does not exist, in a directory that nobody else can write to.
         key_file: Option<PathBuf> = None, Text, "";
         /// File of the key before it, while keys are being changed: hashes under it are recognised, and replaced as their values are seen again.
         previous_key_file: Option<PathBuf> = None, Text, "";
+    }
+}
+
+section! {
+    /// The inventory's file, `store.sqlite3` in the state directory: docs/OUTPUT.md has its tables.
+    Store is store {
+        /// `on`, or `off`: nothing is kept, and each run begins with nothing.
+        mode: StoreMode = StoreMode::On, Text, "";
+        /// Time between two transactions, 100ms to 1h: what a kill or a power cut costs.
+        interval: Interval = Interval(std::time::Duration::from_secs(10)), Text, "";
+        /// Days after which what was not seen again is deleted, at most 3650; 0 keeps it.
+        retention_days: u32 = 90, Number, "";
+        /// Bytes of the file, 1MiB to 64GiB; beyond them what was seen longest ago and least goes first.
+        max_bytes: ByteSize = ByteSize(256 << 20), Text, "";
     }
 }
 
@@ -276,6 +293,16 @@ pub enum TcpHooks {
     Auto,
     /// Not at all: what `io_uring` moves is neither seen nor counted.
     Never,
+}
+
+/// Whether there is a store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreMode {
+    /// Yes.
+    On,
+    /// No.
+    Off,
 }
 
 /// Form of standard output.

@@ -103,6 +103,11 @@ impl Engine {
         &self.baseline
     }
 
+    /// The same, to be taken back after a restart.
+    pub const fn baseline_mut(&mut self) -> &mut Baseline {
+        &mut self.baseline
+    }
+
     /// Goes on from what was learnt before.
     pub fn resume(&mut self, baseline: Baseline) {
         self.baseline = baseline;

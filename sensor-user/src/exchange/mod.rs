@@ -353,6 +353,21 @@ pub enum AuthScheme {
 }
 
 impl AuthScheme {
+    /// Every one.
+    pub const ALL: [Self; 6] = [
+        Self::Jwt,
+        Self::Bearer,
+        Self::Basic,
+        Self::Other,
+        Self::ApiKey,
+        Self::Session,
+    ];
+
+    /// The one of this name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scheme| scheme.name() == name)
+    }
+
     /// Name in outputs.
     pub const fn name(self) -> &'static str {
         match self {

@@ -82,6 +82,8 @@ pub enum Domain {
     Values = 10,
     /// The key of [`super::value::ValueKey`] for names.
     Names = 11,
+    /// Nothing: tells one key from another.
+    Installation = 12,
 }
 
 /// The installation's key, and the one before it while keys are being changed.
@@ -103,6 +105,11 @@ impl HashKey {
             key,
             previous: Some(previous),
         }
+    }
+
+    /// What tells this key, and the one before it, from others; says nothing of the key.
+    pub fn print(&self) -> KeyedHash {
+        self.hash(Domain::Installation, Secret::new(b""), Secret::new(b""))
     }
 
     /// Hashes a value within its scope, such as the service that a login name belongs to.

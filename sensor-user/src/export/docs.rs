@@ -146,6 +146,11 @@ fn advice(name: &str) -> &'static str {
             "nothing, unless an API's calls are missing: its protocol is not read"
         }
         "export_dropped" => "look at the receiver; raise `limits.queue`",
+        "store_skipped" | "store_failed" | "store_lost" => {
+            "see the log: free the disk of the state directory, or raise `store.interval`"
+        }
+        "store_states" => "see the log: raise `store.max_bytes`, or nothing: what was learnt begins anew",
+        "store_damaged" => "look at the disk; what was in it is beside it, with `.damaged` at its end",
         "endpoints_overflow" | "schemas_left_out" => {
             "see which host has so many endpoints, or such large bodies"
         }

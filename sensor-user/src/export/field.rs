@@ -386,7 +386,7 @@ fn addresses(connection: &Connection, fields: &mut Fields<'_>) {
 }
 
 /// Role in outputs.
-const fn role_name(role: Role) -> &'static str {
+pub(crate) const fn role_name(role: Role) -> &'static str {
     match role {
         Role::Server => "server",
         Role::Client => "client",

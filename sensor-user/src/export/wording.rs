@@ -307,17 +307,22 @@ pub fn call(call: &ShownCall) -> String {
 }
 
 /// A place in words.
-fn place_name(place: &Place) -> String {
-    let part = match place.part {
+pub(crate) fn place_name(place: &Place) -> String {
+    let (half, part) = (half_name(place.half), part_name(place.part));
+    format!("{half} {part} {}", clean(&place.name))
+        .trim_end()
+        .to_owned()
+}
+
+/// Name of a part of a message in outputs.
+pub(crate) const fn part_name(part: Part) -> &'static str {
+    match part {
         Part::Path => "path",
         Part::Query => "query",
         Part::Header => "header",
         Part::Cookie => "cookie",
         Part::Body => "body",
-    };
-    format!("{} {part} {}", half_name(place.half), clean(&place.name))
-        .trim_end()
-        .to_owned()
+    }
 }
 
 /// The same text with control and direction-changing characters replaced: hosts, templates and names come from the

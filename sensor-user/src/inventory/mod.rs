@@ -5,6 +5,7 @@
 
 mod host;
 pub mod schema;
+mod snapshot;
 mod template;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use rustc_hash::FxHashMap;
 
 use crate::exchange::{Caller, Exchange, Method, Secret};
 use crate::telemetry::{Counters, Metric};
+pub use snapshot::Snapshot;
 use template::{NodeId, Templates};
 
 /// An API endpoint. Its text is safe to show: values in the path became `{...}`.

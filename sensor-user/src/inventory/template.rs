@@ -129,6 +129,22 @@ impl Templates {
         Some(at)
     }
 
+    /// The node of a template as [`render`](Self::render) writes it, made when there is room.
+    pub(super) fn plant(&mut self, template: &str) -> Option<NodeId> {
+        let mut at = ROOT;
+        let steps = template.strip_prefix('/')?;
+        for step in steps.split('/').take(MAX_STEPS + 1) {
+            // No word of a path looks like one: braces are no shape of a word.
+            let placeholder = Placeholder::ALL.into_iter().find(|one| one.text() == step);
+            at = match (placeholder, self.node(at)?.words.get(step.as_bytes())) {
+                (Some(placeholder), _) => self.value(at, placeholder)?,
+                (None, Some(known)) => *known,
+                (None, None) => self.word(at, step)?,
+            };
+        }
+        Some(at)
+    }
+
     /// Writes the template of a node, such as `/users/{id}`.
     pub(super) fn render(&self, node: NodeId) -> String {
         let mut steps = Vec::new();
@@ -176,9 +192,16 @@ impl Templates {
         let Some(text) = text else {
             return self.value(parent, Placeholder::Param);
         };
+        self.word(parent, text)
+    }
+
+    fn word(&mut self, parent: NodeId, text: &str) -> Option<NodeId> {
+        if self.nodes.len() >= self.limit {
+            return None;
+        }
         let id = self.push(Node::new(parent, text));
         if let Some(node) = self.nodes.get_mut(parent.index()) {
-            node.words.insert(step.into(), id);
+            node.words.insert(text.as_bytes().into(), id);
         }
         Some(id)
     }

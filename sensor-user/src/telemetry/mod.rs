@@ -101,15 +101,38 @@ metrics! {
     HookRunsSkipped = "hook_runs_skipped",
     /// Events that an exporter could not take in time.
     ExportDropped = "export_dropped",
+    // store
+    /// Flushes of the store put off because the one before was not written yet; what they hold goes with the next.
+    StoreSkipped = "store_skipped",
+    /// Transactions that the store's file refused: no room, read-only or damaged.
+    StoreFailed = "store_failed",
+    /// Flushes lost because the store's file refused them for too long.
+    StoreLost = "store_lost",
+    /// Details of endpoints, and callers, that did not fit into one flush and are missing in the store.
+    StoreOverflow = "store_overflow",
+    /// Damaged stores moved aside.
+    StoreDamaged = "store_damaged",
+    /// What stages learnt, and schemas, that could not be taken back at the start or were too large to be kept.
+    StoreStates = "store_states",
 }
 
 /// One slot per [`Metric`], and the accounts of each process; shared by reference.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counters {
     sums: [AtomicU64; Metric::ALL.len()],
     /// By rule: a closed set.
     suppressed: Mutex<BTreeMap<&'static str, u64>>,
     ledger: Ledger,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            sums: std::array::from_fn(|_| AtomicU64::new(0)),
+            suppressed: Mutex::default(),
+            ledger: Ledger::default(),
+        }
+    }
 }
 
 impl Counters {

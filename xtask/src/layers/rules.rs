@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use super::source::{self, Path as CodePath};
 
 /// Stages in the order of the data path: each may use those before it.
-const STAGES: [&str; 10] = [
+const STAGES: [&str; 11] = [
     "capture",
     "flow",
     "protocol",
@@ -16,6 +16,7 @@ const STAGES: [&str; 10] = [
     "detect",
     "incident",
     "export",
+    "store",
 ];
 /// Use nothing of the crate; every stage but `protocol` may use them.
 const LEAVES: [&str; 2] = ["telemetry", "config"];
@@ -40,7 +41,7 @@ const LOG_MACROS: [&str; 9] = [
 ];
 
 /// Stages that take time from the exchange.
-const WITHOUT_CLOCK: [&str; 4] = ["callers", "inventory", "detect", "incident"];
+const WITHOUT_CLOCK: [&str; 5] = ["callers", "inventory", "detect", "incident", "store"];
 const CLOCKS: [&[&str]; 2] = [&["Instant", "now"], &["SystemTime", "now"]];
 
 /// Lines of a file of `sensor-user/src` that break a rule. `file` is relative to it.

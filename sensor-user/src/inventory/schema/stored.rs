@@ -1,7 +1,8 @@
 //! A schema as the store keeps it.
 //!
 //! Takes a schema or what was stored of one. Gives the other. Never trusts what was stored: places are checked as if
-//! they came from the network. Bounded by [`MAX_MERGED`] places.
+//! they came from the network. No word goes with it that fewer callers used than may be shown. Bounded by
+//! [`MAX_MERGED`] places.
 
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +76,7 @@ enum StoredStep {
 }
 
 impl Schema {
-    /// Everything that was learnt.
+    /// Everything that was learnt, but words that may not be shown.
     pub fn store(&self) -> Stored {
         Stored {
             version: VERSION,
@@ -146,7 +147,7 @@ fn store_place(place: &Place) -> StoredPlace {
         seen: place.seen,
         first: place.first,
         last: place.last,
-        words: place.words.as_deref().cloned(),
+        words: place.words.as_deref().map(Words::withheld),
     }
 }
 

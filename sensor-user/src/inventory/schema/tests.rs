@@ -462,7 +462,7 @@ fn placeholders_have_a_schema() {
 fn what_is_stored_comes_back() {
     let mut course = Course::new();
     for n in 0..60 {
-        course.caller = n % 4;
+        course.caller = n % 7;
         let text = format!(
             r#"{{"status":"{}","rows":[{{"id":{n}}}],"m":{{"{n}0000":1}}}}"#,
             ["on", "open"][small(n) % 2]
@@ -487,6 +487,29 @@ fn what_is_stored_comes_back() {
         let damaged = serde_json::from_str(&stored.replacen(from, to, 1)).unwrap();
         assert!(Schema::restore(damaged).is_err(), "{to}");
     }
+}
+
+#[test]
+fn a_word_of_few_callers_is_not_stored_and_comes_with_its_next_use() {
+    let mut course = Course::new();
+    for n in 0..60 {
+        course.caller = n % 2;
+        course.answers(&[r#"{"status":"secretive"}"#]);
+    }
+    let stored = serde_json::to_string(&course.schema.store()).unwrap();
+    assert!(!stored.contains("secretive"), "{stored}");
+    course.schema = Schema::restore(serde_json::from_str(&stored).unwrap()).unwrap();
+    let words = |schema: &Schema| {
+        let place = schema.places().iter().find(|place| place.name() == "status");
+        let words = place.unwrap().enumeration();
+        words.map(|words| words.join(" "))
+    };
+    assert_eq!(words(&course.schema), None);
+    course.caller = 2;
+    course.answers(&[r#"{"status":"secretive"}"#]);
+    assert_eq!(words(&course.schema).as_deref(), Some("secretive"));
+    let stored = serde_json::to_string(&course.schema.store()).unwrap();
+    assert!(stored.contains("secretive"));
 }
 
 /// Exchanges of few names, so that they overlap.

@@ -15,13 +15,20 @@ const TIMES: u64 = 8;
 pub(super) struct Word {
     /// Keyed hash: what words are told apart by.
     pub(super) hash: u64,
-    /// As first written, ASCII.
+    /// As first written, ASCII; empty where it was withheld from the store.
     pub(super) text: Box<str>,
     pub(super) count: u32,
     /// First seen, seconds.
     pub(super) first: u32,
     /// The lowest hashes of callers, ascending; the highest number stands for none.
     pub(super) callers: [u32; CALLERS],
+}
+
+impl Word {
+    /// Several callers used it.
+    fn is_common(&self) -> bool {
+        self.callers.iter().all(|caller| *caller != u32::MAX)
+    }
 }
 
 /// Distinct words, by hash ascending.
@@ -39,13 +46,16 @@ impl Words {
             Some(word) => {
                 word.count = word.count.saturating_add(count);
                 word.first = word.first.min(time);
+                if word.text.is_empty() {
+                    word.text = shown(text);
+                }
                 lower(&mut word.callers, caller);
             }
             None if full => return false,
             None => {
                 let mut word = Word {
                     hash,
-                    text: std::str::from_utf8(text).unwrap_or("*").into(),
+                    text: shown(text),
                     count,
                     first: time,
                     callers: [u32::MAX; CALLERS],
@@ -66,7 +76,8 @@ impl Words {
                     known.count = known.count.saturating_add(word.count);
                     known.first = known.first.min(word.first);
                     // Words that differ by case hash alike: one of them, whichever comes first.
-                    if word.text < known.text {
+                    let better = known.text.is_empty() || word.text < known.text;
+                    if better && !word.text.is_empty() {
                         known.text.clone_from(&word.text);
                     }
                     for caller in word.callers {
@@ -79,10 +90,19 @@ impl Words {
         self.0.len() <= MAX_WORDS
     }
 
+    /// As the store may keep them: the text of a word that is not common is withheld, and comes with its next use.
+    pub(super) fn withheld(&self) -> Self {
+        let mut words = self.clone();
+        for word in words.0.iter_mut().filter(|word| !word.is_common()) {
+            word.text = Box::default();
+        }
+        words
+    }
+
     /// The words in order, if they are an enumeration that may be shown: settled, and each used by several callers.
     pub(super) fn enumeration(&self, first: u32, last: u32) -> Option<Vec<&str>> {
-        let common = |word: &Word| word.callers.iter().all(|caller| *caller != u32::MAX);
-        let known = self.is_settled(first, last) && self.0.iter().all(common);
+        let told = |word: &Word| word.is_common() && !word.text.is_empty();
+        let known = self.is_settled(first, last) && self.0.iter().all(told);
         let mut words: Vec<&str> = self.0.iter().map(|word| &*word.text).collect();
         words.sort_unstable();
         known.then_some(words)
@@ -105,6 +125,10 @@ impl Words {
         let texts: usize = self.0.iter().map(|word| word.text.len().max(24)).sum();
         size_of::<Self>() + self.0.capacity() * size_of::<Word>() + texts
     }
+}
+
+fn shown(text: &[u8]) -> Box<str> {
+    std::str::from_utf8(text).unwrap_or("*").into()
 }
 
 /// Puts a caller among the lowest.
