@@ -63,6 +63,28 @@ impl Rights {
     }
 }
 
+/// Tenants of those who came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+enum Tenants {
+    /// None was named.
+    None,
+    /// One.
+    One(u64),
+    /// Several.
+    Many,
+}
+
+impl Tenants {
+    /// Somebody of that tenant came.
+    const fn with(self, tenant: u64) -> Self {
+        match self {
+            Self::None => Self::One(tenant),
+            Self::One(known) if known == tenant => self,
+            Self::One(_) | Self::Many => Self::Many,
+        }
+    }
+}
+
 /// One operation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Operation {
@@ -71,6 +93,7 @@ struct Operation {
     last_s: u32,
     /// Successes.
     count: u32,
+    tenants: Tenants,
     uses: Uses,
     parts: Vec<Part>,
 }
@@ -122,6 +145,7 @@ impl Operations {
             first_s: now_s,
             last_s: now_s,
             count: 0,
+            tenants: Tenants::None,
             uses: Uses::default(),
             parts: Vec::new(),
         });

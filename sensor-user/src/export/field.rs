@@ -263,6 +263,15 @@ fn of_evidence<'a>(evidence: &'a Evidence, fields: &mut Fields<'a>) {
             fields.push(("api_sensor.step.took", Value::Count(skipped.took.into())));
             fields.push(("api_sensor.step.of", Value::Count(skipped.of.into())));
         }
+        Evidence::Outsider(_) | Evidence::Assigned(_) | Evidence::Excess(_) | Evidence::Bulk(_) => {
+            of_rights(evidence, fields);
+        }
+    }
+}
+
+/// Figures of findings about functions and properties.
+fn of_rights<'a>(evidence: &'a Evidence, fields: &mut Fields<'a>) {
+    match evidence {
         Evidence::Outsider(outsider) => of_outsider(outsider, fields),
         Evidence::Assigned(assigned) => {
             fields.push(("api_sensor.property", Value::Text(clean(&assigned.property))));
@@ -290,6 +299,7 @@ fn of_evidence<'a>(evidence: &'a Evidence, fields: &mut Fields<'a>) {
                 fields.push(("api_sensor.bulk.asked_by", Value::Text(name.into())));
             }
         }
+        _ => {}
     }
 }
 

@@ -79,6 +79,10 @@ const READERS: u16 = 3;
 const ONE_READER_TIMES: u64 = 4;
 /// Uses by the own group, times so many less than expected: what one of them did before is not what the group does.
 const OWN_TIMES: u64 = 20;
+/// Successes and hours where all who came belong to one tenant, as the caller does: there the group is the tenant's, of
+/// whose opportunities little is known.
+const TENANT_USES: u32 = 10;
+const TENANT_HOURS: u32 = 48;
 /// Successes without credentials, one in so many, from which a function is open to everybody.
 const PUBLIC_SHARE: u32 = 20;
 
@@ -95,6 +99,8 @@ pub(super) struct Scene<'a> {
     pub(super) method: Method,
     /// Its name says that it is for administrators.
     pub(super) administrative: bool,
+    /// Only callers of one tenant came, and so does this one.
+    pub(super) one_tenant: bool,
     /// When the operation was met first, and the reading one.
     pub(super) first_s: (u32, u32),
     pub(super) now_s: u32,
@@ -119,7 +125,9 @@ impl Scene<'_> {
         } else {
             self.by_method().or_else(|| self.of_few(Function::OfRole))
         };
-        found.map(Some).ok_or(Blind::NotEnoughEvidence)
+        let holds =
+            |found: &Outsider| !self.one_tenant || found.uses >= TENANT_USES && found.hours >= TENANT_HOURS;
+        found.filter(holds).map(Some).ok_or(Blind::NotEnoughEvidence)
     }
 
     fn is_public(&self) -> bool {

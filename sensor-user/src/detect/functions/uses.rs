@@ -34,8 +34,8 @@ impl Strangers {
     }
 
     /// How many, at least.
-    pub(crate) const fn count(self) -> u16 {
-        self.bits.count_ones() as u16
+    pub(crate) fn count(self) -> u16 {
+        u16::try_from(self.bits.count_ones()).unwrap_or(u16::MAX)
     }
 
     /// Whether whoever came now is told: the first is, and others when no more than one came in each so many seconds.
@@ -121,11 +121,12 @@ impl Uses {
         self.0.iter().find(|one| one.group == group)
     }
 
-    /// Groups other than that whose members use it.
+    /// Groups other than that whose members use it. Programs whose keys say nothing do what programs do: that says
+    /// nothing of whose function it is.
     pub(crate) fn others(&self, group: GroupKey) -> impl Iterator<Item = &GroupUse> {
         self.0
             .iter()
-            .filter(move |one| one.group != group && one.uses > 0)
+            .filter(move |one| one.group != group && one.group != GroupKey::SERVICES && one.uses > 0)
     }
 
     /// Keeps the bound of what was read back.

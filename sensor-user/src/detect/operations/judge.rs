@@ -1,6 +1,6 @@
 //! One exchange against what is known of its operation.
 
-use super::{MAX_PARTS, MAX_PROPERTIES, Operation, Operations, Rights};
+use super::{MAX_PARTS, MAX_PROPERTIES, Operation, Operations, Rights, Tenants};
 use crate::callers::Answer;
 use crate::classify::{BlindSpot, Half};
 use crate::detect::functions::groups::{GroupKey, Sizes};
@@ -86,6 +86,9 @@ impl Operations {
             operation.last_s = operation.last_s.max(caller.now_s);
         }
         let function = self.function(place, seen, (address, method), caller);
+        if let (Some(tenant), Some(operation)) = (seen.caller.tenant, self.all.get_mut(place)) {
+            operation.tenants = operation.tenants.with(tenant.front());
+        }
         let stranger = matches!(function.0, Ok(Some(_)));
         let sketch = Sketch::of(&seen.labels.outline);
         let assigned = self.assigned(place, seen, &sketch, caller);
@@ -161,6 +164,10 @@ impl Operations {
             group: caller.group,
             method,
             administrative: functions::is_administrative(seen),
+            one_tenant: seen
+                .caller
+                .tenant
+                .is_some_and(|tenant| operation.tenants == Tenants::One(tenant.front())),
             first_s: (
                 operation.first_s,
                 reads.map_or(operation.first_s, |reads| reads.first_s),

@@ -113,10 +113,7 @@ impl Sketch {
     }
 }
 
-/// 32 of the bits of a keyed hash.
-pub(crate) const fn fold(hash: u64) -> u32 {
-    let mixed = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let [.., a, b, c, d] = mixed.to_be_bytes();
-    let [e, f, g, h, ..] = mixed.to_be_bytes();
-    u32::from_be_bytes([a, b, c, d]) ^ u32::from_be_bytes([e, f, g, h])
+/// 32 bits of a keyed hash: the upper half of a product depends on all of its bits.
+pub(crate) fn fold(hash: u64) -> u32 {
+    u32::try_from(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).unwrap_or(0)
 }
