@@ -8,9 +8,10 @@ use std::mem::discriminant;
 use std::sync::Arc;
 
 use super::baseline::Baseline;
+use super::objects::Objects;
 use super::registry::RULES;
 use super::repeats::{Repeats, is_told};
-use super::{Blind, Claim, Finding, Observation, Past, RuleId, RuleMeta, Verdict, Verdicts};
+use super::{Blind, Claim, Finding, Observation, Past, RuleId, RuleMeta, Severity, Verdict, Verdicts};
 use crate::callers::CallerId;
 use crate::exchange::{Caller, Exchange};
 use crate::inventory::{Endpoint, History};
@@ -44,6 +45,7 @@ pub struct BlindCount {
 #[derive(Debug)]
 pub struct Engine {
     baseline: Baseline,
+    objects: Objects,
     repeats: Repeats,
     blind: [[u64; Blind::ALL.len()]; RULES.len()],
     counters: Arc<Counters>,
@@ -54,6 +56,7 @@ impl Engine {
     pub fn new(limits: Limits, counters: Arc<Counters>) -> Self {
         Self {
             baseline: Baseline::default(),
+            objects: Objects::default(),
             repeats: Repeats::new(limits.findings),
             blind: [[0; Blind::ALL.len()]; RULES.len()],
             counters,
@@ -62,7 +65,8 @@ impl Engine {
 
     /// Judges an exchange by every rule and appends what is to be told.
     pub fn judge(&mut self, seen: &Observation<'_>, history: &History, out: &mut Vec<Finding>) {
-        let signs = self.baseline.observe(seen, history);
+        let mut signs = self.baseline.observe(seen, history);
+        signs.objects = self.objects.observe(seen);
         let past = Past {
             endpoint: history,
             signs: &signs,
@@ -82,6 +86,7 @@ impl Engine {
                     endpoint: seen.endpoint,
                     claim: verdict.claim,
                     caller: seen.caller.id,
+                    severity: verdict.severity,
                 };
                 let repeats = self.repeats.count(key);
                 if repeats > 0 {
@@ -102,6 +107,16 @@ impl Engine {
     /// Goes on from what was learnt before.
     pub fn resume(&mut self, baseline: Baseline) {
         self.baseline = baseline;
+    }
+
+    /// What was learnt of objects.
+    pub const fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// Goes on from what was learnt of objects before.
+    pub fn resume_objects(&mut self, objects: Objects) {
+        self.objects = objects;
     }
 
     /// What could not be judged so far; zeros are left out.
@@ -125,6 +140,7 @@ struct Key<'a> {
     endpoint: &'a Endpoint,
     claim: Claim<'a>,
     caller: Option<CallerId>,
+    severity: Severity,
 }
 
 impl Hash for Key<'_> {
@@ -149,6 +165,8 @@ impl Hash for Key<'_> {
             Claim::LoginAttack(attack) => (attack.shape, attack.subject, attack.got_in).hash(state),
             Claim::Telling(telling) => telling.by.hash(state),
             Claim::SkippedStep(skipped) => (&skipped.step, self.caller).hash(state),
+            // What grows worse is told again.
+            Claim::Object(sign) => (sign.shows, &sign.place, self.caller, self.severity).hash(state),
         }
     }
 }

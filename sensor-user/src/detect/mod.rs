@@ -8,6 +8,7 @@ pub mod baseline;
 pub mod docs;
 mod engine;
 mod evidence;
+pub mod objects;
 pub mod registry;
 mod repeats;
 mod rules;
@@ -22,6 +23,7 @@ use crate::classify::{Confidence, DataKind, Label, Labels, Masked, Place};
 use crate::exchange::{CallerHash, Exchange, PartKind};
 use crate::inventory::{EndpointRef, History};
 use baseline::{PlacesSign, Signs, SkippedStep, Telling};
+use objects::ObjectSign;
 
 pub use engine::{BlindCount, Engine, Limits};
 pub use evidence::{AttackShape, LoginAttack, TokenFlaw};
@@ -79,6 +81,8 @@ pub enum Input {
     ClientAddress,
     /// What was learnt of logins.
     LoginHistory,
+    /// What was learnt of objects.
+    ObjectHistory,
     /// The time of day.
     Clock,
 }
@@ -96,6 +100,7 @@ impl Input {
             Self::CallerHistory => "caller history",
             Self::ClientAddress => "client address",
             Self::LoginHistory => "login history",
+            Self::ObjectHistory => "object history",
             Self::Clock => "time of day",
         }
     }
@@ -122,6 +127,8 @@ pub enum EvidenceKind {
     Places,
     /// A step that others took.
     SkippedStep,
+    /// Whose an object is, and what is usual.
+    Object,
 }
 
 impl EvidenceKind {
@@ -137,6 +144,7 @@ impl EvidenceKind {
             Self::Telling => "telling",
             Self::Places => "places",
             Self::SkippedStep => "skipped_step",
+            Self::Object => "object",
         }
     }
 }
@@ -275,6 +283,8 @@ pub enum Evidence {
     Places(PlacesSign),
     /// A step of a login was left out.
     SkippedStep(SkippedStep),
+    /// An object that is not the caller's.
+    Object(Box<ObjectSign>),
 }
 
 /// A rule's verdict about one exchange.
@@ -381,6 +391,8 @@ pub enum Claim<'a> {
     Places(PlacesSign),
     /// A step of a login was left out.
     SkippedStep(&'a SkippedStep),
+    /// An object that is not the caller's.
+    Object(&'a ObjectSign),
 }
 
 impl Claim<'_> {
@@ -396,6 +408,7 @@ impl Claim<'_> {
             Self::Telling(telling) => Evidence::Telling(telling),
             Self::Places(places) => Evidence::Places(places),
             Self::SkippedStep(skipped) => Evidence::SkippedStep(skipped.clone()),
+            Self::Object(sign) => Evidence::Object(Box::new(sign.clone())),
         }
     }
 }

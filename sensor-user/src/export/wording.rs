@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use crate::classify::{Half, Part, Place, ShownCall};
 use crate::detect::baseline::{PlacesSign, Telling, TellsBy};
+use crate::detect::objects::{ObjectSign, Shows};
 use crate::detect::{AttackShape, Evidence, Finding, LoginAttack, TokenFlaw};
 use crate::exchange::PartKind;
 use crate::exchange::call::CallOutcome;
@@ -121,6 +122,48 @@ fn evidence(evidence: &Evidence, part: Option<PartKind>) -> String {
             skipped.took,
             skipped.of,
             clean(&skipped.step)
+        ),
+        Evidence::Object(sign) => object(sign),
+    }
+}
+
+/// Whose an object is, and what is usual.
+fn object(sign: &ObjectSign) -> String {
+    let at = place_name(&sign.place);
+    let ObjectSign {
+        usual,
+        of,
+        objects,
+        others,
+        most,
+        ..
+    } = sign;
+    let within = span(u64::from(sign.minutes.max(1)) * 60);
+    let did = if sign.writes { "changed" } else { "read" };
+    match sign.shows {
+        Shows::Owner => format!(
+            "{at} names another caller; in {usual} of {of} successes it named the caller itself. Today the caller {did} \
+             {objects} objects of {others} others in {within}"
+        ),
+        Shows::Tenant => format!(
+            "{at} names another tenant; in {usual} of {of} successes it named the caller's own. Today the caller {did} \
+             {objects} objects of others in {within}"
+        ),
+        Shows::HandedToOthers => format!(
+            "the id in {at} was handed to others only; in {usual} of {of} uses it had been handed to the caller. Today \
+             the caller {did} {objects} objects of {others} others in {within}"
+        ),
+        Shows::HandedToNobody => format!(
+            "the id in {at} was handed to nobody; in {usual} of {of} uses it had been handed to the caller. Today the \
+             caller {did} {objects} such objects in {within}"
+        ),
+        Shows::UnknownOwner => format!(
+            "{at} names nobody who was ever seen; in {usual} of {of} successes it named the caller itself. Today the \
+             caller {did} {objects} such objects in {within}"
+        ),
+        Shows::Many => format!(
+            "the caller tried {objects} objects at {at} in {within} that were not handed to it, of {others} others as \
+             far as it is known; usual are at most {most}"
         ),
     }
 }

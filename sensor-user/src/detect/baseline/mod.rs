@@ -7,11 +7,12 @@
 mod logins;
 mod places;
 mod steps;
-mod table;
+pub(in crate::detect) mod table;
 mod telling;
 
 use serde::{Deserialize, Serialize};
 
+use super::objects::ObjectSigns;
 use super::{Blind, Observation};
 use crate::callers::Answer;
 use crate::exchange::{AuthScheme, Caller};
@@ -40,6 +41,8 @@ pub struct Signs {
     pub places: Option<PlacesSign>,
     /// A step of a login was left out.
     pub skipped: Result<Option<SkippedStep>, Blind>,
+    /// Whose objects are; learnt beside the baseline.
+    pub objects: ObjectSigns,
 }
 
 impl Default for Signs {
@@ -49,6 +52,7 @@ impl Default for Signs {
             telling: Ok(None),
             places: None,
             skipped: Ok(None),
+            objects: ObjectSigns::NONE,
         }
     }
 }
