@@ -51,6 +51,8 @@ pub(super) enum Standing {
     Related,
     /// To very many, or others use it as well.
     Public,
+    /// To others, and the caller works with everybody's.
+    Everybodys,
     /// To others only; this is one of them.
     Foreign(u32),
     /// To nobody whose it would be.
@@ -135,6 +137,9 @@ impl Handed {
         }
         if known.all.count_ones() >= PUBLIC || known.strangers >= SHARED {
             return Standing::Public;
+        }
+        if person.shares_with_all() && known.handed().next().is_some() {
+            return Standing::Everybodys;
         }
         let mut of = None;
         for holder in known.handed() {

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::{Blind, Observation};
 use crate::callers::PrincipalKind;
 use crate::classify::Half;
-use handed::{Handed, Holder, KeptHanded};
+use handed::{Handed, KeptHanded};
 use many::{KeptMany, Many};
 use norms::{KeptNorms, Norms};
 use people::{KeptPeople, People};
@@ -97,10 +97,11 @@ impl Objects {
         }
         signs.many = self.count(scene, &uses, true);
         let odd = signs.is_odd();
+        let lapse = odd && person.lapses(scene.now_s);
         if scene.is_somebody() {
-            self.learn_names(scene, &named, &mut person, odd);
+            self.learn_names(scene, &named, &mut person, odd, lapse);
         }
-        self.learn_uses(scene, &uses, &mut person, odd);
+        self.learn_uses(scene, &uses, odd, lapse);
         if !odd {
             self.hand_out(scene, &used, &mut person, named.confirmed);
         }
@@ -111,7 +112,7 @@ impl Objects {
     /// The ids of an answer are its caller's from now on. What the caller had named itself is only repeated, unless the
     /// answer says that it is the caller's.
     fn hand_out(&mut self, scene: &Scene<'_>, used: &scene::AllUsed, person: &mut people::Person, own: bool) {
-        let to = self.holder(scene);
+        let to = scene.holder();
         for (root, value) in scene.identifiers().filter(|(root, _)| root.half == Half::Response) {
             let Some(place) = scene.outline().place(value.place) else {
                 continue;
@@ -123,13 +124,6 @@ impl Objects {
             } else if own || !repeated {
                 self.handed.hand(id, to, person, &self.norms, scene.now_s);
             }
-        }
-    }
-
-    const fn holder(&self, scene: &Scene<'_>) -> Holder {
-        Holder {
-            caller: scene.tag(),
-            group: group_number(scene.group),
         }
     }
 
@@ -156,11 +150,6 @@ impl Objects {
             many: Many::restore(snapshot.many),
         })
     }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "ten bits of it")]
-const fn group_number(group: u64) -> u16 {
-    (group >> 40 & 0x3ff) as u16
 }
 
 fn why_blind(seen: &Observation<'_>) -> Option<Blind> {

@@ -24,6 +24,11 @@ const LEAST: u32 = 15;
 const LEAST_CALLERS: u32 = 4;
 /// One departure in so many is still a norm: 98 percent.
 const TIGHT: u32 = 50;
+/// One id in so many that was handed to others only: these are common where things are shared, so a norm has next to none.
+const ALMOST_NONE: u32 = 200;
+/// Departures that were told, one for each caller and day, that a norm outlives however young it is: an attacker with a
+/// few accounts. When more callers than these depart, it is a norm no longer.
+const LAPSES: u32 = 4;
 /// One value in so many that nobody is known by, at a place that names callers.
 const NAMING: u32 = 8;
 /// Uses of a group before it is known whether it works with what is others'.
@@ -51,6 +56,8 @@ pub(super) struct Naming {
     pub(super) foreign: u32,
     /// Nobody who is known, though enough is known of the caller.
     pub(super) unknown: u32,
+    /// Departures that were told.
+    pub(super) lapses: u32,
     callers: u64,
 }
 
@@ -67,6 +74,8 @@ pub(super) struct Using {
     pub(super) fresh: u32,
     /// Handed to very many.
     pub(super) public: u32,
+    /// Departures that were told.
+    pub(super) lapses: u32,
     callers: u64,
 }
 
@@ -102,7 +111,8 @@ impl Naming {
     /// Whether another's name departs from a norm.
     pub(super) const fn norm(&self) -> Norm {
         let known = self.own.saturating_add(self.foreign);
-        if self.foreign * TIGHT > known || self.unknown * NAMING > self.own {
+        let broken = self.foreign * TIGHT > known || self.lapses > LAPSES + known / TIGHT;
+        if broken || self.unknown * NAMING > self.own {
             Norm::None
         } else if self.own < LEAST || self.callers.count_ones() < LEAST_CALLERS {
             Norm::Early
@@ -140,9 +150,10 @@ impl Using {
         self.usual() + self.foreign + self.fresh + self.public
     }
 
-    fn tight(&self, against: u32) -> Norm {
+    fn tight(&self, against: u32, one_in: u32) -> Norm {
         let usual = self.usual();
-        if against * TIGHT > usual + against || self.public > usual {
+        let broken = against * one_in > usual + against || self.lapses > LAPSES + usual / TIGHT;
+        if broken || self.public > usual {
             Norm::None
         } else if usual < LEAST || self.callers.count_ones() < LEAST_CALLERS {
             Norm::Early
@@ -153,12 +164,12 @@ impl Using {
 
     /// Whether an id that was handed to others only departs from a norm.
     pub(super) fn norm_of_foreign(&self) -> Norm {
-        self.tight(self.foreign)
+        self.tight(self.foreign, ALMOST_NONE)
     }
 
     /// Whether an id that was handed to nobody departs from a norm.
     pub(super) fn norm_of_fresh(&self) -> Norm {
-        match self.tight(self.fresh) {
+        match self.tight(self.fresh, TIGHT) {
             Norm::Tight if self.usual() < 2 * LEAST => Norm::Early,
             norm => norm,
         }
@@ -206,6 +217,7 @@ impl Norms {
             naming.own /= 2;
             naming.foreign /= 2;
             naming.unknown /= 2;
+            naming.lapses /= 2;
         }
     }
 
@@ -223,6 +235,7 @@ impl Norms {
                 &mut using.foreign,
                 &mut using.fresh,
                 &mut using.public,
+                &mut using.lapses,
             ] {
                 *count /= 2;
             }
@@ -245,6 +258,12 @@ impl Norms {
     pub(super) fn is_narrow(&self, group: u16) -> bool {
         let group = self.groups.get(usize::from(group) % GROUPS).copied().unwrap_or_default();
         group.uses >= GROUP_LEAST && group.foreign * NARROW <= group.uses
+    }
+
+    /// Whether enough was seen of a group to know how it works.
+    pub(super) fn is_known(&self, group: u16) -> bool {
+        let group = self.groups.get(usize::from(group) % GROUPS);
+        group.is_some_and(|group| group.uses >= GROUP_LEAST)
     }
 
     pub(super) fn snapshot(&self) -> KeptNorms {

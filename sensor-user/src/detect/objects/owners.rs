@@ -190,22 +190,25 @@ impl Objects {
     }
 
     /// Learns what names callers where.
-    pub(super) fn learn_names(&mut self, scene: &Scene<'_>, names: &Names, person: &mut Person, odd: bool) {
+    pub(super) fn learn_names(&mut self, scene: &Scene<'_>, names: &Names, person: &mut Person, odd: bool, lapse: bool) {
         let mature = person.is_mature();
         for name in &names.all {
-            let tight = name.naming.norm() == Norm::Tight;
-            let teaches = match name.whose {
-                Whose::Own => true,
-                Whose::Foreign(..) => !tight || person.lapses(scene.now_s),
-                Whose::Unknown => mature && (!tight || person.lapses(scene.now_s)),
+            let departs = name.whose != Whose::Own && name.naming.norm() == Norm::Tight;
+            // Of somebody new, what is its own is known sooner than what is not.
+            let counts = match name.whose {
+                Whose::Own => mature || is_sure(scene, name.values.first, person),
+                Whose::Foreign(..) => true,
+                Whose::Unknown => mature,
             };
-            if teaches {
+            if !odd && counts {
                 self.norms
                     .learn_naming(name.key, scene.bit(), scene.now_s, |naming| match name.whose {
                         Whose::Own => naming.own += 1,
                         Whose::Foreign(..) => naming.foreign += 1,
                         Whose::Unknown => naming.unknown += 1,
                     });
+            } else if lapse && departs {
+                self.norms.learn_naming(name.key, 0, scene.now_s, |naming| naming.lapses += 1);
             }
             let answered = name.values.root.half == Half::Response && name.values.count == 1 && !odd;
             let may_be_own = match name.whose {
@@ -220,6 +223,12 @@ impl Objects {
             }
         }
     }
+}
+
+/// Whether a token or login says so.
+fn is_sure(scene: &Scene<'_>, value: ValueHash, person: &Person) -> bool {
+    let caller = scene.seen.caller;
+    caller.tenant_value == Some(value) || caller.names.contains(&value) || person.is_surely(value)
 }
 
 fn sign(scene: &Scene<'_>, shows: Shows, name: &Name, person: &Person) -> Box<ObjectSign> {

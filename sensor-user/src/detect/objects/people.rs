@@ -25,9 +25,11 @@ const MATURE: u8 = 16;
 /// Callers who have a value as theirs from which it is a tenant's.
 const SEVERAL: u8 = 3;
 const DAY_S: u32 = 86_400;
-const HOUR_S: u32 = 3600;
-/// Departures from a norm that one caller teaches in an hour; else one caller alone would make them usual.
-const LAPSES: u8 = 2;
+/// What is odd is counted for so long: who is patient asks for a few objects in a day.
+const LATELY_S: u32 = 4 * DAY_S;
+/// Bits of 256 that are set when a caller shares ids with some fifty: a team or a tenant is smaller, and who shares with
+/// more works with everybody's.
+const TEAM: u32 = 48;
 
 /// A caller.
 #[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
@@ -36,18 +38,17 @@ pub(super) struct Person {
     often: [u32; OFTEN],
     hits: [u8; OFTEN],
     seen: u8,
-    lapses: u8,
-    lapse_hour: u32,
+    /// The last day with a departure from a norm.
+    lapsed: u32,
     /// Those who were handed the same ids, a bit of 256 each.
     peers: [u64; 4],
     /// What is odd today.
     pub(super) today: Today,
 }
 
-/// What one caller did in a day that is not usual: bits for linear counting.
+/// What one caller did within four days that is not usual: bits for linear counting.
 #[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
 pub(super) struct Today {
-    day: u32,
     first_s: u32,
     objects: u64,
     unissued: u64,
@@ -140,6 +141,16 @@ impl Person {
         word >> (other & 63) & 1 == 1
     }
 
+    /// Whether this caller shares ids with so many that it means nothing.
+    pub(super) fn shares_with_all(&self) -> bool {
+        self.peers.iter().map(|word| word.count_ones()).sum::<u32>() > TEAM
+    }
+
+    /// Whether a token or login says that this value names the caller.
+    pub(super) fn is_surely(&self, value: ValueHash) -> bool {
+        self.sure.contains(&tag(value.0))
+    }
+
     /// Another caller was handed the same id.
     pub(super) fn shares_with(&mut self, other: u32) {
         if let Some(word) = self.peers.get_mut(other as usize >> 6 & 3) {
@@ -147,23 +158,19 @@ impl Person {
         }
     }
 
-    /// Whether this departure from a norm may teach.
-    pub(super) fn lapses(&mut self, now_s: u32) -> bool {
-        let hour = now_s / HOUR_S;
-        if hour != self.lapse_hour {
-            (self.lapse_hour, self.lapses) = (hour, 0);
-        }
-        self.lapses = self.lapses.saturating_add(1);
-        self.lapses <= LAPSES
+    /// Whether this departure from a norm teaches: one in a day does, else one caller alone would make it usual.
+    pub(super) const fn lapses(&mut self, now_s: u32) -> bool {
+        let day = now_s / DAY_S + 1;
+        let first = day != self.lapsed;
+        self.lapsed = day;
+        first
     }
 }
 
 impl Today {
     fn roll(&mut self, now_s: u32) {
-        let day = now_s / DAY_S;
-        if day != self.day || self.first_s == 0 {
+        if self.first_s == 0 || now_s.saturating_sub(self.first_s) >= LATELY_S {
             *self = Self {
-                day,
                 first_s: now_s,
                 ..Self::default()
             };

@@ -5,6 +5,7 @@
 
 use smallvec::SmallVec;
 
+use super::handed::Holder;
 use super::operation::{group, mix, operation, tag};
 use crate::callers::PrincipalKind;
 use crate::classify::outline::{Looks, NOWHERE, Outline, PlaceId, PlaceSeen, Root, Step, ValueSeen};
@@ -27,6 +28,7 @@ pub(super) struct Scene<'a> {
     pub(super) seen: &'a Observation<'a>,
     pub(super) operation: u64,
     pub(super) group: u64,
+    host: u64,
     pub(super) caller: u64,
     pub(super) now_s: u32,
 }
@@ -61,6 +63,7 @@ impl<'a> Scene<'a> {
             seen,
             operation: operation(seen.endpoint, seen.labels),
             group: group(seen.caller),
+            host: hash(seen.endpoint.host.as_bytes()),
             caller: seen.caller.id?.0.front(),
             now_s: u32::try_from(now_s).unwrap_or(u32::MAX),
         })
@@ -69,6 +72,19 @@ impl<'a> Scene<'a> {
     /// The caller as ids know it.
     pub(super) const fn tag(&self) -> u32 {
         tag(self.caller)
+    }
+
+    /// The same with its group.
+    pub(super) fn holder(&self) -> Holder {
+        Holder {
+            caller: self.tag(),
+            group: self.group_number(),
+        }
+    }
+
+    /// The group at this host, as ids know it: ten bits of a hash.
+    pub(super) fn group_number(&self) -> u16 {
+        u16::try_from(mix(self.group, self.host) >> 40 & 0x3ff).unwrap_or_default()
     }
 
     /// One bit for the caller.
@@ -215,14 +231,18 @@ fn noun(name: &[u8]) -> Option<u64> {
         }
     }
     let last = word.rsplit(|byte| matches!(byte, b'_' | b'-' | b'.')).next()?;
-    let capital = last.iter().rposition(u8::is_ascii_uppercase).filter(|at| *at > 0);
+    let mixed = last.iter().any(u8::is_ascii_lowercase);
+    let capital = last.iter().rposition(u8::is_ascii_uppercase).filter(|at| *at > 0 && mixed);
     let last = capital.and_then(|at| last.get(at..)).unwrap_or(last);
     let last = last.strip_suffix(b"s").or_else(|| last.strip_suffix(b"S")).unwrap_or(last);
-    // FNV-1a.
-    let hash = |hash: u64, byte: &u8| {
-        (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3)
-    };
-    (!last.is_empty()).then(|| last.iter().fold(0xcbf2_9ce4_8422_2325, hash))
+    (!last.is_empty()).then(|| hash(last))
+}
+
+/// FNV-1a, without case.
+fn hash(word: &[u8]) -> u64 {
+    let step =
+        |hash: u64, byte: &u8| (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3);
+    word.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::norms::{Norm, Using};
 use super::people::Person;
 use super::scene::{AllUsed, Scene, Used};
 use super::signs::{Judged, ObjectSign, ObjectSigns, Shows};
-use super::{Objects, group_number};
+use super::Objects;
 use crate::detect::Blind;
 
 /// Uses of ids that are new to all beyond which values of a place are no ids, and none is remembered.
@@ -60,7 +60,16 @@ impl Objects {
         person: &mut Person,
         signs: &mut ObjectSigns,
     ) {
-        if !self.norms.is_narrow(group_number(scene.group)) {
+        if !self.norms.is_known(scene.group_number()) {
+            if uses.iter().any(OneUse::is_strange) {
+                signs.handed = Err(Blind::NotEnoughEvidence);
+                if signs.unissued == Ok(None) {
+                    signs.unissued = Err(Blind::NotEnoughEvidence);
+                }
+            }
+            return;
+        }
+        if !self.norms.is_narrow(scene.group_number()) {
             return;
         }
         for one in uses {
@@ -88,7 +97,11 @@ impl Objects {
         if uses.is_empty() {
             return Ok(None);
         }
-        let strange = uses.iter().filter(|one| one.is_strange() && one.using.are_ids());
+        let counts = |one: &&OneUse| {
+            let handed = matches!(one.standing, Standing::Mine | Standing::Public | Standing::Forgotten);
+            !handed && one.using.are_ids()
+        };
+        let strange = uses.iter().filter(counts);
         let strange: SmallVec<[(Strange, Used); 16]> = strange
             .map(|one| {
                 let other = match one.standing {
@@ -141,18 +154,16 @@ impl Objects {
     }
 
     /// Learns how ids are used.
-    pub(super) fn learn_uses(&mut self, scene: &Scene<'_>, uses: &AllUses, person: &mut Person, odd: bool) {
-        let holder = self.holder(scene);
+    pub(super) fn learn_uses(&mut self, scene: &Scene<'_>, uses: &AllUses, odd: bool, lapse: bool) {
+        let holder = scene.holder();
         for one in uses {
-            let departs = match one.standing {
-                Standing::Foreign(_) => one.using.norm_of_foreign() == Norm::Tight,
-                Standing::Fresh => one.using.norm_of_fresh() == Norm::Tight,
-                _ => false,
-            };
             if let Standing::Foreign(_) = one.standing {
                 self.handed.strange(one.used.id, scene.tag(), scene.now_s);
             }
-            if (odd || departs) && !person.lapses(scene.now_s) {
+            if odd {
+                if lapse && one.is_strange() {
+                    self.norms.learn_using(one.key, 0, scene.now_s, |using| using.lapses += 1);
+                }
                 continue;
             }
             let standing = one.standing;
@@ -162,13 +173,14 @@ impl Objects {
                     Standing::Related => using.related += 1,
                     Standing::Foreign(_) => using.foreign += 1,
                     Standing::Fresh => using.fresh += 1,
-                    Standing::Public => using.public += 1,
+                    Standing::Public | Standing::Everybodys => using.public += 1,
                     Standing::Forgotten => {}
                 });
             if one.using.are_ids() {
-                self.norms.learn_group(holder.group, matches!(standing, Standing::Foreign(_)));
+                let of_others = matches!(standing, Standing::Foreign(_) | Standing::Everybodys);
+                self.norms.learn_group(holder.group, of_others);
             }
-            if standing == Standing::Fresh && !odd && one.using.fresh <= one.using.usual() + FRESH {
+            if standing == Standing::Fresh && one.using.fresh <= one.using.usual() + FRESH {
                 self.handed.adopt(one.used.id, holder, &self.norms, scene.now_s);
             }
         }

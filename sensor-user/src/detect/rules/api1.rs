@@ -10,10 +10,12 @@ use crate::detect::{
     Verdicts,
 };
 
-/// Foreign objects of one caller in a day from which it is no accident.
-const SEVERAL: u32 = 2;
-/// Objects that were handed to nobody: bookmarks and letters hold some.
-const SEVERAL_UNISSUED: u32 = 3;
+/// Foreign objects of one caller in four days from which it is no accident.
+const SEVERAL: u32 = 3;
+/// The same where they are changed.
+const SEVERAL_CHANGED: u32 = 2;
+/// Objects of nobody who is known, from which it is no accident.
+const SEVERAL_UNKNOWN: u32 = 2;
 
 /// A question about objects.
 pub(in crate::detect) struct ObjectRule {
@@ -86,9 +88,10 @@ static HANDED: RuleMeta = RuleMeta {
     needs: NEEDS,
     evidence: &[EvidenceKind::Object],
     description: "The request names an object whose id the server gave to others and never to this caller, at a place \
-        where callers of its group use what they were given (98 of 100, over 15 at least), and the server answered with \
+        where callers of its group use what they were given (over 15 at least), and the server answered with \
         success. What very many were given, what several strangers use (a shared link), and what those were given with \
-        whom the caller shares other ids is not meant. The first in a day is low when it only reads, two are medium.",
+        whom the caller shares other ids is not meant. Of 200 uses one may be of others' for this to be a norm. The first two within four days are low, three are \
+        medium, and two where objects are changed.",
     remedy: REMEDY,
 };
 
@@ -103,8 +106,8 @@ static UNISSUED: RuleMeta = RuleMeta {
     evidence: &[EvidenceKind::Object],
     description: "The request names an object whose id the server never gave to anybody, at a place where callers use \
         what they were given (98 of 100, over 30 at least), and the server answered with success; or the answer names \
-        an owner whom nobody is known by, at a place where it names the caller. The first two ids in a day are low \
-        when the answer says nothing of an owner. Where ids may have been forgotten, the rule says nothing.",
+        an owner whom nobody is known by, at a place where it names the caller. Two owners who are unknown, or three ids within four days, are medium; fewer \
+        are low. Where ids may have been forgotten, the rule says nothing.",
     remedy: REMEDY,
 };
 
@@ -176,11 +179,13 @@ fn weigh(sign: &ObjectSign) -> (Severity, u8) {
     match sign.shows {
         Shows::Tenant => (Severity::Critical, 85 + norm),
         Shows::Owner => (Severity::High, 80 + norm),
-        Shows::UnknownOwner => (Severity::Medium, 65 + norm),
+        Shows::UnknownOwner if sign.objects >= SEVERAL_UNKNOWN => (Severity::Medium, 65 + norm),
         Shows::Many => (Severity::High, 75 + norm),
         Shows::HandedToOthers if sign.objects > SEVERAL => (Severity::High, 75 + norm),
-        Shows::HandedToOthers if sign.objects == SEVERAL || sign.writes => (Severity::Medium, 65 + norm),
-        Shows::HandedToNobody if sign.objects >= SEVERAL_UNISSUED => (Severity::Medium, 60 + norm),
-        Shows::HandedToOthers | Shows::HandedToNobody => (Severity::Low, 40 + norm),
+        Shows::HandedToOthers if sign.objects == SEVERAL => (Severity::Medium, 65 + norm),
+        Shows::HandedToOthers if sign.writes && sign.objects >= SEVERAL_CHANGED => (Severity::Medium, 65 + norm),
+        // Bookmarks and letters hold some.
+        Shows::HandedToNobody if sign.objects >= SEVERAL => (Severity::Medium, 60 + norm),
+        Shows::HandedToOthers | Shows::HandedToNobody | Shows::UnknownOwner => (Severity::Low, 40 + norm),
     }
 }

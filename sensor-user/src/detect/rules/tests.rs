@@ -1,6 +1,7 @@
 //! For each registered rule a case that fires, one that nearly does, and one that cannot be judged. A case is one
 //! exchange here; `stories` has those that need what came before.
 
+mod objects;
 mod stories;
 
 use std::sync::Arc;

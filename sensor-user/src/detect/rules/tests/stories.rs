@@ -15,6 +15,7 @@ use super::Severity::{Critical, High, Info, Low, Medium};
 use crate::callers::{self, Callers};
 use crate::classify::{self, Classifier};
 use crate::detect::baseline::Baseline;
+use crate::detect::objects::Objects;
 use crate::detect::{Blind, Engine, Finding, Limits, Observation, RuleId};
 use crate::exchange::Caller;
 use crate::exchange::secret::HashKey;
@@ -23,7 +24,7 @@ use crate::inventory::{self, Inventory};
 use crate::telemetry::Counters;
 
 /// A day in November 2026, at the beginning of an hour.
-const NOW: u64 = 1_794_999_600;
+pub(super) const NOW: u64 = 1_794_999_600;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 
@@ -41,7 +42,7 @@ impl World {
         let counters = Arc::new(Counters::default());
         let key = HashKey::new([7; 32]);
         Self {
-            classifier: Classifier::new(classify::Limits::default()).keyed(key.clone()),
+            classifier: Classifier::with_schema(classify::Limits::default(), Arc::default(), &key).keyed(key.clone()),
             callers: Callers::new(callers::Limits::default()),
             inventory: Inventory::new(inventory::Limits::default(), Arc::clone(&counters)),
             engine: Engine::new(Limits::default(), counters),
@@ -92,7 +93,7 @@ pub(super) struct Story {
     pub(super) expect: Expect,
 }
 
-fn story(rule: &'static str, name: &'static str, exchanges: Vec<Builder>, expect: Expect) -> Story {
+pub(super) fn story(rule: &'static str, name: &'static str, exchanges: Vec<Builder>, expect: Expect) -> Story {
     Story {
         rule,
         name,
@@ -101,7 +102,7 @@ fn story(rule: &'static str, name: &'static str, exchanges: Vec<Builder>, expect
     }
 }
 
-fn jwt(header: &str, payload: &str, signature: &str) -> String {
+pub(super) fn jwt(header: &str, payload: &str, signature: &str) -> String {
     let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
     format!("{}.{}.{signature}", encode(header), encode(payload))
 }
@@ -117,7 +118,7 @@ fn token(from: i64, to: i64) -> String {
     jwt(r#"{"alg":"RS256"}"#, &payload, "c2lnbmF0dXJl")
 }
 
-fn bearer(path: &str, token: &str) -> Builder {
+pub(super) fn bearer(path: &str, token: &str) -> Builder {
     Builder::get(path)
         .field("Authorization", &format!("Bearer {token}"))
         .at_s(NOW)
@@ -748,6 +749,7 @@ pub(super) fn all() -> Vec<Story> {
         telling(),
         places(),
         skipped_steps(),
+        super::objects::all(),
     ];
     tables.into_iter().flatten().collect()
 }
@@ -778,6 +780,24 @@ fn every_story_holds() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What was learnt of objects survives a restart as well.
+#[test]
+fn objects_survive_a_restart() {
+    let (mut stories, mut world) = (super::objects::all(), World::new());
+    let mut story = stories.swap_remove(0);
+    let last = story.exchanges.pop().unwrap();
+    for exchange in story.exchanges {
+        world.see(exchange);
+    }
+    let text = serde_json::to_string(&world.engine.objects().snapshot()).unwrap();
+    let objects = Objects::restore(serde_json::from_str(&text).unwrap()).unwrap();
+    assert_eq!(text, serde_json::to_string(&objects.snapshot()).unwrap());
+    let mut after = World::new();
+    after.engine.resume_objects(objects);
+    let told = after.see(last);
+    assert!(told.iter().any(|finding| finding.rule.id.0 == story.rule));
 }
 
 /// A restart in the middle changes nothing, and the same exchanges give the same bytes.
