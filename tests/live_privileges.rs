@@ -18,7 +18,7 @@ use sensor_tests::clients::Call;
 use sensor_tests::privileges::{self, COLUMNS, Row, SETS};
 use sensor_tests::programs::{self, Program};
 use sensor_tests::servers::{Nginx, Site, Transport};
-use sensor_tests::wait::{self, DEADLINE, Deadline};
+use sensor_tests::wait::{self, DEADLINE, Deadline, STARTING};
 use sensor_tests::{Guard, PrivateTls, guard};
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -120,7 +120,7 @@ impl Stage {
     fn doctor(&self, set: &[&str]) -> Json {
         let output = guard::finish(
             self.sensor(set, "doctor").arg("--json"),
-            Deadline::after(DEADLINE),
+            Deadline::after(STARTING),
         )
         .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -143,7 +143,7 @@ impl Stage {
             .stderr(File::create(path("stderr")).unwrap());
         let mut sensor = Guard::start(&mut command).unwrap();
         let said = || String::from_utf8_lossy(&fs::read(path("stderr")).unwrap()).into_owned();
-        let ended = wait::until("the sensor's start", Deadline::after(DEADLINE), || {
+        let ended = wait::until("the sensor's start", Deadline::after(STARTING), || {
             if said().lines().any(|line| line.starts_with(READY)) {
                 return Ok(Some(None));
             }

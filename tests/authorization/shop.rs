@@ -1,6 +1,5 @@
 //! The shop, and the script that plays against it.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -80,9 +79,7 @@ impl Shop {
         command.args((twin == Twin::Repaired).then_some("--repaired"));
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut guard = Guard::start(tls.apply(&mut command)).unwrap();
-        let mut line = String::new();
-        let output = guard.child().stdout.take().unwrap();
-        BufReader::new(output).read_line(&mut line).unwrap();
+        let line = guard.first_line().unwrap();
         let said = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{what}: {error} in {line:?}"));
         Some(Self {
             twin,

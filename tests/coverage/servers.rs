@@ -1,6 +1,5 @@
 //! Servers of the matrix. Those that have no programs of their own stand in front of the plain API.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -76,10 +75,9 @@ pub(crate) fn script(bench: &Bench, mut command: Command, library: PathBuf) -> R
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit());
     let mut guard = Guard::start(bench.tls.apply(&mut command))?;
-    let output = guard.child().stdout.take().context("no output")?;
-    let mut line = String::new();
+
     // The script prints its port once it listens, or ends; either way there is something to read.
-    BufReader::new(output).read_line(&mut line)?;
+    let line = guard.first_line()?;
     // More ports may follow.
     let port = line.split_whitespace().next().unwrap_or_default();
     let port = port.parse().context("the script did not say its port")?;

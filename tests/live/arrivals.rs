@@ -15,7 +15,7 @@ use sensor_tests::{Guard, PrivateTls};
 use sensor_user::capture::kernel::Options;
 use tempfile::TempDir;
 
-use crate::bodies::{Expected, check, perform};
+use crate::bodies::{Expected, check, perform, perform_once};
 use crate::watch::{Watch, able, bytes, describe, options};
 
 const NEEDED: [Program; 3] = [Program::Curl, Program::Openssl, Program::Python];
@@ -48,8 +48,8 @@ fn programs_that_start_while_the_sensor_starts_are_seen_from_one_on() {
     let mut shell = Command::new("/bin/sh");
     shell.args([
         "-c",
-        "n=0; while [ $n -lt $3 -a ! -e $4 ]; do echo $n > $2; \"$0\" -sk --http1.1 $1/arrival/$n -o /dev/null; \
-         n=$((n+1)); done",
+        "n=0; while [ $n -lt $3 -a ! -e $4 ]; do echo $n > $2.next; mv $2.next $2; \
+         \"$0\" -sk --http1.1 $1/arrival/$n -o /dev/null; n=$((n+1)); done",
     ]);
     shell.arg(&curl).arg(format!("https://127.0.0.1:{}", api.port()));
     shell.arg(&progress).arg(MOST.to_string()).arg(&enough);
@@ -106,8 +106,10 @@ fn a_library_loaded_late_is_probed_when_it_arrives() {
     };
     let files = watch.effort().files;
     let mut late = python("late.py", &other).unwrap();
-    late.args([api.port().to_string(), "1.0".to_owned()]);
-    let pid = perform(&mut watch, &late);
+    let place = TempDir::with_prefix("api-sensor-late-").unwrap();
+    let go = place.path().join("go");
+    late.args([api.port().to_string(), "1.0".to_owned()]).arg(&go);
+    let pid = perform_once(&mut watch, &late, &go, |watch| watch.effort().files > files);
     check(
         &mut watch,
         what,

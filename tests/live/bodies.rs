@@ -1,10 +1,11 @@
 //! Is every byte of every body there, at both ends, in both directions, for each server, client and transport?
 
+use std::path::Path;
 use std::process::Command;
 
 use sensor_tests::PrivateTls;
 use sensor_tests::clients::Call;
-use sensor_tests::held::Held;
+use sensor_tests::held::{Held, Running};
 use sensor_tests::payload::{LENGTHS, body};
 use sensor_tests::programs::{self, Program};
 use sensor_tests::servers::{Nginx, OneShot, PythonApi, Site, Transport};
@@ -52,10 +53,31 @@ pub(crate) fn perform(watch: &mut Watch, command: &Command) -> u32 {
     let held = Held::new(command).unwrap();
     let pid = held.pid();
     watch.also(pid);
-    let output = watch.follow(held.release().unwrap());
+    finish(watch, held.release().unwrap());
+    pid
+}
+
+/// The same for a client that goes on when the file `go` is there, which is made once the sensor is `ready`.
+pub(crate) fn perform_once(
+    watch: &mut Watch,
+    command: &Command,
+    go: &Path,
+    ready: impl FnMut(&Watch) -> bool,
+) -> u32 {
+    let held = Held::new(command).unwrap();
+    let pid = held.pid();
+    watch.also(pid);
+    let running = held.release().unwrap();
+    watch.until("the sensor to be ready for the client", ready);
+    std::fs::write(go, "").unwrap();
+    finish(watch, running);
+    pid
+}
+
+fn finish(watch: &mut Watch, client: Running) {
+    let output = watch.follow(client);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "the client failed: {errors}");
-    pid
 }
 
 /// Exactly one exchange at that process, with those bytes.

@@ -1,6 +1,5 @@
 //! Is ciphertext left alone? A relay that passes TLS on is watched: nothing of it may be read as an API.
 
-use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use sensor_common::counter::Counter;
@@ -18,10 +17,7 @@ fn relay(tls: &PrivateTls, port: u16) -> (Guard, u16) {
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut guard = Guard::start(&mut command).unwrap();
-    let mut line = String::new();
-    BufReader::new(guard.child().stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    let line = guard.first_line().unwrap();
     (guard, line.trim().parse().unwrap())
 }
 

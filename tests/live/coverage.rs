@@ -168,10 +168,7 @@ fn relay(tls: &PrivateTls, port: u16, imports: &str) -> (Guard, u16) {
     tls.apply(&mut command);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut guard = Guard::start(&mut command).unwrap();
-    let mut line = String::new();
-    BufReader::new(guard.child().stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    let line = guard.first_line().unwrap();
     (guard, line.trim().parse().unwrap())
 }
 

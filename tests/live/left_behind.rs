@@ -10,7 +10,7 @@ use sensor_tests::clients::Call;
 use sensor_tests::held::Held;
 use sensor_tests::programs::{self, Program};
 use sensor_tests::servers::{Nginx, Site, Transport};
-use sensor_tests::wait::{self, Deadline};
+use sensor_tests::wait::{self, Deadline, STARTING};
 use sensor_tests::{Guard, PrivateTls};
 
 use crate::watch::{Watch, able, options, soon};
@@ -150,7 +150,7 @@ fn until_ready(errors: ChildStderr) -> Vec<String> {
             sender.send(line).ok();
         }
     });
-    let deadline = soon();
+    let deadline = Deadline::after(STARTING);
     let mut said = Vec::new();
     while let Ok(line) = receiver.recv_timeout(deadline.left()) {
         let ready = line.starts_with(READY);

@@ -1,6 +1,5 @@
 //! When does a connection end? With the process's last descriptor of it, however that went.
 
-use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use sensor_tests::programs::Program;
@@ -25,10 +24,7 @@ fn let_go(watch: &mut Watch, tls: &PrivateTls, how: &str, port: u16, path: &str)
     let mut guard = Guard::start(&mut shell).unwrap();
     watch.also(guard.pid());
     std::io::Write::write_all(guard.child().stdin.as_mut().unwrap(), b"go\n").unwrap();
-    let mut line = String::new();
-    BufReader::new(guard.child().stdout.as_mut().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    let line = guard.first_line().unwrap();
     assert_eq!(line, "done\n", "{how}");
     guard
 }

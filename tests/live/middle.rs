@@ -1,7 +1,7 @@
 //! A sensor that starts in the middle of a connection, and one with more connections than it can remember.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::process::Stdio;
 
 use sensor_tests::programs::Program;
@@ -28,10 +28,7 @@ fn the_message_after_a_body_that_was_under_way_is_found() {
         client.args([transport.scheme(), &api.port().to_string(), &LENGTH.to_string()]);
         client.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut client = Guard::start(&mut client).unwrap();
-        let mut line = String::new();
-        BufReader::new(client.child().stdout.as_mut().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        let line = client.first_line().unwrap();
         assert_eq!(line, "half\n");
         let Some(mut watch) = Watch::start(what, &options(&tls, &[api.pid(), client.pid()])) else {
             return;

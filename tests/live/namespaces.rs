@@ -12,7 +12,7 @@ use sensor_tests::servers::{PythonApi, Transport};
 use sensor_user::capture::kernel::Options;
 use tempfile::TempDir;
 
-use crate::bodies::{Expected, check, perform};
+use crate::bodies::{Expected, check, perform, perform_once};
 use crate::watch::{Watch, able, options};
 
 const NEEDED: [Program; 4] = [Program::Curl, Program::Openssl, Program::Python, Program::Unshare];
@@ -135,17 +135,22 @@ fn a_library_copied_up_in_one_container_is_another_file() {
     let layer = Layer::new();
     let url = Transport::Tls.url(api.port(), "/echo?seed=1&length=10");
     let call = Call::new("POST", &url, b"x").unwrap();
+    let place = TempDir::with_prefix("api-sensor-copy-up-").unwrap();
+    let go = place.path().join("go");
     let mut touching = Command::new("/bin/sh");
     touching.args([
         "-c",
-        "touch -d 2001-01-01 $LD_LIBRARY_PATH/libssl.so.3 && \"$@\" && \"$@\"",
+        "go=$1 && shift && touch -d 2001-01-01 $LD_LIBRARY_PATH/libssl.so.3 && \"$@\" && \
+         while [ ! -e $go ]; do sleep 0.05; done && \"$@\"",
         "sh",
     ]);
+    touching.arg(&go);
     let curl = call.curl(&tls).unwrap();
     touching.arg(curl.get_program()).args(curl.get_args());
     perform(&mut watch, &Layer::new().around(&curl, tls.directory()));
     let files = watch.effort().files;
-    perform(&mut watch, &layer.around(&touching, tls.directory()));
+    let around = layer.around(&touching, tls.directory());
+    perform_once(&mut watch, &around, &go, |watch| watch.effort().files > files);
     watch.until("a call", |watch| !watch.observed.is_empty());
     assert_eq!(watch.effort().files, files + 1, "{:?}", watch.effort());
 }
@@ -161,6 +166,7 @@ fn a_program_in_its_own_mount_pid_and_user_namespaces_is_seen() {
     let tls = PrivateTls::new().unwrap();
     let api = PythonApi::start(&PrivateTls::new().unwrap(), Transport::Tls).unwrap();
     let place = TempDir::with_prefix("api-sensor-private-").unwrap();
+    let signs = TempDir::with_prefix("api-sensor-signs-").unwrap();
     let (sent, answered) = (body(3, 2000), body(4, 3000));
     let target = "/echo?inside&seed=4&length=3000";
     let call = Call::new("POST", &Transport::Tls.url(api.port(), target), &sent).unwrap();
@@ -170,18 +176,26 @@ fn a_program_in_its_own_mount_pid_and_user_namespaces_is_seen() {
         &["--mount", "--pid", "--fork"],
         &["--user", "--map-root-user", "--mount", "--pid", "--fork"],
     ] {
-        let mut inside = Command::new(Program::Unshare.find().unwrap());
+        let go = signs.path().join(namespaces.len().to_string());
+        let unshare = Program::Unshare.find().unwrap();
+        let tried = Command::new(&unshare).args(namespaces).arg("/bin/true").output();
+        if !tried.is_ok_and(|output| output.status.success()) {
+            programs::skipped(what, &format_args!("unshare {} is refused", namespaces.join(" ")));
+            continue;
+        }
+        let mut inside = Command::new(unshare);
         inside
             .args(namespaces)
             .args(["--propagation", "private", "/bin/sh", "-c"]);
         // Twice: the first call lets the sensor meet the file.
         inside.arg(
-            "mount -t tmpfs private $1 && cp $0/lib* $1 && LD_LIBRARY_PATH=$1 && export LD_LIBRARY_PATH && shift && \
-             \"$@\" && \"$@\"",
+            "mount -t tmpfs private $1 && cp $0/lib* $1 && LD_LIBRARY_PATH=$1 && export LD_LIBRARY_PATH && go=$2 && \
+             shift 2 && \"$@\" && while [ ! -e $go ]; do sleep 0.05; done && \"$@\"",
         );
         inside
             .arg(tls.directory())
             .arg(place.path())
+            .arg(&go)
             .arg(curl.get_program())
             .args(curl.get_args());
         let unprobed = Options {
@@ -191,7 +205,8 @@ fn a_program_in_its_own_mount_pid_and_user_namespaces_is_seen() {
         let Some(mut watch) = Watch::start(what, &unprobed) else {
             return;
         };
-        perform(&mut watch, &inside);
+        let files = watch.effort().files;
+        perform_once(&mut watch, &inside, &go, |watch| watch.effort().files > files);
         assert!(!place.path().join("libssl.so.3").exists());
         watch.until(target, |watch| !watch.observed.is_empty());
         let last = watch.observed.last().unwrap().exchange.connection.process.pid;

@@ -1,6 +1,5 @@
 //! Plaintext that turns into TLS: is the plain part read, the inner call seen, and the ciphertext left alone?
 
-use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use sensor_common::counter::Counter;
@@ -24,10 +23,7 @@ pub(crate) fn listening_script(tls: &PrivateTls, script: &str, arguments: &[&str
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut guard = Guard::start(&mut command).unwrap();
-    let mut line = String::new();
-    BufReader::new(guard.child().stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    let line = guard.first_line().unwrap();
     let port = line.trim().parse().unwrap();
     (guard, port)
 }

@@ -1,6 +1,5 @@
 //! HTTP over a UNIX socket, as between a reverse proxy and its application: is it seen at both ends?
 
-use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use sensor_tests::clients::{self, Call};
@@ -24,9 +23,7 @@ fn http_over_a_unix_socket_is_seen_at_both_ends() {
     let mut server = clients::python("unix_api.py", &tls).unwrap();
     server.arg(&path).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut server = Guard::start(&mut server).unwrap();
-    BufReader::new(server.child().stdout.take().unwrap())
-        .read_line(&mut String::new())
-        .unwrap();
+    server.first_line().unwrap();
     let Some(mut watch) = Watch::start(what, &options(&tls, &[server.pid()])) else {
         return;
     };

@@ -1,6 +1,7 @@
 //! A library that is replaced on disk, and one that nobody uses any more.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use sensor_tests::programs::Program;
 use sensor_tests::servers::{PythonApi, Transport};
 use sensor_tests::{Guard, PrivateTls};
 use sensor_user::capture::kernel::Options;
+use tempfile::TempDir;
 
-use crate::bodies::{Expected, check, perform};
+use crate::bodies::{Expected, check, perform, perform_once};
 use crate::watch::{Watch, able, options};
 
 const NEEDED: [Program; 3] = [Program::Curl, Program::Openssl, Program::Python];
@@ -61,12 +63,11 @@ fn a_library_replaced_on_disk_is_seen_in_its_old_and_its_new_file() {
     let files = watch.effort().files;
     replace(&tls);
     // The first program with the new file is what tells of it.
-    let late = perform(
-        &mut watch,
-        python("late.py", &tls)
-            .unwrap()
-            .args([api.port().to_string(), "0".to_owned()]),
-    );
+    let place = TempDir::with_prefix("api-sensor-replaced-").unwrap();
+    let go = place.path().join("go");
+    let mut late = python("late.py", &tls).unwrap();
+    late.args([api.port().to_string(), "0".to_owned()]).arg(&go);
+    let late = perform_once(&mut watch, &late, &go, |watch| watch.effort().files > files);
     watch.until("the first with the new file", |watch| {
         !watch.exchanges(late, "/echo?late&seed=5&length=3000").is_empty()
     });
@@ -92,6 +93,27 @@ fn a_library_that_was_deleted_before_the_sensor_started_is_probed() {
     call_is_seen_at_both_ends(&mut watch, what, &tls, &api);
 }
 
+/// Its parent maps the library, forks, and ends once `each` files of it are probed: the child was never started as a
+/// program.
+fn orphan(watch: &mut Watch, forked: &PrivateTls, probed: &Path, each: usize) -> u32 {
+    let mut parent = Command::new(Program::Python.find().unwrap());
+    parent.args([
+        "-c",
+        "import ssl,os,time,sys\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.01)\n\
+         if os.fork(): os._exit(0)\nos.setsid(); print(os.getpid(), flush=True); time.sleep(60)",
+    ]);
+    parent.arg(probed);
+    let started = sensor_tests::held::Held::new(forked.apply(&mut parent)).unwrap();
+    watch.also(started.pid());
+    let met = |watch: &Watch| watch.effort().files as u64 + watch.effort().released;
+    let before = met(watch);
+    let mut running = started.release().unwrap();
+    watch.until("the parent's probes", |watch| met(watch) >= before + each as u64);
+    fs::write(probed, "").unwrap();
+    watch.until("the parent's end", |_| running.has_ended().unwrap());
+    child_of_file(forked)
+}
+
 /// Upgrades must not eat the room for probed files: what no process maps any more is released, what a child still maps
 /// or what was asked for by name is not.
 #[test]
@@ -114,22 +136,15 @@ fn a_file_that_no_process_maps_any_more_is_released() {
         return;
     };
     assert_eq!(watch.effort().files, 1);
-    let arguments = [api.port().to_string(), "0".to_owned()];
-    perform(&mut watch, python("late.py", &passing).unwrap().args(&arguments));
+    let place = TempDir::with_prefix("api-sensor-release-").unwrap();
+    let go = place.path().join("go");
+    let mut late = python("late.py", &passing).unwrap();
+    late.args([api.port().to_string(), "0".to_owned()]).arg(&go);
+    perform_once(&mut watch, &late, &go, |watch| watch.effort().files > 1);
     // A copy is one file or two: libcrypto is probed where that helps to find sockets.
     let each = watch.effort().files - 1;
     assert!(each > 0);
-    // Its parent maps the library, forks, and ends: the child was never started as a program.
-    let mut parent = Command::new(Program::Python.find().unwrap());
-    parent.args([
-        "-c",
-        "import ssl,os,time,sys\ntime.sleep(0.3)\nif os.fork(): os._exit(0)\nos.setsid(); print(os.getpid(), flush=True); time.sleep(60)",
-    ]);
-    let started = sensor_tests::held::Held::new(forked.apply(&mut parent)).unwrap();
-    watch.also(started.pid());
-    let mut running = started.release().unwrap();
-    watch.until("the parent's end", |_| running.has_ended().unwrap());
-    let child = child_of_file(&forked);
+    let child = orphan(&mut watch, &forked, &place.path().join("probed"), each);
     watch.until("a release", |watch| watch.effort().released > 0);
     for _ in 0..100 {
         watch.look();
@@ -155,7 +170,7 @@ fn a_file_that_no_process_maps_any_more_is_released() {
     });
     assert_eq!(watch.effort().files, 1, "the one asked for by name stays");
     // A further program brings the file back.
-    perform(&mut watch, python("late.py", &passing).unwrap().args(&arguments));
+    perform(&mut watch, &late);
     assert_eq!(watch.effort().files, 1 + each);
 }
 

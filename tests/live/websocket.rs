@@ -1,6 +1,6 @@
 //! Is every message of a WebSocket seen byte by byte, compressed or not, and every event of a stream before it ends?
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::process::{ChildStdin, Command, Stdio};
 
 use sensor_tests::clients::{Call, python};
@@ -29,9 +29,7 @@ fn listening(tls: &PrivateTls, script: &str, argument: &str) -> (Guard, u16, Chi
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut guard = Guard::start(&mut command).unwrap();
     let input = guard.child().stdin.take().unwrap();
-    let mut line = String::new();
-    let output = guard.child().stdout.take().unwrap();
-    BufReader::new(output).read_line(&mut line).unwrap();
+    let line = guard.first_line().unwrap();
     (guard, line.trim().parse().unwrap(), input)
 }
 

@@ -1,6 +1,5 @@
 //! What servers and clients run on: a private OpenSSL, a private Node.js, packages of the testbed.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -109,9 +108,7 @@ impl Stage {
     pub(crate) fn serve(&self, watch: &mut Watch, command: &mut Command) -> Server {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut guard = Guard::start(command).unwrap();
-        let mut line = String::new();
-        let output = guard.child().stdout.take().unwrap();
-        BufReader::new(output).read_line(&mut line).unwrap();
+        let line = guard.first_line().unwrap();
         let port = line.trim().parse();
         let port = port.unwrap_or_else(|_| panic!("{}: the server did not say its port", self.what));
         watch.also(guard.pid());

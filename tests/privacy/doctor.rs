@@ -138,7 +138,13 @@ fn doctor_watches_for_a_while_and_says_what_fired() {
             return programs::skipped(what, &errors.trim());
         }
         assert_eq!(output.status.code(), Some(0), "{errors}");
-        assert_eq!(errors, "", "the accounts close, and nothing else is worth a word");
+        // Kernels differ in the ways to attach that they have.
+        let kernel = |line: &&str| line.contains("this way to attach does not work");
+        let beside: Vec<&str> = errors.lines().filter(|line| !kernel(line)).collect();
+        assert!(
+            beside.is_empty(),
+            "the accounts close, and nothing else is worth a word: {errors}"
+        );
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(!text.contains("secret-of"), "{text}");
         if json {

@@ -3,12 +3,11 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use sensor_tests::guard::SIGTERM;
 use sensor_tests::programs::{self, Program};
 use sensor_tests::servers::fixture;
-use sensor_tests::wait::{self, DEADLINE, Deadline};
+use sensor_tests::wait::{self, DEADLINE, Deadline, STARTING};
 use sensor_tests::{Guard, PrivateTls};
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -17,9 +16,6 @@ use tempfile::TempDir;
 const READY: &str = "api-sensor: watching";
 /// The sensor's exit code for missing privileges or kernel features.
 const UNSUPPORTED: i32 = 3;
-
-/// How long a start may take: some 5 s, and 28 s were measured where sixteen programs shared two cores.
-const STARTING: Duration = Duration::from_mins(1);
 
 /// A deadline for one step.
 pub(crate) fn soon() -> Deadline {
@@ -168,7 +164,6 @@ pub(crate) fn lines(output: &str) -> Vec<Json> {
 
 /// Starts a Python script of the fixtures that says its port first; gives the port.
 pub(crate) fn script(name: &str, arguments: &[&Path], tls: &PrivateTls) -> (Guard, u16) {
-    use std::io::{BufRead as _, BufReader};
     let mut command = Command::new(Program::Python.find().unwrap());
     command.arg(fixture(name)).args(arguments);
     command
@@ -176,11 +171,7 @@ pub(crate) fn script(name: &str, arguments: &[&Path], tls: &PrivateTls) -> (Guar
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit());
     let mut guard = Guard::start(tls.apply(&mut command)).unwrap();
-    let mut output = BufReader::new(guard.child().stdout.take().unwrap());
-    let mut line = String::new();
-    output.read_line(&mut line).unwrap();
+    let line = guard.first_line().unwrap();
     let port = line.trim().parse().unwrap();
-    // Read to the end: a script that prints more must not wait.
-    std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()).ok());
     (guard, port)
 }

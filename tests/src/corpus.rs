@@ -37,9 +37,18 @@ pub fn debian_package(cache: &Path, archive: Archive, suite: &str, package: &str
     Ok(place)
 }
 
-/// The files of a Python wheel.
+/// Wheels that tests look into, pinned: the tests say what is in them.
+const WHEELS: [(&str, &str); 3] = [
+    ("awscrt", "0.38.1"),
+    ("curl_cffi", "0.17.0"),
+    ("psycopg2-binary", "2.9.13"),
+];
+
+/// The files of one of [`WHEELS`].
 pub fn python_wheel(cache: &Path, package: &str) -> Result<PathBuf> {
-    let place = cache.join(format!("wheel-{package}"));
+    let pinned = WHEELS.iter().find(|(name, _)| *name == package);
+    let (_, version) = pinned.with_context(|| format!("no wheel {package} is pinned"))?;
+    let place = cache.join(format!("wheel-{package}-{version}"));
     cached(&place, || {
         let download = [
             "python3",
@@ -56,7 +65,7 @@ pub fn python_wheel(cache: &Path, package: &str) -> Result<PathBuf> {
                 .arg(DEADLINE)
                 .args(download)
                 .arg(&place)
-                .arg(package))
+                .arg(format!("{package}=={version}")))
         })?;
         let wheel = only_file(&place, ".whl")?;
         let unpack = ["python3", "-m", "zipfile", "-e"];

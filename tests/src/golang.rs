@@ -3,7 +3,6 @@
 //! Takes a release of Go and whether to strip. Gives a program below `target/testbed`, private by its place.
 //! Never downloads: what the build needs is the release's own library.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -135,9 +134,8 @@ impl GoApi {
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
         let mut guard = Guard::start(&mut command)?;
-        let output = guard.child().stdout.take().context("no output")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
+
+        let line = guard.first_line()?;
         let mut ports = line.split_whitespace().map(str::parse);
         let mut port = || -> Result<u16> { Ok(ports.next().context("the server did not say its ports")??) };
         Ok(Self {

@@ -1,12 +1,13 @@
 //! A process that ends with the value that started it.
 
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::wait::{self, Deadline};
+use crate::wait::{self, Deadline, STARTING};
 
 /// The signal that asks a process to end.
 pub const SIGTERM: i32 = libc::SIGTERM;
@@ -42,6 +43,22 @@ impl Guard {
     /// Its children at this moment.
     pub fn children(&self) -> Result<Vec<u32>> {
         children(self.pid())
+    }
+
+    /// The first line that it prints, or nothing when it ends without one; an error when it does neither in time. What
+    /// follows is read and dropped, so that it never waits for a reader.
+    pub fn first_line(&mut self) -> Result<String> {
+        let output = self.child.stdout.take().context("no output")?;
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut output = BufReader::new(output);
+            let mut line = String::new();
+            let read = output.read_line(&mut line).map(|_| line);
+            sender.send(read).ok();
+            io::copy(&mut output, &mut io::sink()).ok();
+        });
+        let said = receiver.recv_timeout(Deadline::after(STARTING).left());
+        Ok(said.with_context(|| format!("{} says nothing", self.name))??)
     }
 
     /// How it ended, if it has.

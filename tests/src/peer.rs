@@ -1,6 +1,5 @@
 //! A client and a server in C, one connection each, compiled against a TLS library that no program uses here.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -54,10 +53,9 @@ impl Peer {
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         let mut guard = Guard::start(copies.apply(&mut command))?;
-        let output = guard.child().stdout.take().context("no output")?;
-        let mut line = String::new();
+
         // It prints its port once it listens, or ends; either way there is something to read.
-        BufReader::new(output).read_line(&mut line)?;
+        let line = guard.first_line()?;
         let port = line.trim().parse().context("the server did not say its port")?;
         Ok(Server { guard, port })
     }

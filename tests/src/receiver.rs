@@ -21,6 +21,11 @@ pub struct Receiver {
     pub http: SocketAddr,
 }
 
+/// The receiver, pinned: the tests read what it prints.
+const PACKAGE: &str = "rotel==0.0.1a15";
+/// Longest that its download may take, in seconds.
+const PATIENCE: &str = "300";
+
 /// Installs the receiver below `cache` if it is not there yet, and gives the path of its program.
 pub fn install(cache: &Path) -> anyhow::Result<PathBuf> {
     let home = cache.join("rotel");
@@ -35,7 +40,9 @@ pub fn install(cache: &Path) -> anyhow::Result<PathBuf> {
         ))
     };
     find().or_else(|_not_installed| {
-        quietly(Command::new(&python).args(["-m", "pip", "install", "--quiet", "rotel"]))?;
+        let mut pip = Command::new("timeout");
+        pip.arg(PATIENCE).arg(&python);
+        quietly(pip.args(["-m", "pip", "install", "--quiet", PACKAGE]))?;
         find()
     })
 }

@@ -163,16 +163,24 @@ pub fn install() -> Vec<(String, String)> {
     absent
 }
 
-/// Runs `install` unless a file beside the directory says that exactly these packages are in it.
+/// Runs `install` unless a file beside the directory says that exactly these packages are in it. The directory is there
+/// only when it is whole.
 fn once(into: &Path, packages: &[&str], install: fn(&Path, &[&str]) -> Result<()>) -> Result<()> {
     let list = into.with_extension("installed");
     let wanted = packages.join("\n");
     if std::fs::read_to_string(&list).is_ok_and(|found| found == wanted) {
         return Ok(());
     }
-    std::fs::create_dir_all(into)?;
+    let draft = into.with_extension("draft");
+    let afresh = || {
+        std::fs::remove_dir_all(&draft).ok();
+        std::fs::create_dir_all(&draft)?;
+        install(&draft, packages)
+    };
     // A download may fail for a reason that is gone the next moment.
-    install(into, packages).or_else(|_first| install(into, packages))?;
+    afresh().or_else(|_first| afresh())?;
+    std::fs::remove_dir_all(into).ok();
+    std::fs::rename(&draft, into).with_context(|| format!("cannot make {}", into.display()))?;
     std::fs::write(&list, wanted).with_context(|| format!("cannot write {}", list.display()))
 }
 

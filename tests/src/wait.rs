@@ -8,6 +8,9 @@ use anyhow::{Context, Result, bail};
 /// How long a step of a test may take at most; a step that needs longer hangs.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
+/// How long a program may take until it is ready: a sensor took 28 seconds on a machine with twenty times its load.
+pub const STARTING: Duration = Duration::from_mins(1);
+
 /// How often a condition is looked at: well below any time that is measured, well above the cost of a look.
 const INTERVAL: Duration = Duration::from_millis(2);
 

@@ -1,9 +1,11 @@
 //! `cargo xtask test`: every test, and at the end what passed, failed and was skipped, and why.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -29,7 +31,14 @@ struct Tally {
     skipping: BTreeSet<String>,
     /// The test whose output is being read.
     section: Option<String>,
+    /// Tests that failed, each with the last lines that it printed.
+    failures: BTreeMap<String, VecDeque<String>>,
+    /// What is read now is the output of tests that passed.
+    quiet: bool,
 }
+
+/// Lines of a failed test that are printed again at the end, where they are found.
+const LINES_OF_FAILURE: usize = 40;
 
 /// Runs everything; fails when a test failed.
 #[expect(
@@ -39,6 +48,9 @@ struct Tally {
 pub(crate) fn test(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
     setup::toolchain()?;
+    let path = shell::target_dir().join("test.log");
+    let mut log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    say(&format!("what the tests print goes to {}", path.display()));
     let mut tally = Tally::default();
     for (what, reason) in setup::test_programs() {
         *tally.skipped.entry(format!("{what}: {reason}")).or_insert(0) += 1;
@@ -58,12 +70,12 @@ pub(crate) fn test(arguments: &Arguments) -> Result<()> {
         if arguments.long {
             cargo.arg("--include-ignored");
         }
-        tally.run(cargo)?;
+        tally.run(cargo, &mut log)?;
     }
     if arguments.long {
         tally.kernels()?;
     }
-    println!("\ntests took {} s", started.elapsed().as_secs());
+    say(&format!("\ntests took {} s", started.elapsed().as_secs()));
     tally.report();
     if tally.failed > 0 {
         bail!("{} failed", tally.failed);
@@ -97,9 +109,10 @@ fn suite(targets: &[&str], tests: &[String]) -> Command {
 }
 
 impl Tally {
-    /// Runs one cargo, showing and reading its output as it comes.
-    fn run(&mut self, mut cargo: Command) -> Result<()> {
-        println!("\n$ {}", shell::line(&cargo));
+    /// Runs one cargo, reading its output as it comes. All of it goes into `log`; what tests that passed print is not
+    /// shown.
+    fn run(&mut self, mut cargo: Command, log: &mut dyn Write) -> Result<()> {
+        say(&format!("\n$ {}", shell::line(&cargo)));
         let mut child = cargo
             .stdout(Stdio::piped())
             .spawn()
@@ -108,24 +121,57 @@ impl Tally {
         if let Some(output) = child.stdout.take() {
             for line in BufReader::new(output).split(b'\n') {
                 let line = String::from_utf8_lossy(&line?).into_owned();
-                println!("{line}");
-                self.read(&line);
+                if self.read(&line) {
+                    say(&line);
+                }
+                writeln!(log, "{line}").context("cannot write test.log")?;
             }
         }
         let status = child.wait()?;
         if !status.success() && self.failed == failed_before {
             // No test program counted it: a build that failed, or a test program that died.
             self.failed += 1;
+            let line = shell::line(&cargo);
+            self.failures.insert(format!("{line}: {status}"), VecDeque::new());
         }
         Ok(())
     }
 
     /// Lines of the standard test program: `---- NAME stdout ----` before the output of a test,
-    /// `test NAME ... ignored, REASON`, and `test result: ok. 3 passed; 0 failed; ...`.
-    fn read(&mut self, line: &str) {
+    /// `test NAME ... ignored, REASON`, and `test result: ok. 3 passed; 0 failed; ...`. Whether a person wants to see it
+    /// is given.
+    fn read(&mut self, line: &str) -> bool {
         if let Some(rest) = line.strip_prefix("---- ") {
             self.section = rest.strip_suffix(" stdout ----").map(str::to_owned);
-        } else if let Some(skip) = line.strip_prefix("SKIPPED ") {
+            return !self.quiet;
+        }
+        if let Some(name) = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.strip_suffix(" ... FAILED"))
+        {
+            self.failures.insert(name.to_owned(), VecDeque::new());
+            return true;
+        }
+        if matches!(line, "failures:" | "successes:") || line.starts_with("test result: ") {
+            self.section = None;
+            self.quiet = line == "successes:";
+        }
+        if let Some(lines) = self
+            .section
+            .as_ref()
+            .and_then(|section| self.failures.get_mut(section))
+        {
+            lines.push_back(line.to_owned());
+            if lines.len() > LINES_OF_FAILURE {
+                lines.pop_front();
+            }
+        }
+        self.count(line);
+        !self.quiet
+    }
+
+    fn count(&mut self, line: &str) {
+        if let Some(skip) = line.strip_prefix("SKIPPED ") {
             *self.skipped.entry(skip.to_owned()).or_insert(0) += 1;
             if let Some(section) = &self.section {
                 self.skipping.insert(section.clone());
@@ -164,9 +210,15 @@ impl Tally {
             } else {
                 String::new()
             };
-            println!("SKIPPED {what}{times}");
+            say(&format!("SKIPPED {what}{times}"));
         }
-        println!("{}", self.summary());
+        for (name, lines) in &self.failures {
+            say(&format!("\nFAILED {name}"));
+            for line in lines {
+                say(&format!("    {line}"));
+            }
+        }
+        say(&self.summary());
     }
 
     fn summary(&self) -> String {
@@ -175,6 +227,29 @@ impl Tally {
             "{} passed, {} failed, {skipped} skipped",
             self.passed, self.failed
         )
+    }
+}
+
+/// Prints a line. A program that was started with this one's terminal or pipe may have made it non-blocking (Node.js
+/// does); then it is full now and then, and `println!` would end the run.
+fn say(line: &str) {
+    let text = format!("{line}\n");
+    let Ok(descriptor) = std::io::stdout().as_fd().try_clone_to_owned() else {
+        return;
+    };
+    let mut out = File::from(descriptor);
+    let mut rest = text.as_bytes();
+    let mut patience = 6000_u32;
+    while !rest.is_empty() && patience > 0 {
+        match out.write(rest) {
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                patience -= 1;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            // Nobody reads: the tests go on, and the exit code tells.
+            Err(_) => return,
+        }
     }
 }
 
@@ -221,10 +296,20 @@ mod tests {
             \n\
             test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
             test result: ok. 7 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n";
-        output.lines().for_each(|line| tally.read(line));
+        for line in output.lines() {
+            tally.read(line);
+        }
         assert_eq!(tally.summary(), "8 passed, 1 failed, 2 skipped");
         assert!(tally.skipped.contains_key("nginx: not installed"));
         assert!(tally.skipped.contains_key("d: takes an hour"));
+        let failures: Vec<_> = tally.failures.into_iter().collect();
+        assert_eq!(
+            failures,
+            [(
+                "c".to_owned(),
+                VecDeque::from(["thread panicked".to_owned(), String::new()])
+            )]
+        );
     }
 
     #[test]
@@ -232,14 +317,16 @@ mod tests {
         let mut tally = Tally::default();
         let output =
             "---- b stdout ----\nSKIPPED x: no\nSKIPPED y: no\ntest result: ok. 1 passed; 0 failed;\n";
-        output.lines().for_each(|line| tally.read(line));
+        for line in output.lines() {
+            tally.read(line);
+        }
         assert_eq!(tally.summary(), "0 passed, 0 failed, 2 skipped");
     }
 
     #[test]
     fn a_cargo_that_fails_without_a_test_is_a_failure() {
         let mut tally = Tally::default();
-        tally.run(Command::new("false")).unwrap();
+        tally.run(Command::new("false"), &mut Vec::new()).unwrap();
         assert_eq!(tally.summary(), "0 passed, 1 failed, 0 skipped");
     }
 }

@@ -1,7 +1,6 @@
 //! Node.js on a private copy of its executable, which holds its own OpenSSL.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -84,9 +83,8 @@ impl NodeApi {
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
         let mut guard = Guard::start(command)?;
-        let output = guard.child().stdout.take().context("no output")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
+
+        let line = guard.first_line()?;
         let ports: Result<Vec<u16>, _> = line.split_whitespace().map(str::parse).collect();
         Ok(Self {
             guard,

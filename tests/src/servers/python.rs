@@ -1,6 +1,5 @@
 //! A small API in Python, with the `ssl` module or plain.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -44,10 +43,9 @@ impl PythonApi {
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
         let mut guard = Guard::start(tls.apply(&mut command))?;
-        let output = guard.child().stdout.take().context("no output")?;
-        let mut line = String::new();
+
         // The script prints its port once it listens, or ends; either way there is something to read.
-        BufReader::new(output).read_line(&mut line)?;
+        let line = guard.first_line()?;
         let port = line.trim().parse().context("the script did not say its port")?;
         Ok(Self {
             guard,
