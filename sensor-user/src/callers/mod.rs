@@ -21,6 +21,7 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use crate::exchange::secret::CallerHash;
+use crate::exchange::value::ValueHash;
 
 pub use answer::{Answer, is_sent_back};
 pub use attributes::{AttributeId, ShownAttribute};
@@ -115,6 +116,10 @@ pub struct Resolved {
     pub application: Option<CallerId>,
     /// The tenant, as the caller's token says.
     pub tenant: Option<CallerHash>,
+    /// The tenant as values are hashed, where this very token says it.
+    pub tenant_value: Option<ValueHash>,
+    /// What names the caller in this very token, so hashed.
+    pub names: SmallVec<[ValueHash; 2]>,
     /// Roles, groups and scopes, as the caller's token says.
     pub attributes: SmallVec<[AttributeId; 4]>,
     /// What is known of the caller contradicts itself: nothing should be concluded from who it is.
@@ -136,6 +141,8 @@ impl Resolved {
             basis: Basis::Nothing,
             application: None,
             tenant: None,
+            tenant_value: None,
+            names: SmallVec::new(),
             attributes: SmallVec::new(),
             ambiguous: false,
             established: false,

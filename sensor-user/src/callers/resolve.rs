@@ -188,6 +188,8 @@ impl Callers {
         if let Some(claims) = claims.filter(|claims| claims.whole) {
             resolved.attributes = attributes(claims);
             resolved.tenant = claims.tenant.or(resolved.tenant);
+            resolved.tenant_value = claims.tenant_value;
+            resolved.names.clone_from(&claims.names);
         }
         resolved
     }

@@ -8,6 +8,7 @@ use std::mem::discriminant;
 use std::sync::Arc;
 
 use super::baseline::Baseline;
+use super::objects::Objects;
 use super::registry::RULES;
 use super::repeats::{Repeat, Repeats};
 use super::{Blind, Claim, Finding, Mark, Observation, Past, RuleId, RuleMeta, Severity, Verdict, Verdicts};
@@ -44,6 +45,7 @@ pub struct BlindCount {
 #[derive(Debug)]
 pub struct Engine {
     baseline: Baseline,
+    objects: Objects,
     repeats: Repeats,
     blind: [[u64; Blind::ALL.len()]; RULES.len()],
     /// Verdicts about the last exchange.
@@ -56,6 +58,7 @@ impl Engine {
     pub fn new(limits: Limits, counters: Arc<Counters>) -> Self {
         Self {
             baseline: Baseline::default(),
+            objects: Objects::default(),
             repeats: Repeats::new(limits.findings),
             blind: [[0; Blind::ALL.len()]; RULES.len()],
             marks: Vec::new(),
@@ -66,7 +69,8 @@ impl Engine {
     /// Judges an exchange by every rule and appends what is to be told.
     pub fn judge(&mut self, seen: &Observation<'_>, history: &History, out: &mut Vec<Finding>) {
         self.marks.clear();
-        let signs = self.baseline.observe(seen, history);
+        let mut signs = self.baseline.observe(seen, history);
+        signs.objects = self.objects.observe(seen);
         let past = Past {
             endpoint: history,
             signs: &signs,
@@ -111,6 +115,16 @@ impl Engine {
     /// Goes on from what was learnt before.
     pub fn resume(&mut self, baseline: Baseline) {
         self.baseline = baseline;
+    }
+
+    /// What was learnt of objects.
+    pub const fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// Goes on from what was learnt of objects before.
+    pub fn resume_objects(&mut self, objects: Objects) {
+        self.objects = objects;
     }
 
     /// What could not be judged so far; zeros are left out.
@@ -160,6 +174,7 @@ impl Hash for Key<'_> {
             Claim::Assigned(assigned) => assigned.property.hash(state),
             // What was gone and comes again is another.
             Claim::Excess(excess) => (&excess.property, excess.since_s).hash(state),
+            Claim::Object(sign) => (sign.shows, &sign.place).hash(state),
             Claim::Bulk(_) => {}
         }
     }
@@ -198,6 +213,7 @@ fn whose(claim: &Claim<'_>, severity: Severity, seen: &Observation<'_>) -> Whose
         | Claim::Outsider(_)
         | Claim::Assigned(_)
         | Claim::Excess(_)
+        | Claim::Object(_)
         | Claim::Bulk(_) => of_caller(),
         Claim::Telling(_) => Whose::Service,
         Claim::LoginAttack(attack) => attack.subject.map_or(Whose::Service, Whose::Somebody),

@@ -9,6 +9,7 @@ pub mod docs;
 mod engine;
 mod evidence;
 mod functions;
+pub mod objects;
 mod operation;
 mod operations;
 mod properties;
@@ -26,6 +27,7 @@ use crate::classify::{Confidence, DataKind, Label, Labels, Masked, Place};
 use crate::exchange::{CallerHash, Exchange, PartKind};
 use crate::inventory::{EndpointRef, History};
 use baseline::{PlacesSign, Signs, SkippedStep, Telling};
+use objects::ObjectSign;
 
 pub use engine::{BlindCount, Engine, Limits};
 pub use evidence::{AttackShape, LoginAttack, TokenFlaw};
@@ -94,6 +96,8 @@ pub enum Input {
     ClientAddress,
     /// What was learnt of logins.
     LoginHistory,
+    /// What was learnt of objects.
+    ObjectHistory,
     /// The time of day.
     Clock,
 }
@@ -111,6 +115,7 @@ impl Input {
             Self::CallerHistory => "caller history",
             Self::ClientAddress => "client address",
             Self::LoginHistory => "login history",
+            Self::ObjectHistory => "object history",
             Self::Clock => "time of day",
         }
     }
@@ -145,6 +150,8 @@ pub enum EvidenceKind {
     Excess,
     /// Items of an answer, against earlier ones.
     Bulk,
+    /// Whose an object is, and what is usual.
+    Object,
 }
 
 impl EvidenceKind {
@@ -164,6 +171,7 @@ impl EvidenceKind {
             Self::Assigned => "assigned",
             Self::Excess => "excess",
             Self::Bulk => "bulk",
+            Self::Object => "object",
         }
     }
 }
@@ -314,6 +322,8 @@ pub enum Evidence {
     Excess(Excess),
     /// A list that is far too long.
     Bulk(Bulk),
+    /// An object that is not the caller's.
+    Object(Box<ObjectSign>),
 }
 
 /// A rule's verdict about one exchange.
@@ -453,6 +463,8 @@ pub enum Claim<'a> {
     Excess(&'a Excess),
     /// A list that is far too long.
     Bulk(Bulk),
+    /// An object that is not the caller's.
+    Object(&'a ObjectSign),
 }
 
 impl Claim<'_> {
@@ -472,6 +484,7 @@ impl Claim<'_> {
             Self::Assigned(assigned) => Evidence::Assigned(assigned.clone()),
             Self::Excess(excess) => Evidence::Excess(excess.clone()),
             Self::Bulk(bulk) => Evidence::Bulk(bulk),
+            Self::Object(sign) => Evidence::Object(Box::new(sign.clone())),
         }
     }
 }

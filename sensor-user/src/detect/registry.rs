@@ -3,7 +3,12 @@
 use super::{Detector, rules};
 
 /// The rules, in the order of their ids.
-pub static RULES: [&dyn Detector; 17] = [
+pub static RULES: [&dyn Detector; 22] = [
+    &rules::api1::ANOTHERS_OBJECT,
+    &rules::api1::HANDED_TO_OTHERS,
+    &rules::api1::HANDED_TO_NOBODY,
+    &rules::api1::ENUMERATED_OBJECTS,
+    &rules::api1::ANOTHER_TENANT,
     &rules::api2::CredentialInUrl,
     &rules::api2::SuccessWithoutCredentials,
     &rules::api2::WeakToken,

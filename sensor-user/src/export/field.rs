@@ -9,6 +9,7 @@ use super::wording::{self, Wording, clean, half_name};
 use super::{Event, Snapshot, Summary};
 use crate::capture::{Container, Role};
 use crate::classify::{ShownCall, ShownOperation};
+use crate::detect::objects::ObjectSign;
 use crate::detect::{Evidence, Finding, LoginAttack, Outsider, TokenFlaw};
 use crate::exchange::{Connection, PartKind};
 use crate::incident::budget::Held;
@@ -263,6 +264,7 @@ fn of_evidence<'a>(evidence: &'a Evidence, fields: &mut Fields<'a>) {
             fields.push(("api_sensor.step.took", Value::Count(skipped.took.into())));
             fields.push(("api_sensor.step.of", Value::Count(skipped.of.into())));
         }
+        Evidence::Object(sign) => of_object(sign, fields),
         Evidence::Outsider(_) | Evidence::Assigned(_) | Evidence::Excess(_) | Evidence::Bulk(_) => {
             of_rights(evidence, fields);
         }
@@ -321,6 +323,20 @@ fn of_outsider(outsider: &Outsider, fields: &mut Fields<'_>) {
         ("api_sensor.function.refusals", outsider.refusals.into()),
     ];
     fields.extend(figures.map(|(name, count)| (name, Value::Count(count))));
+}
+
+fn of_object(sign: &ObjectSign, fields: &mut Fields<'_>) {
+    fields.push(("api_sensor.object.shows", Value::Text(sign.shows.name().into())));
+    let figures = [
+        ("api_sensor.object.usual", sign.usual),
+        ("api_sensor.object.of", sign.of),
+        ("api_sensor.object.objects", sign.objects),
+        ("api_sensor.object.others", sign.others),
+        ("api_sensor.object.minutes", sign.minutes),
+        ("api_sensor.object.most", sign.most),
+    ];
+    fields.extend(figures.map(|(name, count)| (name, Value::Count(count.into()))));
+    fields.push(("api_sensor.object.writes", Value::Flag(sign.writes)));
 }
 
 fn of_attack(attack: &LoginAttack, fields: &mut Fields<'_>) {

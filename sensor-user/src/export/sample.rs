@@ -6,6 +6,7 @@ use super::{Event, Snapshot, Summary};
 use crate::capture::{Comm, Container, Evidence as Binding, ProcessKey, Role, Runtime, Source, StreamKey};
 use crate::classify::{Confidence, DataKind, Half, Label, Masked, Part, Place, ShownCall, ShownOperation};
 use crate::detect::baseline::{PlacesSign, SkippedStep, Telling, TellsBy};
+use crate::detect::objects::{ObjectSign, Shows};
 use crate::detect::{
     Assigned, AttackShape, Bulk, Evidence, EvidenceKind, Excess, Finding, Function, Input, LoginAttack,
     Outsider, Privilege, RuleId, RuleMeta, Severity, TokenFlaw,
@@ -233,6 +234,35 @@ pub(super) fn of_rights() -> Vec<Finding> {
     all.map(|evidence| finding(evidence, Severity::High)).into()
 }
 
+/// One finding of each kind of evidence about objects.
+pub(super) fn of_objects() -> Vec<Finding> {
+    let all = [
+        Shows::Owner,
+        Shows::Tenant,
+        Shows::HandedToOthers,
+        Shows::HandedToNobody,
+        Shows::UnknownOwner,
+        Shows::Many,
+    ];
+    let sign = |shows| ObjectSign {
+        shows,
+        place: Place {
+            half: Half::Response,
+            part: Part::Body,
+            name: "order.customer".into(),
+        },
+        usual: 2300,
+        of: 2301,
+        objects: 214,
+        others: 98,
+        minutes: 6,
+        most: 3,
+        writes: shows == Shows::Tenant,
+    };
+    let evidence = all.map(|shows| Evidence::Object(Box::new(sign(shows))));
+    evidence.map(|evidence| finding(evidence, Severity::High)).into()
+}
+
 fn calls() -> Vec<ShownCall> {
     let call = |kind, name: &str, outcome| ShownCall {
         kind,
@@ -312,7 +342,7 @@ pub(super) fn events() -> Vec<Event> {
     let snapshot = Event::Accounts(Box::new(Snapshot::take(&accounts, 1_795_000_001_000_000_000)));
     let in_message = Event::Finding(Box::new(in_message));
     let events = exchanges.into_iter().chain(findings).chain(streams);
-    let of_authentication = of_authentication().into_iter();
+    let of_authentication = of_authentication().into_iter().chain(of_objects());
     let of_authentication = of_authentication.map(|finding| Event::Finding(Box::new(finding)));
     let of_rights = of_rights()
         .into_iter()

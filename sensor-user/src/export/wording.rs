@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use crate::classify::{DataKind, Half, Part, Place, ShownCall};
 use crate::detect::baseline::{PlacesSign, Telling, TellsBy};
+use crate::detect::objects::{ObjectSign, Shows};
 use crate::detect::{
     Assigned, AttackShape, Bulk, Evidence, Excess, Finding, Function, LoginAttack, Outsider, TokenFlaw,
 };
@@ -128,6 +129,48 @@ fn evidence(evidence: &Evidence, part: Option<PartKind>) -> String {
         Evidence::Assigned(found) => assigned(found),
         Evidence::Excess(found) => excess(found),
         Evidence::Bulk(found) => bulk(found),
+        Evidence::Object(sign) => object(sign),
+    }
+}
+
+/// Whose an object is, and what is usual.
+fn object(sign: &ObjectSign) -> String {
+    let at = place_name(&sign.place);
+    let ObjectSign {
+        usual,
+        of,
+        objects,
+        others,
+        most,
+        ..
+    } = sign;
+    let within = span(u64::from(sign.minutes.max(1)) * 60);
+    let did = if sign.writes { "changed" } else { "read" };
+    match sign.shows {
+        Shows::Owner => format!(
+            "{at} names another caller; in {usual} of {of} successes it named the caller itself. Within {within} the \
+             caller {did} {objects} objects of {others} others"
+        ),
+        Shows::Tenant => format!(
+            "{at} names another tenant; in {usual} of {of} successes it named the caller's own. Within {within} the caller \
+             {did} {objects} objects of others"
+        ),
+        Shows::HandedToOthers => format!(
+            "the id in {at} was handed to others only; in {usual} of {of} uses it had been handed to the caller. Within \
+             {within} the caller {did} {objects} objects of {others} others"
+        ),
+        Shows::HandedToNobody => format!(
+            "the id in {at} was handed to nobody; in {usual} of {of} uses it had been handed to the caller. Within \
+             {within} the caller {did} {objects} such objects"
+        ),
+        Shows::UnknownOwner => format!(
+            "{at} names nobody who was ever seen; in {usual} of {of} successes it named the caller itself. Within \
+             {within} the caller {did} {objects} such objects"
+        ),
+        Shows::Many => format!(
+            "the caller tried {objects} objects at {at} in {within} that were not handed to it, of {others} others as \
+             far as it is known; usual are at most {most}"
+        ),
     }
 }
 
@@ -410,6 +453,43 @@ mod tests {
                  callers so far",
                 "800 items, asked for by limit; of 240 answers of the group at this operation, all but one in a hundred \
                  had at most 15",
+            ]
+        );
+    }
+
+    #[test]
+    fn findings_about_objects_say_how_many_and_what_is_usual() {
+        let all = sample::of_objects();
+        let said: Vec<_> = all.iter().map(|finding| Wording::of(finding).evidence).collect();
+        let at = "response body order.customer";
+        let lately = "Within 6 minutes the caller read 214";
+        assert_eq!(
+            said,
+            [
+                format!(
+                    "{at} names another caller; in 2300 of 2301 successes it named the caller itself. {lately} objects \
+                     of 98 others"
+                ),
+                format!(
+                    "{at} names another tenant; in 2300 of 2301 successes it named the caller's own. Within 6 minutes the \
+                     caller changed 214 objects of others"
+                ),
+                format!(
+                    "the id in {at} was handed to others only; in 2300 of 2301 uses it had been handed to the caller. \
+                     {lately} objects of 98 others"
+                ),
+                format!(
+                    "the id in {at} was handed to nobody; in 2300 of 2301 uses it had been handed to the caller. \
+                     {lately} such objects"
+                ),
+                format!(
+                    "{at} names nobody who was ever seen; in 2300 of 2301 successes it named the caller itself. \
+                     {lately} such objects"
+                ),
+                format!(
+                    "the caller tried 214 objects at {at} in 6 minutes that were not handed to it, of 98 others as \
+                     far as it is known; usual are at most 3"
+                ),
             ]
         );
     }

@@ -208,6 +208,10 @@ fn subject(evidence: &Evidence) -> String {
         Evidence::Credentials(scheme) => (*scheme).to_owned(),
         Evidence::Token(flaw) => flaw.name().to_owned(),
         Evidence::Outsider(outsider) => outsider.function.name().to_owned(),
+        Evidence::Object(sign) => {
+            let place = wording::place_name(&sign.place);
+            format!("{} in {place}", sign.shows.name())
+        }
         Evidence::Assigned(assigned) => assigned.property.to_string(),
         Evidence::Excess(excess) => excess.property.to_string(),
         Evidence::AuthenticationNorm { .. }

@@ -11,11 +11,12 @@ mod logins;
 mod places;
 mod room;
 mod steps;
-mod table;
+pub(in crate::detect) mod table;
 mod telling;
 
 use serde::{Deserialize, Serialize};
 
+use super::objects::ObjectSigns;
 use super::operations::{KeptOperations, Operations, Rights};
 use super::{Blind, Observation};
 use crate::callers::Answer;
@@ -54,6 +55,8 @@ pub struct Signs {
     pub door: Door,
     /// A message before on the same connection carried a password or secret: somebody logs in there.
     pub logs_in: bool,
+    /// Whose objects are; learnt beside the baseline.
+    pub objects: ObjectSigns,
 }
 
 impl Default for Signs {
@@ -66,6 +69,7 @@ impl Default for Signs {
             rights: Rights::QUIET,
             door: Door::Unknown,
             logs_in: false,
+            objects: ObjectSigns::NONE,
         }
     }
 }

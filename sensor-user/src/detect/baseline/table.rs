@@ -1,12 +1,14 @@
 //! A table of fixed size, by keyed hash.
 //!
-//! Takes fronts of keyed hashes. Gives what is known of each. Never grows: sets of [`WAYS`] places, in which whatever
-//! weighs least, and of those the one not seen for longest, makes room. Nobody outside can aim at a set.
+//! Takes fronts of keyed hashes. Gives what is known of each. Never grows beyond its size: sets of [`WAYS`] places, in
+//! which whatever weighs least, and of those the one not seen for longest, makes room. Nobody outside can aim at a set.
 
 use serde::{Deserialize, Serialize};
 
 /// Places of a set.
 const WAYS: usize = 8;
+/// Sets that get their memory together, when the first of them is used: a small service does not pay for a large one.
+const SEGMENT: usize = 64;
 
 /// What is known of one hash.
 #[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
@@ -18,41 +20,57 @@ struct Place<R> {
 }
 
 /// What outlives a restart.
-pub(super) type Kept<R> = Vec<(u64, u32, R)>;
+pub(in crate::detect) type Kept<R> = Vec<(u64, u32, R)>;
 
 /// The table.
-pub(super) struct Table<R> {
-    /// Invariant: a multiple of [`WAYS`].
-    places: Vec<Place<R>>,
+pub(in crate::detect) struct Table<R> {
+    sets: usize,
+    /// Invariant: each is empty, or has [`SEGMENT`] sets.
+    segments: Box<[Box<[Place<R>]>]>,
 }
 
 /// Its size: what is in it are megabytes.
 impl<R> std::fmt::Debug for Table<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[{} places]", self.places.len())
+        write!(f, "[{} places]", self.sets * WAYS)
     }
 }
 
 impl<R: Copy + Default> Table<R> {
     /// An empty table of so many sets.
-    pub(super) fn new(sets: usize) -> Self {
+    pub(in crate::detect) fn new(sets: usize) -> Self {
+        let sets = sets.max(1);
         Self {
-            places: vec![Place::default(); sets.max(1) * WAYS],
+            sets,
+            segments: (0..sets.div_ceil(SEGMENT)).map(|_| Box::default()).collect(),
         }
     }
 
     /// What is known of a hash.
-    pub(super) fn find(&self, key: u64) -> Option<R> {
-        let start = self.start(key);
-        let set = self.places.get(start..start + WAYS)?;
-        let place = set.iter().find(|place| place.key == key && key != 0)?;
-        Some(place.value)
+    pub(in crate::detect) fn find(&self, key: u64) -> Option<R> {
+        self.get(key).copied()
+    }
+
+    /// The same without a copy.
+    pub(in crate::detect) fn get(&self, key: u64) -> Option<&R> {
+        let place = self.set(key).iter().find(|place| place.key == key && key != 0)?;
+        Some(&place.value)
+    }
+
+    /// Whether something may have made room for something else where a hash has its place: then it may have been known.
+    pub(in crate::detect) fn is_crowded(&self, key: u64) -> bool {
+        let set = self.set(key);
+        !set.is_empty() && set.iter().all(|place| place.key != 0)
     }
 
     /// What is known of a hash, which is given a place if it has none. `weight` says how much a place is worth.
-    pub(super) fn place(&mut self, key: u64, now_s: u32, weight: impl Fn(&R) -> u32) -> Option<&mut R> {
-        let start = self.start(key);
-        let set = self.places.get_mut(start..start + WAYS)?;
+    pub(in crate::detect) fn place(
+        &mut self,
+        key: u64,
+        now_s: u32,
+        weight: impl Fn(&R) -> u32,
+    ) -> Option<&mut R> {
+        let set = self.set_mut(key)?;
         let way = if let Some(way) = set.iter().position(|place| place.key == key) {
             way
         } else {
@@ -71,22 +89,21 @@ impl<R: Copy + Default> Table<R> {
     }
 
     /// Forgets a hash.
-    pub(super) fn forget(&mut self, key: u64) {
-        let start = self.start(key);
-        let set = self.places.get_mut(start..start + WAYS).unwrap_or_default();
+    pub(in crate::detect) fn forget(&mut self, key: u64) {
+        let set = self.set_mut(key).unwrap_or_default();
         if let Some(place) = set.iter_mut().find(|place| place.key == key) {
             *place = Place::default();
         }
     }
 
     /// Everything, in order of place.
-    pub(super) fn snapshot(&self) -> Kept<R> {
-        let used = self.places.iter().filter(|place| place.key != 0);
+    pub(in crate::detect) fn snapshot(&self) -> Kept<R> {
+        let used = self.segments.iter().flatten().filter(|place| place.key != 0);
         used.map(|place| (place.key, place.seen_s, place.value)).collect()
     }
 
     /// Takes back what was known; what finds no place is left out.
-    pub(super) fn restore(&mut self, kept: Kept<R>, weight: impl Fn(&R) -> u32) {
+    pub(in crate::detect) fn restore(&mut self, kept: Kept<R>, weight: impl Fn(&R) -> u32) {
         for (key, seen_s, value) in kept {
             if let Some(place) = self.place(key, seen_s, &weight) {
                 *place = value;
@@ -94,9 +111,27 @@ impl<R: Copy + Default> Table<R> {
         }
     }
 
-    fn start(&self, key: u64) -> usize {
-        let sets = (self.places.len() / WAYS).max(1);
-        usize::try_from(key >> 32).unwrap_or_default() % sets * WAYS
+    /// Segment of a hash, and where its set begins there.
+    fn at(&self, key: u64) -> (usize, usize) {
+        let set = usize::try_from(key >> 32).unwrap_or_default() % self.sets;
+        (set / SEGMENT, set % SEGMENT * WAYS)
+    }
+
+    fn set(&self, key: u64) -> &[Place<R>] {
+        let (segment, start) = self.at(key);
+        let segment = self.segments.get(segment);
+        segment
+            .and_then(|places| places.get(start..start + WAYS))
+            .unwrap_or_default()
+    }
+
+    fn set_mut(&mut self, key: u64) -> Option<&mut [Place<R>]> {
+        let (segment, start) = self.at(key);
+        let places = self.segments.get_mut(segment)?;
+        if places.is_empty() {
+            *places = vec![Place::default(); SEGMENT * WAYS].into_boxed_slice();
+        }
+        places.get_mut(start..start + WAYS)
     }
 }
 

@@ -2,6 +2,7 @@
 //! exchange here; `stories` has those that need what came before.
 
 mod doors;
+mod objects;
 mod rights;
 mod stories;
 

@@ -8,6 +8,7 @@ use std::ops::{BitOr, BitOrAssign};
 use smallvec::SmallVec;
 
 use crate::exchange::secret::{CallerHash, KeyedHash};
+use crate::exchange::value::ValueHash;
 use crate::protocol::name::Name;
 
 /// Claims of one token. Holds hashes, numbers and kinds, and of roles and scopes the names, which print nothing until
@@ -46,6 +47,10 @@ pub struct Claims {
     pub client: Option<KeyedHash>,
     /// Tenant, organisation, account.
     pub tenant: Option<CallerHash>,
+    /// The same as values are hashed, to be compared with what is in messages.
+    pub tenant_value: Option<ValueHash>,
+    /// What names the subject, so hashed, at most [`MAX_NAMES`].
+    pub names: SmallVec<[ValueHash; 2]>,
     /// Roles, groups and scopes, at most [`MAX_ATTRIBUTES`].
     pub attributes: SmallVec<[Attribute; 2]>,
     /// `iat`, seconds since 1970.
@@ -58,6 +63,8 @@ pub struct Claims {
     pub sensitive: Sensitive,
 }
 
+/// Names of one subject that are kept: an id, a login name, an address of e-mail, and another.
+pub(super) const MAX_NAMES: usize = 4;
 /// Audiences that are kept.
 pub(super) const MAX_AUDIENCES: usize = 4;
 /// Roles, groups and scopes that are kept. Tokens with hundreds of groups exist; who has so many is told apart by the

@@ -7,10 +7,12 @@ use smallvec::SmallVec;
 
 use super::basic::undo;
 use super::claims::{
-    Algorithm, Attribute, AttributeKind, Claims, MAX_ATTRIBUTES, MAX_AUDIENCES, Sensitive, TokenType, Weak,
+    Algorithm, Attribute, AttributeKind, Claims, MAX_ATTRIBUTES, MAX_AUDIENCES, MAX_NAMES, Sensitive,
+    TokenType, Weak,
 };
 use crate::exchange::Secret;
 use crate::exchange::secret::{Domain, HashKey};
+use crate::exchange::value::{ValueHash, ValueKey};
 use crate::protocol::json::Walker;
 use crate::protocol::name::Name;
 use crate::protocol::walk::{Container, Ending, Scalar, Text, Visitor};
@@ -82,6 +84,7 @@ pub(super) fn read(parts: Parts<'_>, scope: &[u8], key: &HashKey, reading: &mut 
         let mut visitor = Walk {
             said: &mut said,
             key,
+            values: ValueKey::of(key),
             text: &mut reading.text,
             around: SmallVec::new(),
             claim: Claim::Other,
@@ -203,6 +206,8 @@ struct Said {
     by_credentials: bool,
     audience: SmallVec<[crate::exchange::CallerHash; 1]>,
     tenant: Option<crate::exchange::CallerHash>,
+    tenant_value: Option<ValueHash>,
+    names: SmallVec<[ValueHash; 2]>,
     attributes: SmallVec<[Attribute; 2]>,
     issued_s: Option<u64>,
     expires_s: Option<u64>,
@@ -249,6 +254,8 @@ impl Said {
             audience: self.audience,
             client: client.map(|client| key.hash(Domain::Client, Secret::new(within), Secret::new(client))),
             tenant: self.tenant,
+            tenant_value: self.tenant_value,
+            names: self.names,
             attributes: self.attributes,
             issued_s: self.issued_s,
             expires_s: self.expires_s,
@@ -264,6 +271,7 @@ const NOWHERE: Secret<'static> = Secret::new(b"");
 struct Walk<'a> {
     said: &'a mut Said,
     key: &'a HashKey,
+    values: ValueKey,
     text: &'a mut Vec<u8>,
     /// The claim that each container around is the value of.
     around: SmallVec<[Claim; 8]>,
@@ -370,6 +378,7 @@ impl Walk<'_> {
             Claim::GrantType => said.by_credentials = value == b"client-credentials",
             Claim::Tenant if said.tenant.is_none() && kind != Scalar::Bool => {
                 said.tenant = Some(self.key.hash(Domain::Tenant, NOWHERE, Secret::new(value)).now);
+                said.tenant_value = Some(self.values.hash(Secret::new(value)));
             }
             Claim::Attribute(AttributeKind::Scope) => {
                 // RFC 8693, 4.2: names with spaces between them.
@@ -399,6 +408,10 @@ impl Walk<'_> {
     fn subject(&mut self, rank: u8, value: &[u8]) {
         // A name further in is worse than any at the top.
         let rank = rank + if self.around.len() > 1 { 10 } else { 0 };
+        let name = self.values.hash(Secret::new(value));
+        if self.said.names.len() < MAX_NAMES && !self.said.names.contains(&name) {
+            self.said.names.push(name);
+        }
         let known = self.said.subject.as_ref().map(|(known, _)| *known);
         if known == Some(0) && rank == 0 {
             self.said.weak |= Weak::TWICE;

@@ -17,6 +17,7 @@ use super::Severity::{Critical, High, Info, Low, Medium};
 use crate::callers::{self, Callers};
 use crate::classify::{self, Classifier};
 use crate::detect::baseline::Baseline;
+use crate::detect::objects::Objects;
 use crate::detect::{Blind, Engine, Finding, Limits, Observation, RuleId};
 use crate::exchange::secret::HashKey;
 use crate::exchange::test_support::{Builder, identify};
@@ -43,7 +44,8 @@ impl World {
         let counters = Arc::new(Counters::default());
         let key = HashKey::new([7; 32]);
         Self {
-            classifier: Classifier::new(classify::Limits::default()).keyed(key.clone()),
+            classifier: Classifier::with_schema(classify::Limits::default(), Arc::default(), &key)
+                .keyed(key.clone()),
             callers: Callers::new(callers::Limits::default()),
             inventory: Inventory::new(inventory::Limits::default(), Arc::clone(&counters)),
             engine: Engine::new(Limits::default(), counters),
@@ -761,6 +763,7 @@ pub(super) fn all() -> Vec<Story> {
         super::rights::all(),
         super::doors::stories(),
         super::dialogues(),
+        super::objects::all(),
     ];
     tables.into_iter().flatten().collect()
 }
@@ -791,6 +794,24 @@ fn every_story_holds() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What was learnt of objects survives a restart as well.
+#[test]
+fn objects_survive_a_restart() {
+    let (mut stories, mut world) = (super::objects::all(), World::new());
+    let mut story = stories.swap_remove(0);
+    let last = story.exchanges.pop().unwrap();
+    for exchange in story.exchanges {
+        world.see(exchange);
+    }
+    let text = serde_json::to_string(&world.engine.objects().snapshot()).unwrap();
+    let objects = Objects::restore(serde_json::from_str(&text).unwrap()).unwrap();
+    assert_eq!(text, serde_json::to_string(&objects.snapshot()).unwrap());
+    let mut after = World::new();
+    after.engine.resume_objects(objects);
+    let told = after.see(last);
+    assert!(told.iter().any(|finding| finding.rule.id.0 == story.rule));
 }
 
 /// A restart in the middle changes nothing, and the same exchanges give the same bytes.

@@ -1,0 +1,253 @@
+//! How many objects that are not its own one caller asks one operation for.
+//!
+//! Takes ids that were not handed to who uses them, refused tries as well. Gives a sign when there are more than is usual
+//! for the group and for the caller, within ten minutes or a day. Never keeps a value. Bounded by two tables.
+
+use serde::{Deserialize, Serialize};
+
+use super::operation::mix;
+use super::people::{bit, estimate};
+use crate::detect::Blind;
+use crate::detect::baseline::table::{Kept, Table};
+
+/// Sets of callers and operations: 65,536, 80 bytes a place.
+const CALLER_SETS: usize = 8192;
+/// Sets of operations and groups: 16,384, 72 bytes a place.
+const GROUP_SETS: usize = 2048;
+/// The windows: a script's, and a patient one's.
+const LENGTHS_S: [u32; 2] = [600, 86_400];
+/// Objects below which nobody enumerates: a person with old bookmarks has a handful.
+const LEAST: u32 = 8;
+/// Of them, so many were answered with success: who only meets refusals gets nothing.
+const LEAST_GOT: u16 = 3;
+/// Windows of a group before it has a norm, and callers among them (bits of 64).
+const WINDOWS: u16 = 15;
+const CALLERS: u32 = 4;
+/// One window in so many may have half as many objects.
+const RARE: u32 = 50;
+/// Times what is usual for the caller itself.
+const BEYOND: u32 = 3;
+/// Numbers of objects that are told apart.
+const LEVELS: [u32; 9] = [0, 1, 2, 4, 8, 16, 32, 64, 128];
+/// Windows of a group at which all counts are halved.
+const FULL: u16 = 8192;
+
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+struct Window {
+    number: u32,
+    got: u16,
+    /// Most of the windows before; an eighth is forgotten with each.
+    usual: u16,
+    windows: u8,
+    /// Levels of this window that the group has learnt.
+    level: u8,
+    objects: u64,
+    others: u64,
+}
+
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+struct Caller {
+    windows: [Window; LENGTHS_S.len()],
+}
+
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+struct Group {
+    /// Windows that had so many objects or more.
+    reached: [[u16; LEVELS.len()]; LENGTHS_S.len()],
+    callers: u64,
+}
+
+/// Who asks for how many.
+#[derive(Debug)]
+pub(super) struct Many {
+    callers: Table<Caller>,
+    groups: Table<Group>,
+}
+
+/// What outlives a restart.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct KeptMany {
+    callers: Kept<Caller>,
+    groups: Kept<Group>,
+}
+
+/// Whose use it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Use {
+    pub(super) caller: u64,
+    pub(super) operation: u64,
+    pub(super) group: u64,
+    pub(super) now_s: u32,
+}
+
+/// An id that is not the caller's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Strange {
+    pub(super) object: u64,
+    /// Whose it is, if that is known.
+    pub(super) other: Option<u32>,
+    /// The server gave it.
+    pub(super) got: bool,
+}
+
+/// Too many.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct TooMany {
+    pub(super) objects: u32,
+    pub(super) others: u32,
+    pub(super) minutes: u32,
+    pub(super) most: u32,
+    pub(super) windows: u32,
+}
+
+impl Default for Many {
+    fn default() -> Self {
+        Self {
+            callers: Table::new(CALLER_SETS),
+            groups: Table::new(GROUP_SETS),
+        }
+    }
+}
+
+impl Window {
+    /// Begins another window. What is usual doubles at most, so whoever wants to raise it has to be patient.
+    fn roll(&mut self, number: u32) {
+        if number <= self.number {
+            return;
+        }
+        if self.number > 0 {
+            let most = u16::try_from(estimate(self.objects)).unwrap_or(u16::MAX);
+            let learnt = if self.windows == 0 {
+                most
+            } else {
+                most.min(self.usual.saturating_mul(2).max(4))
+            };
+            self.usual = learnt.max(self.usual - self.usual / 8);
+            self.windows = self.windows.saturating_add(1);
+        }
+        *self = Self {
+            number,
+            usual: self.usual,
+            windows: self.windows,
+            ..Self::default()
+        };
+    }
+}
+
+impl Group {
+    /// The least number of objects that one window in [`RARE`] has.
+    fn usual(&self, length: usize) -> Option<(u32, u32)> {
+        let reached = self.reached.get(length)?;
+        let all = u32::from(*reached.first()?);
+        let enough = all >= u32::from(WINDOWS) && self.callers.count_ones() >= CALLERS;
+        let often = |(_, count): &(&u32, &u16)| u32::from(**count) * RARE > all;
+        let most = LEVELS
+            .iter()
+            .zip(reached)
+            .filter(often)
+            .map(|(level, _)| *level)
+            .last();
+        enough.then(|| (most.unwrap_or(0), all))
+    }
+
+    fn learn(&mut self, length: usize, level: usize) {
+        let Some(reached) = self.reached.get_mut(length) else {
+            return;
+        };
+        if let Some(count) = reached.get_mut(level) {
+            *count += 1;
+        }
+        if reached.iter().any(|count| *count >= FULL) {
+            reached.iter_mut().for_each(|count| *count /= 2);
+        }
+    }
+}
+
+impl Many {
+    /// A caller used an operation; `strange` are ids that are not its own.
+    pub(super) fn observe(&mut self, by: Use, strange: &[Strange]) -> Result<Option<TooMany>, Blind> {
+        let weight = |caller: &Caller| {
+            caller
+                .windows
+                .iter()
+                .map(|window| u32::from(window.windows))
+                .sum()
+        };
+        let key = mix(by.caller, by.operation);
+        let (Some(caller), Some(group)) = (
+            self.callers.place(key, by.now_s, weight),
+            self.groups.place(mix(by.operation, by.group), by.now_s, |group| {
+                group
+                    .reached
+                    .iter()
+                    .flatten()
+                    .map(|count| u32::from(*count))
+                    .sum()
+            }),
+        ) else {
+            return Ok(None);
+        };
+        group.callers |= bit(by.caller);
+        let mut judged = Ok(None);
+        for (length, (window, seconds)) in caller.windows.iter_mut().zip(LENGTHS_S).enumerate() {
+            window.roll(by.now_s / seconds + 1);
+            for one in strange {
+                window.objects |= bit(one.object);
+                window.others |= one.other.map_or(0, |other| 1 << (other >> 8 & 63));
+                window.got = window.got.saturating_add(u16::from(one.got));
+            }
+            let objects = estimate(window.objects);
+            let found = judge(window, group.usual(length), objects, seconds);
+            while let Some(next) = LEVELS.get(usize::from(window.level))
+                && objects >= *next
+            {
+                group.learn(length, window.level.into());
+                window.level += 1;
+            }
+            if !strange.is_empty() && matches!(judged, Ok(None)) && !matches!(found, Ok(None)) {
+                judged = found;
+            }
+        }
+        judged
+    }
+
+    pub(super) fn snapshot(&self) -> KeptMany {
+        KeptMany {
+            callers: self.callers.snapshot(),
+            groups: self.groups.snapshot(),
+        }
+    }
+
+    pub(super) fn restore(kept: KeptMany) -> Self {
+        let mut many = Self::default();
+        many.callers.restore(kept.callers, |_| 0);
+        many.groups.restore(kept.groups, |_| 0);
+        many
+    }
+}
+
+fn judge(
+    window: &Window,
+    usual: Option<(u32, u32)>,
+    objects: u32,
+    seconds: u32,
+) -> Result<Option<TooMany>, Blind> {
+    if objects < LEAST || window.got < LEAST_GOT {
+        return Ok(None);
+    }
+    let own_is_known = window.windows >= 3;
+    if own_is_known && objects < u32::from(window.usual) * BEYOND {
+        return Ok(None);
+    }
+    let Some((most, windows)) = usual else {
+        return Err(Blind::NotEnoughEvidence);
+    };
+    let found = TooMany {
+        objects,
+        others: estimate(window.others),
+        minutes: seconds / 60,
+        most: most.max(window.usual.into()),
+        windows,
+    };
+    Ok((objects >= most.saturating_mul(2)).then_some(found))
+}

@@ -1,0 +1,289 @@
+//! What is usual at a place: that it names the caller, or that the caller was handed its values before.
+//!
+//! Takes what came at a place, by group of callers. Gives whether a departure from it means something. Never keeps a
+//! value. Bounded by two tables; a place that was met often is not pushed out by new ones.
+
+use serde::{Deserialize, Serialize};
+
+use crate::detect::baseline::table::{Kept, Table};
+
+/// Sets of places that values are at: 131,072 of them, thirteen for each of 10,000 endpoints, 40 bytes a place.
+const NAMING_SETS: usize = 16_384;
+/// Sets of places that requests name objects at: 65,536, 48 bytes a place.
+const USING_SETS: usize = 8192;
+/// Groups of callers, by hash. Applications have dozens of roles.
+const GROUPS: usize = 1024;
+/// Counts at which they are halved: what is usual is what was so lately.
+const FULL: u32 = 4096;
+/// The same of a group.
+const GROUP_FULL: u32 = 512;
+/// Uses that were as usual before a departure means something: with none against, less than one in five departs (95%,
+/// rule of three), and each of these had another caller or another time.
+const LEAST: u32 = 15;
+/// Different callers among them: bits of 64, of which two callers may share one.
+const LEAST_CALLERS: u32 = 4;
+/// One departure in so many is still a norm: 98 percent.
+const TIGHT: u32 = 50;
+/// One id in so many that was handed to others only: these are common where things are shared, so a norm has next to none.
+const ALMOST_NONE: u32 = 200;
+/// Departures that were told, one for each caller and day, that a norm outlives however young it is: an attacker with a
+/// few accounts. When more callers than these depart, it is a norm no longer.
+const LAPSES: u32 = 4;
+/// One value in so many that nobody is known by, at a place that names callers.
+const NAMING: u32 = 8;
+/// Uses of a group before it is known whether it works with what is others'.
+const GROUP_LEAST: u32 = 20;
+/// One use in so many is of an id that was handed to others only, in a group that works with its own.
+const NARROW: u32 = 20;
+
+/// How sure a norm is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Norm {
+    /// There is none.
+    None,
+    /// It may be one, but too little was seen.
+    Early,
+    /// Departures mean something.
+    Tight,
+}
+
+/// Values at a place, as far as they name somebody.
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+pub(super) struct Naming {
+    /// The caller.
+    pub(super) own: u32,
+    /// Somebody else.
+    pub(super) foreign: u32,
+    /// Nobody who is known, though enough is known of the caller.
+    pub(super) unknown: u32,
+    /// Departures that were told.
+    pub(super) lapses: u32,
+    callers: u64,
+}
+
+/// Ids that requests had at a place.
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+pub(super) struct Using {
+    /// Handed to the caller before, or its own as the answer says.
+    pub(super) mine: u32,
+    /// Handed to those whom the caller shares ids with.
+    pub(super) related: u32,
+    /// Handed to others only.
+    pub(super) foreign: u32,
+    /// Handed to nobody.
+    pub(super) fresh: u32,
+    /// Handed to very many.
+    pub(super) public: u32,
+    /// Departures that were told.
+    pub(super) lapses: u32,
+    callers: u64,
+}
+
+/// How a group works.
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+struct Group {
+    uses: u32,
+    foreign: u32,
+}
+
+/// Everything that is usual.
+pub(super) struct Norms {
+    naming: Table<Naming>,
+    using: Table<Using>,
+    groups: Vec<Group>,
+}
+
+impl std::fmt::Debug for Norms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[norms, {:?}, {:?}]", self.naming, self.using)
+    }
+}
+
+/// What outlives a restart.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct KeptNorms {
+    naming: Kept<Naming>,
+    using: Kept<Using>,
+    groups: Vec<Group>,
+}
+
+impl Naming {
+    /// Whether another's name departs from a norm.
+    pub(super) const fn norm(&self) -> Norm {
+        let known = self.own.saturating_add(self.foreign);
+        let broken = self.foreign * TIGHT > known || self.lapses > LAPSES + known / TIGHT;
+        if broken || self.unknown * NAMING > self.own {
+            Norm::None
+        } else if self.own < LEAST || self.callers.count_ones() < LEAST_CALLERS {
+            Norm::Early
+        } else {
+            Norm::Tight
+        }
+    }
+
+    /// Whether a name that is nobody's departs from a norm.
+    pub(super) fn norm_of_unknown(&self) -> Norm {
+        match self.norm() {
+            Norm::Tight if self.unknown * TIGHT > self.own => Norm::None,
+            norm => norm,
+        }
+    }
+
+    /// Uses, all together.
+    pub(super) const fn all(&self) -> u32 {
+        self.own + self.foreign + self.unknown
+    }
+
+    fn weight(&self) -> u32 {
+        self.own
+    }
+}
+
+impl Using {
+    /// As it should be.
+    pub(super) const fn usual(&self) -> u32 {
+        self.mine + self.related
+    }
+
+    /// All uses.
+    pub(super) const fn all(&self) -> u32 {
+        self.usual() + self.foreign + self.fresh + self.public
+    }
+
+    fn tight(&self, against: u32, one_in: u32) -> Norm {
+        let usual = self.usual();
+        let broken = against * one_in > usual + against || self.lapses > LAPSES + usual / TIGHT;
+        if broken || self.public > usual {
+            Norm::None
+        } else if usual < LEAST || self.callers.count_ones() < LEAST_CALLERS {
+            Norm::Early
+        } else {
+            Norm::Tight
+        }
+    }
+
+    /// Whether an id that was handed to others only departs from a norm.
+    pub(super) fn norm_of_foreign(&self) -> Norm {
+        self.tight(self.foreign, ALMOST_NONE)
+    }
+
+    /// Whether an id that was handed to nobody departs from a norm.
+    pub(super) fn norm_of_fresh(&self) -> Norm {
+        match self.tight(self.fresh, TIGHT) {
+            Norm::Tight if self.usual() < 2 * LEAST => Norm::Early,
+            norm => norm,
+        }
+    }
+
+    /// Whether values there are ids: most were handed out before.
+    pub(super) const fn are_ids(&self) -> bool {
+        self.usual() + self.foreign + self.public > self.fresh
+    }
+
+    fn weight(&self) -> u32 {
+        self.usual()
+    }
+}
+
+impl Default for Norms {
+    fn default() -> Self {
+        Self {
+            naming: Table::new(NAMING_SETS),
+            using: Table::new(USING_SETS),
+            groups: vec![Group::default(); GROUPS],
+        }
+    }
+}
+
+impl Norms {
+    /// What a place names.
+    pub(super) fn naming(&self, key: u64) -> Naming {
+        self.naming.find(key).unwrap_or_default()
+    }
+
+    /// How a place is used.
+    pub(super) fn using(&self, key: u64) -> Using {
+        self.using.find(key).unwrap_or_default()
+    }
+
+    /// Learns what a place named; `caller` is one bit.
+    pub(super) fn learn_naming(&mut self, key: u64, caller: u64, now_s: u32, what: impl Fn(&mut Naming)) {
+        let Some(naming) = self.naming.place(key, now_s, Naming::weight) else {
+            return;
+        };
+        what(naming);
+        naming.callers |= caller;
+        if naming.all() >= FULL {
+            naming.own /= 2;
+            naming.foreign /= 2;
+            naming.unknown /= 2;
+            naming.lapses /= 2;
+        }
+    }
+
+    /// Learns how a place was used; `caller` is one bit.
+    pub(super) fn learn_using(&mut self, key: u64, caller: u64, now_s: u32, what: impl Fn(&mut Using)) {
+        let Some(using) = self.using.place(key, now_s, Using::weight) else {
+            return;
+        };
+        what(using);
+        using.callers |= caller;
+        if using.all() >= FULL {
+            for count in [
+                &mut using.mine,
+                &mut using.related,
+                &mut using.foreign,
+                &mut using.fresh,
+                &mut using.public,
+                &mut using.lapses,
+            ] {
+                *count /= 2;
+            }
+        }
+    }
+
+    /// Learns whether a group used what was handed to others.
+    pub(super) fn learn_group(&mut self, group: u16, is_foreign: bool) {
+        if let Some(group) = self.groups.get_mut(usize::from(group) % GROUPS) {
+            group.uses += 1;
+            group.foreign += u32::from(is_foreign);
+            if group.uses >= GROUP_FULL {
+                group.uses /= 2;
+                group.foreign /= 2;
+            }
+        }
+    }
+
+    /// Whether a group works with what is its own: what it was handed is somebody's. Staff and jobs see everybody's.
+    pub(super) fn is_narrow(&self, group: u16) -> bool {
+        let group = self
+            .groups
+            .get(usize::from(group) % GROUPS)
+            .copied()
+            .unwrap_or_default();
+        group.uses >= GROUP_LEAST && group.foreign * NARROW <= group.uses
+    }
+
+    /// Whether enough was seen of a group to know how it works.
+    pub(super) fn is_known(&self, group: u16) -> bool {
+        let group = self.groups.get(usize::from(group) % GROUPS);
+        group.is_some_and(|group| group.uses >= GROUP_LEAST)
+    }
+
+    pub(super) fn snapshot(&self) -> KeptNorms {
+        KeptNorms {
+            naming: self.naming.snapshot(),
+            using: self.using.snapshot(),
+            groups: self.groups.clone(),
+        }
+    }
+
+    pub(super) fn restore(mut kept: KeptNorms) -> Self {
+        let mut norms = Self::default();
+        norms.naming.restore(kept.naming, Naming::weight);
+        norms.using.restore(kept.using, Using::weight);
+        kept.groups.resize(GROUPS, Group::default());
+        norms.groups = kept.groups;
+        norms
+    }
+}

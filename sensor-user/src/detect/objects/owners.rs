@@ -1,0 +1,280 @@
+//! Places that name the caller: whose name is there now?
+//!
+//! Takes values by place. Gives whether they name the caller, somebody else or nobody, and a sign when that departs from
+//! the norm. Never keeps anything: memory is in `people` and `norms`. Bounded by the places of one exchange.
+
+use smallvec::SmallVec;
+
+use super::Objects;
+use super::norms::{Naming, Norm};
+use super::people::Person;
+use super::scene::{AllUsed, AllValues, Scene, Values};
+use super::signs::{ObjectSign, ObjectSigns, Shows};
+use super::uses::AllUses;
+use crate::callers::LoginResult;
+use crate::classify::Half;
+use crate::detect::Blind;
+use crate::exchange::value::ValueHash;
+
+/// Values of one place whose owner is looked up: a list that is somebody else's says so from its first record on.
+const LOOKED_UP: u8 = 4;
+/// Values of one answer to a login that name the caller.
+const OF_LOGIN: usize = 3;
+/// Names of callers at a place before a name there is believed.
+const BELIEVED: u32 = 5;
+/// One in so many may be nobody's name, at a place whose names are believed.
+const BELIEVED_SHARE: u32 = 4;
+
+/// Whose name is at a place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Whose {
+    Own,
+    /// Another's, or another tenant's.
+    Foreign(u32, bool),
+    Unknown,
+}
+
+/// A place and whose name is there.
+#[derive(Clone, Copy, Debug)]
+struct Name {
+    values: Values,
+    whose: Whose,
+    key: u64,
+    naming: Naming,
+}
+
+/// All of an exchange.
+pub(super) struct Names {
+    all: SmallVec<[Name; 16]>,
+    /// The server says, at a place where it always does, that the object is the caller's.
+    pub(super) confirmed: bool,
+}
+
+impl Objects {
+    /// What a token or login says of the caller.
+    pub(super) fn name(&mut self, scene: &Scene<'_>, values: &AllValues, person: &mut Person) {
+        let caller = scene.seen.caller;
+        for name in &caller.names {
+            self.own(*name, scene, false);
+        }
+        if let Some(tenant) = caller.tenant_value {
+            self.own(tenant, scene, true);
+        }
+        let login = caller.facts.login.as_ref();
+        if login.is_some_and(|login| login.result == LoginResult::Succeeded) && scene.is_somebody() {
+            let answered = values
+                .iter()
+                .filter(|at| at.root.half == Half::Response && at.count == 1);
+            for at in answered.take(OF_LOGIN) {
+                person.is_named(at.first);
+                self.own(at.first, scene, false);
+            }
+        }
+    }
+
+    fn own(&mut self, value: ValueHash, scene: &Scene<'_>, is_tenant: bool) {
+        let known = self.people.owner(value);
+        let new = known.is_none_or(|owner| {
+            owner.other_than(scene.tag()).is_some() || is_tenant && !owner.is_claimed_tenant()
+        });
+        if new {
+            self.people.own(value, scene.tag(), is_tenant, scene.now_s);
+        }
+    }
+
+    /// Whose names are where.
+    pub(super) fn named(&self, scene: &Scene<'_>, values: &AllValues, person: &Person) -> Names {
+        let mut all: SmallVec<[Name; 16]> = SmallVec::new();
+        for at in values {
+            let key = scene.place(at.path);
+            all.push(Name {
+                values: *at,
+                whose: self.whose(scene, at, person),
+                key,
+                naming: self.norms.naming(key),
+            });
+        }
+        let foreign =
+            |name: &Name| matches!(name.whose, Whose::Foreign(..)) && name.naming.norm() == Norm::Tight;
+        let own = |name: &Name| {
+            name.whose == Whose::Own
+                && name.values.root.half == Half::Response
+                && name.naming.norm() == Norm::Tight
+        };
+        let confirmed = all.iter().any(own) && !all.iter().any(foreign);
+        Names { all, confirmed }
+    }
+
+    fn whose(&self, scene: &Scene<'_>, at: &Values, person: &Person) -> Whose {
+        let caller = scene.seen.caller;
+        let is_own = |value: ValueHash| match caller.tenant_value {
+            Some(tenant) if value == tenant => true,
+            // A token for one tenant is good for that one, whatever the caller does with others.
+            Some(_)
+                if self
+                    .people
+                    .owner(value)
+                    .is_some_and(|owner| owner.is_claimed_tenant()) =>
+            {
+                false
+            }
+            _ => caller.names.contains(&value) || person.has(value),
+        };
+        let mut looked_up = 0;
+        let mut foreign = None;
+        let values = || {
+            scene
+                .outline()
+                .values()
+                .filter(|value| value.place == at.place && value.word.is_empty())
+        };
+        let one = (at.count == 1).then_some(at.first);
+        let several = values()
+            .map(|value| value.hash)
+            .take(if one.is_some() { 0 } else { usize::MAX });
+        for value in one.into_iter().chain(several) {
+            if is_own(value) {
+                return Whose::Own;
+            }
+            if looked_up < LOOKED_UP {
+                looked_up += 1;
+                let owner = self.people.owner(value);
+                let other = owner.and_then(|owner| Some((owner.other_than(scene.tag())?, owner.is_tenant())));
+                foreign = foreign.or(other);
+            }
+        }
+        foreign.map_or(Whose::Unknown, |(other, is_tenant)| {
+            Whose::Foreign(other, is_tenant)
+        })
+    }
+
+    /// Names of others where the caller's should be.
+    pub(super) fn owned(
+        &self,
+        scene: &Scene<'_>,
+        names: &Names,
+        used: &AllUsed,
+        uses: &AllUses,
+        person: &mut Person,
+        signs: &mut ObjectSigns,
+    ) {
+        let caller = scene.seen.caller;
+        if !person.is_mature() && caller.names.is_empty() && caller.tenant_value.is_none() {
+            return;
+        }
+        let object = used.first().map(|used| used.id);
+        let mut best: [Option<(&Name, u32)>; 2] = [None; 2];
+        for name in &names.all {
+            let Whose::Foreign(other, is_tenant) = name.whose else {
+                continue;
+            };
+            let (slot, judged) = if is_tenant {
+                (1, &mut signs.tenant)
+            } else {
+                (0, &mut signs.owner)
+            };
+            let Some(best) = best.get_mut(slot) else { continue };
+            match name.naming.norm() {
+                Norm::Tight if best.is_none_or(|(known, _)| known.naming.own < name.naming.own) => {
+                    *best = Some((name, other));
+                }
+                Norm::Early if judged.is_ok() => *judged = Err(Blind::NotEnoughEvidence),
+                _ => {}
+            }
+        }
+        let shows = [Shows::Owner, Shows::Tenant];
+        for ((found, shows), judged) in best
+            .into_iter()
+            .zip(shows)
+            .zip([&mut signs.owner, &mut signs.tenant])
+        {
+            if let Some((name, other)) = found {
+                let object = object.unwrap_or(name.values.first.0);
+                person.today.foreign(object, other, scene.now_s);
+                *judged = Ok(Some(sign(scene, shows, name, person)));
+            }
+        }
+        // An object whose owner nobody is: only when it was not handed to the caller either.
+        let strange = uses.iter().any(|one| one.is_strange());
+        let unknown = names.all.iter().find(|name| {
+            name.whose == Whose::Unknown
+                && name.values.root.half == Half::Response
+                && name.values.count == 1
+                && name.naming.norm_of_unknown() == Norm::Tight
+        });
+        if let Some(name) = unknown
+            && strange
+            && person.is_mature()
+        {
+            let object = object.unwrap_or(name.values.first.0);
+            person.today.unissued(object, scene.now_s);
+            signs.unissued = Ok(Some(sign(scene, Shows::UnknownOwner, name, person)));
+        }
+    }
+
+    /// Learns what names callers where.
+    pub(super) fn learn_names(
+        &mut self,
+        scene: &Scene<'_>,
+        names: &Names,
+        person: &mut Person,
+        odd: bool,
+        lapse: bool,
+    ) {
+        let mature = person.is_mature();
+        for name in &names.all {
+            let departs = name.whose != Whose::Own && name.naming.norm() == Norm::Tight;
+            // Of somebody new, what is its own is known sooner than what is not.
+            let counts = match name.whose {
+                Whose::Own => mature || is_sure(scene, name.values.first, person),
+                Whose::Foreign(..) => true,
+                Whose::Unknown => mature,
+            };
+            if !odd && counts {
+                self.norms
+                    .learn_naming(name.key, scene.bit(), scene.now_s, |naming| match name.whose {
+                        Whose::Own => naming.own += 1,
+                        Whose::Foreign(..) => naming.foreign += 1,
+                        Whose::Unknown => naming.unknown += 1,
+                    });
+            } else if lapse && departs {
+                self.norms
+                    .learn_naming(name.key, 0, scene.now_s, |naming| naming.lapses += 1);
+            }
+            let answered = name.values.root.half == Half::Response && name.values.count == 1 && !odd;
+            let may_be_own = match name.whose {
+                Whose::Own | Whose::Unknown => true,
+                Whose::Foreign(_, is_tenant) => is_tenant || !mature,
+            };
+            if answered && may_be_own && person.meet(name.values.first) {
+                let naming = name.naming;
+                if naming.own >= BELIEVED && naming.unknown * BELIEVED_SHARE <= naming.own {
+                    self.own(name.values.first, scene, false);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a token or login says so.
+fn is_sure(scene: &Scene<'_>, value: ValueHash, person: &Person) -> bool {
+    let caller = scene.seen.caller;
+    caller.tenant_value == Some(value) || caller.names.contains(&value) || person.is_surely(value)
+}
+
+fn sign(scene: &Scene<'_>, shows: Shows, name: &Name, person: &Person) -> Box<ObjectSign> {
+    let (foreign, unissued, others) = person.today.counts();
+    let naming = name.naming;
+    let unknown = shows == Shows::UnknownOwner;
+    Box::new(ObjectSign {
+        shows,
+        place: scene.shown(name.values.place),
+        usual: naming.own,
+        of: naming.all(),
+        objects: if unknown { unissued } else { foreign },
+        others: if unknown { 0 } else { others },
+        minutes: person.today.minutes(scene.now_s),
+        most: 0,
+        writes: scene.writes(),
+    })
+}

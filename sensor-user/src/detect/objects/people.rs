@@ -1,0 +1,297 @@
+//! What names each caller, whom it shares objects with, and what it did lately that is not usual.
+//!
+//! Takes values that answers and tokens hold. Gives whose they are. Never keeps a value: fronts of keyed hashes.
+//! Bounded by its two tables; whoever came often is not pushed out by who came once.
+
+use serde::{Deserialize, Serialize};
+
+use super::operation::tag;
+use crate::detect::baseline::table::{Kept, Table};
+use crate::exchange::value::ValueHash;
+
+/// Sets of callers: 131,072 of them, as many as identity keeps, 136 bytes a place.
+const PEOPLE_SETS: usize = 16_384;
+/// Sets of values that name somebody: 262,144, two for each caller, 32 bytes a place.
+const OWNER_SETS: usize = 32_768;
+/// Values from tokens and logins: an id, a login name, an address, and another.
+const SURE: usize = 4;
+/// Values that answers have again and again. One that comes in every seventh answer is kept by as many counters (Misra
+/// and Gries, 1982).
+const OFTEN: usize = 6;
+/// Times that a value has been in an answer before it names the caller.
+const NAMES: u8 = 3;
+/// Answers of a caller after which a value that is new is another's.
+const MATURE: u8 = 16;
+/// Callers who have a value as theirs from which it is a tenant's.
+const SEVERAL: u8 = 3;
+const DAY_S: u32 = 86_400;
+/// What is odd is counted for so long: who is patient asks for a few objects in a day.
+const LATELY_S: u32 = 4 * DAY_S;
+/// Bits of 256 that are set when a caller shares ids with some fifty: a team or a tenant is smaller, and who shares with
+/// more works with everybody's.
+const TEAM: u32 = 48;
+
+/// A caller.
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+pub(super) struct Person {
+    sure: [u32; SURE],
+    often: [u32; OFTEN],
+    hits: [u8; OFTEN],
+    seen: u8,
+    /// The last day with a departure from a norm.
+    lapsed: u32,
+    /// Those who were handed the same ids, a bit of 256 each.
+    peers: [u64; 4],
+    /// What is odd today.
+    pub(super) today: Today,
+}
+
+/// What one caller did within four days that is not usual: bits for linear counting.
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+pub(super) struct Today {
+    first_s: u32,
+    objects: u64,
+    unissued: u64,
+    others: u64,
+}
+
+/// Whose a value is.
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+pub(super) struct Owner {
+    first: u32,
+    second: u32,
+    callers: u8,
+    is_tenant: bool,
+}
+
+/// Everybody.
+#[derive(Debug)]
+pub(super) struct People {
+    people: Table<Person>,
+    owners: Table<Owner>,
+}
+
+/// What outlives a restart.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct KeptPeople {
+    people: Kept<Person>,
+    owners: Kept<Owner>,
+}
+
+/// Estimates by bits that are set: 64 ln(64 / clear) (Whang and others, 1990).
+const ESTIMATES: [u16; 65] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 15, 16, 17, 18, 20, 21, 23, 24, 25, 27, 28, 30, 32, 33, 35,
+    37, 39, 40, 42, 44, 46, 48, 51, 53, 55, 58, 60, 63, 65, 68, 71, 74, 78, 81, 85, 89, 93, 97, 102, 107,
+    113, 119, 126, 133, 142, 151, 163, 177, 196, 222, 266, 266,
+];
+
+/// How many different ones those bits stand for, about.
+pub(super) fn estimate(bits: u64) -> u32 {
+    ESTIMATES
+        .get(bits.count_ones() as usize)
+        .copied()
+        .unwrap_or(0)
+        .into()
+}
+
+/// The bit of a hash.
+pub(super) const fn bit(hash: u64) -> u64 {
+    1 << (hash >> 20 & 63)
+}
+
+impl Person {
+    /// Whether a value names this caller, by what was learnt.
+    pub(super) fn has(&self, value: ValueHash) -> bool {
+        let value = tag(value.0);
+        let often = self.often.iter().zip(&self.hits);
+        self.sure.contains(&value)
+            || often
+                .into_iter()
+                .any(|(known, hits)| *known == value && *hits >= NAMES)
+    }
+
+    /// Whether enough was seen of this caller to know what is not its own.
+    pub(super) const fn is_mature(&self) -> bool {
+        self.seen >= MATURE
+    }
+
+    /// A token or login says that this value names the caller.
+    pub(super) fn is_named(&mut self, value: ValueHash) {
+        let value = tag(value.0);
+        if !self.sure.contains(&value) {
+            self.sure.rotate_right(1);
+            if let Some(first) = self.sure.first_mut() {
+                *first = value;
+            }
+        }
+    }
+
+    /// An answer had this value, alone at its place. Says whether it names the caller by now.
+    pub(super) fn meet(&mut self, value: ValueHash) -> bool {
+        let value = tag(value.0);
+        self.seen = self.seen.saturating_add(1);
+        let at = self.often.iter().position(|known| *known == value);
+        let at = at.or_else(|| self.hits.iter().position(|hits| *hits == 0));
+        let Some(at) = at else {
+            self.hits.iter_mut().for_each(|hits| *hits -= 1);
+            return false;
+        };
+        let (Some(known), Some(hits)) = (self.often.get_mut(at), self.hits.get_mut(at)) else {
+            return false;
+        };
+        if *known != value {
+            (*known, *hits) = (value, 0);
+        }
+        *hits = hits.saturating_add(1);
+        *hits >= NAMES
+    }
+
+    /// Whether another caller was handed the same ids as this one.
+    pub(super) fn is_peer(&self, other: u32) -> bool {
+        let word = self.peers.get(other as usize >> 6 & 3).copied().unwrap_or(0);
+        word >> (other & 63) & 1 == 1
+    }
+
+    /// Whether this caller shares ids with so many that it means nothing.
+    pub(super) fn shares_with_all(&self) -> bool {
+        self.peers.iter().map(|word| word.count_ones()).sum::<u32>() > TEAM
+    }
+
+    /// Whether a token or login says that this value names the caller.
+    pub(super) fn is_surely(&self, value: ValueHash) -> bool {
+        self.sure.contains(&tag(value.0))
+    }
+
+    /// Another caller was handed the same id.
+    pub(super) fn shares_with(&mut self, other: u32) {
+        if let Some(word) = self.peers.get_mut(other as usize >> 6 & 3) {
+            *word |= 1 << (other & 63);
+        }
+    }
+
+    /// Whether this departure from a norm teaches: one in a day does, else one caller alone would make it usual.
+    pub(super) const fn lapses(&mut self, now_s: u32) -> bool {
+        let day = now_s / DAY_S + 1;
+        let first = day != self.lapsed;
+        self.lapsed = day;
+        first
+    }
+}
+
+impl Today {
+    fn roll(&mut self, now_s: u32) {
+        if self.first_s == 0 || now_s.saturating_sub(self.first_s) >= LATELY_S {
+            *self = Self {
+                first_s: now_s,
+                ..Self::default()
+            };
+        }
+    }
+
+    /// An object that is somebody else's.
+    pub(super) fn foreign(&mut self, object: u64, other: u32, now_s: u32) {
+        self.roll(now_s);
+        self.objects |= bit(object);
+        self.others |= 1 << (other >> 8 & 63);
+    }
+
+    /// An object that is nobody's.
+    pub(super) fn unissued(&mut self, object: u64, now_s: u32) {
+        self.roll(now_s);
+        self.unissued |= bit(object);
+    }
+
+    /// Foreign objects, unissued ones, and others.
+    pub(super) fn counts(&self) -> (u32, u32, u32) {
+        (
+            estimate(self.objects),
+            estimate(self.unissued),
+            estimate(self.others),
+        )
+    }
+
+    /// Minutes since the first.
+    pub(super) const fn minutes(&self, now_s: u32) -> u32 {
+        now_s.saturating_sub(self.first_s) / 60
+    }
+}
+
+impl Owner {
+    /// Another than this caller, whom it belongs to.
+    pub(super) const fn other_than(&self, caller: u32) -> Option<u32> {
+        if self.first == caller || self.second == caller || self.first == 0 {
+            None
+        } else {
+            Some(self.first)
+        }
+    }
+
+    /// Whether it names a tenant: a token says so, or several callers have it.
+    pub(super) const fn is_tenant(&self) -> bool {
+        self.is_tenant || self.callers >= SEVERAL
+    }
+
+    /// Whether a token says that it names a tenant.
+    pub(super) const fn is_claimed_tenant(&self) -> bool {
+        self.is_tenant
+    }
+}
+
+impl Default for People {
+    fn default() -> Self {
+        Self {
+            people: Table::new(PEOPLE_SETS),
+            owners: Table::new(OWNER_SETS),
+        }
+    }
+}
+
+impl People {
+    /// What is known of a caller.
+    pub(super) fn person(&self, caller: u64) -> Person {
+        self.people.find(caller).unwrap_or_default()
+    }
+
+    /// Keeps what was learnt of a caller.
+    pub(super) fn keep(&mut self, caller: u64, person: &Person, now_s: u32) {
+        if let Some(place) = self.people.place(caller, now_s, |person| person.seen.into()) {
+            *place = *person;
+        }
+    }
+
+    /// Whose a value is.
+    pub(super) fn owner(&self, value: ValueHash) -> Option<&Owner> {
+        self.owners.get(value.0)
+    }
+
+    /// A value names this caller, or its tenant.
+    pub(super) fn own(&mut self, value: ValueHash, caller: u32, is_tenant: bool, now_s: u32) {
+        let weight = |owner: &Owner| owner.callers.into();
+        let Some(owner) = self.owners.place(value.0, now_s, weight) else {
+            return;
+        };
+        owner.is_tenant |= is_tenant;
+        if owner.first == 0 {
+            owner.first = caller;
+        } else if owner.first == caller || owner.second == caller {
+            return;
+        } else {
+            owner.second = caller;
+        }
+        owner.callers = owner.callers.saturating_add(1);
+    }
+
+    pub(super) fn snapshot(&self) -> KeptPeople {
+        KeptPeople {
+            people: self.people.snapshot(),
+            owners: self.owners.snapshot(),
+        }
+    }
+
+    pub(super) fn restore(kept: KeptPeople) -> Self {
+        let mut people = Self::default();
+        people.people.restore(kept.people, |person| person.seen.into());
+        people.owners.restore(kept.owners, |owner| owner.callers.into());
+        people
+    }
+}

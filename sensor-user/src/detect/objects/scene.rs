@@ -1,0 +1,282 @@
+//! One exchange, as far as objects are concerned: what is at which place, and which ids the request has.
+//!
+//! Takes an observation. Gives values by place, and keys of ids. Never keeps a value. Bounded by [`PLACES`], [`USED`] and
+//! the outline's own bounds; what is beyond is left out.
+
+use smallvec::SmallVec;
+
+use super::handed::Holder;
+use super::operation::{group, mix, operation, tag};
+use crate::callers::PrincipalKind;
+use crate::classify::outline::{Looks, NOWHERE, Outline, PlaceId, PlaceSeen, Root, Step, ValueSeen};
+use crate::classify::{Half, Part, Place};
+use crate::detect::Observation;
+use crate::exchange::Method;
+use crate::exchange::call::CallKind;
+use crate::exchange::value::ValueHash;
+
+/// Places of one exchange that are looked at: an order with its lines has a dozen that hold identifiers.
+const PLACES: usize = 32;
+/// Ids of one request that are looked at. A request that names more is a batch, of which these stand for all.
+const USED: usize = 16;
+/// Numbers below are counts, pages, and ids of many things at once: these are told apart by what they are called.
+const SHORT: i128 = 10_000;
+
+/// Who did what, when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scene<'a> {
+    pub(super) seen: &'a Observation<'a>,
+    pub(super) operation: u64,
+    pub(super) group: u64,
+    host: u64,
+    pub(super) caller: u64,
+    pub(super) now_s: u32,
+}
+
+/// Values at one place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Values {
+    pub(super) place: PlaceId,
+    pub(super) path: u64,
+    pub(super) root: Root,
+    pub(super) first: ValueHash,
+    /// Different ones, up to 255.
+    pub(super) count: u8,
+}
+
+/// An id of the request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Used {
+    pub(super) id: u64,
+    pub(super) place: PlaceId,
+    pub(super) path: u64,
+}
+
+pub(super) type AllValues = SmallVec<[Values; PLACES]>;
+pub(super) type AllUsed = SmallVec<[Used; USED]>;
+
+impl<'a> Scene<'a> {
+    /// `None` when nobody is known.
+    pub(super) fn of(seen: &'a Observation<'a>) -> Option<Self> {
+        let now_s = seen.exchange.request.time_ns.0 / 1_000_000_000;
+        Some(Self {
+            seen,
+            operation: operation(seen.endpoint, seen.labels),
+            group: group(seen.caller),
+            host: hash(seen.endpoint.host.as_bytes()),
+            caller: seen.caller.id?.0.front(),
+            now_s: u32::try_from(now_s).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// The caller as ids know it.
+    pub(super) const fn tag(&self) -> u32 {
+        tag(self.caller)
+    }
+
+    /// The same with its group.
+    pub(super) fn holder(&self) -> Holder {
+        Holder {
+            caller: self.tag(),
+            group: self.group_number(),
+        }
+    }
+
+    /// The group at this host, as ids know it: ten bits of a hash.
+    pub(super) fn group_number(&self) -> u16 {
+        u16::try_from(mix(self.group, self.host) >> 40 & 0x3ff).unwrap_or_default()
+    }
+
+    /// One bit for the caller.
+    pub(super) const fn bit(&self) -> u64 {
+        1 << (self.caller >> 12 & 63)
+    }
+
+    /// Key of a place, for this operation and group.
+    pub(super) const fn place(&self, path: u64) -> u64 {
+        mix(mix(self.operation, self.group), path)
+    }
+
+    /// Whether there is a caller with credentials.
+    pub(super) fn is_somebody(&self) -> bool {
+        self.seen.caller.kind != PrincipalKind::Anonymous
+    }
+
+    /// Whether it may have changed something.
+    pub(super) fn writes(&self) -> bool {
+        let queries = |kind| matches!(kind, CallKind::GraphqlQuery | CallKind::Grpc);
+        let calls = &self.seen.labels.calls;
+        !matches!(
+            self.seen.endpoint.method,
+            Method::Get | Method::Head | Method::Options
+        ) && !calls.first().is_some_and(|call| queries(call.kind))
+    }
+
+    pub(super) const fn outline(&self) -> &'a Outline {
+        &self.seen.labels.outline
+    }
+
+    /// A place as it may be shown.
+    pub(super) fn shown(&self, place: PlaceId) -> Place {
+        let root = self.outline().root(place);
+        Place {
+            half: root.map_or(Half::Request, |root| root.half),
+            part: root.map_or(Part::Path, |root| root.part),
+            name: self.outline().name(place).into(),
+        }
+    }
+
+    /// Values that identify something, each with the part of the message that it is in; cookies are sessions.
+    pub(super) fn identifiers(&self) -> impl Iterator<Item = (Root, ValueSeen<'a>)> + use<'a> {
+        let outline = self.outline();
+        let mut last: Option<(PlaceId, Option<Root>)> = None;
+        outline
+            .values()
+            .filter(|value| value.word.is_empty())
+            .filter_map(move |value| {
+                let root = match last {
+                    Some((place, root)) if place == value.place => root,
+                    _ => outline.root(value.place),
+                };
+                last = Some((value.place, root));
+                root.filter(|root| root.part != Part::Cookie)
+                    .map(|root| (root, value))
+            })
+    }
+
+    /// Values by place, and the ids of the request.
+    pub(super) fn read(&self) -> (AllValues, AllUsed) {
+        let (mut all, mut used) = (AllValues::new(), AllUsed::new());
+        for (root, value) in self.identifiers() {
+            let Some(at) = self.outline().place(value.place) else {
+                continue;
+            };
+            if root.half == Half::Request && used.len() < USED {
+                used.push(Used {
+                    id: self.id(root, &at, value.hash),
+                    place: value.place,
+                    path: at.path,
+                });
+            }
+            let known = all.iter().rposition(|known: &Values| known.place == value.place);
+            if let Some(known) = known.and_then(|known| all.get_mut(known)) {
+                known.count = known.count.saturating_add(1);
+            } else if all.len() < PLACES {
+                all.push(Values {
+                    place: value.place,
+                    path: at.path,
+                    root,
+                    first: value.hash,
+                    count: 1,
+                });
+            }
+        }
+        (all, used)
+    }
+
+    /// What an id is known by: itself, and when it is a small number what it is called, too.
+    pub(super) fn id(&self, root: Root, place: &PlaceSeen<'_>, value: ValueHash) -> u64 {
+        if is_short(place) {
+            mix(value.0, self.noun(root, place))
+        } else {
+            value.0 | 1
+        }
+    }
+
+    /// What values of a place are ids of: `order` of `order_id`, of `orders[].id` and of `/orders/{id}`.
+    fn noun(&self, root: Root, place: &PlaceSeen<'_>) -> u64 {
+        if root.part == Part::Path {
+            let position = place.name.iter().fold(0_usize, |sum, digit| {
+                sum.saturating_mul(10)
+                    .saturating_add(usize::from(digit.wrapping_sub(b'0')))
+            });
+            return self.literal(position);
+        }
+        let mut at = *place;
+        for _ in 0..4 {
+            if at.step == Step::Member
+                && let Some(noun) = noun(at.name)
+            {
+                return noun;
+            }
+            match self.outline().place(at.parent).filter(|_| at.parent != NOWHERE) {
+                Some(around) => at = around,
+                None => break,
+            }
+        }
+        self.literal(usize::MAX)
+    }
+
+    /// The last word of the path before a position.
+    fn literal(&self, before: usize) -> u64 {
+        let steps = self.seen.endpoint.template.split('/').skip(1).take(before);
+        let word = steps.filter(|step| !step.starts_with('{')).last();
+        word.and_then(|word| noun(word.as_bytes())).unwrap_or_default()
+    }
+}
+
+fn is_short(place: &PlaceSeen<'_>) -> bool {
+    let facts = &place.facts;
+    if facts.looks.has(Looks::NUMBER) {
+        facts.size.1.bounds().0 < SHORT
+    } else {
+        facts.looks.has(Looks::DIGITS) && facts.length.1 < 5
+    }
+}
+
+/// A name without what says that it is an id, in the singular; `None` when nothing is left.
+fn noun(name: &[u8]) -> Option<u64> {
+    let mut word = name;
+    for end in [&b"id"[..], b"Id", b"ID", b"number", b"no", b"ids", b"Ids"] {
+        if let Some(front) = word.strip_suffix(end) {
+            let bare = front.strip_suffix(b"_").or_else(|| front.strip_suffix(b"-"));
+            let camel = front.last().is_some_and(u8::is_ascii_lowercase) && end.first() == Some(&b'I');
+            if front.is_empty() || bare.is_some() || camel {
+                word = bare.unwrap_or(front);
+                break;
+            }
+        }
+    }
+    let last = word.rsplit(|byte| matches!(byte, b'_' | b'-' | b'.')).next()?;
+    let mixed = last.iter().any(u8::is_ascii_lowercase);
+    let capital = last
+        .iter()
+        .rposition(u8::is_ascii_uppercase)
+        .filter(|at| *at > 0 && mixed);
+    let last = capital.and_then(|at| last.get(at..)).unwrap_or(last);
+    let last = last
+        .strip_suffix(b"s")
+        .or_else(|| last.strip_suffix(b"S"))
+        .unwrap_or(last);
+    (!last.is_empty()).then(|| hash(last))
+}
+
+/// FNV-1a, without case.
+fn hash(word: &[u8]) -> u64 {
+    let step =
+        |hash: u64, byte: &u8| (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3);
+    word.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::noun;
+
+    #[test]
+    fn one_thing_has_one_name() {
+        let order = noun(b"orders");
+        for name in [
+            "order",
+            "order_id",
+            "orderId",
+            "x-order-id",
+            "from_order",
+            "parentOrder",
+            "ORDER-ID",
+        ] {
+            assert_eq!(noun(name.as_bytes()), order, "{name}");
+        }
+        assert_eq!(noun(b"id"), None);
+        assert_ne!(noun(b"account"), order);
+    }
+}

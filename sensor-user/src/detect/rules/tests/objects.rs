@@ -1,0 +1,195 @@
+//! Stories of API1: customers with what is theirs, and what is not.
+
+use super::Expect::{self, Fires, Quiet};
+use super::Severity::{Critical, High, Low, Medium};
+use super::stories::{NOW, Story, bearer, jwt, story};
+use crate::detect::Blind;
+use crate::exchange::test_support::Builder;
+
+/// Customers of the stories.
+const CUSTOMERS: u64 = 10;
+
+fn uuid(kind: u8, number: u64) -> String {
+    format!("{kind:08x}-3b1c-4d2e-9f3a-{number:012x}")
+}
+
+/// A customer's token.
+fn token_of(customer: u64, tenant: &str) -> String {
+    let subject = uuid(1, customer);
+    let payload = format!(
+        r#"{{"iss":"i","sub":"{subject}","roles":["customer"],"iat":{NOW},"exp":{}{tenant}}}"#,
+        NOW + 900
+    );
+    jwt(r#"{"alg":"RS256"}"#, &payload, "c2lnbmF0dXJl")
+}
+
+fn asks(customer: u64, path: &str) -> Builder {
+    bearer(path, &token_of(customer, ""))
+}
+
+/// A customer gets an order that is some customer's.
+fn order(customer: u64, owner: u64, number: u64) -> Builder {
+    let id = 100_000 + owner * 100 + number;
+    let answer = format!(r#"{{"id":{id},"customer":"{}","total":12.5}}"#, uuid(1, owner));
+    asks(customer, &format!("/orders/{id}")).answer(&answer)
+}
+
+/// Each of them gets orders of their own.
+fn own_orders(customers: u64, each: u64) -> Vec<Builder> {
+    let all = (0..each).flat_map(|number| (0..customers).map(move |customer| (customer, number)));
+    all.map(|(customer, number)| order(customer, customer, number))
+        .collect()
+}
+
+fn owners() -> Vec<Story> {
+    let rule = "API1-001";
+    let then = |before: &[Builder], last: Builder| [before, &[last]].concat();
+    let own = own_orders(CUSTOMERS, 3);
+    // One of three orders is a neighbour's: here, that is how it is.
+    let shared: Vec<_> = (0..CUSTOMERS * 6)
+        .map(|n| order(n % CUSTOMERS, if n % 3 == 0 { n + 1 } else { n } % CUSTOMERS, n))
+        .collect();
+    vec![
+        story(
+            rule,
+            "another's order",
+            then(&own, order(1, 2, 0)),
+            Fires(&[High]),
+        ),
+        story(rule, "one's own again", then(&own, order(1, 1, 7)), Quiet),
+        story(rule, "refused", then(&own, order(1, 2, 0).status(404)), Quiet),
+        story(rule, "shared by all", then(&shared, order(1, 2, 0)), Quiet),
+        story(
+            rule,
+            "nothing is known yet",
+            then(&own_orders(3, 1), order(1, 2, 0)),
+            Expect::Blind(Blind::NotEnoughEvidence),
+        ),
+        story(
+            rule,
+            "no answer",
+            then(&own, order(1, 2, 0).unanswered()),
+            Expect::Blind(Blind::NoResponse),
+        ),
+    ]
+}
+
+fn report(customer: u64, of: u64, token_for: u64) -> Builder {
+    let token = token_of(customer, &format!(r#","tenant":"tenant-{token_for}""#));
+    bearer("/report", &token).answer(&format!(r#"{{"tenant":"tenant-{of}","orders":12}}"#))
+}
+
+fn tenants() -> Vec<Story> {
+    let rule = "API1-005";
+    let own: Vec<_> = (0..CUSTOMERS * 3)
+        .map(|n| report(n % CUSTOMERS, n % 2, n % 2))
+        .collect();
+    let then = |before: &[Builder], last: Builder| [before, &[last]].concat();
+    vec![
+        story(
+            rule,
+            "another tenant",
+            then(&own, report(2, 1, 0)),
+            Fires(&[Critical]),
+        ),
+        story(rule, "with a token for it", then(&own, report(2, 1, 1)), Quiet),
+        story(
+            rule,
+            "nothing is known yet",
+            then(own.get(..4).unwrap(), report(2, 1, 0)),
+            Expect::Blind(Blind::NotEnoughEvidence),
+        ),
+    ]
+}
+
+fn listed(customer: u64, documents: &[u64]) -> Builder {
+    let ids: Vec<_> = documents
+        .iter()
+        .map(|number| format!(r#"{{"id":"{}"}}"#, uuid(2, *number)))
+        .collect();
+    asks(customer, "/documents").answer(&format!("[{}]", ids.join(",")))
+}
+
+fn opened(customer: u64, document: u64) -> Builder {
+    asks(customer, &format!("/documents/{}", uuid(2, document))).answer(r#"{"title":"notes"}"#)
+}
+
+/// Each lists four documents, and opens them.
+fn own_documents(customers: u64) -> Vec<Builder> {
+    let of = |customer: u64| [0, 1, 2, 3].map(|number| customer * 100 + number);
+    let all = (0..customers).flat_map(|customer| {
+        let opened = of(customer).map(|document| opened(customer, document));
+        std::iter::once(listed(customer, &of(customer))).chain(opened)
+    });
+    all.collect()
+}
+
+fn handed() -> Vec<Story> {
+    let own = own_documents(CUSTOMERS);
+    let then = |last: &[Builder]| [&own, last].concat();
+    let few = |last: Builder| [own_documents(2), vec![last]].concat();
+    let nobodys = |numbers: std::ops::Range<u64>| -> Vec<Builder> {
+        numbers.map(|number| opened(1, 9000 + number)).collect()
+    };
+    let (others, nobody) = ("API1-002", "API1-003");
+    let early = Expect::Blind(Blind::NotEnoughEvidence);
+    vec![
+        story(
+            others,
+            "documents of another",
+            then(&[opened(1, 200), opened(1, 201), opened(1, 202)]),
+            Fires(&[Low, Medium]),
+        ),
+        story(
+            others,
+            "handed to this one, too",
+            then(&[listed(1, &[200]), opened(1, 200)]),
+            Quiet,
+        ),
+        story(others, "one's own", then(&[opened(1, 100)]), Quiet),
+        story(others, "nothing is known yet", few(opened(1, 0)), early),
+        story(
+            nobody,
+            "ids of nobody",
+            then(&nobodys(0..3)),
+            Fires(&[Low, Medium]),
+        ),
+        story(
+            nobody,
+            "just made",
+            then(&[listed(1, &[9000]), opened(1, 9000)]),
+            Quiet,
+        ),
+        story(nobody, "nothing is known yet", few(opened(1, 9000)), early),
+    ]
+}
+
+fn many() -> Vec<Story> {
+    let rule = "API1-004";
+    let tries = |count: u64| -> Vec<Builder> {
+        let of = |number| opened(1, 200 + number / 4 * 100 + number % 4);
+        (0..count).map(of).collect()
+    };
+    // The other half of a day's work of twenty.
+    let all = own_documents(2 * CUSTOMERS);
+    let then = |last: Vec<Builder>| [all.clone(), last].concat();
+    let refused = tries(12).into_iter().map(|one| one.status(404)).collect();
+    vec![
+        story(rule, "one after the other", then(tries(12)), Fires(&[High])),
+        story(rule, "a few", then(tries(6)), Quiet),
+        story(rule, "nothing was given", then(refused), Quiet),
+        story(
+            rule,
+            "nothing is known yet",
+            [own_documents(4), tries(11)].concat(),
+            Expect::Blind(Blind::NotEnoughEvidence),
+        ),
+    ]
+}
+
+pub(super) fn all() -> Vec<Story> {
+    [owners(), tenants(), handed(), many()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
