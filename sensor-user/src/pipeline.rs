@@ -229,13 +229,16 @@ impl Forgotten {
 
 /// What outlives a restart, in the order in which it is taken back. Another stage is another line.
 macro_rules! remembered {
-    ($bench:expr) => {
+    ($bench:expr) => {{
+        let (baseline, objects) = $bench.engine.learnt_mut();
         [
             &mut $bench.inventory as &mut dyn Remembered,
             &mut $bench.callers,
-            $bench.engine.baseline_mut(),
+            baseline,
+            objects,
+            &mut $bench.alerts,
         ]
-    };
+    }};
 }
 
 impl Judge {

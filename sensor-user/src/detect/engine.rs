@@ -107,9 +107,9 @@ impl Engine {
         &self.baseline
     }
 
-    /// The same, to be taken back after a restart.
-    pub const fn baseline_mut(&mut self) -> &mut Baseline {
-        &mut self.baseline
+    /// What was learnt, of logins and credentials and of objects, to be taken back after a restart.
+    pub const fn learnt_mut(&mut self) -> (&mut Baseline, &mut Objects) {
+        (&mut self.baseline, &mut self.objects)
     }
 
     /// Goes on from what was learnt before.

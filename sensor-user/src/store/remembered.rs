@@ -11,9 +11,11 @@ use rustc_hash::{FxHashMap, FxHasher};
 use super::batch::Saved;
 use crate::callers::Callers;
 use crate::detect::baseline::{self, Baseline};
+use crate::detect::objects::{self, Objects};
+use crate::incident::alerts::Alerts;
 use crate::inventory::Inventory;
 use crate::telemetry::{Counters, Metric};
-use crate::{callers, inventory};
+use crate::{callers, incident, inventory};
 
 /// Bytes of one state. More is not saved, and told. A caller with one token takes 361, each token more about 130: this is
 /// for all the callers that there can be, with four tokens each.
@@ -102,6 +104,10 @@ remembered! {
     };
     Callers = "callers", 1, UntilRotated, Callers::snapshot, load_callers;
     Baseline = "baseline", 1, Wholly, Baseline::snapshot, load_baseline;
+    Objects = "objects", 1, Wholly, Objects::snapshot, load_objects;
+    Alerts = "incidents", 1, Wholly, Alerts::snapshot, |stage: &mut Alerts, saved: incident::Snapshot| {
+        stage.resume(saved).map_err(refused)
+    };
 }
 
 fn load_callers(stage: &mut Callers, saved: callers::Snapshot) -> Result<(), Unusable> {
@@ -111,6 +117,11 @@ fn load_callers(stage: &mut Callers, saved: callers::Snapshot) -> Result<(), Unu
 
 fn load_baseline(stage: &mut Baseline, saved: baseline::Snapshot) -> Result<(), Unusable> {
     *stage = Baseline::restore(saved).map_err(refused)?;
+    Ok(())
+}
+
+fn load_objects(stage: &mut Objects, saved: objects::Snapshot) -> Result<(), Unusable> {
+    *stage = Objects::restore(saved).map_err(refused)?;
     Ok(())
 }
 
