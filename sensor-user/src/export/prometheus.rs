@@ -366,7 +366,7 @@ mod tests {
             ),
             format!("http_server_request_duration_seconds_count{{{labels},status=\"200\"}} 1"),
             "api_sensor_sensitive_data_total{half=\"response\",kind=\"email\"} 4".to_owned(),
-            "api_sensor_findings_by_rule_total{rule=\"API3-001\",severity=\"high\"} 9".to_owned(),
+            "api_sensor_findings_by_rule_total{rule=\"API3-001\",severity=\"high\"} 15".to_owned(),
         ] {
             assert!(
                 page.lines().any(|line| line == expected),

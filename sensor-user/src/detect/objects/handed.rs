@@ -89,10 +89,12 @@ impl Id {
     /// Those whom a server handed it to, one by one.
     fn handed(&self) -> impl Iterator<Item = Holder> {
         let pairs = self.holders.iter().zip(&self.groups);
-        pairs.filter(|(_, group)| **group & HANDED != 0).map(|(caller, group)| Holder {
-            caller: *caller,
-            group: *group & GROUP,
-        })
+        pairs
+            .filter(|(_, group)| **group & HANDED != 0)
+            .map(|(caller, group)| Holder {
+                caller: *caller,
+                group: *group & GROUP,
+            })
     }
 
     fn weight(&self) -> u32 {
@@ -115,7 +117,11 @@ impl Id {
         });
         let Some(at) = at else { return };
         if let (Some(known), Some(group)) = (self.holders.get_mut(at), self.groups.get_mut(at)) {
-            let before = if *known == holder.caller { *group & HANDED } else { 0 };
+            let before = if *known == holder.caller {
+                *group & HANDED
+            } else {
+                0
+            };
             *known = holder.caller;
             *group = holder.group & GROUP | mark | before;
         }
@@ -188,7 +194,10 @@ impl Handed {
 
     pub(super) fn restore(kept: KeptHanded) -> Self {
         let mut handed = Self::default();
-        let kept: Kept<Id> = kept.into_iter().map(|(key, seen_s, id)| (key, seen_s, id.0)).collect();
+        let kept: Kept<Id> = kept
+            .into_iter()
+            .map(|(key, seen_s, id)| (key, seen_s, id.0))
+            .collect();
         handed.0.restore(kept, Id::weight);
         handed
     }

@@ -24,7 +24,7 @@ const LEAST_GOT: u16 = 3;
 const WINDOWS: u16 = 15;
 const CALLERS: u32 = 4;
 /// One window in so many may have half as many objects.
-const RARE: u32 = 50;
+const RARE: u32 = 200;
 /// Times what is usual for the caller itself.
 const BEYOND: u32 = 3;
 /// Numbers of objects that are told apart.
@@ -141,7 +141,12 @@ impl Group {
         let all = u32::from(*reached.first()?);
         let enough = all >= u32::from(WINDOWS) && self.callers.count_ones() >= CALLERS;
         let often = |(_, count): &(&u32, &u16)| u32::from(**count) * RARE > all;
-        let most = LEVELS.iter().zip(reached).filter(often).map(|(level, _)| *level).last();
+        let most = LEVELS
+            .iter()
+            .zip(reached)
+            .filter(often)
+            .map(|(level, _)| *level)
+            .next_back();
         enough.then(|| (most.unwrap_or(0), all))
     }
 
@@ -153,7 +158,9 @@ impl Group {
             *count += 1;
         }
         if reached.iter().any(|count| *count >= FULL) {
-            reached.iter_mut().for_each(|count| *count /= 2);
+            for count in reached.iter_mut() {
+                *count /= 2;
+            }
         }
     }
 }
@@ -161,12 +168,23 @@ impl Group {
 impl Many {
     /// A caller used an operation; `strange` are ids that are not its own.
     pub(super) fn observe(&mut self, by: Use, strange: &[Strange]) -> Result<Option<TooMany>, Blind> {
-        let weight = |caller: &Caller| caller.windows.iter().map(|window| u32::from(window.windows)).sum();
+        let weight = |caller: &Caller| {
+            caller
+                .windows
+                .iter()
+                .map(|window| u32::from(window.windows))
+                .sum()
+        };
         let key = mix(by.caller, by.operation);
         let (Some(caller), Some(group)) = (
             self.callers.place(key, by.now_s, weight),
             self.groups.place(mix(by.operation, by.group), by.now_s, |group| {
-                group.reached.iter().flatten().map(|count| u32::from(*count)).sum()
+                group
+                    .reached
+                    .iter()
+                    .flatten()
+                    .map(|count| u32::from(*count))
+                    .sum()
             }),
         ) else {
             return Ok(None);

@@ -92,7 +92,7 @@ impl Objects {
         let named = self.named(scene, &values, &person);
         let uses = self.uses(scene, &used, &person, named.confirmed);
         if scene.is_somebody() {
-            self.owned(scene, &named, &used, &uses, &mut person, &mut signs);
+            Self::owned(scene, &named, &used, &uses, &mut person, &mut signs);
             self.provenance(scene, &uses, &mut person, &mut signs);
         }
         signs.many = self.count(scene, &uses, true);
@@ -113,7 +113,10 @@ impl Objects {
     /// answer says that it is the caller's.
     fn hand_out(&mut self, scene: &Scene<'_>, used: &scene::AllUsed, person: &mut people::Person, own: bool) {
         let to = scene.holder();
-        for (root, value) in scene.identifiers().filter(|(root, _)| root.half == Half::Response) {
+        for (root, value) in scene
+            .identifiers()
+            .filter(|(root, _)| root.half == Half::Response)
+        {
             let Some(place) = scene.outline().place(value.place) else {
                 continue;
             };

@@ -164,6 +164,10 @@ impl Using {
 
     /// Whether an id that was handed to others only departs from a norm.
     pub(super) fn norm_of_foreign(&self) -> Norm {
+        // Where much is shared, who shares with whom is known too late.
+        if self.related * 4 > self.mine {
+            return Norm::None;
+        }
         self.tight(self.foreign, ALMOST_NONE)
     }
 
@@ -256,7 +260,11 @@ impl Norms {
 
     /// Whether a group works with what is its own: what it was handed is somebody's. Staff and jobs see everybody's.
     pub(super) fn is_narrow(&self, group: u16) -> bool {
-        let group = self.groups.get(usize::from(group) % GROUPS).copied().unwrap_or_default();
+        let group = self
+            .groups
+            .get(usize::from(group) % GROUPS)
+            .copied()
+            .unwrap_or_default();
         group.uses >= GROUP_LEAST && group.foreign * NARROW <= group.uses
     }
 

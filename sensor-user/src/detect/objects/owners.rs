@@ -5,12 +5,12 @@
 
 use smallvec::SmallVec;
 
+use super::Objects;
 use super::norms::{Naming, Norm};
-use super::people::Person;
+use super::people::{Owner, Person};
 use super::scene::{AllUsed, AllValues, Scene, Values};
 use super::signs::{ObjectSign, ObjectSigns, Shows};
-use super::uses::AllUses;
-use super::Objects;
+use super::uses::{AllUses, OneUse};
 use crate::callers::LoginResult;
 use crate::classify::Half;
 use crate::detect::Blind;
@@ -62,7 +62,9 @@ impl Objects {
         }
         let login = caller.facts.login.as_ref();
         if login.is_some_and(|login| login.result == LoginResult::Succeeded) && scene.is_somebody() {
-            let answered = values.iter().filter(|at| at.root.half == Half::Response && at.count == 1);
+            let answered = values
+                .iter()
+                .filter(|at| at.root.half == Half::Response && at.count == 1);
             for at in answered.take(OF_LOGIN) {
                 person.is_named(at.first);
                 self.own(at.first, scene, false);
@@ -92,7 +94,8 @@ impl Objects {
                 naming: self.norms.naming(key),
             });
         }
-        let foreign = |name: &Name| matches!(name.whose, Whose::Foreign(..)) && name.naming.norm() == Norm::Tight;
+        let foreign =
+            |name: &Name| matches!(name.whose, Whose::Foreign(..)) && name.naming.norm() == Norm::Tight;
         let own = |name: &Name| {
             name.whose == Whose::Own
                 && name.values.root.half == Half::Response
@@ -107,14 +110,21 @@ impl Objects {
         let is_own = |value: ValueHash| match caller.tenant_value {
             Some(tenant) if value == tenant => true,
             // A token for one tenant is good for that one, whatever the caller does with others.
-            Some(_) if self.people.owner(value).is_some_and(|owner| owner.is_claimed_tenant()) => false,
+            Some(_) if self.people.owner(value).is_some_and(Owner::is_claimed_tenant) => false,
             _ => caller.names.contains(&value) || person.has(value),
         };
         let mut looked_up = 0;
         let mut foreign = None;
-        let values = || scene.outline().values().filter(|value| value.place == at.place && value.word.is_empty());
+        let values = || {
+            scene
+                .outline()
+                .values()
+                .filter(|value| value.place == at.place && value.word.is_empty())
+        };
         let one = (at.count == 1).then_some(at.first);
-        let several = values().map(|value| value.hash).take(if one.is_some() { 0 } else { usize::MAX });
+        let several = values()
+            .map(|value| value.hash)
+            .take(if one.is_some() { 0 } else { usize::MAX });
         for value in one.into_iter().chain(several) {
             if is_own(value) {
                 return Whose::Own;
@@ -126,12 +136,13 @@ impl Objects {
                 foreign = foreign.or(other);
             }
         }
-        foreign.map_or(Whose::Unknown, |(other, is_tenant)| Whose::Foreign(other, is_tenant))
+        foreign.map_or(Whose::Unknown, |(other, is_tenant)| {
+            Whose::Foreign(other, is_tenant)
+        })
     }
 
     /// Names of others where the caller's should be.
     pub(super) fn owned(
-        &self,
         scene: &Scene<'_>,
         names: &Names,
         used: &AllUsed,
@@ -164,33 +175,29 @@ impl Objects {
             }
         }
         let shows = [Shows::Owner, Shows::Tenant];
-        for ((found, shows), judged) in best.into_iter().zip(shows).zip([&mut signs.owner, &mut signs.tenant]) {
+        for ((found, shows), judged) in best
+            .into_iter()
+            .zip(shows)
+            .zip([&mut signs.owner, &mut signs.tenant])
+        {
             if let Some((name, other)) = found {
                 let object = object.unwrap_or(name.values.first.0);
                 person.today.foreign(object, other, scene.now_s);
-                *judged = Ok(Some(sign(scene, shows, name, person)));
+                *judged = Ok(Some(Box::new(sign(scene, shows, name, person))));
             }
         }
-        // An object whose owner nobody is: only when it was not handed to the caller either.
-        let strange = uses.iter().any(|one| one.is_strange());
-        let unknown = names.all.iter().find(|name| {
-            name.whose == Whose::Unknown
-                && name.values.root.half == Half::Response
-                && name.values.count == 1
-                && name.naming.norm_of_unknown() == Norm::Tight
-        });
-        if let Some(name) = unknown
-            && strange
-            && person.is_mature()
-        {
-            let object = object.unwrap_or(name.values.first.0);
-            person.today.unissued(object, scene.now_s);
-            signs.unissued = Ok(Some(sign(scene, Shows::UnknownOwner, name, person)));
-        }
+        nobodys(scene, names, uses, object, person, signs);
     }
 
     /// Learns what names callers where.
-    pub(super) fn learn_names(&mut self, scene: &Scene<'_>, names: &Names, person: &mut Person, odd: bool, lapse: bool) {
+    pub(super) fn learn_names(
+        &mut self,
+        scene: &Scene<'_>,
+        names: &Names,
+        person: &mut Person,
+        odd: bool,
+        lapse: bool,
+    ) {
         let mature = person.is_mature();
         for name in &names.all {
             let departs = name.whose != Whose::Own && name.naming.norm() == Norm::Tight;
@@ -208,7 +215,8 @@ impl Objects {
                         Whose::Unknown => naming.unknown += 1,
                     });
             } else if lapse && departs {
-                self.norms.learn_naming(name.key, 0, scene.now_s, |naming| naming.lapses += 1);
+                self.norms
+                    .learn_naming(name.key, 0, scene.now_s, |naming| naming.lapses += 1);
             }
             let answered = name.values.root.half == Half::Response && name.values.count == 1 && !odd;
             let may_be_own = match name.whose {
@@ -225,17 +233,43 @@ impl Objects {
     }
 }
 
+/// An object whose owner nobody is who is known, and whose id was not handed to the caller either.
+fn nobodys(
+    scene: &Scene<'_>,
+    names: &Names,
+    uses: &AllUses,
+    object: Option<u64>,
+    person: &mut Person,
+    signs: &mut ObjectSigns,
+) {
+    let strange = uses.iter().any(OneUse::is_strange);
+    let unknown = names.all.iter().find(|name| {
+        name.whose == Whose::Unknown
+            && name.values.root.half == Half::Response
+            && name.values.count == 1
+            && name.naming.norm_of_unknown() == Norm::Tight
+    });
+    if let Some(name) = unknown
+        && strange
+        && person.is_mature()
+    {
+        let object = object.unwrap_or(name.values.first.0);
+        person.today.unissued(object, scene.now_s);
+        signs.unissued = Ok(Some(Box::new(sign(scene, Shows::UnknownOwner, name, person))));
+    }
+}
+
 /// Whether a token or login says so.
 fn is_sure(scene: &Scene<'_>, value: ValueHash, person: &Person) -> bool {
     let caller = scene.seen.caller;
     caller.tenant_value == Some(value) || caller.names.contains(&value) || person.is_surely(value)
 }
 
-fn sign(scene: &Scene<'_>, shows: Shows, name: &Name, person: &Person) -> Box<ObjectSign> {
+fn sign(scene: &Scene<'_>, shows: Shows, name: &Name, person: &Person) -> ObjectSign {
     let (foreign, unissued, others) = person.today.counts();
     let naming = name.naming;
     let unknown = shows == Shows::UnknownOwner;
-    Box::new(ObjectSign {
+    ObjectSign {
         shows,
         place: scene.shown(name.values.place),
         usual: naming.own,
@@ -245,5 +279,5 @@ fn sign(scene: &Scene<'_>, shows: Shows, name: &Name, person: &Person) -> Box<Ob
         minutes: person.today.minutes(scene.now_s),
         most: 0,
         writes: scene.writes(),
-    })
+    }
 }

@@ -79,11 +79,19 @@ pub(super) struct KeptPeople {
 }
 
 /// Estimates by bits that are set: 64 ln(64 / clear) (Whang and others, 1990).
-const ESTIMATES: [u16; 65] = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 15, 16, 17, 18, 20, 21, 23, 24, 25, 27, 28, 30, 32, 33, 35, 37, 39, 40, 42, 44, 46, 48, 51, 53, 55, 58, 60, 63, 65, 68, 71, 74, 78, 81, 85, 89, 93, 97, 102, 107, 113, 119, 126, 133, 142, 151, 163, 177, 196, 222, 266, 266];
+const ESTIMATES: [u16; 65] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 15, 16, 17, 18, 20, 21, 23, 24, 25, 27, 28, 30, 32, 33, 35,
+    37, 39, 40, 42, 44, 46, 48, 51, 53, 55, 58, 60, 63, 65, 68, 71, 74, 78, 81, 85, 89, 93, 97, 102, 107,
+    113, 119, 126, 133, 142, 151, 163, 177, 196, 222, 266, 266,
+];
 
 /// How many different ones those bits stand for, about.
 pub(super) fn estimate(bits: u64) -> u32 {
-    ESTIMATES.get(bits.count_ones() as usize).copied().unwrap_or(0).into()
+    ESTIMATES
+        .get(bits.count_ones() as usize)
+        .copied()
+        .unwrap_or(0)
+        .into()
 }
 
 /// The bit of a hash.
@@ -96,7 +104,10 @@ impl Person {
     pub(super) fn has(&self, value: ValueHash) -> bool {
         let value = tag(value.0);
         let often = self.often.iter().zip(&self.hits);
-        self.sure.contains(&value) || often.into_iter().any(|(known, hits)| *known == value && *hits >= NAMES)
+        self.sure.contains(&value)
+            || often
+                .into_iter()
+                .any(|(known, hits)| *known == value && *hits >= NAMES)
     }
 
     /// Whether enough was seen of this caller to know what is not its own.
@@ -192,7 +203,11 @@ impl Today {
 
     /// Foreign objects, unissued ones, and others.
     pub(super) fn counts(&self) -> (u32, u32, u32) {
-        (estimate(self.objects), estimate(self.unissued), estimate(self.others))
+        (
+            estimate(self.objects),
+            estimate(self.unissued),
+            estimate(self.others),
+        )
     }
 
     /// Minutes since the first.

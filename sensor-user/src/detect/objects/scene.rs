@@ -106,8 +106,10 @@ impl<'a> Scene<'a> {
     pub(super) fn writes(&self) -> bool {
         let queries = |kind| matches!(kind, CallKind::GraphqlQuery | CallKind::Grpc);
         let calls = &self.seen.labels.calls;
-        !matches!(self.seen.endpoint.method, Method::Get | Method::Head | Method::Options)
-            && !calls.first().is_some_and(|call| queries(call.kind))
+        !matches!(
+            self.seen.endpoint.method,
+            Method::Get | Method::Head | Method::Options
+        ) && !calls.first().is_some_and(|call| queries(call.kind))
     }
 
     pub(super) const fn outline(&self) -> &'a Outline {
@@ -128,14 +130,18 @@ impl<'a> Scene<'a> {
     pub(super) fn identifiers(&self) -> impl Iterator<Item = (Root, ValueSeen<'a>)> + use<'a> {
         let outline = self.outline();
         let mut last: Option<(PlaceId, Option<Root>)> = None;
-        outline.values().filter(|value| value.word.is_empty()).filter_map(move |value| {
-            let root = match last {
-                Some((place, root)) if place == value.place => root,
-                _ => outline.root(value.place),
-            };
-            last = Some((value.place, root));
-            root.filter(|root| root.part != Part::Cookie).map(|root| (root, value))
-        })
+        outline
+            .values()
+            .filter(|value| value.word.is_empty())
+            .filter_map(move |value| {
+                let root = match last {
+                    Some((place, root)) if place == value.place => root,
+                    _ => outline.root(value.place),
+                };
+                last = Some((value.place, root));
+                root.filter(|root| root.part != Part::Cookie)
+                    .map(|root| (root, value))
+            })
     }
 
     /// Values by place, and the ids of the request.
@@ -181,7 +187,8 @@ impl<'a> Scene<'a> {
     fn noun(&self, root: Root, place: &PlaceSeen<'_>) -> u64 {
         if root.part == Part::Path {
             let position = place.name.iter().fold(0_usize, |sum, digit| {
-                sum.saturating_mul(10).saturating_add(usize::from(digit.wrapping_sub(b'0')))
+                sum.saturating_mul(10)
+                    .saturating_add(usize::from(digit.wrapping_sub(b'0')))
             });
             return self.literal(position);
         }
@@ -232,9 +239,15 @@ fn noun(name: &[u8]) -> Option<u64> {
     }
     let last = word.rsplit(|byte| matches!(byte, b'_' | b'-' | b'.')).next()?;
     let mixed = last.iter().any(u8::is_ascii_lowercase);
-    let capital = last.iter().rposition(u8::is_ascii_uppercase).filter(|at| *at > 0 && mixed);
+    let capital = last
+        .iter()
+        .rposition(u8::is_ascii_uppercase)
+        .filter(|at| *at > 0 && mixed);
     let last = capital.and_then(|at| last.get(at..)).unwrap_or(last);
-    let last = last.strip_suffix(b"s").or_else(|| last.strip_suffix(b"S")).unwrap_or(last);
+    let last = last
+        .strip_suffix(b"s")
+        .or_else(|| last.strip_suffix(b"S"))
+        .unwrap_or(last);
     (!last.is_empty()).then(|| hash(last))
 }
 
@@ -252,7 +265,15 @@ mod tests {
     #[test]
     fn one_thing_has_one_name() {
         let order = noun(b"orders");
-        for name in ["order", "order_id", "orderId", "x-order-id", "from_order", "parentOrder", "ORDER-ID"] {
+        for name in [
+            "order",
+            "order_id",
+            "orderId",
+            "x-order-id",
+            "from_order",
+            "parentOrder",
+            "ORDER-ID",
+        ] {
             assert_eq!(noun(name.as_bytes()), order, "{name}");
         }
         assert_eq!(noun(b"id"), None);

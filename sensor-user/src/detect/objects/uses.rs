@@ -5,13 +5,13 @@
 
 use smallvec::SmallVec;
 
+use super::Objects;
 use super::handed::Standing;
 use super::many::{Strange, Use};
 use super::norms::{Norm, Using};
 use super::people::Person;
 use super::scene::{AllUsed, Scene, Used};
 use super::signs::{Judged, ObjectSign, ObjectSigns, Shows};
-use super::Objects;
 use crate::detect::Blind;
 
 /// Uses of ids that are new to all beyond which values of a place are no ids, and none is remembered.
@@ -74,8 +74,16 @@ impl Objects {
         }
         for one in uses {
             let (norm, shows, judged) = match one.standing {
-                Standing::Foreign(_) => (one.using.norm_of_foreign(), Shows::HandedToOthers, &mut signs.handed),
-                Standing::Fresh => (one.using.norm_of_fresh(), Shows::HandedToNobody, &mut signs.unissued),
+                Standing::Foreign(_) => (
+                    one.using.norm_of_foreign(),
+                    Shows::HandedToOthers,
+                    &mut signs.handed,
+                ),
+                Standing::Fresh => (
+                    one.using.norm_of_fresh(),
+                    Shows::HandedToNobody,
+                    &mut signs.unissued,
+                ),
                 _ => continue,
             };
             match (norm, &*judged) {
@@ -84,7 +92,7 @@ impl Objects {
                         Standing::Foreign(other) => person.today.foreign(one.used.id, other, scene.now_s),
                         _ => person.today.unissued(one.used.id, scene.now_s),
                     }
-                    *judged = Ok(Some(sign(scene, shows, one, person)));
+                    *judged = Ok(Some(Box::new(sign(scene, shows, one, person))));
                 }
                 (Norm::Early, Ok(None)) => *judged = Err(Blind::NotEnoughEvidence),
                 _ => {}
@@ -98,7 +106,10 @@ impl Objects {
             return Ok(None);
         }
         let counts = |one: &&OneUse| {
-            let handed = matches!(one.standing, Standing::Mine | Standing::Public | Standing::Forgotten);
+            let handed = matches!(
+                one.standing,
+                Standing::Mine | Standing::Public | Standing::Forgotten
+            );
             !handed && one.using.are_ids()
         };
         let strange = uses.iter().filter(counts);
@@ -141,7 +152,12 @@ impl Objects {
 
     /// A refusal: it counts among tries, and teaches nothing.
     pub(super) fn refused(&mut self, scene: &Scene<'_>, used: &AllUsed) -> ObjectSigns {
-        let status = scene.seen.exchange.outcome.response().map_or(0, |response| response.status);
+        let status = scene
+            .seen
+            .exchange
+            .outcome
+            .response()
+            .map_or(0, |response| response.status);
         if !matches!(status, 403 | 404) {
             return ObjectSigns::NONE;
         }
@@ -162,7 +178,8 @@ impl Objects {
             }
             if odd {
                 if lapse && one.is_strange() {
-                    self.norms.learn_using(one.key, 0, scene.now_s, |using| using.lapses += 1);
+                    self.norms
+                        .learn_using(one.key, 0, scene.now_s, |using| using.lapses += 1);
                 }
                 continue;
             }
@@ -187,10 +204,10 @@ impl Objects {
     }
 }
 
-fn sign(scene: &Scene<'_>, shows: Shows, one: &OneUse, person: &Person) -> Box<ObjectSign> {
+fn sign(scene: &Scene<'_>, shows: Shows, one: &OneUse, person: &Person) -> ObjectSign {
     let (foreign, unissued, others) = person.today.counts();
     let fresh = shows == Shows::HandedToNobody;
-    Box::new(ObjectSign {
+    ObjectSign {
         shows,
         place: scene.shown(one.used.place),
         usual: one.using.usual(),
@@ -200,5 +217,5 @@ fn sign(scene: &Scene<'_>, shows: Shows, one: &OneUse, person: &Person) -> Box<O
         minutes: person.today.minutes(scene.now_s),
         most: 0,
         writes: scene.writes(),
-    })
+    }
 }

@@ -121,7 +121,7 @@ static MANY: RuleMeta = RuleMeta {
     needs: NEEDS,
     evidence: &[EvidenceKind::Object],
     description: "One caller asked one operation for 8 objects or more within ten minutes or a day whose ids were not \
-        handed to it, refused tries (403, 404) included, and was given three at least. It is twice what one in fifty \
+        handed to it, refused tries (403, 404) included, and was given three at least. It is twice what one in 200 \
         such windows of its group has, and three times what the caller itself had before. The order does not matter.",
     remedy: "Check for each object that the caller may have it, limit how many different objects one caller may ask \
         for in a minute and in a day, answer alike for what is not there and what is not the caller's, and use ids \
@@ -150,12 +150,7 @@ impl Detector for ObjectRule {
         self.meta
     }
 
-    fn inspect<'a>(
-        &self,
-        _: &Observation<'a>,
-        past: &Past<'a>,
-        out: &mut Verdicts<'a>,
-    ) -> Result<(), Blind> {
+    fn inspect<'a>(&self, _: &Observation<'a>, past: &Past<'a>, out: &mut Verdicts<'a>) -> Result<(), Blind> {
         match (self.asks)(&past.signs.objects) {
             Ok(None) => Ok(()),
             Err(reason) => Err(*reason),
@@ -183,7 +178,9 @@ fn weigh(sign: &ObjectSign) -> (Severity, u8) {
         Shows::Many => (Severity::High, 75 + norm),
         Shows::HandedToOthers if sign.objects > SEVERAL => (Severity::High, 75 + norm),
         Shows::HandedToOthers if sign.objects == SEVERAL => (Severity::Medium, 65 + norm),
-        Shows::HandedToOthers if sign.writes && sign.objects >= SEVERAL_CHANGED => (Severity::Medium, 65 + norm),
+        Shows::HandedToOthers if sign.writes && sign.objects >= SEVERAL_CHANGED => {
+            (Severity::Medium, 65 + norm)
+        }
         // Bookmarks and letters hold some.
         Shows::HandedToNobody if sign.objects >= SEVERAL => (Severity::Medium, 60 + norm),
         Shows::HandedToOthers | Shows::HandedToNobody | Shows::UnknownOwner => (Severity::Low, 40 + norm),

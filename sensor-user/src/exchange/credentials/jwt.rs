@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 
 use super::basic::undo;
 use super::claims::{
-    Algorithm, Attribute, AttributeKind, Claims, MAX_ATTRIBUTES, MAX_AUDIENCES, MAX_NAMES, Sensitive, TokenType, Weak,
+    Algorithm, Attribute, AttributeKind, Claims, MAX_ATTRIBUTES, MAX_AUDIENCES, MAX_NAMES, Sensitive,
+    TokenType, Weak,
 };
 use crate::exchange::Secret;
 use crate::exchange::secret::{Domain, HashKey};

@@ -37,7 +37,8 @@ fn order(customer: u64, owner: u64, number: u64) -> Builder {
 /// Each of them gets orders of their own.
 fn own_orders(customers: u64, each: u64) -> Vec<Builder> {
     let all = (0..each).flat_map(|number| (0..customers).map(move |customer| (customer, number)));
-    all.map(|(customer, number)| order(customer, customer, number)).collect()
+    all.map(|(customer, number)| order(customer, customer, number))
+        .collect()
 }
 
 fn owners() -> Vec<Story> {
@@ -49,7 +50,12 @@ fn owners() -> Vec<Story> {
         .map(|n| order(n % CUSTOMERS, if n % 3 == 0 { n + 1 } else { n } % CUSTOMERS, n))
         .collect();
     vec![
-        story(rule, "another's order", then(&own, order(1, 2, 0)), Fires(&[High])),
+        story(
+            rule,
+            "another's order",
+            then(&own, order(1, 2, 0)),
+            Fires(&[High]),
+        ),
         story(rule, "one's own again", then(&own, order(1, 1, 7)), Quiet),
         story(rule, "refused", then(&own, order(1, 2, 0).status(404)), Quiet),
         story(rule, "shared by all", then(&shared, order(1, 2, 0)), Quiet),
@@ -75,10 +81,17 @@ fn report(customer: u64, of: u64, token_for: u64) -> Builder {
 
 fn tenants() -> Vec<Story> {
     let rule = "API1-005";
-    let own: Vec<_> = (0..CUSTOMERS * 3).map(|n| report(n % CUSTOMERS, n % 2, n % 2)).collect();
+    let own: Vec<_> = (0..CUSTOMERS * 3)
+        .map(|n| report(n % CUSTOMERS, n % 2, n % 2))
+        .collect();
     let then = |before: &[Builder], last: Builder| [before, &[last]].concat();
     vec![
-        story(rule, "another tenant", then(&own, report(2, 1, 0)), Fires(&[Critical])),
+        story(
+            rule,
+            "another tenant",
+            then(&own, report(2, 1, 0)),
+            Fires(&[Critical]),
+        ),
         story(rule, "with a token for it", then(&own, report(2, 1, 1)), Quiet),
         story(
             rule,
@@ -127,11 +140,26 @@ fn handed() -> Vec<Story> {
             then(&[opened(1, 200), opened(1, 201), opened(1, 202)]),
             Fires(&[Low, Medium]),
         ),
-        story(others, "handed to this one, too", then(&[listed(1, &[200]), opened(1, 200)]), Quiet),
+        story(
+            others,
+            "handed to this one, too",
+            then(&[listed(1, &[200]), opened(1, 200)]),
+            Quiet,
+        ),
         story(others, "one's own", then(&[opened(1, 100)]), Quiet),
         story(others, "nothing is known yet", few(opened(1, 0)), early),
-        story(nobody, "ids of nobody", then(&nobodys(0..3)), Fires(&[Low, Medium])),
-        story(nobody, "just made", then(&[listed(1, &[9000]), opened(1, 9000)]), Quiet),
+        story(
+            nobody,
+            "ids of nobody",
+            then(&nobodys(0..3)),
+            Fires(&[Low, Medium]),
+        ),
+        story(
+            nobody,
+            "just made",
+            then(&[listed(1, &[9000]), opened(1, 9000)]),
+            Quiet,
+        ),
         story(nobody, "nothing is known yet", few(opened(1, 9000)), early),
     ]
 }
@@ -160,5 +188,8 @@ fn many() -> Vec<Story> {
 }
 
 pub(super) fn all() -> Vec<Story> {
-    [owners(), tenants(), handed(), many()].into_iter().flatten().collect()
+    [owners(), tenants(), handed(), many()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -42,7 +42,8 @@ impl World {
         let counters = Arc::new(Counters::default());
         let key = HashKey::new([7; 32]);
         Self {
-            classifier: Classifier::with_schema(classify::Limits::default(), Arc::default(), &key).keyed(key.clone()),
+            classifier: Classifier::with_schema(classify::Limits::default(), Arc::default(), &key)
+                .keyed(key.clone()),
             callers: Callers::new(callers::Limits::default()),
             inventory: Inventory::new(inventory::Limits::default(), Arc::clone(&counters)),
             engine: Engine::new(Limits::default(), counters),
@@ -93,7 +94,12 @@ pub(super) struct Story {
     pub(super) expect: Expect,
 }
 
-pub(super) fn story(rule: &'static str, name: &'static str, exchanges: Vec<Builder>, expect: Expect) -> Story {
+pub(super) fn story(
+    rule: &'static str,
+    name: &'static str,
+    exchanges: Vec<Builder>,
+    expect: Expect,
+) -> Story {
     Story {
         rule,
         name,
