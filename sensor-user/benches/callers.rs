@@ -18,18 +18,7 @@ use sensor_user::pipeline::{Observed, Settings, Shard};
 use sensor_user::telemetry::Counters;
 
 fn settings() -> Settings {
-    Settings {
-        flow: sensor_user::flow::Limits::default(),
-        exchange: sensor_user::exchange::Limits::default(),
-        classify: sensor_user::classify::Limits::default(),
-        callers: sensor_user::callers::Limits::default(),
-        inventory: sensor_user::inventory::Limits::default(),
-        schema: Arc::default(),
-        alerts: sensor_user::incident::Settings::default(),
-        trusted_proxies: Vec::new(),
-        key: HashKey::new([7; 32]),
-        counters: Arc::new(Counters::default()),
-    }
+    Settings::new(HashKey::new([7; 32]), Arc::new(Counters::default()))
 }
 
 /// A shard with one connection.

@@ -50,6 +50,24 @@ pub struct Settings {
     pub counters: Arc<Counters>,
 }
 
+impl Settings {
+    /// Bounds as they are by default, no types of gRPC messages and no proxies that are believed.
+    pub fn new(key: HashKey, counters: Arc<Counters>) -> Self {
+        Self {
+            flow: flow::Limits::default(),
+            exchange: exchange::Limits::default(),
+            classify: classify::Limits::default(),
+            callers: callers::Limits::default(),
+            inventory: inventory::Limits::default(),
+            alerts: incident::Settings::default(),
+            schema: Arc::default(),
+            trusted_proxies: Vec::new(),
+            key,
+            counters,
+        }
+    }
+}
+
 /// An exchange and what is in it: what a shard hands to the judge.
 #[derive(Clone, Debug)]
 pub struct Observed {

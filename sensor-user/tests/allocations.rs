@@ -138,18 +138,7 @@ fn record(direction: Direction, position: u64, bytes: &[u8], time_ns: u64) -> Re
 }
 
 fn settings() -> Settings {
-    Settings {
-        flow: sensor_user::flow::Limits::default(),
-        exchange: sensor_user::exchange::Limits::default(),
-        classify: sensor_user::classify::Limits::default(),
-        callers: sensor_user::callers::Limits::default(),
-        inventory: sensor_user::inventory::Limits::default(),
-        schema: Arc::default(),
-        alerts: sensor_user::incident::Settings::default(),
-        trusted_proxies: Vec::new(),
-        key: HashKey::new([1; 32]),
-        counters: Arc::new(Counters::default()),
-    }
+    Settings::new(HashKey::new([1; 32]), Arc::new(Counters::default()))
 }
 
 /// What the hundredth of equal calls on one connection asks for.

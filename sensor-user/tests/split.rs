@@ -150,18 +150,7 @@ fn record(direction: Direction, position: u64, bytes: &[u8], index: usize) -> Re
 
 fn exchanges(records: impl IntoIterator<Item = Record>) -> (Vec<Exchange>, Arc<Counters>) {
     let counters = Arc::new(Counters::default());
-    let settings = Settings {
-        flow: sensor_user::flow::Limits::default(),
-        exchange: sensor_user::exchange::Limits::default(),
-        classify: sensor_user::classify::Limits::default(),
-        callers: sensor_user::callers::Limits::default(),
-        inventory: sensor_user::inventory::Limits::default(),
-        schema: Arc::default(),
-        alerts: sensor_user::incident::Settings::default(),
-        trusted_proxies: Vec::new(),
-        key: HashKey::new([1; 32]),
-        counters: Arc::clone(&counters),
-    };
+    let settings = Settings::new(HashKey::new([1; 32]), Arc::clone(&counters));
     let (mut shard, mut out) = (Shard::new(&settings), Vec::new());
     for record in records {
         shard.push(record, &mut out);

@@ -74,18 +74,7 @@ struct Traffic {
 
 impl Traffic {
     fn new(counters: &Arc<Counters>, store: Store, grow: bool) -> Self {
-        let settings = Settings {
-            callers: sensor_user::callers::Limits::default(),
-            alerts: sensor_user::incident::Settings::default(),
-            trusted_proxies: Vec::new(),
-            flow: sensor_user::flow::Limits::default(),
-            exchange: sensor_user::exchange::Limits::default(),
-            classify: sensor_user::classify::Limits::default(),
-            inventory: sensor_user::inventory::Limits::default(),
-            schema: Arc::default(),
-            key: HashKey::new([7; 32]),
-            counters: Arc::clone(counters),
-        };
+        let settings = Settings::new(HashKey::new([7; 32]), Arc::clone(counters));
         Self {
             pipeline: Pipeline::new(&settings).with_store(Some(store)),
             position: [0; 2],

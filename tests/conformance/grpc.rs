@@ -9,13 +9,13 @@ use std::sync::Arc;
 use sensor_tests::sources;
 use sensor_user::capture::pcapng;
 use sensor_user::capture::source::{Progress, RecordSource};
+use sensor_user::exchange;
 use sensor_user::exchange::call::{CallKind, CallOutcome};
 use sensor_user::exchange::secret::HashKey;
 use sensor_user::exchange::{Body, Exchange, Head};
 use sensor_user::pipeline::{Settings, Shard};
 use sensor_user::protocol::grpc::{Event, Media, Unframer};
 use sensor_user::telemetry::Counters;
-use sensor_user::{callers, classify, exchange, flow, inventory};
 
 use crate::suite::Suite;
 
@@ -91,20 +91,12 @@ fn unpacked(file: &Path) -> tempfile::NamedTempFile {
 fn of_ours(file: &Path) -> Calls {
     let capture = unpacked(file);
     let mut shard = Shard::new(&Settings {
-        flow: flow::Limits::default(),
         exchange: exchange::Limits {
             // The longest call of the captures has 320 KB.
             body_bytes: 1 << 20,
             ..exchange::Limits::default()
         },
-        classify: classify::Limits::default(),
-        callers: callers::Limits::default(),
-        inventory: inventory::Limits::default(),
-        schema: Arc::default(),
-        alerts: sensor_user::incident::Settings::default(),
-        trusted_proxies: Vec::new(),
-        key: HashKey::new([7; 32]),
-        counters: Arc::new(Counters::default()),
+        ..Settings::new(HashKey::new([7; 32]), Arc::new(Counters::default()))
     });
     let mut reader = pcapng::open(capture.path()).unwrap_or_else(|error| panic!("{error}"));
     let (mut records, mut observed) = (Vec::new(), Vec::new());

@@ -14,7 +14,6 @@ use sensor_user::exchange::secret::HashKey;
 use sensor_user::exchange::{Body, Head};
 use sensor_user::pipeline::{Settings, Shard};
 use sensor_user::telemetry::Counters;
-use sensor_user::{callers, classify, exchange, flow, inventory};
 
 use crate::suite::{self, Suite};
 
@@ -67,18 +66,10 @@ fn zeek() {
 }
 
 fn ours(file: &Path) -> Vec<Line> {
-    let mut shard = Shard::new(&Settings {
-        flow: flow::Limits::default(),
-        exchange: exchange::Limits::default(),
-        classify: classify::Limits::default(),
-        callers: callers::Limits::default(),
-        inventory: inventory::Limits::default(),
-        key: HashKey::new([7; 32]),
-        schema: Arc::default(),
-        alerts: sensor_user::incident::Settings::default(),
-        trusted_proxies: Vec::new(),
-        counters: Arc::new(Counters::default()),
-    });
+    let mut shard = Shard::new(&Settings::new(
+        HashKey::new([7; 32]),
+        Arc::new(Counters::default()),
+    ));
     let mut reader = pcapng::open(file).unwrap();
     let (mut records, mut observed) = (Vec::new(), Vec::new());
     while reader.next_batch(&mut records).unwrap() != Progress::Ended {}

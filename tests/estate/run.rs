@@ -7,7 +7,6 @@ use sensor_user::exchange::secret::HashKey;
 use sensor_user::export::Event;
 use sensor_user::pipeline::{Pipeline, Settings};
 use sensor_user::telemetry::Counters;
-use sensor_user::{callers, classify, exchange, flow, inventory};
 
 use super::attacks;
 use super::clock::{HOUR, MINUTE};
@@ -102,19 +101,12 @@ fn populate(w: &mut World, lives: &mut Lives) {
 /// A pipeline as a sensor has one; any key will do.
 pub(crate) fn pipeline() -> Pipeline {
     Pipeline::new(&Settings {
-        flow: flow::Limits::default(),
-        exchange: exchange::Limits::default(),
-        classify: classify::Limits::default(),
-        inventory: inventory::Limits::default(),
-        schema: Arc::default(),
-        callers: callers::Limits::default(),
         alerts: sensor_user::incident::Settings {
             budget: sensor_user::incident::budget::Limits::UNLIMITED,
             ..sensor_user::incident::Settings::default()
         },
         trusted_proxies: vec![format!("{}/32", Service::PROXY).parse().expect("a network")],
-        key: HashKey::new([7; 32]),
-        counters: Arc::new(Counters::default()),
+        ..Settings::new(HashKey::new([7; 32]), Arc::new(Counters::default()))
     })
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sensor_user::capture::{Data, Direction, Gap, GapReason, Origin, ProcessKey, Record, Source, StreamKey};
+use sensor_user::exchange;
 use sensor_user::exchange::secret::HashKey;
 use sensor_user::exchange::{Body, Conversations, Exchange, Head, Outcome};
 use sensor_user::flow::FlowTable;
 use sensor_user::pipeline::Settings;
 use sensor_user::telemetry::Counters;
-use sensor_user::{callers, classify, exchange, flow, inventory};
 
 /// What happens next in a direction.
 #[derive(Clone)]
@@ -25,21 +25,13 @@ pub(crate) enum Piece {
 /// Settings whose limits small inputs reach.
 pub(crate) fn settings(counters: &Arc<Counters>) -> Settings {
     Settings {
-        flow: flow::Limits::default(),
         exchange: exchange::Limits {
             body_bytes: 512,
             head_bytes: 4096,
             pending: 16,
             ..exchange::Limits::default()
         },
-        classify: classify::Limits::default(),
-        callers: callers::Limits::default(),
-        inventory: inventory::Limits::default(),
-        key: HashKey::new([7; 32]),
-        schema: Arc::default(),
-        alerts: sensor_user::incident::Settings::default(),
-        trusted_proxies: Vec::new(),
-        counters: Arc::clone(counters),
+        ..Settings::new(HashKey::new([7; 32]), Arc::clone(counters))
     }
 }
 

@@ -222,6 +222,7 @@ pub(crate) fn config(input: &[u8]) {
                 .filter(|(name, _)| name != "API_SENSOR_CONFIG")
                 .collect(),
             flags: Vec::new(),
+            rules: vec!["API1-001", "API3-001"],
         };
         for problem in load(&inputs).err().unwrap_or_default() {
             assert!(!problem.to_string().is_empty());

@@ -20,6 +20,7 @@ use sensor_user::capture::{
     CloseReason, Data, Direction, Evidence, Gap, GapReason, Origin, ProcessKey, Record, Role, SocketAddress,
     Source, StreamKey, decode, pcapng,
 };
+use sensor_user::exchange;
 use sensor_user::exchange::secret::HashKey;
 use sensor_user::pipeline::{Settings, Shard};
 use sensor_user::protocol::http1::{
@@ -31,7 +32,6 @@ use sensor_user::protocol::{
     Resync, Span, Step, StreamParser, detect, form, grpc, protobuf, proxy, sse, websocket,
 };
 use sensor_user::telemetry::Counters;
-use sensor_user::{callers, classify, exchange, flow, inventory};
 
 /// Takes any bytes; panics when a law is broken.
 pub(crate) type Target = fn(&[u8]);
@@ -283,7 +283,6 @@ const CONNECTIONS: usize = 4;
 fn pipeline(input: &[u8]) {
     let counters = Arc::new(Counters::default());
     let mut shard = Shard::new(&Settings {
-        flow: flow::Limits::default(),
         exchange: exchange::Limits {
             body_bytes: 512,
             head_bytes: 2048,
@@ -291,13 +290,7 @@ fn pipeline(input: &[u8]) {
             // Scripts are short; so is this, that connections are shed in them.
             waiting_bytes: 2048,
         },
-        classify: classify::Limits::default(),
-        callers: callers::Limits::default(),
-        inventory: inventory::Limits::default(),
-        key: HashKey::new([7; 32]),
-        schema: Arc::default(),
-        trusted_proxies: Vec::new(),
-        counters: Arc::clone(&counters),
+        ..Settings::new(HashKey::new([7; 32]), Arc::clone(&counters))
     });
     let (mut script, mut out) = (Script::new(input), Vec::new());
     while let Some(record) = script.next_record() {

@@ -16,12 +16,12 @@ use sensor_user::capture::coverage::Observer;
 use sensor_user::capture::kernel::{Effort, KernelError, KernelSource, Options, monotonic_ns};
 use sensor_user::capture::load::LoadError;
 use sensor_user::capture::{Notice, Record};
+use sensor_user::exchange;
 use sensor_user::exchange::secret::HashKey;
 use sensor_user::exchange::{Body, Exchange};
 use sensor_user::pipeline::{Observed, Settings, Shard};
 use sensor_user::telemetry::ledger::{Account, Imbalance, Ledger};
 use sensor_user::telemetry::{Counters, Metric};
-use sensor_user::{callers, classify, exchange, flow, inventory};
 
 use crate::tally::Tally;
 
@@ -350,19 +350,11 @@ pub(crate) fn assert_same(what: &str, body: &Body, expected: &[u8]) {
 
 pub(crate) fn settings() -> Settings {
     Settings {
-        flow: flow::Limits::default(),
         exchange: exchange::Limits {
             body_bytes: 4 * 1024 * 1024,
             ..exchange::Limits::default()
         },
-        classify: classify::Limits::default(),
-        callers: callers::Limits::default(),
-        inventory: inventory::Limits::default(),
-        schema: Arc::default(),
-        alerts: sensor_user::incident::Settings::default(),
-        trusted_proxies: Vec::new(),
-        key: HashKey::new([7; 32]),
-        counters: Arc::new(Counters::default()),
+        ..Settings::new(HashKey::new([7; 32]), Arc::new(Counters::default()))
     }
 }
 

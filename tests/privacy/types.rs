@@ -10,7 +10,6 @@ use sensor_user::exchange::secret::HashKey;
 use sensor_user::flow::FlowTable;
 use sensor_user::pipeline::{Judge, Pipeline, Settings, Shard};
 use sensor_user::telemetry::Counters;
-use sensor_user::{callers, classify, exchange, flow, inventory};
 
 use crate::leaks::Forbidden;
 use crate::planted::{Value, percent, values};
@@ -18,18 +17,10 @@ use crate::planted::{Value, percent, values};
 const PROCESS: ProcessKey = ProcessKey { pid: 7, start_ns: 1 };
 
 fn settings() -> Settings {
-    Settings {
-        flow: flow::Limits::default(),
-        exchange: exchange::Limits::default(),
-        classify: classify::Limits::default(),
-        callers: callers::Limits::default(),
-        inventory: inventory::Limits::default(),
-        schema: Arc::default(),
-        alerts: sensor_user::incident::Settings::default(),
-        trusted_proxies: Vec::new(),
-        key: HashKey::new(*b"0123456789abcdef0123456789abcdef"),
-        counters: Arc::new(Counters::default()),
-    }
+    Settings::new(
+        HashKey::new(*b"0123456789abcdef0123456789abcdef"),
+        Arc::new(Counters::default()),
+    )
 }
 
 fn record(direction: Direction, position: u64, bytes: &[u8]) -> Record {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use sensor_tests::programs::Program;
 use sensor_tests::testbed;
 use sensor_user::capture::{Direction, Record};
-use sensor_user::classify::{self, DataKind};
+use sensor_user::classify::DataKind;
+use sensor_user::exchange;
 use sensor_user::exchange::call::{CallKind, CallOutcome};
 use sensor_user::pipeline::{Observed, Pipeline, Settings, Shard};
 use sensor_user::telemetry::Counters;
-use sensor_user::{callers, exchange, flow, inventory};
 use serde_json::Value;
 
 use super::recordings::Talk;
@@ -76,18 +76,10 @@ fn observed(records: Vec<Record>) -> Vec<Observed> {
 }
 
 fn settings() -> Settings {
-    Settings {
-        flow: flow::Limits::default(),
-        exchange: exchange::Limits::default(),
-        classify: classify::Limits::default(),
-        callers: callers::Limits::default(),
-        inventory: inventory::Limits::default(),
-        schema: Arc::default(),
-        alerts: sensor_user::incident::Settings::default(),
-        trusted_proxies: Vec::new(),
-        key: exchange::secret::HashKey::new([7; 32]),
-        counters: Arc::new(Counters::default()),
-    }
+    Settings::new(
+        exchange::secret::HashKey::new([7; 32]),
+        Arc::new(Counters::default()),
+    )
 }
 
 /// Both sides may speak first (RFC 9113, 3.4): the pieces with the first one of that direction in front.

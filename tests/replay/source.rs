@@ -10,7 +10,6 @@ use sensor_user::exchange::secret::HashKey;
 use sensor_user::export::Event;
 use sensor_user::pipeline::{Pipeline, Settings};
 use sensor_user::telemetry::Counters;
-use sensor_user::{callers, classify, exchange, flow, inventory};
 
 /// A folder of this crate.
 pub(crate) fn folder(name: &str) -> PathBuf {
@@ -51,16 +50,8 @@ pub(crate) fn events_of(path: &Path) -> Vec<Event> {
 
 pub(crate) fn settings() -> Settings {
     Settings {
-        flow: flow::Limits::default(),
-        exchange: exchange::Limits::default(),
-        classify: classify::Limits::default(),
-        callers: callers::Limits::default(),
-        inventory: inventory::Limits::default(),
         // Any key will do; the golden files hold its hashes.
         schema: Arc::default(),
-        alerts: sensor_user::incident::Settings::default(),
-        trusted_proxies: Vec::new(),
-        key: HashKey::new([7; 32]),
-        counters: Arc::new(Counters::default()),
+        ..Settings::new(HashKey::new([7; 32]), Arc::new(Counters::default()))
     }
 }

@@ -124,18 +124,10 @@ impl Workload {
 
     /// A pipeline to measure, built before the clock starts.
     pub(crate) fn pipeline() -> Pipeline {
-        Pipeline::new(&Settings {
-            flow: sensor_user::flow::Limits::default(),
-            exchange: sensor_user::exchange::Limits::default(),
-            classify: sensor_user::classify::Limits::default(),
-            callers: sensor_user::callers::Limits::default(),
-            inventory: sensor_user::inventory::Limits::default(),
-            schema: Arc::default(),
-            alerts: sensor_user::incident::Settings::default(),
-            trusted_proxies: Vec::new(),
-            key: HashKey::new([7; 32]),
-            counters: Arc::new(Counters::default()),
-        })
+        Pipeline::new(&Settings::new(
+            HashKey::new([7; 32]),
+            Arc::new(Counters::default()),
+        ))
     }
 
     /// Everything the sensor does in user space, from ring bytes to events. Returns the exchanges told.

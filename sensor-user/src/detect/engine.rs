@@ -162,7 +162,7 @@ impl Hash for Key<'_> {
         match self.claim {
             Claim::Data(label) => (label.kind, &label.place).hash(state),
             Claim::Credentials(scheme) => scheme.hash(state),
-            Claim::AuthenticationNorm { .. } => {}
+            Claim::AuthenticationNorm { .. } | Claim::Bulk(_) => {}
             Claim::Token(flaw) => discriminant(&flaw).hash(state),
             Claim::Expired { .. } | Claim::NotYetGood { .. } | Claim::Places(_) => {
                 discriminant(&self.claim).hash(state);
@@ -175,7 +175,6 @@ impl Hash for Key<'_> {
             // What was gone and comes again is another.
             Claim::Excess(excess) => (&excess.property, excess.since_s).hash(state),
             Claim::Object(sign) => (sign.shows, &sign.place).hash(state),
-            Claim::Bulk(_) => {}
         }
     }
 }

@@ -59,18 +59,7 @@ fn judge(path: &Path) -> Judge {
 }
 
 fn judge_with(store: Store) -> Judge {
-    let settings = pipeline::Settings {
-        flow: crate::flow::Limits::default(),
-        exchange: crate::exchange::Limits::default(),
-        classify: classify::Limits::default(),
-        inventory: Limits::default(),
-        callers: callers::Limits::default(),
-        alerts: crate::incident::Settings::default(),
-        trusted_proxies: Vec::new(),
-        schema: Arc::default(),
-        key: HashKey::new([0; 32]),
-        counters: Arc::default(),
-    };
+    let settings = pipeline::Settings::new(HashKey::new([0; 32]), Arc::default());
     Judge::new(&settings).with_store(Some(store))
 }
 

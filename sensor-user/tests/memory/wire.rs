@@ -22,18 +22,7 @@ pub(crate) struct Sensor {
 
 impl Sensor {
     pub(crate) fn new() -> Self {
-        let settings = Settings {
-            flow: sensor_user::flow::Limits::default(),
-            exchange: sensor_user::exchange::Limits::default(),
-            classify: sensor_user::classify::Limits::default(),
-            callers: sensor_user::callers::Limits::default(),
-            inventory: sensor_user::inventory::Limits::default(),
-            schema: Arc::default(),
-            alerts: sensor_user::incident::Settings::default(),
-            trusted_proxies: Vec::new(),
-            key: HashKey::new([7; 32]),
-            counters: Arc::new(Counters::default()),
-        };
+        let settings = Settings::new(HashKey::new([7; 32]), Arc::new(Counters::default()));
         Self {
             shard: Shard::new(&settings),
             positions: Vec::new(),

@@ -24,7 +24,7 @@ const LEAST_GOT: u16 = 3;
 const WINDOWS: u16 = 15;
 const CALLERS: u32 = 4;
 /// One window in so many may have half as many objects.
-const RARE: u32 = 50;
+const RARE: u32 = 200;
 /// Times what is usual for the caller itself.
 const BEYOND: u32 = 3;
 /// Numbers of objects that are told apart.
@@ -146,7 +146,7 @@ impl Group {
             .zip(reached)
             .filter(often)
             .map(|(level, _)| *level)
-            .last();
+            .next_back();
         enough.then(|| (most.unwrap_or(0), all))
     }
 
@@ -158,7 +158,9 @@ impl Group {
             *count += 1;
         }
         if reached.iter().any(|count| *count >= FULL) {
-            reached.iter_mut().for_each(|count| *count /= 2);
+            for count in reached.iter_mut() {
+                *count /= 2;
+            }
         }
     }
 }

@@ -92,7 +92,7 @@ impl Objects {
         let named = self.named(scene, &values, &person);
         let uses = self.uses(scene, &used, &person, named.confirmed);
         if scene.is_somebody() {
-            self.owned(scene, &named, &used, &uses, &mut person, &mut signs);
+            Self::owned(scene, &named, &used, &uses, &mut person, &mut signs);
             self.provenance(scene, &uses, &mut person, &mut signs);
         }
         signs.many = self.count(scene, &uses, true);

@@ -38,7 +38,6 @@ pub(super) const fn mix(a: u64, b: u64) -> u64 {
 }
 
 /// The upper half, which is never 0.
-#[expect(clippy::cast_possible_truncation, reason = "the upper half is 32 bits")]
 pub(super) const fn tag(hash: u64) -> u32 {
     (hash >> 32) as u32 | 1
 }

@@ -7,10 +7,10 @@ use smallvec::SmallVec;
 
 use super::Objects;
 use super::norms::{Naming, Norm};
-use super::people::Person;
+use super::people::{Owner, Person};
 use super::scene::{AllUsed, AllValues, Scene, Values};
 use super::signs::{ObjectSign, ObjectSigns, Shows};
-use super::uses::AllUses;
+use super::uses::{AllUses, OneUse};
 use crate::callers::LoginResult;
 use crate::classify::Half;
 use crate::detect::Blind;
@@ -110,14 +110,7 @@ impl Objects {
         let is_own = |value: ValueHash| match caller.tenant_value {
             Some(tenant) if value == tenant => true,
             // A token for one tenant is good for that one, whatever the caller does with others.
-            Some(_)
-                if self
-                    .people
-                    .owner(value)
-                    .is_some_and(|owner| owner.is_claimed_tenant()) =>
-            {
-                false
-            }
+            Some(_) if self.people.owner(value).is_some_and(Owner::is_claimed_tenant) => false,
             _ => caller.names.contains(&value) || person.has(value),
         };
         let mut looked_up = 0;
@@ -150,7 +143,6 @@ impl Objects {
 
     /// Names of others where the caller's should be.
     pub(super) fn owned(
-        &self,
         scene: &Scene<'_>,
         names: &Names,
         used: &AllUsed,
@@ -191,25 +183,10 @@ impl Objects {
             if let Some((name, other)) = found {
                 let object = object.unwrap_or(name.values.first.0);
                 person.today.foreign(object, other, scene.now_s);
-                *judged = Ok(Some(sign(scene, shows, name, person)));
+                *judged = Ok(Some(Box::new(sign(scene, shows, name, person))));
             }
         }
-        // An object whose owner nobody is: only when it was not handed to the caller either.
-        let strange = uses.iter().any(|one| one.is_strange());
-        let unknown = names.all.iter().find(|name| {
-            name.whose == Whose::Unknown
-                && name.values.root.half == Half::Response
-                && name.values.count == 1
-                && name.naming.norm_of_unknown() == Norm::Tight
-        });
-        if let Some(name) = unknown
-            && strange
-            && person.is_mature()
-        {
-            let object = object.unwrap_or(name.values.first.0);
-            person.today.unissued(object, scene.now_s);
-            signs.unissued = Ok(Some(sign(scene, Shows::UnknownOwner, name, person)));
-        }
+        nobodys(scene, names, uses, object, person, signs);
     }
 
     /// Learns what names callers where.
@@ -256,17 +233,43 @@ impl Objects {
     }
 }
 
+/// An object whose owner nobody is who is known, and whose id was not handed to the caller either.
+fn nobodys(
+    scene: &Scene<'_>,
+    names: &Names,
+    uses: &AllUses,
+    object: Option<u64>,
+    person: &mut Person,
+    signs: &mut ObjectSigns,
+) {
+    let strange = uses.iter().any(OneUse::is_strange);
+    let unknown = names.all.iter().find(|name| {
+        name.whose == Whose::Unknown
+            && name.values.root.half == Half::Response
+            && name.values.count == 1
+            && name.naming.norm_of_unknown() == Norm::Tight
+    });
+    if let Some(name) = unknown
+        && strange
+        && person.is_mature()
+    {
+        let object = object.unwrap_or(name.values.first.0);
+        person.today.unissued(object, scene.now_s);
+        signs.unissued = Ok(Some(Box::new(sign(scene, Shows::UnknownOwner, name, person))));
+    }
+}
+
 /// Whether a token or login says so.
 fn is_sure(scene: &Scene<'_>, value: ValueHash, person: &Person) -> bool {
     let caller = scene.seen.caller;
     caller.tenant_value == Some(value) || caller.names.contains(&value) || person.is_surely(value)
 }
 
-fn sign(scene: &Scene<'_>, shows: Shows, name: &Name, person: &Person) -> Box<ObjectSign> {
+fn sign(scene: &Scene<'_>, shows: Shows, name: &Name, person: &Person) -> ObjectSign {
     let (foreign, unissued, others) = person.today.counts();
     let naming = name.naming;
     let unknown = shows == Shows::UnknownOwner;
-    Box::new(ObjectSign {
+    ObjectSign {
         shows,
         place: scene.shown(name.values.place),
         usual: naming.own,
@@ -276,5 +279,5 @@ fn sign(scene: &Scene<'_>, shows: Shows, name: &Name, person: &Person) -> Box<Ob
         minutes: person.today.minutes(scene.now_s),
         most: 0,
         writes: scene.writes(),
-    })
+    }
 }

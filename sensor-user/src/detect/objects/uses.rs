@@ -92,7 +92,7 @@ impl Objects {
                         Standing::Foreign(other) => person.today.foreign(one.used.id, other, scene.now_s),
                         _ => person.today.unissued(one.used.id, scene.now_s),
                     }
-                    *judged = Ok(Some(sign(scene, shows, one, person)));
+                    *judged = Ok(Some(Box::new(sign(scene, shows, one, person))));
                 }
                 (Norm::Early, Ok(None)) => *judged = Err(Blind::NotEnoughEvidence),
                 _ => {}
@@ -204,10 +204,10 @@ impl Objects {
     }
 }
 
-fn sign(scene: &Scene<'_>, shows: Shows, one: &OneUse, person: &Person) -> Box<ObjectSign> {
+fn sign(scene: &Scene<'_>, shows: Shows, one: &OneUse, person: &Person) -> ObjectSign {
     let (foreign, unissued, others) = person.today.counts();
     let fresh = shows == Shows::HandedToNobody;
-    Box::new(ObjectSign {
+    ObjectSign {
         shows,
         place: scene.shown(one.used.place),
         usual: one.using.usual(),
@@ -217,5 +217,5 @@ fn sign(scene: &Scene<'_>, shows: Shows, one: &OneUse, person: &Person) -> Box<O
         minutes: person.today.minutes(scene.now_s),
         most: 0,
         writes: scene.writes(),
-    })
+    }
 }
