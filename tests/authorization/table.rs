@@ -2,6 +2,9 @@
 
 /// Rules that exist: a weakness with one of them must be found.
 pub(crate) const LANDED: &[&str] = &[
+    "API1-003", //
+    "API1-004", //
+    "API1-005", //
     "API2-001", //
     "API2-002", //
     "API3-001", //

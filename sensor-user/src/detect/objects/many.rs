@@ -23,9 +23,9 @@ const LEAST_GOT: u16 = 3;
 /// Windows of a group before it has a norm, and callers among them (bits of 64).
 const WINDOWS: u16 = 15;
 const CALLERS: u32 = 4;
-/// One window in so many may have half as many objects.
+/// One window in so many may have a third as many objects.
 const RARE: u32 = 200;
-/// Times what is usual for the caller itself.
+/// Times what is usual for the group, and for the caller itself.
 const BEYOND: u32 = 3;
 /// Numbers of objects that are told apart.
 const LEVELS: [u32; 9] = [0, 1, 2, 4, 8, 16, 32, 64, 128];
@@ -135,18 +135,23 @@ impl Window {
 }
 
 impl Group {
-    /// The least number of objects that one window in [`RARE`] has.
-    fn usual(&self, length: usize) -> Option<(u32, u32)> {
+    /// The most objects that one window in [`RARE`] has; the window that is judged, which was learnt up to its level, is
+    /// none of them.
+    fn usual(&self, length: usize, own: u8) -> Option<(u32, u32)> {
         let reached = self.reached.get(length)?;
         let all = u32::from(*reached.first()?);
         let enough = all >= u32::from(WINDOWS) && self.callers.count_ones() >= CALLERS;
-        let often = |(_, count): &(&u32, &u16)| u32::from(**count) * RARE > all;
-        let most = LEVELS
+        let others = |(level, count): (usize, &u16)| {
+            u32::from(*count).saturating_sub(u32::from(level < usize::from(own)))
+        };
+        let often = |one: &(usize, &u16)| others(*one) * RARE > all;
+        let last = reached
             .iter()
-            .zip(reached)
+            .enumerate()
             .filter(often)
-            .map(|(level, _)| *level)
+            .map(|(level, _)| level)
             .next_back();
+        let most = last.and_then(|level| LEVELS.get(level)).copied();
         enough.then(|| (most.unwrap_or(0), all))
     }
 
@@ -199,7 +204,7 @@ impl Many {
                 window.got = window.got.saturating_add(u16::from(one.got));
             }
             let objects = estimate(window.objects);
-            let found = judge(window, group.usual(length), objects, seconds);
+            let found = judge(window, group.usual(length, window.level), objects, seconds);
             while let Some(next) = LEVELS.get(usize::from(window.level))
                 && objects >= *next
             {
@@ -244,6 +249,10 @@ fn judge(
     let Some((most, windows)) = usual else {
         return Err(Blind::NotEnoughEvidence);
     };
+    // Where many objects are daily work, somebody new may begin with more.
+    if !own_is_known && most >= LEAST / 2 {
+        return Err(Blind::NotEnoughEvidence);
+    }
     let found = TooMany {
         objects,
         others: estimate(window.others),
@@ -251,5 +260,5 @@ fn judge(
         most: most.max(window.usual.into()),
         windows,
     };
-    Ok((objects >= most.saturating_mul(2)).then_some(found))
+    Ok((objects >= most.saturating_mul(BEYOND)).then_some(found))
 }

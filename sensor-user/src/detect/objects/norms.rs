@@ -165,7 +165,7 @@ impl Using {
     /// Whether an id that was handed to others only departs from a norm.
     pub(super) fn norm_of_foreign(&self) -> Norm {
         // Where much is shared, who shares with whom is known too late.
-        if self.related * 4 > self.mine {
+        if self.related * TIGHT > self.mine {
             return Norm::None;
         }
         self.tight(self.foreign, ALMOST_NONE)

@@ -121,7 +121,7 @@ static MANY: RuleMeta = RuleMeta {
     needs: NEEDS,
     evidence: &[EvidenceKind::Object],
     description: "One caller asked one operation for 8 objects or more within ten minutes or a day whose ids were not \
-        handed to it, refused tries (403, 404) included, and was given three at least. It is twice what one in 200 \
+        handed to it, refused tries (403, 404) included, and was given three at least. It is three times what one in 200 \
         such windows of its group has, and three times what the caller itself had before. The order does not matter.",
     remedy: "Check for each object that the caller may have it, limit how many different objects one caller may ask \
         for in a minute and in a day, answer alike for what is not there and what is not the caller's, and use ids \
