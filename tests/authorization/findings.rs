@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use crate::sensor::{Sensor, command, lines, root_command};
 use crate::shop::{Played, Shop, Step, Twin};
-use crate::table::{LANDED, Place, WEAKNESSES, Weakness};
+use crate::table::{LANDED, OF_ATTEMPTS, Place, WEAKNESSES, Weakness};
 
 /// A finding, as far as it is compared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -63,13 +63,16 @@ fn watching(mut command: Command, shop: &Shop) -> Command {
     command
 }
 
+/// Everything is told: the script does in a minute what others do in a week.
+const UNBOUND: &str = "[alerts]\nper_hour = 100000\n";
+
 /// Plays against a twin under the sensor. Gives what the script did, and the findings unless there can be no sensor:
 /// the shop's own answers are checked in any case, and first.
 fn observe(what: &str, twin: Twin) -> Option<(Played, Vec<Found>)> {
     let shop = Shop::start(what, twin)?;
     let sensor = root_command(what, &[]).and_then(|mut command| {
         command.args(["run", "--output", "json", "--metrics-listen", "off"]);
-        Sensor::start(what, watching(command, &shop), "")
+        Sensor::start(what, watching(command, &shop), UNBOUND)
     });
     let played = shop.play();
     played.assert_answers();
@@ -112,15 +115,29 @@ fn every_weakness_of_the_shop_is_found() {
     let (due, later): (Vec<&Weakness>, Vec<&Weakness>) =
         WEAKNESSES.iter().partition(|weakness| weakness.is_due());
     for weakness in &later {
-        println!("NOT YET {}: {}", weakness.name, weakness.rules.join(" or "));
+        let reason = weakness.missed().unwrap_or("no rule is switched on");
+        println!(
+            "NOT FOUND {} ({}): {reason}",
+            weakness.name,
+            weakness.rules.join(" or ")
+        );
     }
+    let better: Vec<_> = later
+        .iter()
+        .filter(|weakness| found.iter().any(|one| one.is_of(weakness, &played.steps)))
+        .map(|weakness| weakness.name)
+        .collect();
+    assert!(
+        better.is_empty(),
+        "found, and still in the list of those missed: {better:?}"
+    );
     let missed: Vec<_> = due
         .iter()
         .filter(|weakness| !found.iter().any(|one| one.is_of(weakness, &played.steps)))
         .map(|weakness| weakness.name)
         .collect();
     println!(
-        "weaknesses: {} found, {} not yet, {} missed",
+        "weaknesses: {} found, {} known to be missed, {} missed",
         due.len() - missed.len(),
         later.len(),
         missed.len()
@@ -142,6 +159,7 @@ fn nothing_is_found_on_the_repaired_shop() {
         .iter()
         .flat_map(|weakness| found.iter().map(move |one| (weakness, one)))
         .filter(|(weakness, one)| one.is_of(weakness, &played.steps))
+        .filter(|(_, one)| !OF_ATTEMPTS.contains(&one.rule.as_str()))
         .map(|(weakness, one)| (weakness.name, one))
         .collect();
     assert!(told.is_empty(), "{what}: {told:#?}");
