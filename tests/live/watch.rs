@@ -1,7 +1,8 @@
 //! The sensor in this process: kernel source and one shard, driven until something was seen.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use sensor_tests::wait::{DEADLINE, Deadline};
 use sensor_user::capture::accounts::AccountReader;
 use sensor_user::capture::attach::trial;
 use sensor_user::capture::coverage::Observer;
+use sensor_user::capture::discover::FileIdentity;
 use sensor_user::capture::kernel::{Effort, KernelError, KernelSource, Options, monotonic_ns};
 use sensor_user::capture::load::LoadError;
 use sensor_user::capture::{Notice, Record};
@@ -257,6 +259,13 @@ impl Watch {
     /// For coverage reports on what this sensor sees.
     pub(crate) fn observer(&self) -> Observer {
         Observer::new(self.source.attachments(), self.source.rings())
+    }
+
+    /// Whether that file has probes.
+    pub(crate) fn is_probed(&self, library: &Path) -> bool {
+        let identity = FileIdentity::of(&File::open(library).unwrap()).unwrap();
+        let outcome = self.source.attachments().outcome(identity);
+        outcome.is_some_and(|placed| placed.is_ok_and(|placed| placed.probes > 0))
     }
 
     /// The account of a process.

@@ -114,6 +114,7 @@ fn a_file_that_failed_is_tried_again_until_it_works() {
     assert_eq!((told(&shared).len(), failing(&shared)), (1, 1));
     assert_eq!(worker.attach(&target, start + 7 * SECOND), None);
     assert_eq!((told(&shared).len(), failing(&shared)), (0, 0));
+    worker.publish();
     assert!(shared.probes.load(Ordering::Relaxed) > 0);
     assert_eq!(worker.attach(&target, start + 8 * SECOND), None);
     assert_eq!(attempts.load(Ordering::Relaxed), 4);
@@ -144,10 +145,12 @@ fn a_file_overwritten_in_place_loses_its_old_probes_before_it_gets_new_ones() {
     let (mut worker, shared, attempts) = worker(0);
     let old = target(&path);
     worker.attach(&old, 1);
+    worker.publish();
     let probes = shared.probes.load(Ordering::Relaxed);
     let content = fs::read(&path).unwrap();
     fs::write(&path, [content.as_slice(), b"more"].concat()).unwrap();
     worker.attach(&target(&path), 2);
+    worker.publish();
     assert_eq!(attempts.load(Ordering::Relaxed), 2);
     assert_eq!(shared.probes.load(Ordering::Relaxed), probes);
     assert_eq!(shared.files.load(Ordering::Relaxed), 1);

@@ -164,6 +164,7 @@ impl Worker {
                 self.schedule.at(pid, due_ns);
             }
         }
+        self.publish();
         let by_name: Vec<(MapName, FileIdentity)> = found
             .targets
             .iter()
@@ -210,6 +211,7 @@ impl Worker {
 
     fn attach_pinned(&mut self, path: &Path, target: &Target) {
         self.attach(target, monotonic_ns());
+        self.publish();
         self.files.pin(path, &target.identity);
     }
 
@@ -245,12 +247,10 @@ impl Worker {
                 if self.files.settle(target, Some(links), now_ns) > 0 {
                     self.works_again(&shown);
                 }
-                self.publish();
                 None
             }
             Err(error) => {
                 let failures = self.files.settle(target, None, now_ns);
-                self.publish();
                 let problem = trial::chain(&error);
                 self.fails(&shown, &problem);
                 self.shared.attachments.note(key, Err(problem));
@@ -349,7 +349,8 @@ impl Worker {
         self.shared.released.fetch_add(count, Ordering::Release);
     }
 
-    fn publish(&self) {
+    /// Shows what is in place: after all files of a process, so that nobody sees it half done.
+    pub(super) fn publish(&self) {
         self.shared.probes.store(self.files.probes(), Ordering::Relaxed);
         self.shared.files.store(self.files.attached(), Ordering::Relaxed);
     }

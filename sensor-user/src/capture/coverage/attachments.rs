@@ -40,9 +40,14 @@ impl Attachments {
         self.files().remove(&file);
     }
 
+    /// What was done about a file; `None` when it was not met.
+    pub fn outcome(&self, file: FileIdentity) -> Option<Result<Placed, String>> {
+        self.files().get(&(file.device, file.inode)).cloned()
+    }
+
     /// Enters into a covered stack what was done about its file.
     pub(super) fn describe(&self, file: FileIdentity, of: &Stack, stack: &mut StackCoverage) {
-        match self.files().get(&(file.device, file.inode)) {
+        match self.outcome(file) {
             Some(Ok(placed)) => {
                 stack.probes = Some(placed.probes);
                 let is_of = |symbol: &&&str| of.functions().iter().any(|row| row.symbol == **symbol);
