@@ -34,11 +34,7 @@ static RULE: RuleMeta = RuleMeta {
 };
 
 fn endpoint() -> EndpointRef {
-    Arc::new(Endpoint {
-        method: Method::Get,
-        host: "api.example.com".into(),
-        template: "/users/{id}".into(),
-    })
+    Arc::new(Endpoint::rest(Method::Get, "api.example.com", "/users/{id}"))
 }
 
 fn finding(number: usize) -> Event {

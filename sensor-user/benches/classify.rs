@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sensor_user::callers::{self, Callers};
 use sensor_user::classify::{self, Classifier};
 use sensor_user::detect::{self, Engine, Observation};
-use sensor_user::inventory::{self, Inventory};
+use sensor_user::inventory::{self, Inventory, Seen};
 use sensor_user::protocol::json::Walker;
 use sensor_user::protocol::walk::Ending;
 use sensor_user::telemetry::Counters;
@@ -53,15 +53,21 @@ fn bench(criterion: &mut Criterion) {
         let caller = Callers::new(callers::Limits::default()).observe(&exchange);
         group.bench_function("judge", |bencher| {
             bencher.iter(|| {
-                let (endpoint, history) = inventory.observe(black_box(&exchange));
+                let Seen {
+                    endpoint,
+                    identity,
+                    history,
+                    ..
+                } = inventory.observe(black_box(&exchange), &labels.calls);
                 let seen = Observation {
                     caller: &caller,
                     exchange: &exchange,
                     labels: &labels,
                     endpoint: &endpoint,
+                    known: identity,
                 };
                 findings.clear();
-                engine.judge(&seen, &history, &mut findings);
+                engine.judge(&seen, &history, &|_| false, &mut findings);
             });
         });
         group.finish();

@@ -93,11 +93,11 @@ fn case(name: &str) -> Box<dyn FnMut() -> usize> {
     let exchange = exchange::exchange(&text);
     let mut classifier = Classifier::new(classify::Limits::default());
     let outline = classifier.classify(&exchange).outline;
-    let endpoint = Arc::new(Endpoint {
-        method: Method::Get,
-        host: "api.example.com".into(),
-        template: "/api/v1/shops/{id}/orders".into(),
-    });
+    let endpoint = Arc::new(Endpoint::rest(
+        Method::Get,
+        "api.example.com",
+        "/api/v1/shops/{id}/orders",
+    ));
     let mut schemas = Schemas::new(Limits::default());
     let target = exchange.request.target().expose().to_vec();
     let caller = Callers::new(callers::Limits::default()).observe(&exchange);

@@ -3,6 +3,9 @@
 //! A [`Shard`] holds the stateless heavy work of the connections that hash to it; the one [`Judge`] holds what needs
 //! memory of the whole. `app` gives each its thread; [`Pipeline`] runs both on the caller's.
 
+mod tell;
+mod whole;
+
 use std::sync::Arc;
 
 use crate::callers::{self, Callers};
@@ -12,18 +15,18 @@ use crate::config::Network;
 use crate::detect::{Engine, Finding, Observation};
 use crate::exchange::credentials::Clients;
 use crate::exchange::secret::HashKey;
-use crate::exchange::{
-    AuthScheme, Caller, CallerHash, Conversations, Ends, Exchange, Outcome, Patience, View,
-};
-use crate::export::{Event, Summary};
+use crate::exchange::{Conversations, Ends, Exchange, Outcome, Patience, View};
+use crate::export::{ClockOffset, Event};
 use crate::flow::{FlowEvent, FlowTable};
-use crate::incident::alerts::{Alerts, Told};
+use crate::incident::alerts::Alerts;
 use crate::inventory::Inventory;
 use crate::inventory::schema::{self, Schemas};
 use crate::protocol::protobuf::Schema;
 use crate::store::{Remembered, Store};
 use crate::telemetry::{Counters, Metric};
 use crate::{classify, detect, exchange, flow, incident, inventory};
+
+pub use whole::Pipeline;
 
 /// Bounds and key of the whole pipeline.
 #[derive(Clone, Debug)]
@@ -42,6 +45,9 @@ pub struct Settings {
     pub schema: Arc<Schema>,
     /// What is told, and what is not.
     pub alerts: incident::Settings,
+    /// From the clock of the records to the calendar, by which everything from the judge on goes: what is learnt outlives
+    /// a boot, at which the clock of live records begins anew.
+    pub clock: ClockOffset,
     /// Proxies that are believed when they say who sent a request.
     pub trusted_proxies: Vec<Network>,
     /// Key of caller hashes.
@@ -51,7 +57,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Bounds as they are by default, no types of gRPC messages and no proxies that are believed.
+    /// Bounds as they are by default, records of a recording, no types of gRPC messages and no proxies that are believed.
     pub fn new(key: HashKey, counters: Arc<Counters>) -> Self {
         Self {
             flow: flow::Limits::default(),
@@ -61,6 +67,7 @@ impl Settings {
             inventory: inventory::Limits::default(),
             alerts: incident::Settings::default(),
             schema: Arc::default(),
+            clock: ClockOffset::RECORDED,
             trusted_proxies: Vec::new(),
             key,
             counters,
@@ -205,9 +212,10 @@ impl Shard {
     }
 }
 
-/// Inventory and detection over all connections.
+/// Inventory and detection over all connections. Takes times of the records, and goes by the calendar.
 #[derive(Debug)]
 pub struct Judge {
+    clock: ClockOffset,
     ends: Ends<Observed>,
     bench: Bench,
 }
@@ -224,7 +232,7 @@ struct Bench {
     alerts: Alerts,
     /// What outlives the process; none in a replay that was not asked for one.
     store: Option<Store>,
-    /// Latest time told, on the clock of the records.
+    /// Latest time told, by the calendar.
     now_ns: u64,
     counters: Arc<Counters>,
 }
@@ -263,10 +271,15 @@ impl Judge {
     /// A judge who has seen nothing.
     pub fn new(settings: &Settings) -> Self {
         Self {
+            clock: settings.clock,
             ends: Ends::default(),
             bench: Bench {
                 callers: Callers::new(settings.callers),
-                inventory: Inventory::new(settings.inventory, Arc::clone(&settings.counters)),
+                inventory: Inventory::with_seed(
+                    settings.inventory,
+                    Arc::clone(&settings.counters),
+                    settings.key.seed(b"inventory"),
+                ),
                 schemas: Schemas::new(schema::Limits::default()),
                 engine: Engine::new(detect::Limits::default(), Arc::clone(&settings.counters)),
                 findings: Vec::new(),
@@ -288,7 +301,7 @@ impl Judge {
             for stage in remembered!(bench) {
                 store.recall(stage);
             }
-            let known = bench.inventory.endpoints().map(|(endpoint, _)| endpoint);
+            let known = bench.inventory.endpoints().map(|entry| entry.endpoint);
             store.recall_schemas(&mut bench.schemas, known);
         }
         self
@@ -296,26 +309,52 @@ impl Judge {
 
     /// Takes what a shard observed and judges it, unless the other end of the connection gave it already. A client's
     /// view waits for its server's. `now_ns` is on the clock of the records.
-    pub fn take(&mut self, observed: Observed, now_ns: u64, sink: &mut dyn FnMut(Event)) {
-        let Self { ends, bench } = self;
-        ends.push(observed, now_ns, &mut |observed| bench.judge(&observed, sink));
+    pub fn take(&mut self, mut observed: Observed, now_ns: u64, sink: &mut dyn FnMut(Event)) {
+        let Self { clock, ends, bench } = self;
+        observed.exchange.retime(|time_ns| clock.unix_ns(time_ns));
+        ends.push(observed, clock.unix_ns(now_ns), &mut |observed| {
+            bench.judge(&observed, sink);
+        });
         self.count_suppressed();
     }
 
-    /// Lets time pass: judges what waited long enough for its other end.
+    /// Lets time pass: judges what waited long enough for its other end, and tells what is over. `now_ns` is on the clock
+    /// of the records.
     pub fn tick(&mut self, now_ns: u64, sink: &mut dyn FnMut(Event)) {
-        let Self { ends, bench } = self;
+        let Self { clock, ends, bench } = self;
+        let now_ns = clock.unix_ns(now_ns);
         ends.tick(now_ns, &mut |observed| bench.judge(&observed, sink));
+        bench.alerts.tick(now_ns, &mut |told| sink(tell::event(told)));
         self.count_suppressed();
         self.bench.keep(now_ns);
     }
 
-    /// Judges what still waits.
+    /// Nothing more comes: judges what still waits, tells how it stands and keeps what was learnt.
     pub fn finish(&mut self, sink: &mut dyn FnMut(Event)) {
-        let Self { ends, bench } = self;
+        self.settle(sink);
+        self.close(sink);
+        self.keep_all();
+    }
+
+    /// Judges what still waits. After a fault in one exchange it goes on with the next when it is asked again.
+    pub fn settle(&mut self, sink: &mut dyn FnMut(Event)) {
+        let Self { ends, bench, .. } = self;
         ends.finish(&mut |observed| bench.judge(&observed, sink));
-        bench.alerts.finish(&mut |told| sink(event(told)));
         self.count_suppressed();
+    }
+
+    /// Exchanges that still wait.
+    pub fn waiting(&self) -> usize {
+        self.ends.waiting()
+    }
+
+    /// Tells how incidents stand.
+    pub fn close(&mut self, sink: &mut dyn FnMut(Event)) {
+        self.bench.alerts.finish(&mut |told| sink(tell::event(told)));
+    }
+
+    /// Hands everything that was learnt to the store and waits for it.
+    pub fn keep_all(&mut self) {
         self.bench.keep_all();
     }
 
@@ -329,7 +368,8 @@ impl Judge {
         self.bench.counters.add(Metric::ExchangesTwice, suppressed);
     }
 
-    /// Names the endpoint, runs the rules and tells the outside: the exchange first, then its findings.
+    /// Names the endpoint, runs the rules and tells the outside: the exchange, whose times are the calendar's, first, then
+    /// its findings.
     pub fn judge(&mut self, observed: &Observed, sink: &mut dyn FnMut(Event)) {
         self.bench.judge(observed, sink);
     }
@@ -377,20 +417,41 @@ impl Bench {
 
     fn judge(&mut self, observed: &Observed, sink: &mut dyn FnMut(Event)) {
         let caller = self.callers.observe(&observed.exchange);
-        let (endpoint, history) = self.inventory.observe(&observed.exchange);
+        let inventory::Seen {
+            endpoint,
+            identity,
+            history,
+            confidence,
+            ..
+        } = self.inventory.observe(&observed.exchange, &observed.labels.calls);
+        self.follow();
         let seen = Observation {
             exchange: &observed.exchange,
             labels: &observed.labels,
             endpoint: &endpoint,
+            known: identity,
             caller: &caller,
         };
-        self.engine.judge(&seen, &history, &mut self.findings);
-        self.learn(&seen);
-        if let Some(store) = &mut self.store {
-            store.exchange(&seen);
-            self.findings.iter().for_each(|finding| store.finding(finding));
+        let alerts = &self.alerts;
+        self.engine.judge(
+            &seen,
+            &history,
+            &|mark| alerts.is_suppressed(mark),
+            &mut self.findings,
+        );
+        if identity.is_some() {
+            self.learn(&seen);
         }
-        let summary = summarise(&seen);
+        if let Some(store) = &mut self.store {
+            // What is no endpoint is kept for what was found there only.
+            if identity.is_some() || !self.findings.is_empty() {
+                store.exchange(&seen, confidence);
+                self.findings.iter().for_each(|finding| store.finding(finding));
+            } else {
+                store.probe(&seen);
+            }
+        }
+        let summary = tell::summary(&seen);
         self.counters.add(Metric::Exchanges, 1);
         self.counters
             .add(Metric::ExchangesPartial, u64::from(summary.partial));
@@ -398,12 +459,24 @@ impl Bench {
         sink(Event::Exchange(summary));
         self.alerts
             .take(now_ns, self.engine.marks(), &mut self.findings, &mut |told| {
-                sink(event(told));
+                sink(tell::event(told));
             });
     }
 }
 
 impl Bench {
+    /// What was learnt of an endpoint goes with it when its template is corrected.
+    fn follow(&mut self) {
+        for change in self.inventory.take_changes() {
+            self.schemas.follow(&change);
+            self.engine.follow(&change);
+            self.alerts.follow(&change);
+            if let Some(store) = &mut self.store {
+                store.follow(&change);
+            }
+        }
+    }
+
     /// Schemas, after the rules: what is new is judged before it is known.
     fn learn(&mut self, seen: &Observation<'_>) {
         let exchange = seen.exchange;
@@ -415,101 +488,5 @@ impl Bench {
     }
 }
 
-fn event(told: Told) -> Event {
-    match told {
-        Told::Finding(finding) => Event::Finding(finding),
-        Told::Incident(incident) => Event::Incident(incident),
-        Told::Held(held) => Event::Held(held),
-    }
-}
-
-/// Both halves on one thread.
-#[derive(Debug)]
-pub struct Pipeline {
-    shard: Shard,
-    judge: Judge,
-    observed: Vec<Observed>,
-    now_ns: u64,
-}
-
-impl Pipeline {
-    /// An empty pipeline.
-    pub fn new(settings: &Settings) -> Self {
-        Self {
-            shard: Shard::new(settings),
-            judge: Judge::new(settings),
-            observed: Vec::new(),
-            now_ns: 0,
-        }
-    }
-
-    /// Keeps what is learnt in `store`, and begins with what it holds.
-    #[must_use]
-    pub fn with_store(mut self, store: Option<Store>) -> Self {
-        self.judge = self.judge.with_store(store);
-        self
-    }
-
-    /// Takes one record.
-    pub fn push(&mut self, record: Record, sink: &mut dyn FnMut(Event)) {
-        self.now_ns = self.now_ns.max(record.origin().time_ns);
-        self.shard.push(record, &mut self.observed);
-        self.settle(sink);
-    }
-
-    /// Ends every connection.
-    pub fn finish(&mut self, sink: &mut dyn FnMut(Event)) {
-        self.shard.finish(&mut self.observed);
-        self.settle(sink);
-        self.judge.finish(sink);
-    }
-
-    /// Whoever judges, for what was learnt.
-    pub const fn judge(&self) -> &Judge {
-        &self.judge
-    }
-
-    fn settle(&mut self, sink: &mut dyn FnMut(Event)) {
-        for observed in self.observed.drain(..) {
-            self.judge.take(observed, self.now_ns, sink);
-        }
-        self.judge.tick(self.now_ns, sink);
-    }
-}
-
-/// The caller, and the scheme of the credential that names it best; a session that no name gave away is one.
-fn known_caller(seen: &Observation<'_>) -> Option<(AuthScheme, CallerHash)> {
-    let id = seen.caller.id.filter(|_| seen.caller.is_known())?;
-    Some(match seen.exchange.caller {
-        Caller::Known { scheme, .. } => (scheme, id.0),
-        Caller::Anonymous | Caller::Unseen => (AuthScheme::Session, id.0),
-    })
-}
-
-fn summarise(seen: &Observation<'_>) -> Summary {
-    let exchange = seen.exchange;
-    let response = exchange.outcome.response();
-    let whole = exchange.request.body.is_whole() && response.is_some_and(|response| response.body.is_whole());
-    Summary {
-        time_ns: exchange.request.time_ns.0,
-        endpoint: Arc::clone(seen.endpoint),
-        connection: Arc::clone(&exchange.connection),
-        status: response.map_or(0, |response| response.status),
-        duration_ns: response.map(|response| response.time_ns.1.saturating_sub(exchange.request.time_ns.0)),
-        body_bytes: (
-            exchange.request.body.total,
-            response.map_or(0, |response| response.body.total),
-        ),
-        caller: known_caller(seen),
-        data: seen
-            .labels
-            .found
-            .iter()
-            .map(|label| (label.place.half, label.kind, label.count))
-            .collect(),
-        calls: seen.labels.calls.clone(),
-        part: exchange.part,
-        early_data: exchange.request.early_data,
-        partial: !whole,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
     reason = "the driver tells its parent; figures are what the storm is for"
 )]
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -18,13 +18,17 @@ use sensor_user::capture::{Data, Direction, Origin, ProcessKey, Record, Source, 
 use sensor_user::exchange::secret::HashKey;
 use sensor_user::export::ClockOffset;
 use sensor_user::pipeline::{Pipeline, Settings};
-use sensor_user::store::{self, Bounds, FILE, Filter, Pace, Reader, Store, StoreError};
+use sensor_user::store::{self, Bounds, FILE, Filter, Pace, Reader, Store, StoreError, Whose};
 use sensor_user::telemetry::{Counters, Metric};
 
 const STORE: &str = "STORE_TEST_PATH";
 const ASK: &str = "STORE_TEST_ASK";
 const GROW: &str = "STORE_TEST_GROW";
 const INTERVAL: u64 = 1_000_000_000;
+const HOSTS: u64 = 1000;
+const COLLECTIONS: [&str; 10] = [
+    "orders", "bills", "users", "items", "carts", "offers", "stores", "groups", "reviews", "payments",
+];
 /// Exchanges of one interval.
 const EACH: u64 = 20;
 
@@ -60,6 +64,7 @@ fn settings() -> store::Settings {
             max_bytes: 64 << 20,
         },
         pace: Pace::Live,
+        whose: Whose::Own,
         clock: ClockOffset::RECORDED,
         key: HashKey::new([7; 32]).print(),
     }
@@ -98,9 +103,14 @@ impl Traffic {
     }
 
     /// An order of one of many endpoints and one of a thousand callers.
-    fn order(&mut self, number: u64, host: u64) {
+    fn order(&mut self, number: u64, endpoint: u64) {
+        // An inventory has room for a thousand hosts.
+        let (host, collection) = (
+            endpoint % HOSTS,
+            COLLECTIONS[usize::try_from(endpoint / HOSTS).unwrap()],
+        );
         let ask = format!(
-            "GET /orders/{number}?expand=rows HTTP/1.1\r\nHost: h{host}.example\r\nAuthorization: Bearer t{}\r\n\r\n",
+            "GET /{collection}/{number}?expand=rows HTTP/1.1\r\nHost: h{host}.example\r\nAuthorization: Bearer t{}\r\n\r\n",
             number % 1000
         );
         let body = format!(
@@ -158,23 +168,34 @@ fn driver_command() -> Command {
     command
 }
 
-/// Starts a driver, kills it so long after its first flush, and gives what it said of each: exchanges and failures.
-fn killed(mut command: Command, after: Duration) -> Vec<(u64, u64)> {
+/// Starts a driver, kills it so long after so many flushes were accepted, and gives what it said of each: exchanges and
+/// failures. One is accepted when the writer is done with the one before.
+fn killed(mut command: Command, flushes: usize, after: Duration) -> Vec<(u64, u64)> {
     let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = Vec::new();
+    let mut next = |said: &mut Vec<_>| {
+        let line = lines.next().and_then(Result::ok);
+        said.extend(line.as_deref().and_then(accepted));
+        line.is_some()
+    };
+    while said.len() < flushes {
+        assert!(next(&mut said), "the driver ended by itself");
+    }
     std::thread::sleep(after);
     child.kill().unwrap();
-    let output = child.wait_with_output().unwrap();
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| {
-            let mut words = line.strip_prefix("accepted ")?.split(" failed ");
-            Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
-        })
-        .collect()
+    while next(&mut said) {}
+    child.wait().unwrap();
+    said
+}
+
+fn accepted(line: &str) -> Option<(u64, u64)> {
+    let mut words = line.strip_prefix("accepted ")?.split(" failed ");
+    Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
 }
 
 /// Sums of three tables, which one transaction keeps equal.
@@ -204,8 +225,9 @@ fn inventory_exchanges(path: &Path) -> u64 {
         .unwrap();
     let Some(content) = content else { return 0 };
     let saved: serde_json::Value = serde_json::from_str(&content).unwrap();
-    let endpoints = saved["endpoints"].as_array().unwrap().iter();
-    endpoints.map(|one| one[3][0].as_u64().unwrap()).sum()
+    let endpoints = saved["known"].as_array().unwrap().iter();
+    let exchanges = endpoints.filter_map(|one| one["history"]["exchanges"].as_u64());
+    exchanges.sum()
 }
 
 fn storm(kills: u64) {
@@ -216,7 +238,7 @@ fn storm(kills: u64) {
         let mut command = driver_command();
         command.env(STORE, &path);
         // From before the file is open to some hundred flushes later, in an order that looks like none.
-        let accepted = killed(command, Duration::from_millis(5 + kill * 67 % 300));
+        let accepted = killed(command, 0, Duration::from_millis(5 + kill * 67 % 300));
         flushes += accepted.len();
         if !path.exists() {
             continue;
@@ -356,7 +378,7 @@ fn a_store_is_read_where_nothing_can_be_written() {
     let path = directory.path().join(FILE);
     let mut command = driver_command();
     command.env(STORE, &path);
-    killed(command, Duration::from_millis(700));
+    killed(command, 2, Duration::from_millis(300));
     let log = path.with_file_name(format!("{FILE}-wal"));
     assert!(
         log.metadata().unwrap().len() > 0,
@@ -410,7 +432,7 @@ fn a_full_disk_is_counted_and_the_sensor_goes_on() {
         .arg("trap '' XFSZ; ulimit -f 1000; exec \"$0\" --exact driver --nocapture")
         .arg(std::env::current_exe().unwrap());
     command.env(STORE, &path).env(GROW, "1");
-    let accepted = killed(command, Duration::from_secs(4));
+    let accepted = killed(command, 2, Duration::from_secs(4));
     let (seen, failed) = *accepted.last().unwrap();
     println!("{} flushes, {seen} exchanges, {failed} refused", accepted.len());
     assert!(failed > 0, "the limit was not reached: {accepted:?}");

@@ -1,13 +1,12 @@
 //! The shop, and the script that plays against it.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use sensor_tests::programs::{self, Program};
+use sensor_tests::programs;
 use sensor_tests::servers::Certificate;
 use sensor_tests::wait::Deadline;
-use sensor_tests::{Guard, PrivateTls, guard, testbed};
+use sensor_tests::{Guard, PrivateTls, apps, guard};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -64,14 +63,14 @@ pub(crate) struct Step {
 impl Shop {
     /// Starts a twin; skips, aloud, when something is missing.
     pub(crate) fn start(what: &str, twin: Twin) -> Option<Self> {
-        if let Some(reason) = missing() {
+        if let Some(reason) = apps::missing() {
             programs::skipped(what, &reason);
             return None;
         }
         let tls = PrivateTls::new().unwrap();
         let directory = TempDir::with_prefix("api-sensor-shop-").unwrap();
         let certificate = Certificate::create(directory.path()).unwrap();
-        let mut command = python("shop");
+        let mut command = apps::python("shop").unwrap();
         command
             .arg(directory.path())
             .arg(&certificate.certificate)
@@ -97,7 +96,7 @@ impl Shop {
 
     /// Plays ordinary use and every attack. The script's Python uses the system's own library, which nobody observes.
     pub(crate) fn play(&self) -> Played {
-        let mut command = python("traffic");
+        let mut command = apps::python("traffic").unwrap();
         for port in ["tls", "plain"] {
             command.arg(format!("--{port}")).arg(self.said[port].to_string());
         }
@@ -145,42 +144,4 @@ impl Played {
         let odd: Vec<_> = odd.iter().map(|step| &step.line).collect();
         assert!(odd.is_empty(), "the shop itself is not as written: {odd:#?}");
     }
-}
-
-fn apps() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("apps")
-}
-
-/// A module of `tests/apps`.
-fn python(module: &str) -> Command {
-    let mut command = Command::new(Program::Python.find().unwrap());
-    let path = [
-        apps(),
-        testbed::python_shop(),
-        testbed::python_peers(),
-        testbed::python(),
-    ];
-    command
-        .args(["-m", module])
-        .current_dir(apps())
-        .env("PYTHONPATH", std::env::join_paths(path).unwrap())
-        .env("PYTHONDONTWRITEBYTECODE", "1");
-    command
-}
-
-fn missing() -> Option<String> {
-    if let Some(absent) = [Program::Python, Program::Openssl]
-        .iter()
-        .find_map(|program| program.find().err())
-    {
-        return Some(absent.to_string());
-    }
-    let packages = [
-        testbed::python_shop().join("fastapi"),
-        testbed::python_peers().join("httpx"),
-        testbed::python().join("uvicorn"),
-    ];
-    let absent = packages.iter().find(|package| !package.is_dir())?;
-    let name = absent.file_name().unwrap_or_default().to_string_lossy();
-    Some(format!("no {name}; cargo xtask test installs it"))
 }

@@ -118,10 +118,15 @@ impl Sensor {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Its state directory.
+    pub(crate) fn state_directory(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
     /// Every file of its state directory, names included.
     pub(crate) fn state(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for entry in fs::read_dir(self.directory.path().join("state")).unwrap() {
+        for entry in fs::read_dir(self.state_directory()).unwrap() {
             let path = entry.unwrap().path();
             bytes.extend(path.to_string_lossy().as_bytes());
             bytes.push(b'\n');

@@ -2,13 +2,9 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
 
-use sensor_tests::programs::Program;
-use sensor_tests::wait::Deadline;
-use sensor_tests::{guard, testbed};
+use sensor_tests::judges::{self, Judge};
+use sensor_tests::programs;
 use sensor_user::exchange::AuthScheme;
 use sensor_user::export::Event;
 use sensor_user::export::openapi::{Described, Transports, document};
@@ -18,9 +14,6 @@ use serde_json::Value;
 
 use super::recordings;
 use super::source::{records_of, settings};
-
-/// How long a judge may take; Node.js starts within seconds on a busy machine.
-const DEADLINE: Duration = Duration::from_mins(2);
 
 /// What the pipeline learns from all recordings, one after the other.
 fn learnt() -> Value {
@@ -32,8 +25,7 @@ fn learnt() -> Value {
             let through = transports
                 .entry(EndpointRef::clone(&summary.endpoint))
                 .or_default();
-            through.tls |= summary.connection.tls;
-            through.clear |= !summary.connection.tls;
+            through.insert((summary.connection.tls, 0));
             let seen = (summary.endpoint, summary.caller.map(|(scheme, _)| scheme));
             if !callers.contains(&seen) {
                 callers.push(seen);
@@ -65,7 +57,7 @@ fn learnt() -> Value {
             schema,
             auth,
             anonymous: callers.contains(&(EndpointRef::clone(endpoint), None)),
-            transports: transports.get(*endpoint).copied().unwrap_or_default(),
+            transports: transports.get(*endpoint).cloned().unwrap_or_default(),
         })
         .collect();
     document("recordings", &described)
@@ -89,68 +81,24 @@ fn no_planted_value_is_in_the_document() {
     }
 }
 
-/// Writes the document and lets a judge read it.
-fn judged(mut judge: Command) {
-    let scratch = tempfile::tempdir().expect("a temporary folder");
-    let path = scratch.path().join("openapi.json");
-    let document = learnt();
-    fs::write(&path, format!("{document:#}")).expect("written");
-    judge.current_dir(scratch.path()).arg(&path);
-    let output = guard::finish(&mut judge, Deadline::after(DEADLINE)).expect("a judge that ends");
-    let said = [output.stdout, output.stderr].concat();
-    assert!(
-        output.status.success(),
-        "{}\n{document:#}",
-        String::from_utf8_lossy(&said)
-    );
-}
-
-fn skipped(what: &Path) -> bool {
-    let absent = !what.exists();
-    if absent {
-        println!(
-            "SKIPPED a judge of OpenAPI: {} is absent; cargo xtask test installs it",
-            what.display()
-        );
-    }
-    absent
+/// Lets a judge read the document; skips, aloud, when there is none.
+fn judged(judge: Result<Judge, String>) {
+    let judge = match judge {
+        Ok(judge) => judge,
+        Err(reason) => return programs::skipped("a judge of OpenAPI", &reason),
+    };
+    let document = format!("{:#}", learnt());
+    judge
+        .reads(&document)
+        .unwrap_or_else(|error| panic!("{error:#}\n{document}"));
 }
 
 #[test]
 fn openapi_spec_validator_accepts_the_document() {
-    let packages = testbed::openapi_python();
-    if skipped(&packages) {
-        return;
-    }
-    let mut judge = Command::new(Program::Python.find().expect("Debian's Python"));
-    judge
-        .args(["-m", "openapi_spec_validator", "--schema", "3.1"])
-        .env("PYTHONPATH", packages);
-    judged(judge);
+    judged(judges::openapi_spec_validator());
 }
 
 #[test]
 fn redocly_accepts_the_document() {
-    let script = testbed::redocly();
-    if skipped(&script) {
-        return;
-    }
-    let node = Program::Node.find().expect("Node.js");
-    let version = Command::new(&node).arg("--version").output().expect("a version");
-    let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
-    let major = version.trim_start_matches('v').split('.').next();
-    if major
-        .and_then(|major| major.parse().ok())
-        .is_some_and(|major: u32| major < 20)
-    {
-        println!("SKIPPED Redocly: its package asks for Node.js 20.19, this is {version}");
-        return;
-    }
-    let mut judge = Command::new(node);
-    judge
-        .arg(script)
-        .args(["lint", "--extends=spec", "--format=stylish"])
-        .env("REDOCLY_TELEMETRY", "off")
-        .env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true");
-    judged(judge);
+    judged(judges::redocly());
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use sensor_user::export::ClockOffset;
 use sensor_user::pipeline::Pipeline;
-use sensor_user::store::{Bounds, FILE, Filter, Pace, Reader, Settings, Store};
+use sensor_user::store::{Bounds, FILE, Filter, Pace, Reader, Settings, Store, Whose};
 
 use super::recordings;
 use super::source::{records_of, settings};
@@ -21,6 +21,7 @@ fn no_planted_value_is_in_the_store() {
             max_bytes: 64 << 20,
         },
         pace: Pace::Replay,
+        whose: Whose::Own,
         clock: ClockOffset::RECORDED,
         key: settings().key.print(),
     };

@@ -3,6 +3,7 @@
 //! Takes nothing but programs of this machine. Gives processes that end with the value that started them.
 //! Never waits without a deadline, kills what it did not start, or leaves loopback. Bounded by [`wait::DEADLINE`].
 
+pub mod apps;
 pub mod clients;
 pub mod copies;
 pub mod corpus;
@@ -11,6 +12,7 @@ pub mod debian;
 pub mod golang;
 pub mod guard;
 pub mod held;
+pub mod judges;
 pub mod payload;
 pub mod peer;
 pub mod private;

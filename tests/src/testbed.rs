@@ -55,6 +55,9 @@ pub const NODE: &[&str] = &[
     "@grpc/grpc-js@1.14.7",
 ];
 
+/// What calls an API as its document says, pinned. Apart from the others, for the same reason.
+pub const SCHEMATHESIS: &[&str] = &["schemathesis==4.32.5"];
+
 /// What judges documents of `OpenAPI`, for Debian's Python and for Node.js, pinned. Apart from the others, for the same reason.
 pub const OPENAPI_PYTHON: &[&str] = &["openapi-spec-validator==0.9.0"];
 /// See [`OPENAPI_PYTHON`].
@@ -91,6 +94,11 @@ pub fn python_peers() -> PathBuf {
 /// The directory for `PYTHONPATH` of [`OPENAPI_PYTHON`].
 pub fn openapi_python() -> PathBuf {
     directory().join("openapi-python")
+}
+
+/// The directory for `PYTHONPATH` of [`SCHEMATHESIS`].
+pub fn schemathesis() -> PathBuf {
+    directory().join("schemathesis")
 }
 
 /// The script of Redocly's command line.
@@ -138,6 +146,10 @@ pub fn install() -> Vec<(String, String)> {
         (
             "the shop's framework",
             once(&python_shop(), PYTHON_SHOP, install_python),
+        ),
+        (
+            "schemathesis",
+            once(&schemathesis(), SCHEMATHESIS, install_python),
         ),
         (
             "npm packages",

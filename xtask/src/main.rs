@@ -12,6 +12,7 @@ mod conformance;
 mod coverage;
 mod demo;
 mod evaluate_authorization;
+mod evaluate_templates;
 mod layers;
 mod lint_kernel;
 mod overhead;
@@ -56,6 +57,8 @@ enum Task {
     Conformance(conformance::Arguments),
     /// Measure what the rules find, miss and make up in a simulated estate of a million exchanges.
     EvaluateAuthorization(evaluate_authorization::Arguments),
+    /// Compare templates learnt from traffic with the descriptions it was made from.
+    EvaluateTemplates(evaluate_templates::Arguments),
     /// Measure of which programs every byte is seen and write docs/COVERAGE.md.
     Coverage,
     /// Measure what one TLS write and read cost by where the probes stand.
@@ -91,6 +94,7 @@ fn perform(task: Task) -> Result<()> {
         Task::BenchPipeline(arguments) => bench_pipeline::bench_pipeline(&arguments),
         Task::Conformance(arguments) => conformance::conformance(&arguments),
         Task::EvaluateAuthorization(arguments) => evaluate_authorization::evaluate_authorization(&arguments),
+        Task::EvaluateTemplates(arguments) => evaluate_templates::evaluate_templates(&arguments),
         Task::Coverage => coverage::coverage(),
         Task::BenchSites(arguments) => bench_sites::bench_sites(&arguments),
         Task::BenchOverhead(arguments) => overhead::bench_overhead(&arguments),

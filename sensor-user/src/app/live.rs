@@ -48,8 +48,11 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let accounts = Accounts::default();
     let clock = clock_offset();
     let settings = settings(config, &accounts.sensor, installation_key(config)?, clock)?;
-    let store = stored::live(config, clock, settings.key.print(), &accounts.sensor)?;
-    let mut outputs = outputs::start(config, &accounts, clock)?;
+    // What is judged and told has the calendar's times.
+    let mut outputs = outputs::start(config, &accounts, ClockOffset::RECORDED)?;
+    // Before capture: reading what was learnt may take longer than the rings hold.
+    let store = stored::live(config, settings.key.print(), &accounts.sensor)?;
+    let judge = Judge::new(&settings).with_store(store);
     let source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
     let asked = signals(&outputs.runtime)?;
     announce(config, &source);
@@ -57,7 +60,6 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let stop = Arc::new(AtomicBool::new(false));
     let threads = start_threads(config, &settings, source, &stop)?;
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
-    let judge = Judge::new(&settings).with_store(store);
     let mut judge = GuardedJudge::new(judge, Arc::clone(&settings.counters));
     let mut next_refresh = 0;
     // The end begins with the ring thread, which detaches; what it still gave runs through the shards to here, and
@@ -88,7 +90,7 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     books.close(monotonic_ns());
     outputs.sink.send(Event::Accounts(Box::new(Snapshot::take(
         &accounts,
-        monotonic_ns(),
+        clock.unix_ns(monotonic_ns()),
     ))));
     outputs.sink.finish();
     if whole { Ok(()) } else { Err(Error::Panicked) }

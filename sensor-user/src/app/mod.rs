@@ -14,7 +14,7 @@ mod books;
 mod descriptors;
 #[cfg(feature = "kernel")]
 mod doctor;
-#[cfg(feature = "kernel")]
+#[cfg(any(feature = "kernel", test))]
 mod judge;
 #[cfg(feature = "kernel")]
 mod live;
@@ -223,7 +223,8 @@ fn settings(
         classify: classify::Limits::default(),
         callers: callers::Limits::default(),
         inventory: inventory::Limits::default(),
-        alerts: alerts(config, clock),
+        alerts: alerts(config),
+        clock,
         trusted_proxies: config.identity.trusted_proxies.clone(),
         schema: Arc::new(descriptors::load(&config.protocol.grpc_descriptors)?),
         key,
@@ -232,27 +233,23 @@ fn settings(
 }
 
 /// What is told, and what is not.
-fn alerts(config: &Config, clock: ClockOffset) -> incident::Settings {
+fn alerts(config: &Config) -> incident::Settings {
     incident::Settings {
         budget: incident::budget::Limits {
             each_hour: config.alerts.per_hour,
             critical_each_hour: config.alerts.critical_per_hour,
         },
-        suppressions: config
-            .suppress
-            .iter()
-            .map(|one| suppression(one, clock))
-            .collect(),
+        suppressions: config.suppress.iter().map(suppression).collect(),
         ..incident::Settings::default()
     }
 }
 
-fn suppression(one: &config::Suppress, clock: ClockOffset) -> incident::suppress::Suppression {
+fn suppression(one: &config::Suppress) -> incident::suppress::Suppression {
     incident::suppress::Suppression {
         rule: one.rule.clone(),
         endpoint: one.endpoint.clone(),
         caller: one.caller.clone(),
-        until_ns: clock.capture_ns(one.ends_unix_ns()),
+        until_ns: one.ends_unix_ns(),
     }
 }
 

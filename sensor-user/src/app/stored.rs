@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::config::{StateDirectory, StoreMode};
 use crate::exchange::secret::KeyedHash;
 use crate::export::ClockOffset;
-use crate::store::{Bounds, FILE, Filter, Found, Learnt, Pace, Reader, Settings, Store};
+use crate::store::{Bounds, FILE, Filter, Found, Learnt, Pace, Reader, Settings, Store, Whose};
 use crate::telemetry::Counters;
 #[cfg(feature = "kernel")]
 use crate::telemetry::Metric;
@@ -36,7 +36,6 @@ pub fn learnt(path: &Path, filter: &Filter) -> Result<Vec<Learnt>, Error> {
 #[cfg(feature = "kernel")]
 pub(super) fn live(
     config: &Config,
-    clock: ClockOffset,
     key: KeyedHash,
     counters: &Arc<Counters>,
 ) -> Result<Option<Store>, Error> {
@@ -45,7 +44,7 @@ pub(super) fn live(
     }
     let state = StateDirectory::open(&config.state.directory)?;
     let path = state.path().join(FILE);
-    match Store::open(&path, settings(config, clock, Pace::Live, key), counters) {
+    match Store::open(&path, settings(config, (Pace::Live, Whose::Own), key), counters) {
         Ok(store) => Ok(Some(store)),
         Err(error) if error.is_bearable() => {
             counters.add(Metric::StoreFailed, 1);
@@ -65,13 +64,13 @@ pub(super) fn of_replay(
     key: KeyedHash,
     counters: &Arc<Counters>,
 ) -> Result<Option<Store>, Error> {
-    let settings = settings(config, ClockOffset::RECORDED, Pace::Replay, key);
+    let settings = settings(config, (Pace::Replay, Whose::Named), key);
     Ok(path
         .map(|path| Store::open(path, settings, counters))
         .transpose()?)
 }
 
-fn settings(config: &Config, clock: ClockOffset, pace: Pace, key: KeyedHash) -> Settings {
+fn settings(config: &Config, (pace, whose): (Pace, Whose), key: KeyedHash) -> Settings {
     let store = &config.store;
     Settings {
         interval_ns: u64::try_from(store.interval.0.as_nanos()).unwrap_or(u64::MAX),
@@ -80,7 +79,8 @@ fn settings(config: &Config, clock: ClockOffset, pace: Pace, key: KeyedHash) -> 
             max_bytes: store.max_bytes.0,
         },
         pace,
-        clock,
+        whose,
+        clock: ClockOffset::RECORDED,
         key,
     }
 }

@@ -195,6 +195,22 @@ pub enum BlindSpot {
     Malformed,
 }
 
+impl Labels {
+    /// Whether there may be more in the answer than was looked at.
+    pub fn lacks_answer(&self) -> bool {
+        let unread = [
+            BlindSpot::ResponseBodyCut,
+            BlindSpot::UnreadEncoding,
+            BlindSpot::UnknownCoding,
+            BlindSpot::BadCoding,
+            BlindSpot::DecodedLimit,
+            BlindSpot::TooManyLabels,
+            BlindSpot::ValueCut,
+        ];
+        unread.iter().any(|spot| self.blind.contains(spot))
+    }
+}
+
 impl BlindSpot {
     /// Name in outputs and metrics.
     pub const fn name(self) -> &'static str {

@@ -16,7 +16,8 @@ use crate::exchange::value::ValueHash;
 use super::{Half, Part};
 pub use looks::{Looks, Magnitude};
 
-/// Places of one exchange. The largest answers of public APIs have about four hundred.
+/// Places of one exchange. The largest answers of public APIs have about four hundred. Of these, of [`MAX_VALUES`] and of
+/// [`MAX_TEXT`] a request gets one in [`OF_REQUEST`]: whoever sends it must not decide how much of the answer is seen.
 pub const MAX_PLACES: usize = 512;
 /// Values of one exchange that are hashed: a page of a hundred records with four identifiers each, and the parameters.
 pub const MAX_VALUES: usize = 512;
@@ -26,6 +27,9 @@ pub const MAX_VALUES_PER_PLACE: u16 = 128;
 pub const MAX_WORDS_PER_PLACE: u16 = 16;
 /// Bytes of names and words of one exchange: its places with names of sixteen.
 pub const MAX_TEXT: usize = 8 * 1024;
+
+/// A request comes first, and gets half of the room.
+pub const OF_REQUEST: usize = 2;
 
 /// Bytes of a place and of a value in an outline.
 const PLACE: usize = 40;
@@ -43,8 +47,32 @@ pub struct Outline {
     bytes: Box<[u8]>,
     places: u16,
     values: u16,
-    /// Something did not fit.
-    overflow: bool,
+    lost: Lost,
+}
+
+/// What did not fit, a bit each.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Lost(u8);
+
+impl Lost {
+    const fn places(half: Half) -> Self {
+        match half {
+            Half::Request => Self(1),
+            Half::Response => Self(2),
+        }
+    }
+
+    const fn values(half: Half) -> Self {
+        Self(Self::places(half).0 << 2)
+    }
+
+    const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
 }
 
 impl std::fmt::Debug for Outline {
@@ -182,7 +210,8 @@ pub struct Facts {
     pub count: u32,
     /// Of them, `null`.
     pub nulls: u32,
-    /// Least and greatest length: bytes of text, items of an array. Greatest below least: none seen.
+    /// Least and greatest length: bytes of text, or of `true` and `false`; items of an array. Greatest below least: none
+    /// seen.
     pub length: (u16, u16),
     /// Least and greatest number.
     pub size: (Magnitude, Magnitude),
@@ -257,7 +286,17 @@ impl Outline {
 
     /// Whether there was more than an outline holds.
     pub const fn has_overflow(&self) -> bool {
-        self.overflow
+        self.lost.0 != 0
+    }
+
+    /// Whether a half had more places than there was room for: what is not there may have been.
+    pub const fn lacks_places(&self, half: Half) -> bool {
+        self.lost.has(Lost::places(half))
+    }
+
+    /// Whether it had more values that identify something.
+    pub const fn lacks_values(&self, half: Half) -> bool {
+        self.lost.has(Lost::values(half))
     }
 
     /// Bytes it holds.

@@ -1,6 +1,6 @@
 //! Endpoints of the store as a table and as JSON lines.
 //!
-//! Takes rows. Gives text. What is in the store is safe to show. Bounded by the rows.
+//! Takes rows. Gives text. A store may come from elsewhere: nothing in it commands a terminal. Bounded by the rows.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -83,15 +83,26 @@ fn cells(row: &Row) -> [String; COLUMNS] {
     let data: BTreeSet<&str> = row.data.iter().map(|data| data.kind.as_str()).collect();
     let data: Vec<&str> = data.into_iter().collect();
     [
-        clean(&row.host).into_owned(),
+        row.host.clone(),
         row.method.clone(),
-        clean(&row.template).into_owned(),
+        template(row),
         row.exchanges.to_string(),
         statuses.join(" "),
         auth.join(","),
         data.join(","),
         minute(row.seen.last_ns),
     ]
+    .map(|cell| clean(&cell).into_owned())
+}
+
+/// The path, and which call it is where the path does not say it.
+fn template(row: &Row) -> String {
+    let mut shown = row.template.clone();
+    let called = row.operation.as_deref();
+    if let Some(operation) = called.filter(|operation| !row.template.ends_with(operation)) {
+        shown.extend([" ", operation]);
+    }
+    shown
 }
 
 /// A call without an answer has no status.
@@ -149,9 +160,22 @@ fn cut(cell: &str, width: usize) -> String {
 pub(super) fn json(found: &Found) -> String {
     let mut text = String::new();
     for row in &found.rows {
-        let _infallible = writeln!(text, "{}", object(row));
+        let _infallible = writeln!(text, "{}", cleaned(object(row)));
     }
     text
+}
+
+/// All texts of it cleaned: JSON lets C1 controls and what changes the direction of text pass, and a terminal obeys them.
+fn cleaned(value: Value) -> Value {
+    match value {
+        Value::String(text) => clean(&text).into(),
+        Value::Array(values) => values.into_iter().map(cleaned).collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| (name, cleaned(value)))
+            .collect(),
+        other => other,
+    }
 }
 
 fn object(row: &Row) -> Value {
@@ -172,6 +196,7 @@ fn object(row: &Row) -> Value {
         "http.request.method": row.method,
         "server.address": row.host,
         "url.template": row.template,
+        "operation": row.operation,
         "first_seen": time(row.seen.first_ns),
         "last_seen": time(row.seen.last_ns),
         "exchanges": row.exchanges,
@@ -277,6 +302,38 @@ mod tests {
                 assert!(line.chars().count() <= width, "{width}: {text}");
             }
             assert!(text.contains("/abcdefgh") && text.contains('…') && text.contains("2026-11-1"));
+        }
+    }
+
+    #[test]
+    fn a_store_from_elsewhere_commands_no_terminal() {
+        let hostile = "x\u{1b}]0;t\u{7}\u{9b}2J\u{202e}y";
+        let text = || hostile.to_owned();
+        let seen = Span::default();
+        let found = Found {
+            rows: vec![Row {
+                kind: text(),
+                method: text(),
+                host: text(),
+                template: text(),
+                operation: Some(text()),
+                auth: vec![(text(), 1)],
+                data: vec![crate::store::Data {
+                    kind: text(),
+                    place: [text(), text(), text()],
+                    count: 1,
+                    confidence: 1,
+                    seen,
+                }],
+                findings: vec![(text(), text(), text(), 1, seen)],
+                ..Row::default()
+            }],
+            total: 1,
+        };
+        for shown in [table(&found, None), table(&found, Some(80)), json(&found)] {
+            let odd = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+            assert!(!shown.contains(odd), "{shown:?}");
+            assert!(!shown.contains("\\u001b"), "{shown:?}");
         }
     }
 

@@ -50,7 +50,7 @@ fn described(learnt: &[Learnt]) -> serde_json::Value {
             schema: one.schema.as_ref().unwrap_or(&nothing),
             auth: &one.auth,
             anonymous: one.anonymous,
-            transports: one.transports,
+            transports: one.transports.clone(),
         })
         .collect();
     let hosts: BTreeSet<&str> = learnt.iter().map(|one| &*one.endpoint.host).collect();

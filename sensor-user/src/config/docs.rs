@@ -40,8 +40,8 @@ pub fn reference() -> String {
          nothing.\n\n| setting | | meaning |\n| --- | --- | --- |\n\
          | `rule` | required | id of the rule |\n\
          | `endpoint` | | host and path template; `*` stands for any text. Every endpoint without it |\n\
-         | `caller` | | the caller's (or client's) hash as findings show it, or at least its first eight digits. Everybody \
-         without it |\n\
+         | `caller` | | the caller's hash as findings show it, or that of the client's address as incidents show it for what \
+         nobody known does, or at least its first eight digits. Everybody without it |\n\
          | `reason` | required | why, for whoever reads it later |\n\
          | `until` | required | the last day it holds (UTC), by the traffic's clock |\n\n```toml\n",
     );

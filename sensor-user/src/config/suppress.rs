@@ -23,7 +23,8 @@ pub struct Suppress {
     /// Host and path template, such as `shop.example/api/orders/{id}`; `*` stands for any text. Every endpoint without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// The caller's hash as findings show it, or at least its first eight digits. Every caller without it.
+    /// The caller's hash as findings show it, or that of the client's address as incidents show it for what nobody known
+    /// does, or at least its first eight digits. Everybody without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
     /// Why: for whoever reads it later.

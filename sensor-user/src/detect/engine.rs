@@ -11,10 +11,13 @@ use super::baseline::Baseline;
 use super::objects::Objects;
 use super::registry::RULES;
 use super::repeats::{Repeat, Repeats};
-use super::{Blind, Claim, Finding, Mark, Observation, Past, RuleId, RuleMeta, Severity, Verdict, Verdicts};
+use super::{
+    About, AttackShape, Blind, Claim, Finding, Mark, Observation, Past, RuleId, RuleMeta, Severity, Verdict,
+    Verdicts,
+};
 use crate::classify::Half;
 use crate::exchange::{Caller, CallerHash, Exchange, Method};
-use crate::inventory::{Endpoint, History};
+use crate::inventory::{Change, EndpointId, History};
 use crate::telemetry::{Counters, Metric};
 
 /// Bounds of detection.
@@ -66,8 +69,15 @@ impl Engine {
         }
     }
 
-    /// Judges an exchange by every rule and appends what is to be told.
-    pub fn judge(&mut self, seen: &Observation<'_>, history: &History, out: &mut Vec<Finding>) {
+    /// Judges an exchange by every rule and appends what is to be told. What is `muted` is counted as suppressed, and not
+    /// as a repeat: when nobody mutes it any more it is told as if it were new.
+    pub fn judge(
+        &mut self,
+        seen: &Observation<'_>,
+        history: &History,
+        muted: &dyn Fn(&Mark) -> bool,
+        out: &mut Vec<Finding>,
+    ) {
         self.marks.clear();
         let mut signs = self.baseline.observe(seen, history);
         signs.objects = self.objects.observe(seen);
@@ -85,16 +95,31 @@ impl Engine {
                 }
             }
             for verdict in verdicts {
+                let mut mark = mark(rule.meta(), seen, &verdict);
+                if muted(&mark) {
+                    self.counters.suppressed(mark.rule.id.0);
+                    continue;
+                }
                 let repeat = self.repeats.count(rule.meta().id, seen, history, &verdict);
                 if repeat.before > 0 {
                     self.counters.add(Metric::FindingsRepeated, 1);
                 }
-                self.marks.push(mark(rule.meta(), seen, &verdict, repeat));
+                mark.is_told = repeat.is_told;
+                if repeat.is_somebodys {
+                    mark.about = About::Somebody;
+                }
+                self.marks.push(mark);
                 if repeat.is_told {
                     out.push(finding(rule.meta(), seen, &verdict, repeat.before));
                 }
             }
         }
+    }
+
+    /// Goes along with a correction of the inventory: what is known of an endpoint is known of it under its new name. What
+    /// is known by the endpoint's first id ([`Observation::identity`]) stays where it is.
+    pub fn follow(&mut self, change: &Change) {
+        self.baseline.follow(change);
     }
 
     /// Verdicts about the exchange that was judged last, in the order of its findings.
@@ -145,7 +170,8 @@ impl Engine {
 /// What makes two findings the same, whoever did it. Something worse is something else.
 struct Key<'a> {
     rule: RuleId,
-    endpoint: &'a Endpoint,
+    endpoint: EndpointId,
+    host: &'a str,
     severity: Severity,
     claim: Claim<'a>,
 }
@@ -153,10 +179,10 @@ struct Key<'a> {
 impl Hash for Key<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.rule.hash(state);
-        match self.claim {
-            // How an issuer makes its tokens is the same wherever they are used.
-            Claim::Token(flaw) if flaw.is_issuers() => self.endpoint.host.hash(state),
-            _ => self.endpoint.hash(state),
+        if is_hosts(&self.claim) {
+            self.host.hash(state);
+        } else {
+            self.endpoint.hash(state);
         }
         self.severity.hash(state);
         match self.claim {
@@ -176,6 +202,16 @@ impl Hash for Key<'_> {
             Claim::Excess(excess) => (&excess.property, excess.since_s).hash(state),
             Claim::Object(sign) => (sign.shows, &sign.place).hash(state),
         }
+    }
+}
+
+/// Whether it is the same at all endpoints of the host: how an issuer makes its tokens, and the failures of a host, which
+/// are counted over all of it.
+const fn is_hosts(claim: &Claim<'_>) -> bool {
+    match claim {
+        Claim::Token(flaw) => flaw.is_issuers(),
+        Claim::LoginAttack(attack) => matches!(attack.shape, AttackShape::Stuffing),
+        _ => false,
     }
 }
 
@@ -229,14 +265,21 @@ impl Repeats {
     ) -> Repeat {
         let key = Key {
             rule,
-            endpoint: seen.endpoint,
+            endpoint: seen.identity(),
+            host: &seen.endpoint.host,
             severity: verdict.severity,
             claim: verdict.claim,
         };
         let whose = match whose(&verdict.claim, verdict.severity, seen) {
             Whose::OfFew => {
                 let most = history.exchanges / FEW;
-                let few = most > 0 && self.so_far(&key) <= most;
+                // What is the host's is told once for all of it; how many do it is known of the endpoint.
+                let so_far = if is_hosts(&key.claim) {
+                    self.tally((&key, seen.endpoint))
+                } else {
+                    self.so_far(&key)
+                };
+                let few = most > 0 && so_far <= most;
                 let caller = seen.caller.id.filter(|_| few);
                 caller.map_or(Whose::Service, |id| Whose::Somebody(id.0))
             }
@@ -252,7 +295,8 @@ impl Repeats {
     }
 }
 
-fn mark(rule: &'static RuleMeta, seen: &Observation<'_>, verdict: &Verdict<'_>, repeat: Repeat) -> Mark {
+/// Whether it is somebody's doing, and told, comes when it is counted.
+fn mark(rule: &'static RuleMeta, seen: &Observation<'_>, verdict: &Verdict<'_>) -> Mark {
     let exchange = seen.exchange;
     let method = Method::of(exchange.request.method());
     let safe = matches!(method, Method::Get | Method::Head | Method::Options);
@@ -261,12 +305,16 @@ fn mark(rule: &'static RuleMeta, seen: &Observation<'_>, verdict: &Verdict<'_>, 
         severity: verdict.severity,
         confidence: verdict.confidence,
         endpoint: Arc::clone(seen.endpoint),
-        is_somebodys: repeat.is_somebodys,
+        about: if is_hosts(&verdict.claim) {
+            About::Host
+        } else {
+            About::Endpoint
+        },
         caller: seen.caller.id.filter(|_| seen.caller.is_known()).map(|id| id.0),
         client: exchange.client.hash,
         time_ns: exchange.request.time_ns.0,
         writes: !safe && exchange.is_success(),
-        is_told: repeat.is_told,
+        is_told: false,
     }
 }
 
@@ -301,9 +349,10 @@ fn is_partial(exchange: &Exchange) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::rules::tests::{judge_with, known_history};
-    use crate::exchange::BodyState;
+    use crate::detect::rules::tests::{judge_as, judge_muted, judge_with, known_history};
     use crate::exchange::test_support::Builder;
+    use crate::exchange::{BodyState, Method};
+    use crate::inventory::Endpoint;
 
     fn engine() -> Engine {
         Engine::new(Limits::default(), Arc::new(Counters::default()))
@@ -323,6 +372,38 @@ mod tests {
         let repeats: Vec<_> = told.iter().map(|finding| finding.repeats).collect();
         assert_eq!(repeats, [0, 9, 99]);
         assert_eq!(engine.counters.value(Metric::FindingsRepeated), 149);
+    }
+
+    #[test]
+    fn what_was_muted_is_told_when_it_is_muted_no_more() {
+        let mut engine = engine();
+        let exchange = Builder::get("/users")
+            .known()
+            .answer(r#"{"mail":"a@example.org"}"#)
+            .build();
+        for _ in 0..3000 {
+            let told = judge_muted(&mut engine, &exchange, &known_history(), &|_| true);
+            assert!(told.is_empty() && engine.marks().is_empty());
+        }
+        assert_eq!(engine.counters.value(Metric::FindingsSuppressed), 3000);
+        let told = judge_with(&mut engine, &exchange, &known_history());
+        assert_eq!(told.iter().map(|one| one.repeats).collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn what_was_told_stays_told_when_a_template_is_corrected() {
+        let mut engine = engine();
+        let at = |path: &str| {
+            Builder::get(path)
+                .known()
+                .answer(r#"{"mail":"a@example.org"}"#)
+                .build()
+        };
+        assert_eq!(judge_with(&mut engine, &at("/users"), &known_history()).len(), 1);
+        let first = Endpoint::rest(Method::Get, "api.example.com", "/users").id;
+        let renamed = judge_as(&mut engine, &at("/accounts"), &known_history(), first);
+        assert_eq!(renamed.len(), 0);
+        assert_eq!(judge_with(&mut engine, &at("/people"), &known_history()).len(), 1);
     }
 
     #[test]

@@ -1,8 +1,19 @@
-//! Figures that findings about authentication show.
+//! Figures that findings about authentication show, and whose doing findings are.
 //!
 //! Holds kinds, counts and keyed hashes; never a value.
 
 use crate::exchange::CallerHash;
+
+/// Whose doing a verdict is about, and how far that goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum About {
+    /// The caller's, or whoever is at its address.
+    Somebody,
+    /// What the service does to all at this endpoint.
+    Endpoint,
+    /// What it does to all wherever they call it: how its tokens are made, or who tries to log in at it.
+    Host,
+}
 
 /// What is wrong with a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,7 +74,7 @@ impl TokenFlaw {
 
     /// Whether it is about how an issuer makes its tokens, wherever they are used.
     pub const fn is_issuers(self) -> bool {
-        !self.is_somebodys() && !matches!(self, Self::GuessableSecret)
+        !self.is_somebodys()
     }
 
     /// Whether it is about one token and who made it, rather than about how a service makes all of its tokens.

@@ -25,12 +25,12 @@ use crate::callers::Resolved;
 use crate::capture::{Container, ProcessKey};
 use crate::classify::{Confidence, DataKind, Label, Labels, Masked, Place};
 use crate::exchange::{CallerHash, Exchange, PartKind};
-use crate::inventory::{EndpointRef, History};
+use crate::inventory::{EndpointId, EndpointRef, History};
 use baseline::{PlacesSign, Signs, SkippedStep, Telling};
 use objects::ObjectSign;
 
 pub use engine::{BlindCount, Engine, Limits};
-pub use evidence::{AttackShape, LoginAttack, TokenFlaw};
+pub use evidence::{About, AttackShape, LoginAttack, TokenFlaw};
 pub use functions::{Function, Outsider};
 pub use operations::Rights;
 pub use properties::{Assigned, Bulk, Excess, Privilege};
@@ -267,8 +267,17 @@ pub struct Observation<'a> {
     pub labels: &'a Labels,
     /// Which endpoint it called.
     pub endpoint: &'a EndpointRef,
+    /// What that was called first; `None` for what is in no inventory.
+    pub known: Option<EndpointId>,
     /// Who called.
     pub caller: &'a Resolved,
+}
+
+impl Observation<'_> {
+    /// What the endpoint is known by, whatever its template is corrected to.
+    pub fn identity(&self) -> EndpointId {
+        self.known.unwrap_or(self.endpoint.id)
+    }
 }
 
 /// What was learnt before an exchange.
@@ -379,8 +388,8 @@ pub struct Mark {
     pub confidence: Confidence,
     /// The endpoint.
     pub endpoint: EndpointRef,
-    /// It is somebody's doing, not what the service does to all.
-    pub is_somebodys: bool,
+    /// Whose doing it is, and how far it goes.
+    pub about: About,
     /// The caller, when known.
     pub caller: Option<CallerHash>,
     /// The client's address, hashed, when known.

@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Blind;
 use super::functions::Outsider;
-use super::functions::groups::{AWAY_S, Circle, Groups, PRUNE_S};
+use super::functions::groups::{Circle, Groups, PRUNE_S, away_s};
 use super::functions::uses::Uses;
 use super::operation::OperationKey;
 use super::properties::part::Part;
 use super::properties::{Assigned, Bulk, Excess};
+use crate::inventory::Endpoint;
 
 /// Operations: as many as the inventory has endpoints.
 const MAX_OPERATIONS: usize = 10_000;
@@ -25,10 +26,6 @@ const MAX_OPERATIONS: usize = 10_000;
 const MAX_PROPERTIES: usize = 500_000;
 /// Bodies of one operation: request and answer, with some formats and statuses.
 const MAX_PARTS: usize = 6;
-/// What was met no more often than this may be a name that somebody made up.
-const RARE: u32 = 1;
-/// And makes room after so long.
-const RARE_AWAY_S: u32 = 86_400;
 
 /// What earlier exchanges say about the rights of this one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -154,15 +151,48 @@ impl Operations {
         Some(place)
     }
 
+    /// An endpoint is called otherwise now. Of two that became one, the one with more successes is kept.
+    pub(crate) fn rename(&mut self, from: &Endpoint, into: &Endpoint) {
+        let (from, into) = (OperationKey::of(from.id), OperationKey::of(into.id));
+        let Some(place) = self.index.remove(&from.0) else {
+            return;
+        };
+        let Some(other) = self.find(into) else {
+            if let Some(one) = self.all.get_mut(place) {
+                one.key = into.0;
+                self.index.insert(into.0, place);
+            }
+            return;
+        };
+        let count = |place: usize| self.all.get(place).map(|one| one.count);
+        if count(place) > count(other) && place.max(other) < self.all.len() {
+            self.all.swap(place, other);
+            if let Some(kept) = self.all.get_mut(other) {
+                kept.key = into.0;
+            }
+        }
+        self.remove(place);
+    }
+
+    fn remove(&mut self, place: usize) {
+        if place >= self.all.len() {
+            return;
+        }
+        let gone = self.all.swap_remove(place);
+        let held: usize = gone.parts.iter().map(Part::held).sum();
+        self.properties = self.properties.saturating_sub(held);
+        if let Some(moved) = self.all.get(place) {
+            self.index.insert(moved.key, place);
+        }
+    }
+
     fn prune(&mut self, now_s: u32) {
         if now_s < self.pruned_s.saturating_add(PRUNE_S) {
             return;
         }
         self.pruned_s = now_s;
-        self.all.retain(|one| {
-            let away = now_s.saturating_sub(one.last_s);
-            away < if one.count > RARE { AWAY_S } else { RARE_AWAY_S }
-        });
+        self.all
+            .retain(|one| now_s.saturating_sub(one.last_s) < away_s(one.count));
         self.reindex();
     }
 
@@ -200,6 +230,8 @@ impl Operations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::functions::groups::RARE_AWAY_S;
+    use crate::exchange::Method;
 
     #[test]
     fn a_flood_of_operations_pushes_out_none_that_is_used() {
@@ -215,6 +247,25 @@ mod tests {
         assert!(operations.place(OperationKey(99), 200 + RARE_AWAY_S).is_some());
         let known = operations.find(OperationKey(7)).unwrap();
         assert_eq!((operations.all.len(), operations.all[known].count), (2, 5));
+    }
+
+    #[test]
+    fn what_is_known_goes_with_a_corrected_template() {
+        let endpoint = |template: &str| Endpoint::rest(Method::Get, "h", template);
+        let [alice, bob, name] = ["/users/alice", "/users/bob", "/users/{name}"].map(endpoint);
+        let mut operations = Operations::default();
+        for (one, count) in [(&alice, 5), (&bob, 9), (&endpoint("/orders"), 1)] {
+            let place = operations.place(OperationKey::of(one.id), 100).unwrap();
+            operations.all[place].count = count;
+        }
+        for from in [&alice, &bob] {
+            operations.rename(from, &name);
+        }
+        let known = operations.find(OperationKey::of(name.id)).unwrap();
+        assert_eq!((operations.all.len(), operations.all[known].count), (2, 9));
+        let kept = operations.index.clone();
+        operations.reindex();
+        assert_eq!(operations.index, kept);
     }
 
     #[test]

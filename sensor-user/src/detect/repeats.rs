@@ -63,6 +63,13 @@ impl Repeats {
         known.map_or(0, |entry| entry.count)
     }
 
+    /// Counts without telling; says how often it was so before.
+    pub(super) fn tally(&mut self, what: impl Hash) -> u64 {
+        let entry = self.entry(self.hasher.hash_one(what));
+        entry.count += 1;
+        entry.count - 1
+    }
+
     /// Counts what a service does to all.
     pub(super) fn of_service(&mut self, what: impl Hash) -> Repeat {
         let entry = self.entry(self.hasher.hash_one(what));

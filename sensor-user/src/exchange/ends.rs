@@ -150,6 +150,11 @@ impl<T: View> Ends<T> {
         }
     }
 
+    /// Places of views that wait.
+    pub fn waiting(&self) -> usize {
+        self.held.len()
+    }
+
     /// Views since the last call of exchanges that were told from the other end.
     pub fn take_suppressed(&mut self) -> u64 {
         std::mem::take(&mut self.suppressed)

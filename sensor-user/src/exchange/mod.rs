@@ -271,6 +271,17 @@ pub struct Request {
     pub early_data: bool,
 }
 
+impl Exchange {
+    /// Puts its times on another clock.
+    pub fn retime(&mut self, onto: impl Fn(u64) -> u64) {
+        let both = |(first, last): (u64, u64)| (onto(first), onto(last));
+        self.request.time_ns = both(self.request.time_ns);
+        if let Outcome::Answered(response) = &mut self.outcome {
+            response.time_ns = both(response.time_ns);
+        }
+    }
+}
+
 impl Request {
     /// The method as sent; hostile, so map it with [`Method::of`] before it is shown.
     pub fn method(&self) -> &[u8] {

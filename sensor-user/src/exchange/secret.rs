@@ -107,6 +107,15 @@ impl HashKey {
         }
     }
 
+    /// A seed for hashes that stay inside: nobody without the key can make values that share one.
+    pub fn seed(&self, purpose: &[u8]) -> u64 {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(purpose);
+        let mut out = [0; 8];
+        hasher.finalize_xof().fill(&mut out);
+        u64::from_le_bytes(out)
+    }
+
     /// What tells this key, and the one before it, from others; says nothing of the key.
     pub fn print(&self) -> KeyedHash {
         self.hash(Domain::Installation, Secret::new(b""), Secret::new(b""))

@@ -149,8 +149,10 @@ fn advice(name: &str) -> &'static str {
         "store_skipped" | "store_failed" | "store_lost" => {
             "see the log: free the disk of the state directory, or raise `store.interval`"
         }
+        "store_clock" => "check the clock, then start the sensor again",
         "store_states" => "see the log: raise `store.max_bytes`, or nothing: what was learnt begins anew",
         "store_damaged" => "look at the disk; what was in it is beside it, with `.damaged` at its end",
+        "probes" => "see who asks for what is not there",
         "endpoints_overflow" | "schemas_left_out" => {
             "see which host has so many endpoints, or such large bodies"
         }

@@ -43,7 +43,7 @@ pub const fn kind(event: &Event) -> &'static str {
     }
 }
 
-/// When, on the clock of the capture.
+/// When, in nanoseconds since 1970.
 pub fn time_ns(event: &Event) -> u64 {
     match event {
         Event::Exchange(call) => call.time_ns,

@@ -20,6 +20,7 @@ pub(super) fn subject(incident: &Incident) -> String {
         Subject::Caller(hash) => format!("caller {}", short(&hash.to_string())),
         Subject::Client(hash) => format!("a client without credentials ({})", short(&hash.to_string())),
         Subject::Endpoint(endpoint) => place(endpoint),
+        Subject::Host(host) => clean(host).into_owned(),
     }
 }
 
@@ -103,6 +104,7 @@ pub(super) fn fields(incident: &Incident, clock: ClockOffset) -> Fields<'_> {
             ("server.address", Value::Text(clean(&endpoint.host))),
             ("url.template", Value::Text(clean(&endpoint.template))),
         ]),
+        Subject::Host(host) => fields.push(("server.address", Value::Text(clean(host)))),
     }
     let (first, last) = incident.time_ns;
     let rules = incident.rules.iter();

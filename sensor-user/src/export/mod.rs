@@ -47,7 +47,7 @@ pub enum Event {
 /// Counters at one moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Snapshot {
-    /// When, on the clock of the capture.
+    /// When, in nanoseconds since 1970.
     pub time_ns: u64,
     /// Of user space: name and value.
     pub sensor: Vec<(&'static str, u64)>,
@@ -69,7 +69,7 @@ impl Snapshot {
 /// An exchange without any observed value.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// When the request began, on the clock of the capture.
+    /// When the request began, in nanoseconds since 1970.
     pub time_ns: u64,
     /// The endpoint.
     pub endpoint: EndpointRef,

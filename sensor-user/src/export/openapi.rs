@@ -20,7 +20,7 @@ use naming::{Names, Template, operation_id};
 use shape::{Components, shape};
 
 /// An endpoint and what is known of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Described<'a> {
     /// The endpoint.
     pub endpoint: &'a Endpoint,
@@ -34,23 +34,8 @@ pub struct Described<'a> {
     pub transports: Transports,
 }
 
-/// What an API was called through.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Transports {
-    /// TLS.
-    pub tls: bool,
-    /// A connection in clear.
-    pub clear: bool,
-}
-
-impl Transports {
-    const fn and(self, other: Self) -> Self {
-        Self {
-            tls: self.tls || other.tls,
-            clear: self.clear || other.clear,
-        }
-    }
-}
+/// What an API was called through: whether inside TLS, and the server's port, 0 where it is not known.
+pub type Transports = BTreeSet<(bool, u16)>;
 
 /// Hosts, and what each was called through.
 type Hosts = BTreeMap<String, Transports>;
@@ -74,8 +59,7 @@ pub fn document(title: &str, endpoints: &[Described<'_>]) -> Value {
     let mut ids = Names::default();
     let mut hosts = Hosts::new();
     for (host, transports) in operations.values().flat_map(|operation| &operation.hosts) {
-        let known = hosts.entry(host.clone()).or_default();
-        *known = known.and(*transports);
+        hosts.entry(host.clone()).or_default().extend(transports);
     }
     for ((path, method), operation) in &operations {
         // All methods of a path have its placeholders by the same names.
@@ -140,11 +124,8 @@ fn gather(endpoints: &[Described<'_>]) -> BTreeMap<(String, &'static str), Opera
                 anonymous: false,
             });
         operation.schema.merge(described.schema);
-        let known = operation
-            .hosts
-            .entry(described.endpoint.host.to_string())
-            .or_default();
-        *known = known.and(described.transports);
+        let known = operation.hosts.entry(described.endpoint.host.to_string());
+        known.or_default().extend(&described.transports);
         operation
             .auth
             .extend(described.auth.iter().map(|scheme| scheme.name()));
@@ -169,24 +150,28 @@ const fn method(method: Method) -> Option<&'static str> {
 }
 
 /// A server for each host and what it was called through, TLS first; where that is not known, the host alone (RFC 3986,
-/// 4.2).
+/// 4.2). A port is said where it is not the scheme's own (RFC 9110, 4.2); one that is not known is left out where another
+/// is.
 fn servers(hosts: &Hosts) -> Value {
-    let urls = |host: &str, seen: Transports| match host {
-        "-" | "" => vec!["/".to_owned()],
-        host => {
-            let schemes = [
-                (seen.tls, "https:"),
-                (seen.clear, "http:"),
-                (seen == Transports::default(), ""),
-            ];
-            let schemes = schemes.iter().filter(|(is, _)| *is);
-            schemes.map(|(_, scheme)| format!("{scheme}//{host}")).collect()
+    let url = |host: &str, (tls, port): (bool, u16)| match (tls, port) {
+        (true, 0 | 443) => format!("https://{host}"),
+        (false, 0 | 80) => format!("http://{host}"),
+        (true, port) => format!("https://{host}:{port}"),
+        (false, port) => format!("http://{host}:{port}"),
+    };
+    let urls = |host: &str, seen: &Transports| -> BTreeSet<(bool, String)> {
+        let known = |tls: bool| seen.range((tls, 1)..=(tls, u16::MAX)).next().is_some();
+        let said = seen.iter().filter(|(tls, port)| *port > 0 || !known(*tls));
+        match host {
+            "-" | "" => BTreeSet::from([(false, "/".to_owned())]),
+            host if seen.is_empty() => BTreeSet::from([(false, format!("//{host}"))]),
+            host => said.map(|through| (!through.0, url(host, *through))).collect(),
         }
     };
     hosts
         .iter()
-        .flat_map(|(host, seen)| urls(host, *seen))
-        .map(|url| json!({ "url": url }))
+        .flat_map(|(host, seen)| urls(host, seen))
+        .map(|(_, url)| json!({ "url": url }))
         .collect()
 }
 

@@ -72,11 +72,7 @@ pub(super) fn connection(role: Role) -> Connection {
 }
 
 pub(super) fn endpoint(host: &str, template: &str) -> EndpointRef {
-    Arc::new(Endpoint {
-        method: Method::Get,
-        host: host.into(),
-        template: template.into(),
-    })
+    Arc::new(Endpoint::rest(Method::Get, host, template))
 }
 
 pub(super) fn summary(role: Role) -> Summary {
@@ -170,6 +166,8 @@ pub(super) fn of_authentication() -> Vec<Finding> {
         hours: 8,
         as_many: 2,
         all_hours: 300,
+        proxied: false,
+        direct: true,
     };
     let skipped = SkippedStep {
         after: "POST api.example.com/login".into(),

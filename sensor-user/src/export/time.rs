@@ -1,4 +1,4 @@
-//! Clock of the capture to the calendar.
+//! Clock of the records to the calendar.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,12 +19,6 @@ impl ClockOffset {
     /// Nanoseconds since 1970.
     pub fn unix_ns(self, time_ns: u64) -> u64 {
         u64::try_from(i128::from(time_ns).saturating_add(self.0).max(0)).unwrap_or(u64::MAX)
-    }
-
-    /// The time of the capture at so many nanoseconds since 1970; 0 before its beginning.
-    pub fn capture_ns(self, unix_ns: u64) -> u64 {
-        let ns = i128::from(unix_ns).saturating_sub(self.0);
-        u64::try_from(ns.max(0)).unwrap_or(u64::MAX)
     }
 
     /// As a calendar time.
@@ -57,7 +51,6 @@ mod tests {
         let clock = ClockOffset::between(5_000_000_000, 1_795_000_000_000_000_000);
         assert_eq!(clock.rfc3339(5_000_000_001), "2026-11-18T11:06:40.000000001Z");
         assert_eq!(clock.time_of_day(5_000_000_001), "11:06:40.000");
-        assert_eq!(clock.capture_ns(clock.unix_ns(42)), 42);
         assert_eq!(ClockOffset::RECORDED.unix_ns(7), 7);
         assert_eq!(ClockOffset::between(9, 1).unix_ns(2), 0, "never before 1970");
     }

@@ -49,6 +49,11 @@ pub struct Held {
 }
 
 impl Held {
+    /// Whether nothing was.
+    pub fn is_empty(&self) -> bool {
+        self.counts.iter().all(|count| *count == 0)
+    }
+
     /// Severities with their counts, the worst first; zeros are left out.
     pub fn by_severity(&self) -> impl Iterator<Item = (Severity, u64)> {
         let all = Severity::ALL.into_iter().zip(self.counts);
@@ -108,7 +113,7 @@ impl Budget {
         admitted
     }
 
-    /// Time passes; gives what the hour before held back, if anything.
+    /// Time passes; gives what the hour before held back when another begins.
     pub fn tick(&mut self, now_ns: u64) -> Option<Held> {
         let hour = now_ns / HOUR_NS;
         if hour <= self.hour {
@@ -116,18 +121,16 @@ impl Budget {
         }
         let end_ns = self.hour.saturating_add(1).saturating_mul(HOUR_NS);
         self.hour = hour;
-        self.close(end_ns)
+        Some(self.close(end_ns))
     }
 
     /// Nothing more comes: what this hour held back so far.
-    pub fn close(&mut self, now_ns: u64) -> Option<Held> {
+    pub fn close(&mut self, now_ns: u64) -> Held {
         (self.told, self.critical) = (0, 0);
-        let held = std::mem::take(&mut self.held);
-        let any = held.counts.iter().any(|count| *count > 0);
-        any.then_some(Held {
+        Held {
             time_ns: now_ns,
-            ..held
-        })
+            ..std::mem::take(&mut self.held)
+        }
     }
 }
 
@@ -166,9 +169,9 @@ mod tests {
         assert_eq!(admitted(&mut budget, Severity::Low, 3), 1);
         assert!(budget.tick(HOUR_NS / 2).is_none());
         assert!(!budget.admit(Severity::Low));
-        assert!(budget.tick(HOUR_NS).is_some());
-        assert!(budget.admit(Severity::Low) && budget.tick(3 * HOUR_NS).is_none());
-        assert!(budget.close(4 * HOUR_NS).is_none());
+        assert!(!budget.tick(HOUR_NS).unwrap().is_empty());
+        assert!(budget.admit(Severity::Low) && budget.tick(3 * HOUR_NS).unwrap().is_empty());
+        assert!(budget.close(4 * HOUR_NS).is_empty());
         assert_eq!(admitted(&mut budget, Severity::High, 9), 2);
     }
 }

@@ -12,10 +12,10 @@ use super::{Incident, Incidents, Limits, MAX_ENDPOINTS, MAX_MOMENTS, Moment, Ope
 use crate::classify::Confidence;
 use crate::detect::{RuleMeta, Severity, registry};
 use crate::exchange::{CallerHash, Method};
-use crate::inventory::{Endpoint, EndpointRef};
+use crate::inventory::{Endpoint, EndpointKind, EndpointRef};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 3;
 
 /// What outlives a restart.
 #[derive(Clone, Serialize, Deserialize)]
@@ -41,14 +41,15 @@ pub enum SnapshotError {
     Version(u32),
 }
 
-/// Method, host and template.
-type KeptEndpoint = (String, String, String);
+/// Kind, method, host, template, and which call it is.
+type KeptEndpoint = (String, String, String, String, Option<String>);
 
 #[derive(Clone, Serialize, Deserialize)]
 enum KeptSubject {
     Caller([u8; 16]),
     Client([u8; 16]),
     Endpoint(KeptEndpoint),
+    Host(String),
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -65,7 +66,8 @@ struct Kept {
     endpoints: Vec<KeptEndpoint>,
     timeline: Vec<((u64, u64), String, KeptEndpoint, u64)>,
     between: u64,
-    told: (String, u64),
+    told: Option<(String, u64)>,
+    offered: (String, u64),
 }
 
 impl Incidents {
@@ -92,7 +94,9 @@ impl Incidents {
             limits,
             open,
             count: snapshot.count,
+            skip: 0,
             swept_ns: snapshot.swept_ns,
+            opened: 0,
             crowded: 0,
         })
     }
@@ -105,8 +109,10 @@ impl Kept {
             Subject::Caller(hash) => KeptSubject::Caller(hash.0),
             Subject::Client(hash) => KeptSubject::Client(hash.0),
             Subject::Endpoint(endpoint) => KeptSubject::Endpoint(keep(endpoint)),
+            Subject::Host(host) => KeptSubject::Host(host.to_string()),
         };
         let name = |severity: Severity| severity.name().to_owned();
+        let said = |(severity, findings)| (name(severity), findings);
         let rules = incident.rules.iter();
         let rows = incident.timeline.iter();
         Self {
@@ -132,7 +138,8 @@ impl Kept {
                 })
                 .collect(),
             between: incident.between,
-            told: (name(open.told.0), open.told.1),
+            told: open.told.map(said),
+            offered: said(open.offered),
         }
     }
 
@@ -141,7 +148,8 @@ impl Kept {
         let subject = match self.subject {
             KeptSubject::Caller(bytes) => Subject::Caller(CallerHash(bytes)),
             KeptSubject::Client(bytes) => Subject::Client(CallerHash(bytes)),
-            KeptSubject::Endpoint(kept) => Subject::Endpoint(endpoint(kept)),
+            KeptSubject::Endpoint(kept) => Subject::Endpoint(endpoint(kept)?),
+            KeptSubject::Host(host) => Subject::Host(host.into()),
         };
         let tally = |(id, severity, count): (String, String, u64)| {
             Some(Tally {
@@ -154,7 +162,7 @@ impl Kept {
             Some(Moment {
                 time_ns,
                 rule: rule(&id)?,
-                endpoint: endpoint(kept),
+                endpoint: endpoint(kept)?,
                 count,
             })
         };
@@ -174,7 +182,7 @@ impl Kept {
                 .endpoints
                 .into_iter()
                 .take(MAX_ENDPOINTS)
-                .map(endpoint)
+                .filter_map(endpoint)
                 .collect(),
             timeline: self
                 .timeline
@@ -185,8 +193,13 @@ impl Kept {
             between: self.between,
             worst: None,
         };
-        let told = (Severity::of_name(&self.told.0)?, self.told.1);
-        Some((subject, Open { incident, told }))
+        let said = |(severity, findings): (String, u64)| Some((Severity::of_name(&severity)?, findings));
+        let open = Open {
+            incident,
+            told: self.told.and_then(said),
+            offered: said(self.offered)?,
+        };
+        Some((subject, open))
     }
 }
 
@@ -197,16 +210,22 @@ fn rule(id: &str) -> Option<&'static RuleMeta> {
 
 fn keep(endpoint: &Endpoint) -> KeptEndpoint {
     (
+        endpoint.kind.name().to_owned(),
         endpoint.method.name().to_owned(),
         endpoint.host.to_string(),
         endpoint.template.to_string(),
+        endpoint.operation.as_deref().map(str::to_owned),
     )
 }
 
-fn endpoint((method, host, template): KeptEndpoint) -> EndpointRef {
-    Arc::new(Endpoint {
-        method: Method::of(method.as_bytes()),
-        host: host.into(),
-        template: template.into(),
-    })
+fn endpoint((kind, method, host, template, operation): KeptEndpoint) -> Option<EndpointRef> {
+    let kind = EndpointKind::of_name(&kind)?;
+    let method = Method::of(method.as_bytes());
+    Some(Arc::new(Endpoint::new(
+        kind,
+        method,
+        &host,
+        &template,
+        operation.as_deref(),
+    )))
 }

@@ -11,10 +11,11 @@ pub mod suppress;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::classify::Confidence;
-use crate::detect::{Finding, Mark, RuleMeta, Severity};
+use crate::detect::{About, Finding, Mark, RuleMeta, Severity};
 use crate::exchange::CallerHash;
 use crate::inventory::EndpointRef;
 
@@ -61,14 +62,16 @@ pub enum Subject {
     Client(CallerHash),
     /// An endpoint: what it does to all, or what nobody known does there.
     Endpoint(EndpointRef),
+    /// A host: what it does to all at each of its endpoints.
+    Host(Box<str>),
 }
 
 impl Subject {
     fn of(mark: &Mark) -> Self {
-        let somebody = mark.is_somebodys;
-        match (mark.caller, mark.client) {
-            (Some(caller), _) if somebody => Self::Caller(caller),
-            (None, Some(client)) if somebody => Self::Client(client),
+        match (mark.about, mark.caller, mark.client) {
+            (About::Somebody, Some(caller), _) => Self::Caller(caller),
+            (About::Somebody, None, Some(client)) => Self::Client(client),
+            (About::Host, ..) => Self::Host(mark.endpoint.host.clone()),
             _ => Self::Endpoint(EndpointRef::clone(&mark.endpoint)),
         }
     }
@@ -157,19 +160,27 @@ pub struct Incident {
 #[derive(Clone, Debug)]
 struct Open {
     incident: Incident,
-    /// Severity and findings when it was told.
-    told: (Severity, u64),
+    /// Severity and findings when it was told last; `None` when it never was.
+    told: Option<(Severity, u64)>,
+    /// The same when it was to be told last, whether there was room in the budget or not.
+    offered: (Severity, u64),
 }
+
+/// Takes what is to be told; whether it is.
+type Tell<'a> = &'a mut dyn FnMut(&Incident) -> bool;
 
 /// Every incident that is open.
 #[derive(Debug)]
 pub struct Incidents {
     limits: Limits,
     open: BTreeMap<Subject, Open>,
-    /// Incidents so far.
+    /// Incidents so far, and numbers left out.
     count: u64,
+    /// Numbers to leave out before the next.
+    skip: u64,
     swept_ns: u64,
-    /// Those that made room.
+    /// Those that opened, and those that made room, since somebody asked.
+    opened: u64,
     crowded: u64,
 }
 
@@ -180,19 +191,21 @@ impl Incidents {
             limits,
             open: BTreeMap::new(),
             count: 0,
+            skip: 0,
             swept_ns: 0,
+            opened: 0,
             crowded: 0,
         }
     }
 
-    /// Takes a verdict; what is to be told of incidents goes to `tell`.
-    pub fn observe(&mut self, mark: &Mark, finding: Option<&Finding>, tell: &mut dyn FnMut(Incident)) {
+    /// Takes a verdict; what is to be told of incidents goes to `tell`, which says whether it is.
+    pub fn observe(&mut self, mark: &Mark, finding: Option<&Finding>, tell: Tell<'_>) {
         self.tick(mark.time_ns, tell);
         let subject = Subject::of(mark);
         if let Some(open) = self.open.get_mut(&subject) {
             open.incident.take(mark, finding);
             if open.has_grown() {
-                tell(open.say(Stage::Grown));
+                open.offer(tell);
             }
             return;
         }
@@ -202,26 +215,28 @@ impl Incidents {
         if self.open.len() >= self.limits.open.max(1) {
             self.make_room(tell);
         }
-        self.count += 1;
+        self.count = self.count.saturating_add(1 + std::mem::take(&mut self.skip));
+        self.opened += 1;
         let mut incident = Incident::new(self.count, subject.clone(), mark);
         incident.take(mark, finding);
         let mut open = Open {
-            told: (Severity::Info, 0),
+            told: None,
+            offered: (Severity::Info, 0),
             incident,
         };
-        tell(open.say(Stage::Opened));
+        open.offer(tell);
         self.open.insert(subject, open);
     }
 
     /// Time passes: closes what is quiet.
-    pub fn tick(&mut self, now_ns: u64, tell: &mut dyn FnMut(Incident)) {
+    pub fn tick(&mut self, now_ns: u64, tell: Tell<'_>) {
         if now_ns < self.swept_ns.saturating_add(SWEEP_NS) {
             return;
         }
         self.swept_ns = now_ns;
         let quiet = |subject: &Subject, open: &mut Open| {
             let patience_ns = match subject {
-                Subject::Endpoint(_) => QUIET_SERVICE_NS,
+                Subject::Endpoint(_) | Subject::Host(_) => QUIET_SERVICE_NS,
                 Subject::Caller(_) | Subject::Client(_) => QUIET_NS,
             };
             now_ns.saturating_sub(open.incident.time_ns.1) >= patience_ns
@@ -229,19 +244,54 @@ impl Incidents {
         let mut gone: Vec<_> = self.open.extract_if(.., quiet).map(|(_, open)| open).collect();
         gone.sort_unstable_by_key(|open| open.incident.number);
         for mut open in gone {
-            tell(open.say(Stage::Closed));
+            open.end(Stage::Closed, tell);
         }
     }
 
-    /// Nothing more comes: says of each that went on since it was told how it stands.
-    pub fn finish(&mut self, tell: &mut dyn FnMut(Incident)) {
+    /// An endpoint is called otherwise now: an incident about it goes on under that name, unless there is one. What happened
+    /// before keeps the name that was told.
+    pub fn rename(&mut self, from: &EndpointRef, into: &EndpointRef) {
+        let [from, into] = [from, into].map(|endpoint| Subject::Endpoint(EndpointRef::clone(endpoint)));
+        if self.open.contains_key(&into) {
+            return;
+        }
+        if let Some(mut open) = self.open.remove(&from) {
+            open.incident.subject = into.clone();
+            self.open.insert(into, open);
+        }
+    }
+
+    /// An hour begins, and there is room again: what was held back and is open is told, the worst first.
+    pub fn tell_held(&mut self, tell: Tell<'_>) {
+        let mut held: Vec<_> = self.open.values_mut().filter(|open| open.is_held()).collect();
+        held.sort_unstable_by_key(|open| (Reverse(open.incident.severity), open.incident.number));
+        for open in held {
+            open.offer(tell);
+        }
+    }
+
+    /// Nothing more comes: says of each that was told, and went on since, how it stands.
+    pub fn finish(&mut self, tell: Tell<'_>) {
         let mut all: Vec<_> = self.open.values_mut().collect();
         all.sort_unstable_by_key(|open| open.incident.number);
         for open in all {
-            if open.incident.findings > open.told.1 {
-                tell(open.say(Stage::Standing));
+            if open
+                .told
+                .is_some_and(|(_, findings)| open.incident.findings > findings)
+            {
+                open.end(Stage::Standing, tell);
             }
         }
+    }
+
+    /// Leaves out numbers that may have been given to others.
+    pub const fn skip_numbers(&mut self, count: u64) {
+        self.skip = count;
+    }
+
+    /// Incidents that opened, since this was asked last.
+    pub const fn take_opened(&mut self) -> u64 {
+        std::mem::replace(&mut self.opened, 0)
     }
 
     /// Incidents that were closed to make room, since this was asked last.
@@ -250,7 +300,7 @@ impl Incidents {
     }
 
     /// Closes those that weigh least: the least severe, and of those the ones quiet for longest.
-    fn make_room(&mut self, tell: &mut dyn FnMut(Incident)) {
+    fn make_room(&mut self, tell: Tell<'_>) {
         let weight = |incident: &Incident| (incident.severity, incident.time_ns.1, incident.number);
         let mut all: Vec<_> = self.open.values().map(|open| weight(&open.incident)).collect();
         all.sort_unstable();
@@ -262,21 +312,44 @@ impl Incidents {
         gone.sort_unstable_by_key(|open| open.incident.number);
         self.crowded += gone.len() as u64;
         for mut open in gone {
-            tell(open.say(Stage::Closed));
+            open.end(Stage::Closed, tell);
         }
     }
 }
 
 impl Open {
     fn has_grown(&self) -> bool {
-        let (severity, findings) = self.told;
+        let (severity, findings) = self.offered;
         self.incident.severity > severity || self.incident.findings >= findings.saturating_mul(10)
     }
 
-    fn say(&mut self, stage: Stage) -> Incident {
+    /// There was no room to tell of it as it was when it was to be told last.
+    fn is_held(&self) -> bool {
+        self.told != Some(self.offered)
+    }
+
+    /// It began, or grew, and is told if there is room.
+    fn offer(&mut self, tell: Tell<'_>) {
+        self.incident.stage = if self.told.is_some() {
+            Stage::Grown
+        } else {
+            Stage::Opened
+        };
+        self.offered = (self.incident.severity, self.incident.findings);
+        if tell(&self.incident) {
+            self.told = Some(self.offered);
+        }
+    }
+
+    /// It is over: whoever was told of it is told that, nobody else.
+    fn end(&mut self, stage: Stage, tell: Tell<'_>) {
+        if self.told.is_none() {
+            return;
+        }
         self.incident.stage = stage;
-        self.told = (self.incident.severity, self.incident.findings);
-        self.incident.clone()
+        self.offered = (self.incident.severity, self.incident.findings);
+        self.told = Some(self.offered);
+        tell(&self.incident);
     }
 }
 
@@ -365,7 +438,7 @@ impl Incident {
         let serious = self.rules.iter().filter(|tally| tally.severity >= OPENS);
         let several = serious.count() >= SEVERAL || self.writes >= MANY_WRITES;
         match (worst, &self.subject) {
-            (_, Subject::Endpoint(_)) => worst,
+            (_, Subject::Endpoint(_) | Subject::Host(_)) => worst,
             (Severity::Medium, _) if several => Severity::High,
             (Severity::High, _) if several => Severity::Critical,
             _ => worst,

@@ -12,20 +12,20 @@ pub struct Suppression {
     pub rule: String,
     /// Host and template, `*` for any text; `None` for every endpoint.
     pub endpoint: Option<String>,
-    /// The caller's hash in hexadecimal digits, or its beginning; `None` for everybody.
+    /// The caller's hash in hexadecimal digits, or its beginning; of what nobody known does, the client's address's. `None`
+    /// for everybody.
     pub caller: Option<String>,
-    /// Until when, on the clock of the capture.
+    /// Until when, in nanoseconds since 1970.
     pub until_ns: u64,
 }
 
 impl Suppression {
     /// Whether it covers a verdict.
     pub fn covers(&self, mark: &Mark) -> bool {
+        // Whom an incident would be about: behind an address there may be many callers.
         let caller = |wanted: &String| {
-            let hashes = [mark.caller, mark.client].into_iter().flatten();
-            hashes
-                .map(|hash| hash.to_string())
-                .any(|hash| hash.starts_with(wanted.as_str()))
+            let hash = mark.caller.or(mark.client);
+            hash.is_some_and(|hash| hash.to_string().starts_with(wanted.as_str()))
         };
         let place = |pattern: &String| {
             let endpoint = &mark.endpoint;

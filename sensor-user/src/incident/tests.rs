@@ -13,11 +13,7 @@ use crate::telemetry::{Counters, Metric};
 const MINUTE_NS: u64 = 60_000_000_000;
 
 fn endpoint(template: &str) -> EndpointRef {
-    Arc::new(Endpoint {
-        method: Method::Get,
-        host: "api.example.com".into(),
-        template: template.into(),
-    })
+    Arc::new(Endpoint::rest(Method::Get, "api.example.com", template))
 }
 
 fn mark(rule: usize, severity: Severity, who: u16, minute: u64) -> Mark {
@@ -29,7 +25,7 @@ fn mark(rule: usize, severity: Severity, who: u16, minute: u64) -> Mark {
         severity,
         confidence: Confidence(80),
         endpoint: endpoint("/orders/{id}"),
-        is_somebodys: true,
+        about: About::Somebody,
         caller: Some(CallerHash(hash)),
         client: None,
         time_ns: minute * MINUTE_NS,
@@ -41,8 +37,20 @@ fn mark(rule: usize, severity: Severity, who: u16, minute: u64) -> Mark {
 fn observe(incidents: &mut Incidents, marks: impl IntoIterator<Item = Mark>) -> Vec<Incident> {
     let mut told = Vec::new();
     for mark in marks {
-        incidents.observe(&mark, None, &mut |incident| told.push(incident));
+        incidents.observe(&mark, None, &mut |incident| say(&mut told, incident));
     }
+    told
+}
+
+/// Tells all.
+fn say(told: &mut Vec<Incident>, incident: &Incident) -> bool {
+    told.push(incident.clone());
+    true
+}
+
+fn tick(incidents: &mut Incidents, now_ns: u64) -> Vec<Incident> {
+    let mut told = Vec::new();
+    incidents.tick(now_ns, &mut |incident| say(&mut told, incident));
     told
 }
 
@@ -64,10 +72,8 @@ fn an_incident_opens_grows_by_powers_and_closes_when_quiet() {
         stages(&told),
         [("opened", 1, high), ("grown", 10, high), ("grown", 100, high)]
     );
-    let mut closed = Vec::new();
-    incidents.tick(40 * MINUTE_NS, &mut |one| closed.push(one));
-    assert!(closed.is_empty());
-    incidents.tick(29 * MINUTE_NS + QUIET_NS, &mut |one| closed.push(one));
+    assert!(tick(&mut incidents, 40 * MINUTE_NS).is_empty());
+    let closed = tick(&mut incidents, 29 * MINUTE_NS + QUIET_NS);
     assert_eq!(stages(&closed), [("closed", 120, high)]);
     let again = observe(&mut incidents, [mark(1, high, 7, 200)]);
     assert_eq!((again[0].number, again[0].findings), (2, 1));
@@ -110,16 +116,25 @@ fn callers_addresses_and_endpoints_are_apart() {
                 ..high()
             },
             Mark {
-                is_somebodys: false,
+                about: About::Endpoint,
                 ..high()
             },
             Mark {
                 caller: None,
                 ..high()
             },
+            Mark {
+                about: About::Host,
+                ..high()
+            },
+            Mark {
+                about: About::Host,
+                endpoint: endpoint("/another"),
+                ..high()
+            },
             // Facts about a service open nothing.
             Mark {
-                is_somebodys: false,
+                about: About::Endpoint,
                 severity: Severity::Low,
                 endpoint: endpoint("/x"),
                 ..high()
@@ -129,12 +144,15 @@ fn callers_addresses_and_endpoints_are_apart() {
     let subjects: Vec<_> = told.iter().map(|one| &one.subject).collect();
     assert!(matches!(
         subjects[..],
-        [Subject::Caller(_), Subject::Client(_), Subject::Endpoint(_)]
+        [
+            Subject::Caller(_),
+            Subject::Client(_),
+            Subject::Endpoint(_),
+            Subject::Host(_)
+        ]
     ));
     // What a service does to all comes back: it is not closed overnight.
-    let mut closed = Vec::new();
-    incidents.tick(24 * QUIET_NS, &mut |one| closed.push(one.subject));
-    assert_eq!(closed.len(), 2);
+    assert_eq!(tick(&mut incidents, 24 * QUIET_NS).len(), 2);
 }
 
 #[test]
@@ -198,7 +216,7 @@ fn a_restart_changes_nothing() {
     assert!(matches!(
         Incidents::restore(
             Limits::default(),
-            serde_json::from_str(&text.replace("\"version\":1", "\"version\":9")).unwrap()
+            serde_json::from_str(&text.replace("\"version\":3", "\"version\":9")).unwrap()
         ),
         Err(SnapshotError::Version(9))
     ));
@@ -232,6 +250,11 @@ fn told(settings: Settings, marks: impl IntoIterator<Item = Mark>) -> (Vec<Told>
             is_told: true,
             ..mark
         };
+        // As the engine does.
+        if alerts.is_suppressed(&mark) {
+            counters.suppressed(mark.rule.id.0);
+            continue;
+        }
         let mut findings = vec![finding(&mark)];
         alerts.take(mark.time_ns, &[mark], &mut findings, &mut |one| told.push(one));
         assert!(findings.is_empty());
@@ -314,4 +337,138 @@ fn the_budget_keeps_the_worst_and_says_what_it_held_back() {
         .collect();
     assert_eq!(held, [([0, 90, 0, 0, 0], 18)]);
     assert_eq!(counters.value(Metric::AlertsHeld), 90);
+}
+
+#[test]
+fn an_incident_of_an_endpoint_goes_on_under_its_new_name() {
+    let of_service = |template: &str, minute| Mark {
+        about: About::Endpoint,
+        endpoint: endpoint(template),
+        ..mark(1, Severity::High, 7, minute)
+    };
+    let mut incidents = Incidents::new(Limits::default());
+    assert_eq!(observe(&mut incidents, [of_service("/users/alice", 0)]).len(), 1);
+    incidents.rename(&endpoint("/users/alice"), &endpoint("/users/{name}"));
+    assert_eq!(observe(&mut incidents, [of_service("/users/{name}", 1)]).len(), 0);
+    let kept = incidents.snapshot();
+    let mut again = Incidents::restore(Limits::default(), kept).unwrap();
+    assert_eq!(observe(&mut again, [of_service("/users/{name}", 2)]).len(), 0);
+}
+
+/// Of each incident that is told its stage and severity.
+fn told_incidents(said: &[Told]) -> Vec<(Stage, Severity)> {
+    let incidents = said.iter().filter_map(|one| match one {
+        Told::Incident(incident) => Some((incident.stage, incident.severity)),
+        _ => None,
+    });
+    incidents.collect()
+}
+
+fn of_budget(each_hour: u32) -> (Alerts, Arc<Counters>) {
+    let settings = Settings {
+        budget: budget::Limits {
+            each_hour,
+            critical_each_hour: 1000,
+        },
+        ..Settings::default()
+    };
+    let counters = Arc::new(Counters::default());
+    (Alerts::new(settings, Arc::clone(&counters)), counters)
+}
+
+fn take(alerts: &mut Alerts, marks: impl IntoIterator<Item = Mark>) -> Vec<Told> {
+    let mut told = Vec::new();
+    for mark in marks {
+        alerts.take(mark.time_ns, &[mark], &mut Vec::new(), &mut |one| told.push(one));
+    }
+    told
+}
+
+#[test]
+fn the_end_of_an_incident_costs_nothing() {
+    // Medium ones may use 255.
+    let (mut alerts, counters) = of_budget(340);
+    let medium = |who, minute| mark(1, Severity::Medium, who, minute);
+    assert_eq!(take(&mut alerts, (0..250).map(|who| medium(who, 1))).len(), 250);
+    // All are quiet at once, and nobody asks anything.
+    let mut closed = Vec::new();
+    alerts.tick(62 * MINUTE_NS, &mut |one| closed.push(one));
+    assert_eq!(told_incidents(&closed), [(Stage::Closed, Severity::Medium); 250]);
+    let new = take(&mut alerts, (500..520).map(|who| medium(who, 63)));
+    assert_eq!(told_incidents(&new), [(Stage::Opened, Severity::Medium); 20]);
+    assert_eq!(counters.value(Metric::AlertsHeld), 0);
+}
+
+#[test]
+fn what_was_held_back_is_told_in_the_next_hour_the_worst_first() {
+    let (mut alerts, counters) = of_budget(20);
+    let medium = (0..20).map(|who| mark(1, Severity::Medium, who, 1));
+    let high = (100..107).map(|who| mark(1, Severity::High, who, 2));
+    let opened = |severity, count| vec![(Stage::Opened, severity); count];
+    assert_eq!(
+        told_incidents(&take(&mut alerts, medium.chain(high))),
+        [opened(Severity::Medium, 15), opened(Severity::High, 5)].concat()
+    );
+    // What is held is not told of as it grows, unless there is room for what it became.
+    let grown = (0..9).map(|_| mark(1, Severity::Medium, 18, 3));
+    assert!(take(&mut alerts, grown).is_empty());
+    // A restart forgets none of them.
+    let kept = serde_json::to_string(&alerts.snapshot()).unwrap();
+    alerts.resume(serde_json::from_str(&kept).unwrap()).unwrap();
+    let mut said = Vec::new();
+    alerts.tick(60 * MINUTE_NS, &mut |one| said.push(one));
+    assert!(matches!(said.first(), Some(Told::Held(held)) if held.counts == [0, 0, 6, 2, 0]));
+    assert_eq!(
+        told_incidents(&said),
+        [opened(Severity::High, 2), opened(Severity::Medium, 5)].concat()
+    );
+    said.clear();
+    alerts.tick(70 * MINUTE_NS, &mut |one| said.push(one));
+    assert_eq!(said.len(), 27);
+    assert_eq!(counters.value(Metric::Incidents), 27);
+}
+
+#[test]
+fn whoever_was_not_told_of_an_incident_is_not_told_of_its_end() {
+    let (mut alerts, counters) = of_budget(20);
+    take(&mut alerts, (0..100).map(|who| mark(1, Severity::Medium, who, 1)));
+    let mut said = Vec::new();
+    alerts.finish(&mut |one| said.push(one));
+    alerts.tick(119 * MINUTE_NS, &mut |one| said.push(one));
+    assert_eq!(told_incidents(&said), [(Stage::Closed, Severity::Medium); 15]);
+    assert_eq!(counters.value(Metric::AlertsHeld), 85);
+}
+
+#[test]
+fn a_suppression_of_an_address_leaves_the_callers_behind_it() {
+    let address = CallerHash([0xad; 16]);
+    let muted = Suppression {
+        caller: Some(address.to_string()),
+        ..suppression(RULES[1].meta().id.0, 100)
+    };
+    let behind = Mark {
+        client: Some(address),
+        ..mark(1, Severity::High, 7, 1)
+    };
+    let nobody = Mark {
+        caller: None,
+        ..behind.clone()
+    };
+    assert!(muted.covers(&nobody) && !muted.covers(&behind));
+}
+
+#[test]
+fn numbers_that_a_killed_sensor_may_have_given_are_not_given_again() {
+    let (mut alerts, _) = of_budget(200);
+    let open = |alerts: &mut Alerts, who| take(alerts, [mark(1, Severity::High, who, 1)]);
+    open(&mut alerts, 1);
+    let kept = alerts.snapshot();
+    let number = |told: &[Told]| match told {
+        [Told::Incident(incident)] => incident.number,
+        _ => 0,
+    };
+    let lost: Vec<_> = (2..60).map(|who| number(&open(&mut alerts, who))).collect();
+    alerts.resume(kept).unwrap();
+    let next = number(&open(&mut alerts, 90));
+    assert!(next > 0 && !lost.contains(&next), "{next}");
 }

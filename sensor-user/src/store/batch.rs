@@ -1,6 +1,9 @@
 //! What one transaction adds to the store. Plain values, fit to be kept: nothing here was a value of a message.
 
-use super::remembered::Keyed;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use super::remembered::{Prepared, StateLabel};
 use crate::capture::Role;
 use crate::classify::{DataKind, Place};
 use crate::exchange::{AuthScheme, CallerHash};
@@ -13,8 +16,12 @@ pub(super) struct Batch {
     pub(super) until_ns: u64,
     /// Exchanges in it.
     pub(super) exchanges: u64,
+    /// Endpoints that are called otherwise, or are no more, before what is added; in their order.
+    pub(super) moves: Vec<Move>,
     pub(super) endpoints: Vec<(EndpointRef, Addition)>,
     pub(super) callers: Vec<((AuthScheme, CallerHash), Times)>,
+    /// States as their stages laid them down: the writer makes [`Saved`] of them.
+    pub(super) laid: Vec<Laid>,
     pub(super) states: Vec<Saved>,
     /// Schemas that changed; `None` where there is none any more.
     pub(super) schemas: Vec<(EndpointRef, Option<String>)>,
@@ -22,9 +29,19 @@ pub(super) struct Batch {
     pub(super) unusable: Vec<&'static str>,
 }
 
+/// What becomes of an endpoint's rows.
+#[derive(Clone, Debug)]
+pub(super) struct Move {
+    pub(super) from: EndpointRef,
+    /// Where they go; `None` when it is forgotten.
+    pub(super) into: Option<EndpointRef>,
+}
+
 /// What an endpoint gained.
 #[derive(Default, Debug)]
 pub(super) struct Addition {
+    /// How sure its template is, in hundredths; `None` for what is no endpoint.
+    pub(super) confidence: Option<u8>,
     pub(super) times: Times,
     pub(super) success_known: u64,
     pub(super) success_anonymous: u64,
@@ -53,6 +70,13 @@ impl Times {
         self.last_ns = self.last_ns.max(at_ns);
         self.count = self.count.saturating_add(count);
     }
+
+    pub(super) fn join(&mut self, other: Self) {
+        if other.count > 0 {
+            self.add(other.count, other.first_ns);
+            self.last_ns = self.last_ns.max(other.last_ns);
+        }
+    }
 }
 
 /// Values of a kind at a place.
@@ -68,7 +92,7 @@ pub(super) struct Resource {
     pub(super) process: crate::capture::Comm,
     pub(super) role: Role,
     pub(super) port: u16,
-    pub(super) container: Option<std::sync::Arc<crate::capture::Container>>,
+    pub(super) container: Option<Arc<crate::capture::Container>>,
     pub(super) tls: bool,
 }
 
@@ -87,17 +111,29 @@ pub(super) struct Told {
     pub(super) times: Times,
 }
 
-/// What a stage learnt.
+/// What a stage learnt, not yet bytes.
+pub(super) struct Laid {
+    pub(super) label: StateLabel,
+    pub(super) write: Prepared,
+    /// How many bytes it had last: told to the judge, who chooses by it.
+    pub(super) bytes: Arc<AtomicUsize>,
+}
+
+impl std::fmt::Debug for Laid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{}]", self.label.name)
+    }
+}
+
+/// The same as it is written.
 #[derive(Clone)]
 pub(super) struct Saved {
-    pub(super) name: &'static str,
-    pub(super) version: u32,
-    pub(super) keyed: Keyed,
+    pub(super) label: StateLabel,
     pub(super) content: Vec<u8>,
 }
 
 impl std::fmt::Debug for Saved {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "[{}, {} bytes]", self.name, self.content.len())
+        write!(f, "[{}, {} bytes]", self.label.name, self.content.len())
     }
 }

@@ -43,6 +43,12 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// It was written with another key of an installation, and somebody named it.
+    #[error("the store {} was written with another key", path.display())]
+    OtherKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// A newer sensor wrote it.
     #[error("the store {} has version {found}; this sensor knows {known} and older", path.display())]
     Newer {
@@ -70,7 +76,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// It is damaged, or no database.
-    #[error("the store {} is damaged", path.display())]
+    #[error("the store {} is damaged, or no store", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -89,6 +95,11 @@ impl StoreError {
             }
             Self::InUse { .. } => "stop the other one, or give this one a --state-dir of its own".to_owned(),
             Self::Foreign { .. } => "name another file with --store, or move this one away".to_owned(),
+            Self::OtherKey { .. } => {
+                "use the key that it was written with (state.key_file), or name another file with --store: with another key \
+                 most of what it holds would be lost"
+                    .to_owned()
+            }
             Self::Newer { path, .. } => format!(
                 "use the sensor that wrote it, or move {} away: a new one is begun then",
                 path.display()
@@ -102,7 +113,8 @@ impl StoreError {
                 format!("copy {path} and {path}-wal to a directory of your own and name the copy with --store")
             }
             Self::Damaged { path } => format!(
-                "`api-sensor run` moves it to {}.damaged and begins a new one",
+                "name another file with --store, or move this one away; `api-sensor run` moves the one in its state directory to \
+                 {}.damaged and begins a new one",
                 path.display()
             ),
         }

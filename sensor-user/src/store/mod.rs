@@ -6,11 +6,14 @@
 
 mod batch;
 mod error;
+mod moves;
 mod open;
 mod read;
 mod remembered;
 mod retain;
 mod schemas;
+mod statements;
+mod states;
 pub mod tables;
 mod tally;
 #[cfg(test)]
@@ -18,18 +21,20 @@ mod tests;
 mod write;
 
 use std::collections::HashSet;
-use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use rusqlite::{Connection, OptionalExtension as _, params};
+
 use crate::detect::{Finding, Observation};
 use crate::exchange::secret::KeyedHash;
 use crate::export::ClockOffset;
 use crate::inventory::schema::Schemas;
-use crate::inventory::{Endpoint, EndpointRef};
+use crate::inventory::{Change, EndpointRef};
 use crate::telemetry::{Counters, Metric};
 use batch::Batch;
 use remembered::{States, Turn};
@@ -38,8 +43,9 @@ use tally::Tally;
 use write::{Signs, Writer, number};
 
 pub use error::StoreError;
+pub use open::Whose;
 pub use read::{Data, Filter, Found, Learnt, Reader, Resource, Row, Span};
-pub use remembered::{Keyed, MAX_STATE, Remembered, StateLabel, Unusable};
+pub use remembered::{Keyed, MAX_STATE, Prepared, Remembered, StateLabel, Unusable};
 pub use retain::Bounds;
 
 /// Name of the store in the state directory.
@@ -54,6 +60,8 @@ pub struct Settings {
     pub bounds: Bounds,
     /// What to do when the writer is not done with the flush before.
     pub pace: Pace,
+    /// Whether it may be moved aside and begun anew.
+    pub whose: Whose,
     /// From times of exchanges to the calendar.
     pub clock: ClockOffset,
     /// Tells the installation's key from others.
@@ -76,7 +84,8 @@ pub struct Store {
     tally: Tally,
     states: States,
     waiting: Waiting,
-    before: Before,
+    /// Reads what the run before left, until the first flush.
+    before: Option<Connection>,
     /// States that their stages did not take back: the next flush sets them aside.
     unusable: Vec<&'static str>,
     settings: Settings,
@@ -85,26 +94,6 @@ pub struct Store {
     to_writer: Option<SyncSender<Batch>>,
     thread: Option<JoinHandle<()>>,
     counters: Arc<Counters>,
-}
-
-/// What the run before left.
-#[derive(Debug)]
-struct Before {
-    states: Vec<State>,
-    schemas: Earlier,
-}
-
-/// A state of the run before.
-struct State {
-    name: String,
-    version: u32,
-    content: Vec<u8>,
-}
-
-impl fmt::Debug for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}, {} bytes]", self.name, self.content.len())
-    }
 }
 
 /// Where stages lay down what they know.
@@ -116,13 +105,12 @@ pub struct Offer<'a> {
     turn: Turn,
     /// The file has nothing of what was laid down before.
     anew: bool,
-    counters: &'a Counters,
 }
 
 impl Offer<'_> {
     /// A stage.
     pub fn stage(&mut self, stage: &dyn Remembered) {
-        self.states.offer(stage, self.turn, self.counters);
+        self.states.offer(stage, self.turn);
     }
 
     /// Schemas.
@@ -133,13 +121,15 @@ impl Offer<'_> {
             }
         }
         self.schemas = self.waiting.take(schemas, self.turn);
+        let bytes = |(_, text): &(_, Option<String>)| text.as_ref().map_or(0, String::len);
+        self.states.spend(self.schemas.iter().map(bytes).sum());
     }
 }
 
 impl Store {
     /// Opens the store, or begins one, and starts its writer. A damaged one is moved aside, told and counted.
     pub fn open(path: &Path, settings: Settings, counters: &Arc<Counters>) -> Result<Self, StoreError> {
-        let opened = open::to_write(path, settings.key)?;
+        let opened = open::to_write(path, settings.key, settings.whose)?;
         if let Some(aside) = &opened.damaged {
             counters.add(Metric::StoreDamaged, 1);
             tracing::error!(store = %path.display(), moved_to = %aside.display(), "the store is damaged: a new one is begun");
@@ -147,11 +137,7 @@ impl Store {
         if opened.rekeyed {
             tracing::warn!(store = %path.display(), "the installation's key has changed: what was learnt with it begins anew");
         }
-        let refused = |source| StoreError::Sqlite {
-            path: path.to_owned(),
-            source,
-        };
-        let before = load(&opened.connection).map_err(refused)?;
+        let before = Some(open::to_read(path)?);
         let signs: Arc<Signs> = Arc::default();
         // One flush at a time: the judge sums up what comes meanwhile.
         let (to_writer, inbox) = sync_channel(1);
@@ -166,7 +152,7 @@ impl Store {
         Ok(Self {
             path: path.to_owned(),
             tally: Tally::new(Arc::clone(counters)),
-            states: States::new(settings.bounds.max_bytes),
+            states: States::default(),
             waiting: Waiting::default(),
             before,
             unusable: Vec::new(),
@@ -183,13 +169,21 @@ impl Store {
     /// and the stage begins with nothing.
     pub fn recall(&mut self, stage: &mut dyn Remembered) {
         let label = stage.label();
-        let named = |state: &State| state.name == label.name;
-        let Some(at) = self.before.states.iter().position(named) else {
-            return;
+        let state = match self.before.as_ref().map(|before| state(before, label.name)) {
+            Some(Ok(Some(state))) => state,
+            Some(Err(error)) => {
+                self.counters.add(Metric::StoreStates, 1);
+                tracing::warn!(store = %self.path.display(), stage = label.name, %error, "what was learnt cannot be read: this stage begins anew");
+                return;
+            }
+            Some(Ok(None)) | None => return,
         };
-        let state = self.before.states.swap_remove(at);
+        self.states.found(label.name, state.content.len());
         let loaded = if state.version == label.version {
-            stage.load(&state.content)
+            // A fault in reading would come again at each start.
+            states::unpack(state.content).and_then(|content| {
+                catch_unwind(AssertUnwindSafe(|| stage.load(&content))).unwrap_or(Err(Unusable::Fault))
+            })
         } else {
             Err(Unusable::Version(state.version))
         };
@@ -206,19 +200,42 @@ impl Store {
         schemas: &mut Schemas,
         known: impl Iterator<Item = &'a EndpointRef>,
     ) {
-        let before = std::mem::take(&mut self.before.schemas);
-        if before.unusable > 0 {
-            self.counters.add(Metric::StoreStates, before.unusable);
-            tracing::warn!(store = %self.path.display(), endpoints = before.unusable, "schemas cannot be used: they are learnt anew");
-        }
+        let before = match self.before.as_ref().map(load_schemas) {
+            Some(Ok(before)) => before,
+            Some(Err(error)) => {
+                self.counters.add(Metric::StoreStates, 1);
+                tracing::warn!(store = %self.path.display(), %error, "schemas cannot be read: they are learnt anew");
+                return;
+            }
+            None => return,
+        };
         let known: HashSet<EndpointRef> = known.map(Arc::clone).collect();
-        before.restore(schemas, &known);
+        let unusable = before.unusable + before.restore(schemas, &known);
+        if unusable > 0 {
+            self.counters.add(Metric::StoreStates, unusable);
+            tracing::warn!(store = %self.path.display(), endpoints = unusable, "schemas cannot be used: they are learnt anew");
+        }
     }
 
-    /// Counts an exchange.
-    pub fn exchange(&mut self, seen: &Observation<'_>) {
+    /// Counts an exchange with an endpoint; `confidence` is that of its template, in hundredths.
+    pub fn exchange(&mut self, seen: &Observation<'_>, confidence: u8) {
         let at_ns = self.settings.clock.unix_ns(seen.exchange.request.time_ns.0);
-        self.tally.exchange(seen, at_ns);
+        self.tally.exchange(seen, confidence, at_ns);
+    }
+
+    /// Counts an exchange with what is no endpoint.
+    pub fn probe(&mut self, seen: &Observation<'_>) {
+        let at_ns = self.settings.clock.unix_ns(seen.exchange.request.time_ns.0);
+        self.tally.probe(seen, at_ns);
+    }
+
+    /// Goes along with a correction of the inventory: rows go where the endpoint is, those of a forgotten one go unless
+    /// something was found there.
+    pub fn follow(&mut self, change: &Change) {
+        if let Change::Renamed { into, .. } | Change::Merged { into, .. } = change {
+            self.waiting.add(into);
+        }
+        self.tally.follow(change);
     }
 
     /// Counts a finding of an exchange that was counted.
@@ -258,6 +275,9 @@ impl Store {
     }
 
     fn hand_over(&mut self, now_ns: u64, turn: Turn, lay: impl FnOnce(&mut Offer<'_>)) {
+        if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.lose_writer();
+        }
         let Some(to_writer) = &self.to_writer else {
             return;
         };
@@ -265,72 +285,73 @@ impl Store {
             return self.counters.add(Metric::StoreSkipped, 1);
         }
         // Who was to have it back has it.
-        self.before.states = Vec::new();
+        self.before = None;
+        self.states.begin();
         let mut batch = self.tally.take(self.settings.clock.unix_ns(now_ns));
         batch
             .endpoints
             .iter()
             .for_each(|(endpoint, _)| self.waiting.add(endpoint));
         let anew = self.signs.lost.swap(false, Ordering::AcqRel);
-        if anew {
-            self.states.forget();
-        }
         let mut offer = Offer {
             states: &mut self.states,
             waiting: &mut self.waiting,
             schemas: Vec::new(),
             turn,
             anew,
-            counters: &self.counters,
         };
         lay(&mut offer);
         batch.schemas = offer.schemas;
-        batch.states = self.states.take();
+        batch.laid = self.states.take();
         batch.unusable = std::mem::take(&mut self.unusable);
         self.signs.busy.store(true, Ordering::Release);
         // The channel has room when the writer is not busy; otherwise this is a replay, which waits.
         if to_writer.send(batch).is_err() {
+            self.lose_writer();
+        }
+    }
+
+    /// Its thread ended, by a fault of its own.
+    fn lose_writer(&mut self) {
+        if self.to_writer.take().is_some() {
             self.counters.add(Metric::StoreLost, 1);
-            tracing::error!(store = %self.path.display(), "the store's writer is gone: nothing more is kept");
-            self.to_writer = None;
+            tracing::error!(store = %self.path.display(), "the store's writer is gone: nothing more is kept until the sensor is started again");
         }
     }
 }
 
-/// Reads what the run before left; states beyond [`MAX_STATE`] are left where they are.
-fn load(connection: &rusqlite::Connection) -> Result<Before, rusqlite::Error> {
-    let mut states = connection.prepare("SELECT CAST(name AS TEXT), CAST(version AS INTEGER), CAST(content AS BLOB) FROM state WHERE length(content) <= ?1")?;
-    let states = states.query_map([number(MAX_STATE as u64)], |row| {
+/// What a stage of the run before left, unless it is beyond [`MAX_STATE`].
+fn state(before: &Connection, name: &str) -> Result<Option<State>, rusqlite::Error> {
+    let state = "SELECT version, content FROM state WHERE name = ?1 AND length(content) <= ?2";
+    let state = before.query_row(state, params![name, number(MAX_STATE as u64)], |row| {
         Ok(State {
-            name: row.get(0)?,
-            version: u32::try_from(row.get::<_, i64>(1)?).unwrap_or(0),
-            content: row.get(2)?,
+            version: read::small(row, 0)?,
+            content: row.get_ref(1)?.as_bytes().unwrap_or_default().to_vec(),
         })
-    })?;
-    let states = states.collect::<Result<_, _>>()?;
-    Ok(Before {
-        states,
-        schemas: load_schemas(connection)?,
-    })
+    });
+    state.optional()
+}
+
+/// A state of the run before.
+struct State {
+    version: u32,
+    content: Vec<u8>,
 }
 
 /// Those seen last first: where there is no room for all, these have it.
-fn load_schemas(connection: &rusqlite::Connection) -> Result<Earlier, rusqlite::Error> {
+fn load_schemas(connection: &Connection) -> Result<Earlier, rusqlite::Error> {
     let mut found = connection.prepare(
-        "SELECT CAST(method AS TEXT), CAST(host AS TEXT), CAST(template AS TEXT), CAST(content AS TEXT) \
-         FROM schemas JOIN endpoints ON id = endpoint ORDER BY last_seen DESC, id",
+        "SELECT kind, method, host, template, operation, content FROM schemas JOIN endpoints ON id = endpoint ORDER BY last_seen DESC, id",
     )?;
     let mut rows = found.query([])?;
     let mut earlier = Earlier::default();
     while let Some(row) = rows.next()? {
-        let endpoint = Endpoint {
-            method: read::method(row, 0)?,
-            host: row.get::<_, String>(1)?.into(),
-            template: row.get::<_, String>(2)?.into(),
-        };
-        match schemas::read(row.get_ref(3)?.as_str()?) {
-            Some(schema) => earlier.all.push((endpoint, schema)),
-            None => earlier.unusable += 1,
+        match (
+            read::endpoint(row, 0)?,
+            read::text(row, 5)?.and_then(|text| schemas::read(&text)),
+        ) {
+            (Some(endpoint), Some(schema)) => earlier.all.push((endpoint, schema)),
+            _ => earlier.unusable += 1,
         }
     }
     Ok(earlier)

@@ -1,4 +1,4 @@
-//! Opens the store: made if absent, brought to this version, moved aside when damaged.
+//! Opens the store: made if absent, brought to this version, moved aside when damaged and the sensor's own.
 //!
 //! Takes a path. Gives a connection that may write, or one that only reads, of this version. Never touches a file of
 //! another program or of a newer sensor. Bounded by one check of the whole file at start.
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +30,15 @@ const KEY: &str = "key";
 /// Owner alone.
 const MODE: u32 = 0o600;
 
+/// Whose file it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whose {
+    /// The sensor's, in its state directory: a damaged one is moved aside, another key begins anew.
+    Own,
+    /// Somebody's, who named it: what is no store, damaged or of another key is refused and left as it is.
+    Named,
+}
+
 /// A store that this process alone writes to.
 #[derive(Debug)]
 pub(super) struct Opened {
@@ -40,44 +49,89 @@ pub(super) struct Opened {
     /// It was written with another key: what depends on it is gone.
     pub(super) rekeyed: bool,
     key: KeyedHash,
+    whose: Whose,
+    /// Device and number of the file that is open; `None` while there is none.
+    file: Option<(u64, u64)>,
     /// Held for as long as the store is open. A file of its own: closing a descriptor of the database would drop the
     /// locks that SQLite has on it (POSIX, `fcntl`).
     _lock: File,
 }
 
 /// Opens the store at `path` to write, making it if there is none. `key` tells the installation's key from others.
-pub(super) fn to_write(path: &Path, key: KeyedHash) -> Result<Opened, StoreError> {
+pub(super) fn to_write(path: &Path, key: KeyedHash, whose: Whose) -> Result<Opened, StoreError> {
     let lock = lock(path)?;
-    let (prepared, damaged) = match prepare(path, key) {
-        Err(StoreError::Damaged { .. }) => {
-            let aside = move_aside(path).map_err(file(path))?;
-            (prepare(path, key)?, Some(aside))
-        }
-        prepared => (prepared?, None),
-    };
-    let (connection, rekeyed) = prepared;
+    let (connection, rekeyed, damaged) = prepare_or_begin(path, key, whose)?;
     Ok(Opened {
         connection,
         path: path.to_owned(),
         damaged,
         rekeyed,
         key,
+        whose,
+        file: identity(path),
         _lock: lock,
     })
 }
 
+/// A connection, whether there was another key, and where a damaged file was moved to.
+fn prepare_or_begin(
+    path: &Path,
+    key: KeyedHash,
+    whose: Whose,
+) -> Result<(Connection, bool, Option<PathBuf>), StoreError> {
+    match prepare(path, key, whose) {
+        Err(StoreError::Damaged { .. }) if whose == Whose::Own => {
+            let aside = move_aside(path).map_err(file(path))?;
+            let (connection, rekeyed) = prepare(path, key, whose)?;
+            Ok((connection, rekeyed, Some(aside)))
+        }
+        prepared => prepared.map(|(connection, rekeyed)| (connection, rekeyed, None)),
+    }
+}
+
 impl Opened {
-    /// Begins anew after SQLite found damage while at work.
+    /// Begins anew after SQLite found damage while at work. Where that fails, [`Self::again`] tries once more.
     pub(super) fn begin_anew(&mut self) -> Result<PathBuf, StoreError> {
-        // The old connection ends first: its log must not be played into the new file.
-        let closed = std::mem::replace(
-            &mut self.connection,
-            Connection::open_in_memory().map_err(sqlite(&self.path))?,
-        );
-        drop(closed);
-        let aside = move_aside(&self.path).map_err(file(&self.path))?;
-        (self.connection, _) = prepare(&self.path, self.key)?;
+        self.close()?;
+        let path = self.path.clone();
+        if self.whose == Whose::Named {
+            return Err(StoreError::Damaged { path });
+        }
+        let aside = move_aside(&path).map_err(file(&path))?;
+        self.again()?;
         Ok(aside)
+    }
+
+    /// Opens the file that is there now, or makes one; gives where a damaged one was moved to.
+    pub(super) fn again(&mut self) -> Result<Option<PathBuf>, StoreError> {
+        self.close()?;
+        let (connection, _, aside) = prepare_or_begin(&self.path, self.key, self.whose)?;
+        self.connection = connection;
+        self.file = identity(&self.path);
+        Ok(aside)
+    }
+
+    /// The connection ends before anything is done to the file: its log must not be played into another one.
+    fn close(&mut self) -> Result<(), StoreError> {
+        self.file = None;
+        let none = Connection::open_in_memory().map_err(sqlite(&self.path))?;
+        drop(std::mem::replace(&mut self.connection, none));
+        Ok(())
+    }
+
+    /// Whether there is no file: opening it again failed.
+    pub(super) const fn is_closed(&self) -> bool {
+        self.file.is_none()
+    }
+
+    /// Whether the file was deleted, or another one put in its place.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.file.is_some() && self.file != identity(&self.path)
+    }
+
+    /// Bytes of the write-ahead log.
+    pub(super) fn log_bytes(&self) -> u64 {
+        fs::metadata(beside(&self.path, "-wal")).map_or(0, |log| log.len())
     }
 }
 
@@ -178,9 +232,15 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// What tells a file from the one that takes its name.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
 /// Checked, of this version and ready to be written to; and whether it was written with another key.
-fn prepare(path: &Path, key: KeyedHash) -> Result<(Connection, bool), StoreError> {
-    private(path).map_err(file(path))?;
+fn prepare(path: &Path, key: KeyedHash, whose: Whose) -> Result<(Connection, bool), StoreError> {
+    make(path).map_err(file(path))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite(path))?;
     connection.busy_timeout(PATIENCE).map_err(sqlite(path))?;
@@ -195,24 +255,42 @@ fn prepare(path: &Path, key: KeyedHash) -> Result<(Connection, bool), StoreError
         return Err(StoreError::Damaged {
             path: path.to_owned(),
         });
+    } else if whose == Whose::Named && is_of_another_key(&connection, key).map_err(told(path))? {
+        return Err(StoreError::OtherKey {
+            path: path.to_owned(),
+        });
     }
+    // Only now: the file of somebody else keeps its mode.
+    private(path).map_err(file(path))?;
     settle(&connection).map_err(told(path))?;
     migrate(&mut connection, from).map_err(told(path))?;
     let rekeyed = rekey(&mut connection, key).map_err(told(path))?;
     Ok((connection, rekeyed))
 }
 
-/// Makes the file if needed, for the owner alone; SQLite gives its log the same mode.
-fn private(path: &Path) -> io::Result<()> {
-    let file = OpenOptions::new()
+/// Makes the file if needed, for the owner alone; SQLite gives its log the same mode. Follows no link.
+fn make(path: &Path) -> io::Result<()> {
+    OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(MODE)
         .custom_flags(libc::O_NOFOLLOW)
-        .open(path)?;
-    if file.metadata()?.permissions().mode() & 0o077 != 0 {
-        file.set_permissions(fs::Permissions::from_mode(MODE))?;
+        .open(path)
+        .map(drop)
+}
+
+/// For the owner alone, and the log with its index, which have the mode that the file had. By name: closing a descriptor
+/// would drop SQLite's locks.
+fn private(path: &Path) -> io::Result<()> {
+    for path in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_file() && found.permissions().mode() & 0o077 != 0 => {
+                fs::set_permissions(&path, fs::Permissions::from_mode(MODE))?;
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -267,25 +345,41 @@ fn migrate(connection: &mut Connection, from: u32) -> Result<(), rusqlite::Error
     if from == VERSION {
         return Ok(());
     }
+    // A table that is made anew takes none of the rows that refer to it along.
+    connection.pragma_update(None, "foreign_keys", false)?;
     let steps = connection.transaction()?;
     for to in from + 1..=VERSION {
         steps.execute_batch(&step(to))?;
     }
     steps.pragma_update(None, "application_id", APPLICATION)?;
     steps.pragma_update(None, "user_version", VERSION)?;
-    steps.commit()
+    steps.commit()?;
+    connection.pragma_update(None, "foreign_keys", true)
+}
+
+/// The key that it was written with last.
+fn written_with(connection: &Connection) -> Result<Option<String>, rusqlite::Error> {
+    let content = connection
+        .query_row("SELECT content FROM state WHERE name = ?1", [KEY], |row| {
+            Ok(super::read::text(row, 0)?.unwrap_or_default())
+        })
+        .optional()?;
+    Ok(content)
+}
+
+/// Whether it was written with a key that is neither this one nor the one before it.
+fn is_of_another_key(connection: &Connection, key: KeyedHash) -> Result<bool, rusqlite::Error> {
+    let known = written_with(connection)?;
+    let own = |known: &String| {
+        *known == key.now.to_string() || key.before.is_some_and(|before| *known == before.to_string())
+    };
+    Ok(known.is_some_and(|known| !own(&known)))
 }
 
 /// Forgets what was learnt with another key, where it says nothing under this one; whether there was any.
 fn rekey(connection: &mut Connection, key: KeyedHash) -> Result<bool, rusqlite::Error> {
     let change = connection.transaction()?;
-    let known: Option<String> = change
-        .query_row(
-            "SELECT CAST(content AS TEXT) FROM state WHERE name = ?1",
-            [KEY],
-            |row| row.get(0),
-        )
-        .optional()?;
+    let known = written_with(&change)?;
     if known.as_deref() == Some(key.now.to_string().as_str()) {
         return Ok(false);
     }
@@ -311,8 +405,11 @@ fn rekey(connection: &mut Connection, key: KeyedHash) -> Result<bool, rusqlite::
 /// Keeps the damaged file and its log for whoever wants to look; the one of last time goes.
 fn move_aside(path: &Path) -> io::Result<PathBuf> {
     let aside = beside(path, ".damaged");
-    fs::rename(path, &aside)?;
-    for (from, to) in [("-wal", ".damaged-wal"), ("-shm", ".damaged-shm")] {
+    for (from, to) in [
+        ("", ".damaged"),
+        ("-wal", ".damaged-wal"),
+        ("-shm", ".damaged-shm"),
+    ] {
         match fs::rename(beside(path, from), beside(path, to)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

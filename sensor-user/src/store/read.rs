@@ -1,10 +1,12 @@
 //! Asks the store: endpoints and what is known of each.
 //!
 //! Takes a path and a filter. Gives rows sorted by host, path and method, and schemas, all of one moment, also while a
-//! sensor writes. Never writes. Bounded by the filter's limit.
+//! sensor writes. Never writes. What is of another type than it should be, or beyond its range, is empty or 0: one odd row
+//! does not hide the others. Bounded by the filter's limit.
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Statement, params};
 
 use super::error::{StoreError, is_damage};
@@ -12,8 +14,8 @@ use super::write::number;
 use super::{open, schemas};
 use crate::exchange::{AuthScheme, Method};
 use crate::export::openapi::Transports;
-use crate::inventory::Endpoint;
 use crate::inventory::schema::Schema;
+use crate::inventory::{Endpoint, EndpointKind};
 
 /// Which endpoints. Nothing given is all.
 #[derive(Clone, Default, Debug)]
@@ -63,6 +65,8 @@ pub struct Row {
     pub host: String,
     /// Path template.
     pub template: String,
+    /// Which call it is, where the path does not say it.
+    pub operation: Option<String>,
     /// When.
     pub seen: Span,
     /// Calls.
@@ -189,30 +193,43 @@ impl Reader {
     }
 }
 
+impl Row {
+    fn endpoint(&self) -> Endpoint {
+        let kind = EndpointKind::of_name(&self.kind).unwrap_or(EndpointKind::Rest);
+        let method = Method::of(self.method.as_bytes());
+        Endpoint::new(
+            kind,
+            method,
+            &self.host,
+            &self.template,
+            self.operation.as_deref(),
+        )
+    }
+}
+
 fn learnt(moment: &Connection, filter: &Filter) -> Result<Vec<Learnt>, rusqlite::Error> {
-    let mut schema = moment.prepare("SELECT CAST(content AS TEXT) FROM schemas WHERE endpoint = ?1")?;
+    let mut schema = moment.prepare("SELECT content FROM schemas WHERE endpoint = ?1")?;
     let mut auth = moment.prepare("SELECT scheme FROM auth WHERE endpoint = ?1 ORDER BY scheme")?;
-    let mut tls = moment.prepare("SELECT max(tls), max(1 - tls) FROM resources WHERE endpoint = ?1")?;
+    let mut through = moment.prepare(
+        "SELECT tls, port, max(role = 'server') FROM resources WHERE endpoint = ?1 GROUP BY 1, 2 ORDER BY 1, 2",
+    )?;
     let rows = chosen(moment, filter)?.into_iter().map(|row| {
-        let text: Option<String> = schema.query_row([row.id], |found| found.get(0)).optional()?;
-        let schemes = auth.query_map([row.id], |found| found.get::<_, String>(0))?;
+        let found = schema.query_row([row.id], |found| text(found, 0)).optional()?;
+        let schemes = auth.query_map([row.id], |found| shown(found, 0))?;
         let named = schemes.filter_map(|name| name.map(|name| AuthScheme::of(&name)).transpose());
         Ok(Learnt {
-            endpoint: Endpoint {
-                method: Method::of(row.method.as_bytes()),
-                host: row.host.into(),
-                template: row.template.into(),
-            },
-            schema: text.as_deref().and_then(schemas::read),
+            endpoint: row.endpoint(),
+            schema: found.flatten().as_deref().and_then(schemas::read),
             auth: named.collect::<Result<_, _>>()?,
             anonymous: row.success.1 > 0,
-            transports: tls.query_row([row.id], |found| {
-                let (tls, clear) = (found.get::<_, Option<bool>>(0)?, found.get::<_, Option<bool>>(1)?);
-                Ok(Transports {
-                    tls: tls.unwrap_or_default(),
-                    clear: clear.unwrap_or_default(),
-                })
-            })?,
+            transports: through
+                .query_map([row.id], |found| {
+                    let server = positive(found, 2)? > 0;
+                    // A client sees the port of whatever stands before the server.
+                    let port = if server { small(found, 1)? } else { 0 };
+                    Ok((positive(found, 0)? > 0, port))
+                })?
+                .collect::<Result<_, _>>()?,
         })
     });
     rows.collect()
@@ -250,20 +267,21 @@ fn count(connection: &Connection, filter: &Filter) -> Result<u64, rusqlite::Erro
 fn chosen(connection: &Connection, filter: &Filter) -> Result<Vec<Row>, rusqlite::Error> {
     let mut statement = connection.prepare(&format!(
         "SELECT id, kind, method, host, template, first_seen, last_seen, exchanges, success_known, success_anonymous, \
-         confidence {WHERE} ORDER BY host, template, method, kind LIMIT {}",
+         confidence, nullif(operation, '') {WHERE} ORDER BY host, template, operation, method, kind LIMIT {}",
         number(filter.limit.unwrap_or(u64::MAX))
     ))?;
     let rows = statement.query_map(rusqlite::params_from_iter(conditions(filter)), |row| {
         Ok(Row {
             id: row.get(0)?,
-            kind: row.get(1)?,
-            method: row.get(2)?,
-            host: row.get(3)?,
-            template: row.get(4)?,
+            kind: shown(row, 1)?,
+            method: shown(row, 2)?,
+            host: shown(row, 3)?,
+            template: shown(row, 4)?,
             seen: span(row, 5)?,
             exchanges: positive(row, 7)?,
             success: (positive(row, 8)?, positive(row, 9)?),
-            confidence: row.get(10)?,
+            confidence: integer(row, 10)?.and_then(|value| u8::try_from(value).ok()),
+            operation: text(row, 11)?,
             ..Row::default()
         })
     })?;
@@ -304,11 +322,11 @@ impl<'c> Details<'c> {
         let id = params![row.id];
         row.statuses = self
             .statuses
-            .query_map(id, |found| Ok((found.get(0)?, positive(found, 1)?)))?
+            .query_map(id, |found| Ok((small(found, 0)?, positive(found, 1)?)))?
             .collect::<Result<_, _>>()?;
         row.auth = self
             .auth
-            .query_map(id, |found| Ok((found.get(0)?, positive(found, 1)?)))?
+            .query_map(id, |found| Ok((shown(found, 0)?, positive(found, 1)?)))?
             .collect::<Result<_, _>>()?;
         row.data = self.data.query_map(id, data)?.collect::<Result<_, _>>()?;
         row.resources = self
@@ -316,7 +334,7 @@ impl<'c> Details<'c> {
             .query_map(id, resource)?
             .collect::<Result<_, _>>()?;
         let finding = |found: &rusqlite::Row<'_>| {
-            let (rule, subject, severity) = (found.get(0)?, found.get(1)?, found.get(2)?);
+            let (rule, subject, severity) = (shown(found, 0)?, shown(found, 1)?, shown(found, 2)?);
             Ok((rule, subject, severity, positive(found, 3)?, span(found, 4)?))
         };
         row.findings = self.findings.query_map(id, finding)?.collect::<Result<_, _>>()?;
@@ -326,21 +344,21 @@ impl<'c> Details<'c> {
 
 fn data(row: &rusqlite::Row<'_>) -> Result<Data, rusqlite::Error> {
     Ok(Data {
-        kind: row.get(0)?,
-        place: [row.get(1)?, row.get(2)?, row.get(3)?],
+        kind: shown(row, 0)?,
+        place: [shown(row, 1)?, shown(row, 2)?, shown(row, 3)?],
         count: positive(row, 4)?,
-        confidence: row.get(5)?,
+        confidence: small(row, 5)?,
         seen: span(row, 6)?,
     })
 }
 
 fn resource(row: &rusqlite::Row<'_>) -> Result<Resource, rusqlite::Error> {
     Ok(Resource {
-        process: row.get(0)?,
-        role: row.get(1)?,
-        port: row.get(2)?,
-        container: [row.get(3)?, row.get(4)?, row.get(5)?],
-        tls: row.get(6)?,
+        process: shown(row, 0)?,
+        role: shown(row, 1)?,
+        port: small(row, 2)?,
+        container: [shown(row, 3)?, shown(row, 4)?, shown(row, 5)?],
+        tls: positive(row, 6)? > 0,
         exchanges: positive(row, 7)?,
     })
 }
@@ -352,12 +370,49 @@ fn span(row: &rusqlite::Row<'_>, at: usize) -> Result<Span, rusqlite::Error> {
     })
 }
 
-/// An unusual method has a name that is no method.
-pub(super) fn method(row: &rusqlite::Row<'_>, at: usize) -> Result<Method, rusqlite::Error> {
-    row.get::<_, String>(at).map(|name| Method::of(name.as_bytes()))
+/// From kind, method, host, template and operation; `None` for a kind that is not known, and for what is no text.
+pub(super) fn endpoint(row: &rusqlite::Row<'_>, at: usize) -> Result<Option<Endpoint>, rusqlite::Error> {
+    let [kind, method, host, template, operation] = [0, 1, 2, 3, 4].map(|column| text(row, at + column));
+    let (Some(kind), Some(method), Some(host), Some(template)) = (kind?, method?, host?, template?) else {
+        return Ok(None);
+    };
+    // An unusual method has a name that is no method.
+    let method = Method::of(method.as_bytes());
+    let operation = operation?.filter(|name| !name.is_empty());
+    let kind = EndpointKind::of_name(&kind);
+    Ok(kind.map(|kind| Endpoint::new(kind, method, &host, &template, operation.as_deref())))
+}
+
+/// A text in UTF-8; `None` for anything else. SQLite checks neither type nor coding (sqlite.org/datatype3.html).
+pub(super) fn text(row: &rusqlite::Row<'_>, at: usize) -> Result<Option<String>, rusqlite::Error> {
+    let (ValueRef::Text(bytes) | ValueRef::Blob(bytes)) = row.get_ref(at)? else {
+        return Ok(None);
+    };
+    Ok(std::str::from_utf8(bytes).ok().map(str::to_owned))
+}
+
+fn shown(row: &rusqlite::Row<'_>, at: usize) -> Result<String, rusqlite::Error> {
+    Ok(text(row, at)?.unwrap_or_default())
+}
+
+fn integer(row: &rusqlite::Row<'_>, at: usize) -> Result<Option<i64>, rusqlite::Error> {
+    Ok(match row.get_ref(at)? {
+        ValueRef::Integer(value) => Some(value),
+        _ => None,
+    })
+}
+
+/// 0 where it is none, or out of range.
+pub(super) fn small<N: TryFrom<i64> + Default>(
+    row: &rusqlite::Row<'_>,
+    at: usize,
+) -> Result<N, rusqlite::Error> {
+    let value = integer(row, at)?;
+    Ok(value
+        .and_then(|value| N::try_from(value).ok())
+        .unwrap_or_default())
 }
 
 fn positive(row: &rusqlite::Row<'_>, at: usize) -> Result<u64, rusqlite::Error> {
-    row.get::<_, i64>(at)
-        .map(|value| u64::try_from(value).unwrap_or(0))
+    small(row, at)
 }

@@ -1,38 +1,51 @@
 //! What stages learnt, kept for the next run.
 //!
-//! Takes a stage. Gives bytes that only the stage itself understands, and the stage back from them. Never keeps an
-//! observed value: that is the stage's own law. Bounded by [`MAX_STATE`] and [`EACH_FLUSH`].
+//! Takes a stage. Gives what makes bytes of it that only the stage itself understands, and the stage back from them.
+//! Never keeps an observed value: that is the stage's own law. Bounded by [`MAX_STATE`] and [`EACH_FLUSH`].
 
 use std::error::Error;
-use std::hash::{Hash as _, Hasher as _};
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::FxHashMap;
 
-use super::batch::Saved;
+use super::batch::Laid;
 use crate::callers::Callers;
 use crate::detect::baseline::{self, Baseline};
 use crate::detect::objects::{self, Objects};
 use crate::incident::alerts::Alerts;
 use crate::inventory::Inventory;
-use crate::telemetry::{Counters, Metric};
 use crate::{callers, incident, inventory};
 
-/// Bytes of one state. More is not saved, and told. A caller with one token takes 361, each token more about 130: this is
-/// for all the callers that there can be, with four tokens each.
-pub const MAX_STATE: usize = 128 << 20;
-/// Part of the file's bound that one state may have: the rest is for rows.
-const SHARE: u64 = 2;
-/// Bytes of a state that are saved at each flush; larger ones wait as many flushes as they have of these. By default that
-/// is 9 GB a day at most, which a disk of today bears for decades, and a hundredth of the judge's time.
+/// Bytes of one state, before they are packed. More is not saved, and told. Objects at their bounds take 160 MB, callers at
+/// theirs with four tokens each 100 MB.
+pub const MAX_STATE: usize = 256 << 20;
+/// Bytes of states and schemas in each flush, on average: a state that is larger uses up the allowance of as many flushes
+/// as it has of these. By default that is 9 GB a day at most, and as much again for the log they go through.
 pub(super) const EACH_FLUSH: usize = 1 << 20;
+/// Of them for schemas, at most.
+pub(super) const SCHEMAS: usize = EACH_FLUSH / 2;
+/// Bytes of a state that goes with each flush, whatever others take.
+const SMALL: usize = EACH_FLUSH / 16;
+
+/// Makes the bytes of a state, on the writer's thread.
+pub type Prepared = Box<dyn FnOnce(&mut dyn Write) -> Result<(), Unusable> + Send>;
 
 /// A stage whose knowledge outlives the process.
 pub trait Remembered {
     /// How it is kept.
     fn label(&self) -> StateLabel;
 
-    /// What it knows. The same knowledge gives the same bytes.
-    fn save(&self) -> Result<Vec<u8>, Unusable>;
+    /// What it knows, copied as it is: bytes are made of it later, elsewhere. The same knowledge gives the same bytes.
+    fn prepare(&self) -> Prepared;
+
+    /// The same at once.
+    fn save(&self) -> Result<Vec<u8>, Unusable> {
+        let mut content = Vec::new();
+        self.prepare()(&mut content)?;
+        Ok(content)
+    }
 
     /// Takes back what was saved by this version; what cannot be used changes nothing.
     fn load(&mut self, content: &[u8]) -> Result<(), Unusable>;
@@ -71,6 +84,12 @@ pub enum Unusable {
     /// Not what was saved.
     #[error("it is not what was saved")]
     Content(#[source] serde_json::Error),
+    /// The stage failed while it read it: what it knew before is all it knows.
+    #[error("reading it failed, which is a fault of the sensor")]
+    Fault,
+    /// Larger than [`MAX_STATE`], or cut.
+    #[error("it cannot be unpacked")]
+    Packed,
     /// The stage says no.
     #[error(transparent)]
     Refused(Box<dyn Error + Send + Sync>),
@@ -85,8 +104,9 @@ macro_rules! remembered {
                 StateLabel { name: $name, version: $version, keyed: Keyed::$keyed }
             }
 
-            fn save(&self) -> Result<Vec<u8>, Unusable> {
-                serde_json::to_vec(&$save(self)).map_err(Unusable::Content)
+            fn prepare(&self) -> Prepared {
+                let known = $save(self);
+                Box::new(move |out| serde_json::to_writer(out, &known).map_err(Unusable::Content))
             }
 
             fn load(&mut self, content: &[u8]) -> Result<(), Unusable> {
@@ -97,15 +117,16 @@ macro_rules! remembered {
     )*};
 }
 
+// Times in them are the calendar's; those of an earlier version were on a clock that began at boot.
 remembered! {
-    Inventory = "inventory", 1, No, Inventory::snapshot, |stage: &mut Inventory, saved: inventory::Snapshot| {
-        stage.restore(saved);
-        Ok(())
+    // Hashes of another key are let go by the inventory itself: endpoints outlive a change of keys.
+    Inventory = "inventory", 3, No, Inventory::snapshot, |stage: &mut Inventory, saved: inventory::State| {
+        stage.restore(saved).map_err(refused)
     };
-    Callers = "callers", 1, UntilRotated, Callers::snapshot, load_callers;
-    Baseline = "baseline", 1, Wholly, Baseline::snapshot, load_baseline;
-    Objects = "objects", 1, Wholly, Objects::snapshot, load_objects;
-    Alerts = "incidents", 1, Wholly, Alerts::snapshot, |stage: &mut Alerts, saved: incident::Snapshot| {
+    Callers = "callers", 2, UntilRotated, Callers::snapshot, load_callers;
+    Baseline = "baseline", 3, Wholly, Baseline::snapshot, load_baseline;
+    Objects = "objects", 3, Wholly, Objects::snapshot, load_objects;
+    Alerts = "incidents", 3, Wholly, Alerts::snapshot, |stage: &mut Alerts, saved: incident::Snapshot| {
         stage.resume(saved).map_err(refused)
     };
 }
@@ -129,22 +150,23 @@ fn refused(error: impl Error + Send + Sync + 'static) -> Unusable {
     Unusable::Refused(Box::new(error))
 }
 
-/// Chooses which states go with a flush.
-#[derive(Debug)]
+/// Chooses which states go with a flush: all small ones, and of the others the one that waits longest, when the allowance
+/// of the flushes before paid for the last.
+#[derive(Default, Debug)]
 pub(super) struct States {
-    known: FxHashMap<&'static str, Pace>,
-    chosen: Vec<Saved>,
-    most: usize,
+    known: FxHashMap<&'static str, Slot>,
+    chosen: Vec<Laid>,
+    /// Bytes that went beyond the allowance.
+    debt: usize,
+    flushes: u64,
 }
 
 #[derive(Default, Debug)]
-struct Pace {
-    /// Of what was saved last; 0 for nothing.
-    print: u64,
-    /// Flushes to wait.
-    wait: usize,
-    /// It was told that it is too large.
-    told: bool,
+struct Slot {
+    /// What it had in the file last; 0 while nothing is known. The writer tells.
+    bytes: Arc<AtomicUsize>,
+    /// Flush that it went with last.
+    taken: u64,
 }
 
 /// Which states are offered.
@@ -157,78 +179,54 @@ pub(super) enum Turn {
 }
 
 impl States {
-    /// For a file of at most so many bytes.
-    pub(super) fn new(max_bytes: u64) -> Self {
-        let share = usize::try_from(max_bytes / SHARE).unwrap_or(usize::MAX);
-        Self {
-            known: FxHashMap::default(),
-            chosen: Vec::new(),
-            most: share.min(MAX_STATE),
-        }
+    /// So many bytes were found in the file.
+    pub(super) fn found(&mut self, name: &'static str, bytes: usize) {
+        self.known
+            .entry(name)
+            .or_default()
+            .bytes
+            .store(bytes, Ordering::Relaxed);
     }
 
-    /// Takes the state of a stage, if it is its turn and there is something new.
-    pub(super) fn offer(&mut self, stage: &dyn Remembered, turn: Turn, counters: &Counters) {
-        let StateLabel { name, version, keyed } = stage.label();
-        let pace = self.known.entry(name).or_default();
-        if pace.wait > 0 && turn == Turn::Some {
-            pace.wait -= 1;
+    /// Another flush.
+    pub(super) fn begin(&mut self) {
+        self.flushes += 1;
+        self.debt = self.debt.saturating_sub(EACH_FLUSH);
+    }
+
+    /// Others use the allowance, too.
+    pub(super) fn spend(&mut self, bytes: usize) {
+        self.debt = self.debt.saturating_add(bytes);
+    }
+
+    /// Takes what a stage knows, if it is its turn.
+    pub(super) fn offer(&mut self, stage: &dyn Remembered, turn: Turn) {
+        let label = stage.label();
+        if turn == Turn::Some && !self.is_turn(label.name) {
             return;
         }
-        let content = match stage.save() {
-            Ok(content) if content.len() <= self.most => content,
-            refused => return pace.refuse(name, &refused, counters),
-        };
-        pace.wait = content.len() / EACH_FLUSH;
-        let print = print(&content);
-        if print == pace.print {
-            return;
-        }
-        pace.print = print;
-        self.chosen.push(Saved {
-            name,
-            version,
-            keyed,
-            content,
+        let slot = self.known.entry(label.name).or_default();
+        slot.taken = self.flushes;
+        let bytes = Arc::clone(&slot.bytes);
+        self.spend(bytes.load(Ordering::Relaxed));
+        self.chosen.push(Laid {
+            label,
+            write: stage.prepare(),
+            bytes,
         });
     }
 
-    /// What was saved is not in the file: all of it goes again.
-    pub(super) fn forget(&mut self) {
-        self.known.clear();
+    fn is_turn(&self, name: &str) -> bool {
+        let size = |slot: &Slot| slot.bytes.load(Ordering::Relaxed);
+        let Some(own) = self.known.get(name).filter(|own| size(own) > SMALL) else {
+            return true;
+        };
+        let large = self.known.iter().filter(|(_, slot)| size(slot) > SMALL);
+        let mut others = large.map(|(name, slot)| (slot.taken, *name));
+        self.debt <= EACH_FLUSH / 2 && others.all(|other| other >= (own.taken, name))
     }
 
-    #[cfg(test)]
-    pub(super) fn chosen(&self) -> usize {
-        self.chosen.len()
-    }
-
-    pub(super) fn take(&mut self) -> Vec<Saved> {
+    pub(super) fn take(&mut self) -> Vec<Laid> {
         std::mem::take(&mut self.chosen)
     }
-}
-
-impl Pace {
-    fn refuse(&mut self, stage: &str, refused: &Result<Vec<u8>, Unusable>, counters: &Counters) {
-        let bytes = refused.as_ref().map_or(0, Vec::len);
-        self.wait = bytes / EACH_FLUSH;
-        counters.add(Metric::StoreStates, 1);
-        if !self.told {
-            self.told = true;
-            let error = refused.as_ref().err().map(ToString::to_string);
-            tracing::warn!(
-                stage,
-                bytes,
-                error,
-                "what was learnt is too large to be kept, or cannot be written: raise store.max_bytes"
-            );
-        }
-    }
-}
-
-/// Tells equal states; one that is taken for the one before goes with the next flush.
-fn print(content: &[u8]) -> u64 {
-    let mut hasher = FxHasher::default();
-    content.hash(&mut hasher);
-    hasher.finish() | 1
 }

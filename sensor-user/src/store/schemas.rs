@@ -2,13 +2,14 @@
 //!
 //! Takes the endpoints of each flush. Gives the schemas to write: those that changed, those that wait longest first.
 //! Never holds an observed value, as schemas do not. Bounded by [`MAX_WAITING`] and, each flush, by
-//! [`EACH_FLUSH`](super::remembered::EACH_FLUSH) bytes.
+//! [`SCHEMAS`](super::remembered::SCHEMAS) bytes.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::remembered::{EACH_FLUSH, Turn};
+use super::remembered::{SCHEMAS, Turn};
 use crate::inventory::schema::{Schema, Schemas};
 use crate::inventory::{Endpoint, EndpointRef};
 
@@ -34,7 +35,7 @@ impl Waiting {
     /// What goes with this flush.
     pub(super) fn take(&mut self, schemas: &Schemas, turn: Turn) -> Vec<(EndpointRef, Option<String>)> {
         let (mut chosen, mut bytes) = (Vec::new(), 0);
-        while turn == Turn::All || bytes < EACH_FLUSH {
+        while turn == Turn::All || bytes < SCHEMAS {
             let Some(endpoint) = self.line.pop_front() else {
                 break;
             };
@@ -51,9 +52,10 @@ fn text(schema: &Schema) -> Option<String> {
     serde_json::to_string(&schema.store()).ok()
 }
 
-/// A schema from its text; `None` when it is none, or of another version.
+/// A schema from its text; `None` when it is none, or of another version, or a fault of the sensor's comes of it.
 pub(super) fn read(text: &str) -> Option<Schema> {
-    Schema::restore(serde_json::from_str(text).ok()?).ok()
+    let read = || Schema::restore(serde_json::from_str(text).ok()?).ok();
+    catch_unwind(read).unwrap_or(None)
 }
 
 /// Schemas of the run before.
@@ -77,11 +79,16 @@ impl fmt::Debug for Earlier {
 }
 
 impl Earlier {
-    /// Gives them back. `known` are endpoints by the names that others share.
-    pub(super) fn restore(self, schemas: &mut Schemas, known: &HashSet<EndpointRef>) {
+    /// Gives them back. `known` are endpoints by the names that others share. Says of how many a fault came, which would
+    /// come again at each start.
+    pub(super) fn restore(self, schemas: &mut Schemas, known: &HashSet<EndpointRef>) -> u64 {
+        let mut faults = 0;
         for (endpoint, schema) in self.all {
             let shared = known.get(&endpoint).map(Arc::clone);
-            schemas.restore(&shared.unwrap_or_else(|| Arc::new(endpoint)), &schema);
+            let endpoint = shared.unwrap_or_else(|| Arc::new(endpoint));
+            let restored = catch_unwind(AssertUnwindSafe(|| schemas.restore(&endpoint, &schema)));
+            faults += u64::from(restored.is_err());
         }
+        faults
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 /// Version that this sensor writes (`PRAGMA user_version`).
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Says that a file of SQLite is a store of ours (`PRAGMA application_id`): `apis` in ASCII.
 pub const APPLICATION: i32 = 0x6170_6973;
@@ -22,8 +22,8 @@ pub struct Table {
     since: u32,
     /// Its columns.
     pub columns: &'static [Column],
-    /// What holds between columns, in SQL.
-    constraints: &'static str,
+    /// What holds between columns, in SQL, and since which version. Another one makes the table anew.
+    constraints: &'static [(u32, &'static str)],
 }
 
 /// A column.
@@ -92,10 +92,19 @@ const ENDPOINTS: Table = Table {
             2,
             "confidence",
             "INTEGER",
-            "how sure the template is, in percent; empty while nobody says",
+            "how sure the template is, in percent; empty for what is no endpoint, and kept for what was found there",
+        ),
+        later(
+            3,
+            "operation",
+            "TEXT NOT NULL DEFAULT ''",
+            "which call it is, where the path does not say it, such as a GraphQL operation",
         ),
     ],
-    constraints: "UNIQUE (kind, method, host, template)",
+    constraints: &[
+        (1, "UNIQUE (kind, method, host, template)"),
+        (3, "UNIQUE (kind, method, host, template, operation)"),
+    ],
 };
 
 const STATUSES: Table = Table {
@@ -107,7 +116,7 @@ const STATUSES: Table = Table {
         column("status", NUMBER, "status code; 0 when no response was seen"),
         column("exchanges", COUNT, "how often"),
     ],
-    constraints: "PRIMARY KEY (endpoint, status)",
+    constraints: &[(1, "PRIMARY KEY (endpoint, status)")],
 };
 
 const AUTH: Table = Table {
@@ -123,7 +132,7 @@ const AUTH: Table = Table {
         ),
         column("exchanges", COUNT, "how often"),
     ],
-    constraints: "PRIMARY KEY (endpoint, scheme)",
+    constraints: &[(1, "PRIMARY KEY (endpoint, scheme)")],
 };
 
 const DATA: Table = Table {
@@ -145,7 +154,7 @@ const DATA: Table = Table {
         FIRST,
         LAST,
     ],
-    constraints: "PRIMARY KEY (endpoint, half, part, name, kind)",
+    constraints: &[(1, "PRIMARY KEY (endpoint, half, part, name, kind)")],
 };
 
 const RESOURCES: Table = Table {
@@ -165,7 +174,7 @@ const RESOURCES: Table = Table {
         FIRST,
         LAST,
     ],
-    constraints: "PRIMARY KEY (endpoint, process, role, port, container, tls)",
+    constraints: &[(1, "PRIMARY KEY (endpoint, process, role, port, container, tls)")],
 };
 
 const FINDINGS: Table = Table {
@@ -190,7 +199,7 @@ const FINDINGS: Table = Table {
         FIRST,
         LAST,
     ],
-    constraints: "PRIMARY KEY (rule, endpoint, subject)",
+    constraints: &[(1, "PRIMARY KEY (rule, endpoint, subject)")],
 };
 
 const CALLERS: Table = Table {
@@ -204,7 +213,7 @@ const CALLERS: Table = Table {
         FIRST,
         LAST,
     ],
-    constraints: "PRIMARY KEY (caller, scheme)",
+    constraints: &[(1, "PRIMARY KEY (caller, scheme)")],
 };
 
 const RUNS: Table = Table {
@@ -218,7 +227,7 @@ const RUNS: Table = Table {
         column("flushes", COUNT, "transactions"),
         column("exchanges", COUNT, "calls in them"),
     ],
-    constraints: "",
+    constraints: &[],
 };
 
 const STATE: Table = Table {
@@ -241,7 +250,7 @@ const STATE: Table = Table {
             "when the installation's key is changed: 0, it stays; 1, it stays while the key before it is known; 2, it goes",
         ),
     ],
-    constraints: "",
+    constraints: &[],
 };
 
 const SCHEMAS: Table = Table {
@@ -258,7 +267,7 @@ const SCHEMAS: Table = Table {
             "what was learnt, as JSON of the sensor's own; no observed value",
         ),
     ],
-    constraints: "",
+    constraints: &[],
 };
 
 /// Indexes for what is asked often: retention goes by age.
@@ -273,7 +282,9 @@ pub(super) fn step(to: u32) -> String {
     let mut sql = String::new();
     for table in TABLES {
         if table.since == to {
-            sql.push_str(&creation(table));
+            sql.push_str(&creation(table, table.name, to));
+        } else if table.constraints.iter().any(|(since, _)| *since == to) {
+            sql.push_str(&remaking(table, to));
         } else if table.since < to {
             for column in table.columns.iter().filter(|column| column.since == to) {
                 let _infallible = writeln!(
@@ -289,15 +300,39 @@ pub(super) fn step(to: u32) -> String {
     sql
 }
 
-fn creation(table: &Table) -> String {
-    let own = table.columns.iter().filter(|column| column.since <= table.since);
-    let mut parts: Vec<String> = own
+fn columns(table: &Table, version: u32) -> impl Iterator<Item = &Column> {
+    table.columns.iter().filter(move |column| column.since <= version)
+}
+
+/// As it is in a version.
+fn creation(table: &Table, name: &str, version: u32) -> String {
+    let mut parts: Vec<String> = columns(table, version)
         .map(|column| format!("{} {}", column.name, column.kind))
         .collect();
-    if !table.constraints.is_empty() {
-        parts.push(table.constraints.to_owned());
+    let constraints = table.constraints.iter().rev();
+    if let Some((_, sql)) = constraints.into_iter().find(|(since, _)| *since <= version) {
+        parts.push((*sql).to_owned());
     }
-    format!("CREATE TABLE {} ({});\n", table.name, parts.join(", "))
+    format!("CREATE TABLE {name} ({});\n", parts.join(", "))
+}
+
+/// SQLite changes no constraint of a table: its rows go to a new one (`sqlite.org/lang_altertable.html`, 7), and numbers go
+/// on where they were.
+fn remaking(table: &Table, to: u32) -> String {
+    let Table { name, .. } = table;
+    let kept: Vec<&str> = columns(table, to - 1).map(|column| column.name).collect();
+    let kept = kept.join(", ");
+    let indexes = INDEXES
+        .iter()
+        .filter(|(since, index)| *since < to && index.contains(&format!(" ON {name} (")));
+    let indexes: String = indexes.map(|(_, index)| *index).collect();
+    format!(
+        "{}INSERT INTO {name}_new ({kept}) SELECT {kept} FROM {name};
+         DELETE FROM sqlite_sequence WHERE name = '{name}_new';
+         INSERT INTO sqlite_sequence SELECT '{name}_new', seq FROM sqlite_sequence WHERE name = '{name}';
+         DROP TABLE {name}; ALTER TABLE {name}_new RENAME TO {name};\n{indexes}",
+        creation(table, &format!("{name}_new"), to)
+    )
 }
 
 /// Part of `docs/OUTPUT.md`.

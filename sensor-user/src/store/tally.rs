@@ -6,16 +6,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::batch::{Addition, Batch, FindingKey, Resource, Times, Told, Values};
+use super::batch::{Addition, Batch, FindingKey, Move, Resource, Times, Told, Values};
 use crate::capture::{Endpoint as Socket, Role};
 use crate::detect::{Evidence, Finding, Observation};
 use crate::exchange::{AuthScheme, Caller, CallerHash, Connection, Exchange};
 use crate::export::wording;
-use crate::inventory::EndpointRef;
+use crate::inventory::{Change, EndpointRef};
 use crate::telemetry::{Counters, Metric};
 
 /// Endpoints of one flush: as many as the inventory remembers.
 const MAX_ENDPOINTS: usize = 10_000;
+/// Corrections of one flush: one may rename all endpoints. Of those beyond it rows keep the old name until they are old.
+const MAX_MOVES: usize = 20_000;
 /// Callers of one flush, 64 bytes each.
 const MAX_CALLERS: usize = 100_000;
 /// Statuses, resources, kinds of data or findings of one endpoint in one flush. Searched one by one: few have ten.
@@ -26,6 +28,7 @@ const MAX_EACH: usize = 64;
 pub(super) struct Tally {
     exchanges: u64,
     endpoints: HashMap<EndpointRef, Addition>,
+    moves: Vec<Move>,
     callers: HashMap<(AuthScheme, CallerHash), Times>,
     counters: Arc<Counters>,
 }
@@ -35,28 +38,38 @@ impl Tally {
         Self {
             exchanges: 0,
             endpoints: HashMap::new(),
+            moves: Vec::new(),
             callers: HashMap::new(),
             counters,
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.endpoints.is_empty()
+        self.exchanges == 0 && self.endpoints.is_empty() && self.moves.is_empty()
+    }
+
+    /// Counts an exchange with what is no endpoint: who was let in, and that somebody called.
+    pub(super) fn probe(&mut self, seen: &Observation<'_>, at_ns: u64) {
+        self.exchanges += 1;
+        // Whoever was never let in may have made its token up: such callers cost nothing to invent.
+        let let_in = seen.caller.established || seen.exchange.is_success();
+        if let Caller::Known { scheme, hash } = seen.exchange.caller
+            && let_in
+        {
+            self.caller((scheme, hash), at_ns);
+        }
     }
 
     /// Counts an exchange that began at `at_ns` since 1970.
-    pub(super) fn exchange(&mut self, seen: &Observation<'_>, at_ns: u64) {
-        let exchange = seen.exchange;
-        self.exchanges += 1;
-        if let Caller::Known { scheme, hash } = exchange.caller {
-            self.caller((scheme, hash), at_ns);
-        }
+    pub(super) fn exchange(&mut self, seen: &Observation<'_>, confidence: u8, at_ns: u64) {
+        self.probe(seen, at_ns);
         let full = self.endpoints.len() >= MAX_ENDPOINTS;
         let addition = match self.endpoints.get_mut(seen.endpoint) {
             Some(addition) => addition,
             None if full => return self.counters.add(Metric::StoreOverflow, 1),
             None => self.endpoints.entry(Arc::clone(seen.endpoint)).or_default(),
         };
+        addition.confidence = seen.known.map(|_| confidence);
         let left_out = addition.learn(seen, at_ns);
         if left_out > 0 {
             self.counters.add(Metric::StoreOverflow, left_out);
@@ -87,6 +100,34 @@ impl Tally {
         }
     }
 
+    /// Goes along with a correction of the inventory.
+    pub(super) fn follow(&mut self, change: &Change) {
+        let (from, into) = match change {
+            Change::New(_) => return,
+            Change::Renamed { from, into } | Change::Merged { from, into } => (from, Some(into)),
+            Change::Forgotten(gone) => (gone, None),
+        };
+        if self.moves.len() >= MAX_MOVES {
+            return self.counters.add(Metric::StoreOverflow, 1);
+        }
+        self.moves.push(Move {
+            from: Arc::clone(from),
+            into: into.map(Arc::clone),
+        });
+        let Some(summed) = self.endpoints.remove(from) else {
+            return;
+        };
+        let left_out = match into {
+            Some(into) => self.endpoints.entry(Arc::clone(into)).or_default().join(summed),
+            None if summed.findings.is_empty() => 0,
+            // What was found is kept, wherever it was.
+            None => self.endpoints.entry(Arc::clone(from)).or_default().join(summed),
+        };
+        if left_out > 0 {
+            self.counters.add(Metric::StoreOverflow, left_out);
+        }
+    }
+
     /// What was summed, in an order that depends on nothing else; sums begin anew.
     pub(super) fn take(&mut self, until_ns: u64) -> Batch {
         let mut endpoints: Vec<_> = self.endpoints.drain().collect();
@@ -95,6 +136,7 @@ impl Tally {
         callers.sort_unstable_by_key(|((scheme, hash), _)| (*scheme as u8, *hash));
         Batch {
             until_ns,
+            moves: std::mem::take(&mut self.moves),
             exchanges: std::mem::take(&mut self.exchanges),
             endpoints,
             callers,
@@ -111,6 +153,32 @@ impl Tally {
 }
 
 impl Addition {
+    /// Takes in what another gained; gives how much did not fit.
+    fn join(&mut self, other: Self) -> u64 {
+        self.confidence = self.confidence.or(other.confidence);
+        self.times.join(other.times);
+        self.success_known += other.success_known;
+        self.success_anonymous += other.success_anonymous;
+        let mut left_out = add(&mut self.statuses, other.statuses, |sum, more| *sum += more);
+        left_out += add(&mut self.auth, other.auth, |sum, more| *sum += more);
+        left_out += add(&mut self.resources, other.resources, Times::join);
+        left_out += add(&mut self.findings, other.findings, |sum, more| {
+            sum.times.join(more.times);
+        });
+        for (kind, place, more) in other.data {
+            let mut known = self.data.iter_mut();
+            if let Some((.., sum)) = known.find(|known| known.0 == kind && known.1 == place) {
+                sum.times.join(more.times);
+                sum.confidence = sum.confidence.max(more.confidence);
+            } else if self.data.len() < MAX_EACH {
+                self.data.push((kind, place, more));
+            } else {
+                left_out += 1;
+            }
+        }
+        left_out
+    }
+
     /// Gives how much did not fit.
     fn learn(&mut self, seen: &Observation<'_>, at_ns: u64) -> u64 {
         let exchange = seen.exchange;
@@ -163,6 +231,21 @@ impl Addition {
         }
         left_out
     }
+}
+
+/// Adds each of a list to the same of another; gives how many did not fit.
+fn add<K: PartialEq, V>(list: &mut Vec<(K, V)>, more: Vec<(K, V)>, join: impl Fn(&mut V, V)) -> u64 {
+    let mut left_out = 0;
+    for (key, value) in more {
+        if let Some((_, sum)) = list.iter_mut().find(|(known, _)| *known == key) {
+            join(sum, value);
+        } else if list.len() < MAX_EACH {
+            list.push((key, value));
+        } else {
+            left_out += 1;
+        }
+    }
+    left_out
 }
 
 /// The value of a key, made when there is room.

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::batch::{Addition, Times};
+use super::batch::{Addition, FindingKey, Move, Times, Told};
 use super::*;
 use crate::callers::{self, Callers};
 use crate::classify::{self, Classifier, Confidence, DataKind, Half, Label, Labels, Masked, Part, Place};
@@ -13,7 +13,7 @@ use crate::exchange::Method;
 use crate::exchange::secret::HashKey;
 use crate::exchange::test_support::{Builder, identify};
 use crate::inventory::schema::{self, Schemas};
-use crate::inventory::{Endpoint, Inventory, Limits};
+use crate::inventory::{Change, Endpoint, EndpointKind, Inventory, Limits};
 use crate::pipeline::{self, Judge, Observed};
 
 const SECOND: u64 = 1_000_000_000;
@@ -31,6 +31,7 @@ fn settings(pace: Pace) -> Settings {
         interval_ns: 10 * SECOND,
         bounds: bounds(),
         pace,
+        whose: Whose::Own,
         clock: ClockOffset::RECORDED,
         key: HashKey::new([0; 32]).print(),
     }
@@ -104,11 +105,7 @@ fn card() -> Label {
 
 /// A batch with one endpoint, called `count` times at `at_ns`.
 fn batch(template: &str, count: u64, at_ns: u64) -> Batch {
-    let endpoint = Endpoint {
-        method: Method::Get,
-        host: "api.example.com".into(),
-        template: template.into(),
-    };
+    let endpoint = Endpoint::rest(Method::Get, "api.example.com", template);
     let mut times = Times::default();
     times.add(count, at_ns);
     let addition = Addition {
@@ -187,7 +184,8 @@ fn a_restart_goes_on_with_what_was_known() {
     let mut store = open(&path).unwrap();
     store.recall(&mut inventory);
     store.finish(0, |_| {});
-    let (endpoint, history) = inventory.observe(&Builder::get("/users/7").build());
+    let seen = inventory.observe(&Builder::get("/users/7").build(), &[]);
+    let (endpoint, history) = (seen.endpoint, seen.history);
     assert_eq!(&*endpoint.template, "/users/{id}");
     assert_eq!((history.exchanges, history.success_known), (63, 60));
     // Rules are not cold: a success without credentials is against the norm at once.
@@ -211,7 +209,7 @@ fn a_state_that_cannot_be_used_is_left_out() {
     let (_kept, path) = place();
     drop(open(&path).unwrap());
     let connection = Connection::open(&path).unwrap();
-    for (version, content) in [(1, "{"), (99, "{}"), (1, "{\"endpoints\":7}")] {
+    for (version, content) in [(2, "{"), (99, "{}"), (2, "{\"known\":7}"), (1, "{}")] {
         connection
             .execute(
                 "INSERT OR REPLACE INTO state VALUES ('inventory', ?1, 0, ?2, 0)",
@@ -224,7 +222,7 @@ fn a_state_that_cannot_be_used_is_left_out() {
         store.recall(&mut inventory);
         assert_eq!(inventory.endpoints().count(), 0);
         assert_eq!(counters.value(Metric::StoreStates), 1);
-        inventory.observe(&Builder::get("/a").build());
+        inventory.observe(&Builder::get("/a").build(), &[]);
         store.finish(0, |offer| offer.stage(&inventory));
         let kept = |name: &str| -> (u32, String) {
             connection
@@ -236,7 +234,10 @@ fn a_state_that_cannot_be_used_is_left_out() {
                 .unwrap()
         };
         assert_eq!(kept("inventory.unusable"), (version, content.to_owned()));
-        assert!(kept("inventory").1.contains("/a"), "it goes on with what is new");
+        assert!(
+            kept("inventory").1.contains("api.example.com"),
+            "it goes on with what is new"
+        );
     }
 }
 
@@ -294,27 +295,183 @@ fn every_stage_and_all_schemas_survive_a_restart() {
     assert_eq!(schema.requests(), 450);
 }
 
+fn called(template: &str) -> Arc<Endpoint> {
+    Arc::new(Endpoint::rest(Method::Get, "api.example.com", template))
+}
+
+fn renamed(from: &str, into: &str) -> Change {
+    Change::Renamed {
+        from: called(from),
+        into: called(into),
+    }
+}
+
+#[test]
+fn rows_go_with_a_corrected_template() {
+    let (_kept, path) = place();
+    let mut writer = writer(&path, &Arc::default());
+    for (template, count, at_ns) in [
+        ("/users/alice", 3, 20),
+        ("/users/bob", 4, 10),
+        ("/users/{id}", 5, 30),
+    ] {
+        writer.take(batch(template, count, at_ns));
+    }
+    let before = all(&path)
+        .iter()
+        .find(|row| row.template == "/users/{id}")
+        .unwrap()
+        .id;
+    let moves = [
+        ("/users/alice", Some("/users/{name}")),
+        ("/users/bob", Some("/users/{name}")),
+        ("/users/{id}", Some("/people/{id}")),
+        ("/nowhere", Some("/somewhere")),
+    ];
+    let moves = moves.map(|(from, into)| Move {
+        from: called(from),
+        into: into.map(called),
+    });
+    writer.take(Batch {
+        moves: moves.to_vec(),
+        ..batch("/users/{name}", 1, 40)
+    });
+    let rows = all(&path);
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                &*row.template,
+                row.exchanges,
+                row.statuses.as_slice(),
+                row.seen.first_ns,
+            )
+        })
+        .collect();
+    let wanted = [
+        ("/people/{id}", 5, &[(200, 5)][..], 30),
+        ("/users/{name}", 8, &[(200, 8)][..], 10),
+    ];
+    assert_eq!(shown, wanted);
+    assert_eq!(rows[0].id, before, "its number stays");
+    assert_eq!(rows[1].seen.last_ns, 40);
+}
+
+#[test]
+fn a_forgotten_endpoint_goes_unless_something_was_found_there() {
+    let (_kept, path) = place();
+    let mut writer = writer(&path, &Arc::default());
+    let mut found = batch("/odd", 1, 1);
+    let key = FindingKey {
+        rule: "API3-001",
+        subject: "x".to_owned(),
+    };
+    let told = Told {
+        severity: "high",
+        confidence: 90,
+        times: found.endpoints[0].1.times,
+    };
+    found.endpoints[0].1.findings.push((key, told));
+    writer.take(found);
+    writer.take(batch("/even", 1, 1));
+    let gone = |template: &str| Move {
+        from: called(template),
+        into: None,
+    };
+    writer.take(Batch {
+        until_ns: 2,
+        moves: vec![gone("/odd"), gone("/even")],
+        ..Batch::default()
+    });
+    let rows = all(&path);
+    assert_eq!(rows.len(), 1);
+    assert_eq!((&*rows[0].template, rows[0].findings.len()), ("/odd", 1));
+}
+
+#[test]
+fn sums_go_with_a_corrected_template_before_they_are_written() {
+    let (_kept, path) = place();
+    let mut store = open(&path).unwrap();
+    let exchange = Builder::get("/users/alice").build();
+    let labels = Labels::default();
+    let caller = Callers::new(callers::Limits::default()).observe(&exchange);
+    let see = |store: &mut Store, template: &str| {
+        let endpoint = called(template);
+        let seen = Observation {
+            exchange: &exchange,
+            labels: &labels,
+            endpoint: &endpoint,
+            known: Some(endpoint.id),
+            caller: &caller,
+        };
+        store.exchange(&seen, 70);
+    };
+    see(&mut store, "/users/alice");
+    see(&mut store, "/users/bob");
+    store.flush(1, |_| {});
+    see(&mut store, "/users/alice");
+    for from in ["/users/alice", "/users/bob"] {
+        store.follow(&renamed(from, "/users/{name}"));
+    }
+    see(&mut store, "/users/{name}");
+    see(&mut store, "/users/alice");
+    store.finish(2, |_| {});
+    let rows = all(&path);
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| (&*row.template, row.exchanges, row.confidence, &*row.kind))
+        .collect();
+    // What is called so later is another.
+    assert_eq!(
+        shown,
+        [
+            ("/users/alice", 1, Some(70), "rest"),
+            ("/users/{name}", 4, Some(70), "rest")
+        ]
+    );
+}
+
+#[test]
+fn operations_of_one_path_are_told_apart() {
+    let (_kept, path) = place();
+    let mut writer = writer(&path, &Arc::default());
+    let graphql = EndpointKind::Call(crate::exchange::call::CallKind::GraphqlQuery);
+    for name in ["GetUser", "GetOrder"] {
+        let mut one = batch("/graphql", 2, 1);
+        let endpoint = Endpoint::new(graphql, Method::Post, "h", "/graphql", Some(name));
+        one.endpoints[0].0 = Arc::new(endpoint);
+        writer.take(one);
+    }
+    let shown: Vec<_> = all(&path)
+        .into_iter()
+        .map(|row| (row.kind, row.operation.unwrap(), row.exchanges))
+        .collect();
+    let kind = "graphql_query".to_owned();
+    let wanted = ["GetOrder", "GetUser"].map(|name| (kind.clone(), name.to_owned(), 2));
+    assert_eq!(shown, wanted);
+}
+
 #[test]
 fn a_flush_takes_what_is_new_and_no_more() {
     let (_kept, path) = place();
     let mut store = open(&path).unwrap();
     let mut schemas = Schemas::new(schema::Limits::default());
-    let endpoint = Arc::new(Endpoint {
-        method: Method::Get,
-        host: "h".into(),
-        template: "/a".into(),
-    });
+    let endpoint = Arc::new(Endpoint::rest(Method::Get, "h", "/a"));
     let exchange = Builder::get("/a").answer(r#"{"a":1}"#).build();
     let labels = Classifier::new(classify::Limits::default()).classify(&exchange);
     let caller = Callers::new(callers::Limits::default()).observe(&exchange);
     let mut flush = |store: &mut Store, exchanges: u32| {
         for _ in 0..exchanges {
-            store.exchange(&Observation {
-                exchange: &exchange,
-                labels: &labels,
-                endpoint: &endpoint,
-                caller: &caller,
-            });
+            store.exchange(
+                &Observation {
+                    exchange: &exchange,
+                    labels: &labels,
+                    endpoint: &endpoint,
+                    known: Some(endpoint.id),
+                    caller: &caller,
+                },
+                90,
+            );
             schemas.observe(&endpoint, &labels.outline, &schema::Seen::of(&exchange, &caller));
         }
         let mut written = 0;
@@ -603,25 +760,22 @@ fn a_flush_that_finds_the_writer_at_work_goes_with_the_next() {
     let mut store = Store::open(&path, settings(Pace::Live), &counters).unwrap();
     let exchange = Builder::get("/a").build();
     let labels = Labels::default();
-    let endpoint = Arc::new(Endpoint {
-        method: Method::Get,
-        host: "h".into(),
-        template: "/a".into(),
-    });
+    let endpoint = Arc::new(Endpoint::rest(Method::Get, "h", "/a"));
     let caller = Callers::new(callers::Limits::default()).observe(&exchange);
     let seen = Observation {
         exchange: &exchange,
         labels: &labels,
         endpoint: &endpoint,
+        known: Some(endpoint.id),
         caller: &caller,
     };
-    store.exchange(&seen);
+    store.exchange(&seen, 90);
     store.signs.busy.store(true, Ordering::Release);
     for _ in 0..3 {
         store.flush(1, |_| panic!("no state is made for a flush that is left out"));
     }
     assert_eq!(counters.value(Metric::StoreSkipped), 3);
-    store.exchange(&seen);
+    store.exchange(&seen, 90);
     store.signs.busy.store(false, Ordering::Release);
     store.flush(1, |_| {});
     store.finish(1, |_| {});
@@ -636,19 +790,19 @@ fn a_flush_is_due_once_an_interval_when_there_is_something() {
     assert!(!store.is_due(5));
     assert!(!store.is_due(5 + 10 * SECOND), "nothing was seen");
     let exchange = Builder::get("/a").build();
-    let endpoint = Arc::new(Endpoint {
-        method: Method::Get,
-        host: "h".into(),
-        template: "/a".into(),
-    });
+    let endpoint = Arc::new(Endpoint::rest(Method::Get, "h", "/a"));
     let labels = Labels::default();
     let caller = Callers::new(callers::Limits::default()).observe(&exchange);
-    store.exchange(&Observation {
-        exchange: &exchange,
-        labels: &labels,
-        endpoint: &endpoint,
-        caller: &caller,
-    });
+    store.exchange(
+        &Observation {
+            exchange: &exchange,
+            labels: &labels,
+            endpoint: &endpoint,
+            known: Some(endpoint.id),
+            caller: &caller,
+        },
+        90,
+    );
     assert!(!store.is_due(5 + 20 * SECOND - 1));
     assert!(store.is_due(5 + 20 * SECOND));
     store.finish(0, |_| {});
@@ -656,7 +810,7 @@ fn a_flush_is_due_once_an_interval_when_there_is_something() {
 
 fn writer(path: &Path, counters: &Arc<Counters>) -> Writer {
     Writer::new(
-        open::to_write(path, settings(Pace::Replay).key).unwrap(),
+        open::to_write(path, settings(Pace::Replay).key, Whose::Own).unwrap(),
         bounds(),
         Arc::default(),
         Arc::clone(counters),
@@ -747,7 +901,7 @@ fn the_file_stays_below_its_bound_and_what_is_called_often_stays() {
     };
     let run = |number: u64| {
         let mut writer = Writer::new(
-            open::to_write(&path, settings(Pace::Replay).key).unwrap(),
+            open::to_write(&path, settings(Pace::Replay).key, Whose::Own).unwrap(),
             bounds,
             Arc::default(),
             Arc::default(),
@@ -823,64 +977,37 @@ fn filters_choose() {
     assert_eq!(chosen(&one(&|f| f.limit = Some(2))), ("/b /cards".to_owned(), 6));
 }
 
-/// A stage of so many bytes.
-struct Stage(Vec<u8>);
+#[test]
+fn a_stage_that_fails_as_it_reads_begins_anew_and_the_sensor_goes_on() {
+    struct Failing;
+    impl Remembered for Failing {
+        fn label(&self) -> StateLabel {
+            StateLabel {
+                name: "stage",
+                version: 1,
+                keyed: Keyed::No,
+            }
+        }
 
-impl Remembered for Stage {
-    fn label(&self) -> StateLabel {
-        StateLabel {
-            name: "stage",
-            version: 1,
-            keyed: Keyed::No,
+        fn prepare(&self) -> Prepared {
+            Box::new(|out| std::io::Write::write_all(out, &[1]).map_err(|_full| Unusable::Packed))
+        }
+
+        fn load(&mut self, _content: &[u8]) -> Result<(), Unusable> {
+            panic!("a fault was asked for");
         }
     }
-
-    fn save(&self) -> Result<Vec<u8>, Unusable> {
-        Ok(self.0.clone())
-    }
-
-    fn load(&mut self, content: &[u8]) -> Result<(), Unusable> {
-        self.0 = content.to_vec();
-        Ok(())
-    }
-}
-
-#[test]
-fn states_are_saved_when_they_change_and_large_ones_less_often() {
-    let counters: Arc<Counters> = Arc::default();
-    let mut states = States::new(16 << 20);
-    let mut saved = |stage: &Stage, turn: Turn| {
-        states.offer(stage, turn, &counters);
-        states.take().len()
-    };
-    let small = |mark: u8| Stage(vec![mark]);
-    assert_eq!([1, 1, 2].map(|mark| saved(&small(mark), Turn::Some)), [1, 0, 1]);
-    let large = |mark: u8| Stage(vec![mark; 5 << 19]);
-    assert_eq!(
-        [3, 4, 5, 6].map(|mark| saved(&large(mark), Turn::Some)),
-        [1, 0, 0, 1]
-    );
-    assert_eq!([7, 7].map(|mark| saved(&large(mark), Turn::All)), [1, 0]);
-    // Half of the file at most.
-    assert_eq!(saved(&Stage(vec![8; 9 << 20]), Turn::All), 0);
-    assert_eq!(counters.value(Metric::StoreStates), 1);
-}
-
-#[test]
-fn states_that_were_lost_go_again() {
     let (_kept, path) = place();
+    let mut store = open(&path).unwrap();
+    store.finish(1, |offer| offer.stage(&Failing));
     let counters: Arc<Counters> = Arc::default();
     let mut store = Store::open(&path, settings(Pace::Replay), &counters).unwrap();
-    let offered = |store: &mut Store| {
-        let mut chosen = 0;
-        store.flush(1, |offer| {
-            offer.stage(&Stage(vec![1]));
-            chosen = offer.states.chosen();
-        });
-        chosen
-    };
-    assert_eq!([offered(&mut store), offered(&mut store)], [1, 0]);
-    store.signs.lost.store(true, Ordering::Release);
-    assert_eq!([offered(&mut store), offered(&mut store)], [1, 0]);
-    store.finish(0, |_| {});
+    store.recall(&mut Failing);
+    assert_eq!(counters.value(Metric::StoreStates), 1);
+    // What it learns now takes that place.
+    store.finish(2, |_| {});
 }
+
+mod bounds;
+mod file;
+mod laying;

@@ -1,26 +1,31 @@
 //! The writer's thread: one transaction per flush.
 //!
 //! Takes flushes. Never keeps the judge waiting; when SQLite refuses it goes on with the next flush, tells it once per
-//! cause and counts it. Bounded by [`MAX_PENDING`] flushes that wait for a disk to have room again.
+//! cause and counts it. A file that is gone is begun anew, as often as it takes. Bounded by [`MAX_PENDING`] flushes that
+//! wait for a disk to have room again, and by [`LOG`].
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 
-use rusqlite::{CachedStatement, Connection, Transaction, params};
+use rusqlite::Transaction;
 
-use super::batch::{Addition, Batch, Saved, Times};
-use super::error::is_damage;
+use super::batch::{Batch, Saved};
+use super::error::{StoreError, is_damage};
+use super::moves;
 use super::open::Opened;
-use super::retain::{self, Bounds};
-use crate::export::field::role_name;
-use crate::export::wording::{clean, half_name, part_name};
-use crate::inventory::Endpoint;
+use super::retain::{self, Age, Bounds};
+use super::statements::Statements;
+use super::states::Laying;
 use crate::telemetry::{Counters, Metric};
 
 /// Flushes kept while SQLite refuses them: a minute's by default. Older ones are lost, and counted.
 const MAX_PENDING: usize = 6;
+/// Part of the file's bound that the log may have before states and schemas wait: a reader that stays at one moment holds
+/// it, and each state that changes would be in it once more (sqlite.org/wal.html, 6).
+const LOG: u64 = 2;
 /// Flushes from one look at age and size to the next.
 const RETAIN_EACH: u64 = 30;
 
@@ -29,12 +34,30 @@ pub(super) struct Writer {
     opened: Opened,
     bounds: Bounds,
     pending: VecDeque<Batch>,
+    laying: Laying,
     run: Option<i64>,
     flushes: u64,
-    /// The cause that was told last, so that each is told once.
-    told: Option<rusqlite::ErrorCode>,
+    /// What the judge laid down is not all in the file, and it has not been told.
+    missing: bool,
+    /// The log is too long: states and schemas wait.
+    held: bool,
+    /// The latest time that a flush was written, in the run before, too.
+    newest_ns: Option<u64>,
+    age: Age,
+    told: Told,
     signs: Arc<Signs>,
     counters: Arc<Counters>,
+}
+
+/// What was told, so that each is told once.
+#[derive(Default, Debug)]
+struct Told {
+    /// The cause that was told last.
+    refused: Option<rusqlite::ErrorCode>,
+    /// There is no file.
+    closed: bool,
+    /// The log is too long.
+    held: bool,
 }
 
 /// What the judge sees of the writer.
@@ -47,19 +70,19 @@ pub(super) struct Signs {
 }
 
 impl Writer {
-    pub(super) const fn new(
-        opened: Opened,
-        bounds: Bounds,
-        signs: Arc<Signs>,
-        counters: Arc<Counters>,
-    ) -> Self {
+    pub(super) fn new(opened: Opened, bounds: Bounds, signs: Arc<Signs>, counters: Arc<Counters>) -> Self {
         Self {
             opened,
             bounds,
             pending: VecDeque::new(),
+            laying: Laying::new(bounds.max_bytes, Arc::clone(&counters)),
             run: None,
             flushes: 0,
-            told: None,
+            missing: false,
+            held: false,
+            newest_ns: None,
+            age: Age::Counts,
+            told: Told::default(),
             signs,
             counters,
         }
@@ -88,32 +111,148 @@ impl Writer {
             .unwrap();
     }
 
-    pub(super) fn take(&mut self, batch: Batch) {
-        if self.pending.len() >= MAX_PENDING {
-            self.pending.pop_front();
-            self.counters.add(Metric::StoreLost, 1);
-            self.signs.lost.store(true, Ordering::Release);
-        }
-        // Of a state only the last is worth its memory.
-        for waiting in &mut self.pending {
-            let newer = |old: &Saved| batch.states.iter().any(|state| state.name == old.name);
-            waiting.states.retain(|state| !newer(state));
-        }
+    /// As SQLite says when it finds damage.
+    #[cfg(test)]
+    pub(super) fn damaged(&mut self) {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        self.refused(&rusqlite::Error::SqliteFailure(code, None));
+    }
+
+    /// Whether the judge was told, since this was asked last, that what it laid down is lost.
+    #[cfg(test)]
+    pub(super) fn lost(&self) -> bool {
+        self.signs.lost.swap(false, Ordering::AcqRel)
+    }
+
+    pub(super) fn take(&mut self, mut batch: Batch) {
+        self.find_file();
+        self.lay(&mut batch);
         let now_ns = batch.until_ns;
-        self.pending.push_back(batch);
+        self.enqueue(batch);
+        if self.opened.is_closed() {
+            return self.counters.add(Metric::StoreFailed, 1);
+        }
+        self.watch_clock(now_ns);
         match self.write() {
-            Ok(()) => {
-                self.pending.clear();
-                self.recovered();
-                self.flushes += 1;
-            }
+            Ok(()) => self.written(),
             Err(error) => return self.refused(&error),
         }
-        if self.flushes % RETAIN_EACH == 1
-            && let Err(error) = retain::apply(&mut self.opened.connection, &self.bounds, now_ns)
+        let look = self.flushes % RETAIN_EACH == 1;
+        if look && let Err(error) = retain::apply(&mut self.opened.connection, &self.bounds, now_ns, self.age)
         {
             self.refused(&error);
         }
+    }
+
+    /// Opens the file again when it is no more what was opened.
+    fn find_file(&mut self) {
+        if self.opened.is_replaced() {
+            self.counters.add(Metric::StoreDamaged, 1);
+            self.begin();
+            tracing::error!(store = %self.opened.path.display(), "the store was deleted or replaced while the sensor wrote to it: it goes on with the file that has its name");
+        } else if !self.opened.is_closed() {
+            return;
+        }
+        match self.opened.again() {
+            Ok(Some(aside)) => self.tell_begun(&aside),
+            Ok(None) if self.told.closed => {
+                tracing::warn!(store = %self.opened.path.display(), "the store is there again");
+                self.told.closed = false;
+            }
+            Ok(None) => {}
+            Err(error) => self.tell_closed(&error),
+        }
+    }
+
+    /// Nothing of what was written is in the file.
+    fn begin(&mut self) {
+        self.run = None;
+        self.missing = true;
+        self.laying.forget();
+    }
+
+    /// Makes bytes of the states, unless the log has no room for more.
+    fn lay(&mut self, batch: &mut Batch) {
+        let laid = std::mem::take(&mut batch.laid);
+        self.held = self.opened.log_bytes() > self.bounds.max_bytes / LOG;
+        if !self.held {
+            self.told.held = false;
+            batch.states = self.laying.take(laid, &self.opened.connection);
+            return;
+        }
+        if laid.is_empty() && batch.schemas.is_empty() {
+            return;
+        }
+        batch.schemas.clear();
+        self.laying.forget();
+        self.missing = true;
+        self.counters.add(Metric::StoreSkipped, 1);
+        if !self.told.held {
+            self.told.held = true;
+            tracing::warn!(store = %self.opened.path.display(), "the store's log is too long, for somebody reads the store and does not end: what stages learn waits until it is shorter");
+        }
+    }
+
+    fn enqueue(&mut self, batch: Batch) {
+        if self.pending.len() >= MAX_PENDING {
+            self.pending.pop_front();
+            self.counters.add(Metric::StoreLost, 1);
+            // The judge is told when there is somewhere to write it to.
+            self.missing = true;
+            self.laying.forget();
+        }
+        // Of a state only the last is worth its memory.
+        for waiting in &mut self.pending {
+            let newer = |old: &Saved| {
+                batch
+                    .states
+                    .iter()
+                    .any(|state| state.label.name == old.label.name)
+            };
+            waiting.states.retain(|state| !newer(state));
+        }
+        self.pending.push_back(batch);
+    }
+
+    fn written(&mut self) {
+        self.pending.clear();
+        self.flushes += 1;
+        if self.told.refused.take().is_some() {
+            tracing::warn!(store = %self.opened.path.display(), "the store is written again");
+        }
+        if self.missing && !self.held {
+            self.missing = false;
+            self.signs.lost.store(true, Ordering::Release);
+        }
+    }
+
+    /// A clock that leaps by more than what is kept would empty the store. A leap, or a pause that long, is believed at
+    /// the next start.
+    fn watch_clock(&mut self, now_ns: u64) {
+        let newest_ns = self.newest_ns.unwrap_or_else(|| self.newest());
+        let kept_ns = self.bounds.retention_ns;
+        if kept_ns > 0
+            && newest_ns > 0
+            && now_ns > newest_ns.saturating_add(kept_ns)
+            && self.age == Age::Counts
+        {
+            self.age = Age::Unsure;
+            self.counters.add(Metric::StoreClock, 1);
+            tracing::warn!(store = %self.opened.path.display(), "all of the store is older than it is to be kept: the clock leapt, or the sensor was off for long; nothing is deleted for its age until the next start");
+        }
+        self.newest_ns = Some(newest_ns.max(now_ns));
+    }
+
+    fn newest(&self) -> u64 {
+        let newest = "SELECT max(last_seen) FROM runs";
+        let newest = self
+            .opened
+            .connection
+            .query_row(newest, [], |row| row.get::<_, Option<i64>>(0));
+        newest
+            .ok()
+            .flatten()
+            .map_or(0, |newest| u64::try_from(newest).unwrap_or(0))
     }
 
     fn write(&mut self) -> Result<(), rusqlite::Error> {
@@ -121,44 +260,51 @@ impl Writer {
             .opened
             .connection
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let mut run = self.run;
+        let (mut run, mut left_out) = (self.run, 0);
         for batch in &self.pending {
             run = Some(note_run(&transaction, run, batch)?);
-            Statements::new(&transaction)?.batch(batch)?;
+            moves::apply(&transaction, &batch.moves)?;
+            let mut statements = Statements::new(&transaction)?;
+            statements.batch(batch)?;
+            left_out += statements.left_out;
         }
         transaction.commit()?;
         // Only now: of a transaction that was undone there is no run either.
         self.run = run;
+        if left_out > 0 {
+            self.counters.add(Metric::StoreOverflow, left_out);
+        }
         Ok(())
     }
 
     fn refused(&mut self, error: &rusqlite::Error) {
         self.counters.add(Metric::StoreFailed, 1);
-        let path = self.opened.path.display();
         if is_damage(error) {
             self.counters.add(Metric::StoreDamaged, 1);
-            self.signs.lost.store(true, Ordering::Release);
-            self.run = None;
+            self.begin();
             match self.opened.begin_anew() {
-                Ok(aside) => {
-                    tracing::error!(store = %self.opened.path.display(), moved_to = %aside.display(), "the store is damaged: a new one is begun");
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the store is damaged, and no new one can be begun");
-                }
+                Ok(aside) => self.tell_begun(&aside),
+                Err(error) => self.tell_closed(&error),
             }
             return;
         }
         let code = error.sqlite_error_code();
-        if self.told != code || code.is_none() {
+        if self.told.refused != code || code.is_none() {
+            let path = self.opened.path.display();
             tracing::warn!(store = %path, %error, "the store cannot be written; the sensor goes on and tries again");
-            self.told = code;
+            self.told.refused = code;
         }
     }
 
-    fn recovered(&mut self) {
-        if self.told.take().is_some() {
-            tracing::warn!(store = %self.opened.path.display(), "the store is written again");
+    fn tell_begun(&mut self, aside: &Path) {
+        self.told.closed = false;
+        tracing::error!(store = %self.opened.path.display(), moved_to = %aside.display(), "the store is damaged: a new one is begun");
+    }
+
+    fn tell_closed(&mut self, error: &StoreError) {
+        if !std::mem::replace(&mut self.told.closed, true) {
+            let cause = std::error::Error::source(error).map(ToString::to_string);
+            tracing::error!(%error, cause, "there is no store, and none can be begun; the sensor goes on and tries again");
         }
     }
 }
@@ -184,212 +330,4 @@ fn note_run(transaction: &Transaction<'_>, run: Option<i64>, batch: &Batch) -> R
 /// SQLite's integers end at 2^63.
 pub(super) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// Prepared once per connection.
-struct Statements<'c> {
-    endpoint: CachedStatement<'c>,
-    status: CachedStatement<'c>,
-    auth: CachedStatement<'c>,
-    data: CachedStatement<'c>,
-    resource: CachedStatement<'c>,
-    finding: CachedStatement<'c>,
-    caller: CachedStatement<'c>,
-    state: CachedStatement<'c>,
-    aside: CachedStatement<'c>,
-    schema: CachedStatement<'c>,
-    no_schema: CachedStatement<'c>,
-}
-
-const ENDPOINT: &str = "INSERT INTO endpoints (kind, method, host, template, first_seen, last_seen, exchanges, \
-    success_known, success_anonymous) VALUES ('rest', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
-    ON CONFLICT (kind, method, host, template) DO UPDATE SET first_seen = min(first_seen, excluded.first_seen), \
-    last_seen = max(last_seen, excluded.last_seen), exchanges = exchanges + excluded.exchanges, \
-    success_known = success_known + excluded.success_known, \
-    success_anonymous = success_anonymous + excluded.success_anonymous RETURNING id";
-const STATUS: &str = "INSERT INTO statuses (endpoint, status, exchanges) VALUES (?1, ?2, ?3) \
-    ON CONFLICT DO UPDATE SET exchanges = exchanges + excluded.exchanges";
-const AUTH: &str = "INSERT INTO auth (endpoint, scheme, exchanges) VALUES (?1, ?2, ?3) \
-    ON CONFLICT DO UPDATE SET exchanges = exchanges + excluded.exchanges";
-const DATA: &str = "INSERT INTO data (endpoint, half, part, name, kind, count, confidence, first_seen, last_seen) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO UPDATE SET count = count + excluded.count, \
-    confidence = max(confidence, excluded.confidence), first_seen = min(first_seen, excluded.first_seen), \
-    last_seen = max(last_seen, excluded.last_seen)";
-const RESOURCE: &str = "INSERT INTO resources (endpoint, process, role, port, container, runtime, pod, tls, exchanges, \
-    first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO UPDATE SET \
-    exchanges = exchanges + excluded.exchanges, first_seen = min(first_seen, excluded.first_seen), \
-    last_seen = max(last_seen, excluded.last_seen)";
-const FINDING: &str = "INSERT INTO findings (rule, endpoint, subject, severity, confidence, count, first_seen, \
-    last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET severity = excluded.severity, \
-    confidence = excluded.confidence, count = count + excluded.count, \
-    first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen)";
-const CALLER: &str = "INSERT INTO callers (caller, scheme, exchanges, first_seen, last_seen) \
-    VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET exchanges = exchanges + excluded.exchanges, \
-    first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen)";
-const STATE: &str = "INSERT INTO state (name, version, keyed, saved, content) VALUES (?1, ?2, ?3, ?4, ?5) \
-    ON CONFLICT DO UPDATE SET version = excluded.version, keyed = excluded.keyed, saved = excluded.saved, \
-    content = excluded.content";
-const ASIDE: &str = "INSERT OR REPLACE INTO state (name, version, keyed, saved, content) \
-    SELECT name || '.unusable', version, keyed, saved, content FROM state WHERE name = ?1";
-const SCHEMA: &str = "INSERT INTO schemas (endpoint, saved, content) SELECT id, ?1, ?2 FROM endpoints \
-    WHERE kind = 'rest' AND method = ?3 AND host = ?4 AND template = ?5 \
-    ON CONFLICT DO UPDATE SET saved = excluded.saved, content = excluded.content";
-const NO_SCHEMA: &str = "DELETE FROM schemas WHERE endpoint IN (SELECT id FROM endpoints \
-    WHERE kind = 'rest' AND method = ?1 AND host = ?2 AND template = ?3)";
-
-impl<'c> Statements<'c> {
-    fn new(connection: &'c Connection) -> Result<Self, rusqlite::Error> {
-        Ok(Self {
-            endpoint: connection.prepare_cached(ENDPOINT)?,
-            status: connection.prepare_cached(STATUS)?,
-            auth: connection.prepare_cached(AUTH)?,
-            data: connection.prepare_cached(DATA)?,
-            resource: connection.prepare_cached(RESOURCE)?,
-            finding: connection.prepare_cached(FINDING)?,
-            caller: connection.prepare_cached(CALLER)?,
-            state: connection.prepare_cached(STATE)?,
-            aside: connection.prepare_cached(ASIDE)?,
-            schema: connection.prepare_cached(SCHEMA)?,
-            no_schema: connection.prepare_cached(NO_SCHEMA)?,
-        })
-    }
-
-    fn batch(&mut self, batch: &Batch) -> Result<(), rusqlite::Error> {
-        for (endpoint, addition) in &batch.endpoints {
-            let id = self.endpoint(endpoint, addition)?;
-            self.sums(id, addition)?;
-            self.data(id, addition)?;
-            self.resources(id, addition)?;
-            self.findings(id, addition)?;
-        }
-        for ((scheme, hash), times) in &batch.callers {
-            let (count, first, last) = columns(*times);
-            self.caller
-                .execute(params![hash.to_string(), scheme.name(), count, first, last])?;
-        }
-        self.schemas(batch)?;
-        self.states(batch)
-    }
-
-    fn schemas(&mut self, batch: &Batch) -> Result<(), rusqlite::Error> {
-        for (endpoint, text) in &batch.schemas {
-            let method = endpoint.method.name();
-            let (host, template) = (clean(&endpoint.host), clean(&endpoint.template));
-            match text {
-                Some(text) => {
-                    let saved = number(batch.until_ns);
-                    self.schema
-                        .execute(params![saved, text, method, host, template])?
-                }
-                None => self.no_schema.execute(params![method, host, template])?,
-            };
-        }
-        Ok(())
-    }
-
-    fn states(&mut self, batch: &Batch) -> Result<(), rusqlite::Error> {
-        for name in &batch.unusable {
-            self.aside.execute([name])?;
-        }
-        for state in &batch.states {
-            self.state.execute(params![
-                state.name,
-                state.version,
-                state.keyed as u8,
-                number(batch.until_ns),
-                state.content
-            ])?;
-        }
-        Ok(())
-    }
-
-    fn endpoint(&mut self, endpoint: &Endpoint, addition: &Addition) -> Result<i64, rusqlite::Error> {
-        let (count, first, last) = columns(addition.times);
-        self.endpoint.query_row(
-            params![
-                endpoint.method.name(),
-                clean(&endpoint.host),
-                clean(&endpoint.template),
-                first,
-                last,
-                count,
-                number(addition.success_known),
-                number(addition.success_anonymous)
-            ],
-            |row| row.get(0),
-        )
-    }
-
-    fn sums(&mut self, id: i64, addition: &Addition) -> Result<(), rusqlite::Error> {
-        for (status, count) in &addition.statuses {
-            self.status.execute(params![id, status, number(*count)])?;
-        }
-        for (scheme, count) in &addition.auth {
-            self.auth.execute(params![id, scheme, number(*count)])?;
-        }
-        Ok(())
-    }
-
-    fn data(&mut self, id: i64, addition: &Addition) -> Result<(), rusqlite::Error> {
-        for (kind, place, values) in &addition.data {
-            let (count, first, last) = columns(values.times);
-            self.data.execute(params![
-                id,
-                half_name(place.half),
-                part_name(place.part),
-                clean(&place.name),
-                kind.name(),
-                count,
-                values.confidence,
-                first,
-                last
-            ])?;
-        }
-        Ok(())
-    }
-
-    fn resources(&mut self, id: i64, addition: &Addition) -> Result<(), rusqlite::Error> {
-        for (resource, times) in &addition.resources {
-            let (count, first, last) = columns(*times);
-            let container = resource.container.as_deref();
-            let runtime = container.and_then(|container| container.runtime);
-            self.resource.execute(params![
-                id,
-                resource.process.to_string(),
-                role_name(resource.role),
-                resource.port,
-                container.map_or("", |container| &*container.id),
-                runtime.map_or("", |runtime| runtime.name()),
-                container
-                    .and_then(|container| container.pod.as_deref())
-                    .unwrap_or(""),
-                resource.tls,
-                count,
-                first,
-                last
-            ])?;
-        }
-        Ok(())
-    }
-
-    fn findings(&mut self, id: i64, addition: &Addition) -> Result<(), rusqlite::Error> {
-        for (key, told) in &addition.findings {
-            let (count, first, last) = columns(told.times);
-            self.finding.execute(params![
-                key.rule,
-                id,
-                key.subject,
-                told.severity,
-                told.confidence,
-                count,
-                first,
-                last
-            ])?;
-        }
-        Ok(())
-    }
-}
-
-fn columns(times: Times) -> (i64, i64, i64) {
-    (number(times.count), number(times.first_ns), number(times.last_ns))
 }

@@ -86,6 +86,8 @@ metrics! {
     RulesBlind = "rules_blind",
     /// Endpoints not remembered because the inventory was full.
     EndpointsOverflow = "endpoints_overflow",
+    /// Exchanges with what is no endpoint: the server did not answer it as existing.
+    Probes = "probes",
     /// Callers on probation that were forgotten to make room for new ones.
     CallersForgotten = "callers_forgotten",
     /// Places of messages, and exchanges of endpoints, that schemas had no room for.
@@ -110,10 +112,12 @@ metrics! {
     StoreLost = "store_lost",
     /// Details of endpoints, and callers, that did not fit into one flush and are missing in the store.
     StoreOverflow = "store_overflow",
-    /// Damaged stores moved aside.
+    /// Stores that were damaged and moved aside, or deleted or replaced under the sensor.
     StoreDamaged = "store_damaged",
     /// What stages learnt, and schemas, that could not be taken back at the start or were too large to be kept.
     StoreStates = "store_states",
+    /// Times that nothing was deleted for its age, because the clock leapt by more than what is kept.
+    StoreClock = "store_clock",
 }
 
 /// One slot per [`Metric`], and the accounts of each process; shared by reference.

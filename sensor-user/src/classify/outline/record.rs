@@ -9,7 +9,7 @@ use super::index::{Index, VALUE_ENTRY};
 use super::layout::{Draft, Last, Mark};
 use super::looks::{Looks, Magnitude, number};
 use super::{
-    Facts, MAX_PLACES, MAX_TEXT, MAX_VALUES, MAX_VALUES_PER_PLACE, MAX_WORDS_PER_PLACE, Media, NOWHERE,
+    Facts, Lost, MAX_PLACES, MAX_TEXT, MAX_VALUES, MAX_VALUES_PER_PLACE, MAX_WORDS_PER_PLACE, Media, NOWHERE,
     Outline, PLACE, PlaceId, Root, Step, VALUE,
 };
 use crate::classify::hint::Hint;
@@ -53,7 +53,9 @@ pub(in crate::classify) struct Recorder {
     at: PlaceId,
     /// Where the last value went.
     last: PlaceId,
-    overflow: bool,
+    /// Of which half the part under way is.
+    half: Half,
+    lost: Lost,
 }
 
 /// It holds names and words of the observed application.
@@ -85,7 +87,8 @@ impl Recorder {
             base: NOWHERE,
             at: NOWHERE,
             last: NOWHERE,
-            overflow: false,
+            half: Half::Request,
+            lost: Lost::default(),
         }
     }
 
@@ -98,7 +101,7 @@ impl Recorder {
             self.text.clear();
             self.index.clear();
         }
-        self.overflow = false;
+        self.lost = Lost::default();
         self.last = NOWHERE;
     }
 
@@ -303,7 +306,10 @@ impl Recorder {
                 self.facts(place, Looks::NUMBER);
             }
             Scalar::Bool => {
-                self.facts(place, Looks::BOOL);
+                // Which of the two it is tells its length; more of it is not kept.
+                if let Some(facts) = self.facts(place, Looks::BOOL) {
+                    lengthen(facts, text.raw.len());
+                }
             }
             Scalar::Null => {
                 if let Some(facts) = self.facts(place, Looks::NULL) {
@@ -348,7 +354,7 @@ impl Recorder {
             bytes: bytes.into_boxed_slice(),
             places: count_of(&self.places),
             values: count_of(&self.values),
-            overflow: self.overflow,
+            lost: self.lost,
         }
     }
 
@@ -408,6 +414,7 @@ impl Recorder {
     }
 
     fn root(&mut self, half: Half, part: Part, media: Media) -> (PlaceId, bool) {
+        self.half = half;
         let status = if half == Half::Response { self.status } else { 0 };
         let root = Root {
             half,
@@ -440,12 +447,10 @@ impl Recorder {
 
     #[inline(never)]
     fn make(&mut self, slot: usize, path: u64, parent: PlaceId, step: Step, name: &[u8]) -> PlaceId {
-        if self.places.len() >= MAX_PLACES {
-            self.overflow = true;
-            return NOWHERE;
-        }
-        let Some(name) = keep(&mut self.text, name) else {
-            self.overflow = true;
+        let room = self.places.len() < self.room(MAX_PLACES);
+        let text = self.room(MAX_TEXT);
+        let Some(name) = room.then(|| keep(&mut self.text, name, text)).flatten() else {
+            self.lost = self.lost.with(Lost::places(self.half));
             return NOWHERE;
         };
         let place = count_of(&self.places);
@@ -472,10 +477,10 @@ fn count_of<T>(all: &[T]) -> u16 {
     u16::try_from(all.len()).unwrap_or(u16::MAX)
 }
 
-/// Appends to the text; `None` when there is no room.
-fn keep(text: &mut Vec<u8>, piece: &[u8]) -> Option<(u16, u8)> {
+/// Appends to the text; `None` when it would be longer than `most`.
+fn keep(text: &mut Vec<u8>, piece: &[u8], most: usize) -> Option<(u16, u8)> {
     let place = (u16::try_from(text.len()).ok()?, u8::try_from(piece.len()).ok()?);
-    if text.len() + piece.len() > MAX_TEXT {
+    if text.len() + piece.len() > most {
         return None;
     }
     text.extend_from_slice(piece);

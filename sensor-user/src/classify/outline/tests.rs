@@ -257,13 +257,20 @@ fn a_flood_is_bounded() {
     let members: Vec<String> = (0..3000)
         .map(|n| format!("\"{}\":\"{n}abc{n}\"", letters(n)))
         .collect();
-    let outline = outline(
-        &Builder::post("/a")
-            .json(&format!("{{{}}}", members.join(",")))
-            .build(),
-    );
-    assert!(outline.has_overflow());
+    let body = format!("{{{}}}", members.join(","));
+    let request = outline(&Builder::post("/a").json(&body).build());
+    assert!(request.lacks_places(Half::Request) && !request.lacks_places(Half::Response));
+    assert_eq!(request.places().len(), MAX_PLACES / OF_REQUEST);
+    let outline = outline(&Builder::post("/a").json(&body).answer(&body).build());
+    assert!(outline.has_overflow() && outline.lacks_places(Half::Response));
     assert_eq!(outline.places().len(), MAX_PLACES);
+    let answer = outline
+        .identifiers()
+        .filter(|(root, _)| root.half == Half::Response);
+    assert!(
+        answer.count() >= MAX_VALUES / 2 - 2,
+        "half of the values is the answer's"
+    );
     let most = MAX_PLACES * PLACE + MAX_VALUES * VALUE + MAX_TEXT;
     assert!(outline.held_bytes() <= most, "{}", outline.held_bytes());
 }

@@ -2,7 +2,8 @@
 //!
 //! Takes exchanges and who sent them. Gives a [`Door`]: whom the endpoint turned away, and whether it gives each caller
 //! what is theirs or everybody the same. Callers who happen to have credentials say nothing: those who are logged in
-//! read public pages, too. Never keeps a value. Bounded by [`MAX_DOORS`] and a table of fixed size.
+//! read public pages, too. Paths that somebody made up are hardly kept: an endpoint is entered once an answer says something,
+//! and few that are not in the inventory. Never keeps a value. Bounded by [`MAX_DOORS`] and a table of fixed size.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,6 +19,9 @@ use crate::inventory::EndpointRef;
 
 /// Endpoints known: those of the inventory. What was learnt first stays.
 const MAX_DOORS: usize = 10_000;
+/// Endpoints entered that the inventory did not know yet, which may have been made up: what turns people away before it
+/// lets the first one in is a tenth of all at most.
+const MAX_UNLISTED: usize = MAX_DOORS / 10;
 /// Sets of paths: 32,768 of them, 32 bytes a place.
 const PATH_SETS: usize = 4096;
 /// Values of a request that tell one path from another.
@@ -44,6 +48,8 @@ pub enum Door {
     Personal,
     /// Callers of all sorts get the same.
     Common,
+    /// There was no room to remember.
+    NoRoom,
 }
 
 /// Callers as bits of their keyed hashes: enough to say which share of them does something.
@@ -116,6 +122,21 @@ struct Reader {
 }
 
 impl Known {
+    const fn and(mut self, other: Self) -> Self {
+        self.unauthenticated = self.unauthenticated.saturating_add(other.unauthenticated);
+        self.forbidden = self.forbidden.saturating_add(other.forbidden);
+        self.refused = self.refused.saturating_add(other.refused);
+        self
+    }
+
+    /// How much is known.
+    fn weight(&self) -> u32 {
+        let (people, _) = self.people.counts();
+        [self.unauthenticated, self.forbidden, self.refused]
+            .into_iter()
+            .fold(people, u32::saturating_add)
+    }
+
     fn door(&self) -> Door {
         let personal = [
             self.people.is_personal(MIN_CALLERS),
@@ -144,6 +165,8 @@ pub(super) struct Doors {
     /// From before a restart, until the endpoint is seen again.
     before: BTreeMap<Box<str>, Known>,
     paths: Table<Reader>,
+    /// Of the endpoints, those that the inventory did not know when they were entered.
+    unlisted: usize,
 }
 
 /// What outlives a restart, by endpoint: not who read which path.
@@ -156,6 +179,7 @@ impl Default for Doors {
             endpoints: HashMap::new(),
             before: BTreeMap::new(),
             paths: Table::new(PATH_SETS),
+            unlisted: 0,
         }
     }
 }
@@ -166,17 +190,10 @@ impl Doors {
         if seen.exchange.part.is_some() {
             return Door::Unknown;
         }
-        if !self.endpoints.contains_key(seen.endpoint) {
-            if self.endpoints.len() >= MAX_DOORS {
-                return Door::Unknown;
-            }
-            let before = if self.before.is_empty() {
-                None
-            } else {
-                self.before.remove(label(seen.endpoint).as_str())
-            };
-            self.endpoints
-                .insert(EndpointRef::clone(seen.endpoint), before.unwrap_or_default());
+        let answer = Answer::of(seen.exchange);
+        if !self.enter(seen, answer) {
+            let full = self.endpoints.len() >= MAX_DOORS;
+            return if full { Door::NoRoom } else { Door::Unknown };
         }
         let Self { endpoints, paths, .. } = self;
         let Some(known) = endpoints.get_mut(seen.endpoint) else {
@@ -187,7 +204,7 @@ impl Doors {
             Caller::Anonymous => known.door(),
             Caller::Known { .. } | Caller::Unseen => Door::Unknown,
         };
-        match (seen.exchange.caller, Answer::of(seen.exchange)) {
+        match (seen.exchange.caller, answer) {
             (Caller::Anonymous, Answer::Unauthenticated) => count(&mut known.unauthenticated),
             (Caller::Anonymous, Answer::Forbidden) => count(&mut known.forbidden),
             (Caller::Known { .. }, Answer::Unauthenticated) => count(&mut known.refused),
@@ -195,6 +212,60 @@ impl Doors {
             _ => {}
         }
         door
+    }
+
+    /// Whether an endpoint is followed. It is, once an answer says something, if there is room.
+    fn enter(&mut self, seen: &Observation<'_>, answer: Answer) -> bool {
+        if self.endpoints.contains_key(seen.endpoint) {
+            return true;
+        }
+        if self.endpoints.len() >= MAX_DOORS {
+            return false;
+        }
+        let before = self.earlier(seen.endpoint);
+        let says = match seen.exchange.caller {
+            Caller::Anonymous => matches!(answer, Answer::Unauthenticated | Answer::Forbidden),
+            Caller::Known { .. } => matches!(answer, Answer::Unauthenticated | Answer::Accepted),
+            Caller::Unseen => false,
+        };
+        let unlisted = seen.known.is_none();
+        let made_up = unlisted && self.unlisted >= MAX_UNLISTED;
+        if before.is_none() && (!says || made_up) {
+            return false;
+        }
+        self.unlisted += usize::from(unlisted);
+        self.endpoints
+            .insert(EndpointRef::clone(seen.endpoint), before.unwrap_or_default());
+        true
+    }
+
+    /// An endpoint is called otherwise now. Where both names were known, whom they turned away adds up, and those who read
+    /// at the one that stays say whose things they are.
+    pub(super) fn rename(&mut self, from: &EndpointRef, into: &EndpointRef) {
+        let earlier = self.earlier(from);
+        let Some(old) = self.endpoints.remove(from).or(earlier) else {
+            return;
+        };
+        let earlier = self.earlier(into);
+        let known = self.endpoints.get(into).copied().or(earlier);
+        let now = known.map_or(old, |known| known.and(old));
+        if self.endpoints.len() < MAX_DOORS || self.endpoints.contains_key(into) {
+            self.endpoints.insert(EndpointRef::clone(into), now);
+        }
+    }
+
+    /// An endpoint is no more.
+    pub(super) fn forget(&mut self, endpoint: &EndpointRef) {
+        self.earlier(endpoint);
+        self.endpoints.remove(endpoint);
+    }
+
+    /// What is known of an endpoint from before a restart; taken out.
+    fn earlier(&mut self, endpoint: &EndpointRef) -> Option<Known> {
+        if self.before.is_empty() {
+            return None;
+        }
+        self.before.remove(label(endpoint).as_str())
     }
 
     pub(super) fn snapshot(&self) -> KeptDoors {
@@ -216,9 +287,13 @@ impl Doors {
 }
 
 impl KeptDoors {
+    /// Keeps those of which most is known.
     fn bound(mut self) -> Self {
-        while self.0.len() > MAX_DOORS {
-            self.0.pop_last();
+        if self.0.len() > MAX_DOORS {
+            let mut all: Vec<_> = self.0.into_iter().collect();
+            all.sort_by_key(|(_, known)| std::cmp::Reverse(known.weight()));
+            all.truncate(MAX_DOORS);
+            self.0 = all.into_iter().collect();
         }
         self
     }

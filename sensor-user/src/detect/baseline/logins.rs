@@ -64,6 +64,15 @@ struct Host {
     seen_s: u32,
 }
 
+/// Where somebody logs in from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// The address.
+    pub(super) address: Option<CallerHash>,
+    /// It may be a proxy's, where everybody comes from: nobody's home.
+    pub(super) shared: bool,
+}
+
 /// Logins from one address, this one included.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct AddressLogins {
@@ -147,12 +156,13 @@ impl Logins {
     pub(super) fn observe(
         &mut self,
         login: &LoginFacts,
-        address: Option<CallerHash>,
+        Place { address, shared }: Place,
         host: &str,
         now_s: u32,
     ) -> LoginSigns {
         let name = login.name.front();
-        let home = address.map(|address| name ^ address.front().rotate_left(17));
+        let home = address.filter(|_| !shared);
+        let home = home.map(|address| name ^ address.front().rotate_left(17));
         let mut signs = LoginSigns {
             familiar: self.names.find(name).is_some(),
             at_home: home.is_some_and(|home| self.homes.find(home).is_some()),

@@ -20,12 +20,12 @@ use super::objects::ObjectSigns;
 use super::operations::{KeptOperations, Operations, Rights};
 use super::{Blind, Observation};
 use crate::callers::Answer;
-use crate::exchange::{AuthScheme, Caller};
-use crate::inventory::History;
+use crate::exchange::{AuthScheme, Caller, Exchange};
+use crate::inventory::{Change, History};
 use dialogues::Dialogues;
 use doors::{Doors, KeptDoors};
 use logins::{KeptLogins, Logins};
-use places::{KeptPlaces, Places};
+use places::{KeptPlaces, Places, Used};
 use steps::{KeptSteps, Steps, label};
 use telling::{Attempt, Desks};
 
@@ -36,7 +36,17 @@ pub use steps::SkippedStep;
 pub use telling::{Telling, TellsBy};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 2;
+const VERSION: u32 = 4;
+
+/// Fields of proxies: what is before them is not the client.
+const OF_PROXIES: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
+
+/// Whether a request says that it came by a proxy that `identity.trusted_proxies` does not name: what is connected is the
+/// proxy, or a client that says so.
+fn is_proxied(exchange: &Exchange) -> bool {
+    let head = &exchange.request.head;
+    !exchange.client.forwarded && OF_PROXIES.iter().any(|name| head.header(name).is_some())
+}
 
 /// What earlier exchanges say about this one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -120,9 +130,11 @@ impl Baseline {
         let now_s = u32::try_from(exchange.request.time_ns.0 / 1_000_000_000).unwrap_or(u32::MAX);
         let mut signs = Signs::default();
         if let Some(login) = &seen.caller.facts.login {
-            let known = self
-                .logins
-                .observe(login, exchange.client.hash, &seen.endpoint.host, now_s);
+            let place = logins::Place {
+                address: exchange.client.hash,
+                shared: is_proxied(exchange),
+            };
+            let known = self.logins.observe(login, place, &seen.endpoint.host, now_s);
             signs.telling = self.desks.observe(&Attempt {
                 login,
                 endpoint: &label(seen.endpoint),
@@ -140,6 +152,23 @@ impl Baseline {
         signs
     }
 
+    /// Goes along with a correction of the inventory. Who read which path, and logins under way, begin anew.
+    pub(in crate::detect) fn follow(&mut self, change: &Change) {
+        match change {
+            Change::New(_) => {}
+            Change::Renamed { from, into } | Change::Merged { from, into } => {
+                self.doors.rename(from, into);
+                self.operations.rename(from, into);
+                let (from, into) = (label(from), label(into));
+                if from != into {
+                    self.desks.rename(&from, &into);
+                    self.steps.rename(&from, &into);
+                }
+            }
+            Change::Forgotten(gone) => self.doors.forget(gone),
+        }
+    }
+
     fn places(&mut self, seen: &Observation<'_>, now_s: u32) -> Result<Option<PlacesSign>, Blind> {
         let exchange = seen.exchange;
         let Caller::Known { scheme, hash } = exchange.caller else {
@@ -152,7 +181,13 @@ impl Baseline {
             return Ok(None);
         };
         let address = exchange.client.hash.ok_or(Blind::ClientUnknown)?;
-        Ok(Some(self.places.observe(hash, caller.0, address, now_s)))
+        let used = Used {
+            credential: hash,
+            caller: caller.0,
+            address,
+            proxied: is_proxied(exchange),
+        };
+        Ok(Some(self.places.observe(&used, now_s)))
     }
 
     /// Everything that is learnt.

@@ -1,7 +1,8 @@
 //! From how many client addresses one credential is used, and how many are usual.
 //!
 //! Takes accepted exchanges. Gives [`PlacesSign`]. What is usual is learnt of each caller, and of all: where telephones
-//! change their address all day, nobody's does so alone. Bounded by its two tables. Hours pass by the traffic's clock.
+//! change their address all day, nobody's does so alone. Whether a caller comes without a proxy is remembered, since anybody
+//! can say that there is one. Bounded by its two tables. Hours pass by the traffic's clock.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,8 @@ const HOUR_S: u32 = 3600;
 const RECENT: usize = 4;
 /// Hours of callers after which all counts are halved: what is usual is what was so lately.
 const FULL: u32 = 100_000;
+/// Who came without a proxy today or yesterday comes without one as a rule.
+const DAY_S: u32 = 86_400;
 /// Counts of addresses that are told apart.
 const SIZES: usize = 16;
 
@@ -41,6 +44,18 @@ struct Norm {
     usual: u16,
     /// Hours that the caller was seen in.
     hours: u16,
+    /// The day on which it came without a proxy last; 0 for never.
+    direct_day: u16,
+}
+
+/// A credential that was accepted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Used {
+    pub(super) credential: CallerHash,
+    pub(super) caller: CallerHash,
+    pub(super) address: CallerHash,
+    /// The request says that it came by a proxy, which nobody named.
+    pub(super) proxied: bool,
 }
 
 /// Where one credential is used from.
@@ -58,6 +73,10 @@ pub struct PlacesSign {
     pub all_hours: u32,
     /// Of those, hours with two thirds as many addresses, or more.
     pub as_many: u32,
+    /// The request says that it came by a proxy that is not named.
+    pub proxied: bool,
+    /// The caller came without one today or yesterday.
+    pub direct: bool,
 }
 
 /// What is known of places.
@@ -89,23 +108,22 @@ impl Default for Places {
 
 impl Places {
     /// A credential of a caller was accepted from an address.
-    pub(super) fn observe(
-        &mut self,
-        credential: CallerHash,
-        caller: CallerHash,
-        address: CallerHash,
-        now_s: u32,
-    ) -> PlacesSign {
-        let Some((addresses, returns)) = self.used(credential, address, now_s) else {
+    pub(super) fn observe(&mut self, used: &Used, now_s: u32) -> PlacesSign {
+        let Some((addresses, returns)) = self.used(used.credential, used.address, now_s) else {
             return PlacesSign::default();
         };
         let hour = now_s / HOUR_S;
         let weight = |norm: &Norm| norm.hours.into();
-        let Some(norm) = self.callers.place(caller.front(), now_s, weight) else {
+        let Some(norm) = self.callers.place(used.caller.front(), now_s, weight) else {
             return PlacesSign::default();
         };
         let ended = norm.roll(hour);
         norm.most = norm.most.max(addresses);
+        let today = u16::try_from(now_s / DAY_S).unwrap_or(u16::MAX);
+        let direct = norm.direct_day > 0 && today.saturating_sub(norm.direct_day) <= 1;
+        if !used.proxied {
+            norm.direct_day = norm.direct_day.max(today);
+        }
         let norm = *norm;
         if let Some(size) = ended {
             self.learn(size);
@@ -118,6 +136,8 @@ impl Places {
             hours: norm.hours,
             all_hours: self.all.iter().sum(),
             as_many: self.all.iter().skip(from).sum(),
+            proxied: used.proxied,
+            direct,
         }
     }
 

@@ -5,7 +5,7 @@
 //! for less. Bounded by the table.
 
 /// Away for that long (thirty days), what is established makes room, as callers do.
-const STALE_S: u32 = 30 * 86_400;
+pub(super) const STALE_S: u32 = 30 * 86_400;
 
 /// What an entry is worth.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

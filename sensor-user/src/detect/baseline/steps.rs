@@ -197,11 +197,13 @@ impl Steps {
             seen_s: now_s,
             turn: 0,
         };
-        if self.desks.len() < MAX_DESKS {
+        let free = self.desks.iter().position(|desk| desk.endpoint.is_empty());
+        if free.is_none() && self.desks.len() < MAX_DESKS {
             self.desks.push(new);
             return Some(self.desks.len() - 1);
         }
-        let place = room::least(self.desks.iter().map(Desk::worth).enumerate(), now_s)?;
+        let worth = || self.desks.iter().map(Desk::worth).enumerate();
+        let place = free.or_else(|| room::least(worth(), now_s))?;
         let old = self.desks.get_mut(place)?;
         new.turn = old.turn.wrapping_add(1);
         *old = new;
@@ -233,6 +235,30 @@ impl Steps {
         let skips = matches!(skipped, Ok(Some(_)));
         desk.learn(&name, is_step, if skips { skipper } else { caller }, skips);
         skipped
+    }
+
+    /// An endpoint is called otherwise now. Where both names were known, the more frequent one's counts stay.
+    pub(super) fn rename(&mut self, from: &str, into: &str) {
+        for desk in &mut self.desks {
+            desk.rename(from, into);
+        }
+        let place = |name: &str| self.desks.iter().position(|desk| *desk.endpoint == *name);
+        let (Some(old), new) = (place(from), place(into)) else {
+            return;
+        };
+        // Logins under way know places, so none is taken out: one of two is left without a name and used again.
+        let [logins, of_new] =
+            [Some(old), new].map(|at| at.and_then(|at| self.desks.get(at)).map(|desk| desk.logins));
+        let leaves = if of_new > logins { Some(old) } else { new };
+        for at in [Some(old), leaves].into_iter().flatten() {
+            if let Some(desk) = self.desks.get_mut(at) {
+                desk.endpoint = if Some(at) == leaves {
+                    "".into()
+                } else {
+                    into.into()
+                };
+            }
+        }
     }
 
     pub(super) fn snapshot(&self) -> KeptSteps {
@@ -288,6 +314,19 @@ impl Desk {
         }))
     }
 
+    fn rename(&mut self, from: &str, into: &str) {
+        let count = |name: &str| {
+            let next = self.next.iter().find(|next| *next.endpoint == *name);
+            next.map(|next| next.count)
+        };
+        let (old, new) = (count(from), count(into));
+        let leaves = if new > old { from } else { into };
+        self.next.retain(|next| *next.endpoint != *leaves);
+        for next in self.next.iter_mut().filter(|next| *next.endpoint == *from) {
+            next.endpoint = into.into();
+        }
+    }
+
     fn learn(&mut self, name: &str, is_step: bool, who: CallerHash, skips: bool) {
         let known = self.next.iter().position(|next| *next.endpoint == *name);
         let place = match known {
@@ -327,14 +366,15 @@ fn of_address(address: CallerHash) -> u64 {
     address.front() ^ OF_ADDRESS
 }
 
-/// Method, host and template: safe to show, as the endpoint is.
+/// Method, host and template, and the call that these do not say: safe to show, as the endpoint is.
 pub(super) fn label(endpoint: &Endpoint) -> String {
-    format!(
-        "{} {}{}",
-        endpoint.method.name(),
-        endpoint.host,
-        endpoint.template
-    )
+    let Endpoint { host, template, .. } = endpoint;
+    let mut label = format!("{} {host}{template}", endpoint.method.name());
+    let called = endpoint.operation.as_deref();
+    if let Some(operation) = called.filter(|operation| !template.ends_with(*operation)) {
+        label.extend([" ", operation]);
+    }
+    label
 }
 
 /// Its name says that it is a step of a login.
@@ -360,4 +400,61 @@ fn is_step(endpoint: &Endpoint) -> bool {
     let sends = matches!(endpoint.method, Method::Post | Method::Put | Method::Patch);
     let mut words = endpoint.template.split(['/', '_', '.']);
     sends && words.any(|word| WORDS.iter().any(|known| word.eq_ignore_ascii_case(known)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn desk(endpoint: &str, logins: u32, next: &[(&str, u32)]) -> Desk {
+        let next = next.iter().map(|(endpoint, count)| Next {
+            endpoint: (*endpoint).into(),
+            is_step: true,
+            count: *count,
+            callers: Spread::default(),
+        });
+        Desk {
+            endpoint: endpoint.into(),
+            logins,
+            next: next.collect(),
+            seen_s: 0,
+            turn: 0,
+        }
+    }
+
+    /// Desks as `name logins: next count, ...`.
+    fn told(steps: &Steps) -> Vec<String> {
+        let desk = |desk: &Desk| {
+            let next = desk.next.iter();
+            let next: Vec<_> = next
+                .map(|next| format!("{} {}", next.endpoint, next.count))
+                .collect();
+            format!("{} {}: {}", desk.endpoint, desk.logins, next.join(", "))
+        };
+        steps.desks.iter().map(desk).collect()
+    }
+
+    #[test]
+    fn what_is_learnt_goes_with_a_corrected_template() {
+        let mut steps = Steps {
+            desks: vec![
+                desk("in/a", 9, &[("b/1", 7), ("b/2", 2)]),
+                desk("in/b", 3, &[("b/1", 3)]),
+            ],
+            ..Steps::default()
+        };
+        steps.rename("b/1", "b/{id}");
+        steps.rename("b/2", "b/{id}");
+        assert_eq!(told(&steps), ["in/a 9: b/{id} 7", "in/b 3: b/{id} 3"]);
+        steps.rename("in/a", "in/{name}");
+        steps.rename("in/b", "in/{name}");
+        assert_eq!(
+            told(&steps)[0],
+            "in/{name} 9: b/{id} 7",
+            "the more frequent one stays"
+        );
+        assert_eq!(steps.desks[1].endpoint, "".into());
+        assert_eq!(steps.desk("in/c", 0), Some(1), "its place is used again");
+        assert_eq!(steps.desks[1].turn, 1, "and not for logins under way");
+    }
 }

@@ -1,9 +1,12 @@
 //! A table of fixed size, by keyed hash.
 //!
 //! Takes fronts of keyed hashes. Gives what is known of each. Never grows beyond its size: sets of [`WAYS`] places, in
-//! which whatever weighs least, and of those the one not seen for longest, makes room. Nobody outside can aim at a set.
+//! which whatever weighs least, and of those the one not seen for longest, makes room; what was not seen for
+//! [`STALE_S`] weighs nothing. Nobody outside can aim at a set.
 
 use serde::{Deserialize, Serialize};
+
+use super::room::STALE_S;
 
 /// Places of a set.
 const WAYS: usize = 8;
@@ -74,8 +77,11 @@ impl<R: Copy + Default> Table<R> {
         let way = if let Some(way) = set.iter().position(|place| place.key == key) {
             way
         } else {
-            let worth =
-                |(_, place): &(usize, &Place<R>)| (place.key != 0, weight(&place.value), place.seen_s);
+            let worth = |(_, place): &(usize, &Place<R>)| {
+                let stale = now_s.saturating_sub(place.seen_s) > STALE_S;
+                let weight = if stale { 0 } else { weight(&place.value) };
+                (place.key != 0, weight, place.seen_s)
+            };
             let (way, _) = set.iter().enumerate().min_by_key(worth)?;
             *set.get_mut(way)? = Place {
                 key,
@@ -153,5 +159,21 @@ mod tests {
         assert_eq!(again.find(1 << 32 | 7), Some(9));
         table.forget(1 << 32 | 7);
         assert_eq!(table.find(1 << 32 | 7), None);
+    }
+
+    #[test]
+    fn what_was_away_for_long_makes_room() {
+        let mut table = Table::<u32>::new(1);
+        let ways = WAYS as u64;
+        for key in 1..=ways {
+            *table.place(key, 5, |value| *value).unwrap() = 100;
+        }
+        table.place(1, STALE_S, |value| *value).unwrap();
+        // Two that come in turn would push each other out for ever.
+        for key in [50, 51] {
+            table.place(key, STALE_S + 6, |value| *value).unwrap();
+        }
+        assert!([50, 51, 1].iter().all(|key| table.find(*key).is_some()));
+        assert_eq!(table.snapshot().len(), WAYS);
     }
 }

@@ -142,6 +142,16 @@ impl Desks {
         desk.judge(attempt, registers)
     }
 
+    /// An endpoint is called otherwise now; of two that became one, the one with more answers is kept.
+    pub(super) fn rename(&mut self, from: &str, into: &str) {
+        let Some(desk) = self.0.remove(from) else { return };
+        let answers = |desk: &Desk| desk.known.total.saturating_add(desk.unknown.total);
+        let known = self.0.entry(into.into()).or_default();
+        if answers(known) <= answers(&desk) {
+            *known = desk;
+        }
+    }
+
     /// What is known of an endpoint, which is given a place if there is room.
     fn desk(&mut self, endpoint: &str, now_s: u32) -> Option<&mut Desk> {
         if self.0.contains_key(endpoint) {

@@ -2,7 +2,7 @@
 //!
 //! Takes who calls at which host. Gives how many callers and exchanges each group has there, and how many items its
 //! answers usually hold. Never tells groups apart by what their callers do. Bounded by [`MAX_CIRCLES`]; what is there
-//! stays, unless it was away for thirty days.
+//! stays, unless it was away for thirty days, or came once and not again for a day.
 
 use std::collections::HashMap;
 
@@ -17,6 +17,10 @@ use crate::exchange::CallerHash;
 const MAX_CIRCLES: usize = 4096;
 /// After so long a group that did not come makes room.
 pub(crate) const AWAY_S: u32 = 30 * 86_400;
+/// What was met no more often than this may be a name that somebody made up.
+pub(crate) const RARE: u32 = 1;
+/// And makes room after so long.
+pub(crate) const RARE_AWAY_S: u32 = 86_400;
 /// Room is made at most so often.
 pub(crate) const PRUNE_S: u32 = 3600;
 /// Callers are counted as different without a window: time stands still.
@@ -51,18 +55,21 @@ impl GroupKey {
     }
 }
 
+/// Powers of two that are told apart: up to 16,383 items. A page of more is none.
+const SIZES: usize = 16;
+
 /// How many items answers hold: counts by powers of two.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
-pub(crate) struct Sizes([u16; 12]);
+pub(crate) struct Sizes([u16; SIZES]);
 
 impl Sizes {
     /// No answers.
-    pub(crate) const EMPTY: Self = Self([0; 12]);
+    pub(crate) const EMPTY: Self = Self([0; SIZES]);
 
     /// Adds an answer.
     pub(crate) fn add(&mut self, items: u32) {
-        let bucket = (u32::BITS - items.leading_zeros()).min(11) as usize;
-        if let Some(count) = self.0.get_mut(bucket) {
+        let bucket = (u32::BITS - items.leading_zeros()) as usize;
+        if let Some(count) = self.0.get_mut(bucket.min(SIZES - 1)) {
             *count += 1;
             if *count == u16::MAX {
                 self.0.iter_mut().for_each(|count| *count /= 2);
@@ -75,14 +82,16 @@ impl Sizes {
         self.0.iter().map(|count| u32::from(*count)).sum()
     }
 
-    /// Items of all but one in a hundred answers, and of all but one, at most.
+    /// Items of all but one in a hundred answers, and of all but one, at most; no end where these are the longest that are
+    /// told apart.
     pub(crate) fn usual(&self) -> u32 {
         let rare = (self.total() / 100).max(1);
         let mut above = 0;
         for (bucket, count) in self.0.iter().enumerate().rev() {
             above += u32::from(*count);
             if above > rare {
-                return (1 << bucket) - 1;
+                let longest = bucket + 1 == SIZES;
+                return if longest { u32::MAX } else { (1 << bucket) - 1 };
             }
         }
         0
@@ -131,6 +140,11 @@ impl std::fmt::Debug for Groups {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "[{} groups]", self.all.len())
     }
+}
+
+/// How long what was met so often may be away.
+pub(crate) const fn away_s(times: u32) -> u32 {
+    if times > RARE { AWAY_S } else { RARE_AWAY_S }
 }
 
 fn at(host: HostKey, group: GroupKey) -> u64 {
@@ -207,7 +221,7 @@ impl Groups {
         }
         self.pruned_s = now_s;
         self.all
-            .retain(|circle| now_s.saturating_sub(circle.last_s) < AWAY_S);
+            .retain(|circle| now_s.saturating_sub(circle.last_s) < away_s(circle.successes));
         self.reindex();
     }
 
@@ -248,5 +262,33 @@ mod tests {
         (0..100_000).for_each(|_| sizes.add(3));
         assert_eq!(sizes.usual(), 3);
         assert_eq!(Sizes::default().usual(), 0);
+    }
+
+    #[test]
+    fn the_longest_lists_are_usual_where_all_are_long() {
+        for (items, usual) in [(9_000, 16_383), (40_000, u32::MAX), (u32::MAX, u32::MAX)] {
+            let mut sizes = Sizes::default();
+            (0..50).for_each(|_| sizes.add(items));
+            assert_eq!(sizes.usual(), usual);
+        }
+    }
+
+    #[test]
+    fn hosts_that_are_made_up_make_room_after_a_day() {
+        let mut groups = Groups::default();
+        let caller = Resolved::nobody(PrincipalKind::User);
+        let group = GroupKey(7);
+        let circles = u64::try_from(MAX_CIRCLES).unwrap();
+        let mut come = |host: u64, now_s: u32| {
+            groups
+                .observe((HostKey(host), group), &caller, CallerHash([1; 16]), now_s)
+                .is_some()
+        };
+        assert!(come(1, 100) && come(1, 101));
+        (2..=circles).for_each(|host| assert!(come(host, 200)));
+        assert!(!come(circles + 1, 300), "there is no room");
+        assert!(come(circles + 2, 200 + RARE_AWAY_S));
+        assert!(groups.find(HostKey(1), group).is_some());
+        assert_eq!(groups.all.len(), 2);
     }
 }

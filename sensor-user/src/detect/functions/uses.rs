@@ -1,11 +1,12 @@
 //! Who uses one operation: role groups with counts.
 //!
 //! Takes successes and refusals of callers and their groups. Gives whether somebody belongs to those who use it, and
-//! counts of strangers. Bounded by [`MAX_USERS`] groups of an operation; the first stay.
+//! counts of strangers. Bounded by [`MAX_USERS`] groups of an operation; those who use it stay, unless they were away for
+//! thirty days. Refusals make no entry: whoever is refused may have made up the group.
 
 use serde::{Deserialize, Serialize};
 
-use super::groups::{GroupKey, LONG_S, Sizes};
+use super::groups::{AWAY_S, GroupKey, LONG_S, Sizes};
 use crate::callers::spread::Spread;
 use crate::exchange::CallerHash;
 
@@ -13,6 +14,8 @@ use crate::exchange::CallerHash;
 const MAX_USERS: usize = 8;
 /// Callers of a group from which the group as a whole uses an operation.
 pub(crate) const MEMBERS: u16 = 6;
+/// A release is used by many within days; strangers who come further apart did not come because of it.
+const TOGETHER_S: u32 = 2 * 86_400;
 
 /// Strangers at something new, of which several at once are a release.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -31,6 +34,14 @@ impl Strangers {
         let [.., last] = who.0;
         self.bits |= 1 << (last & 63);
         self.count()
+    }
+
+    /// The same, of those who come within two days: others before are forgotten.
+    pub(crate) fn add_together(&mut self, who: CallerHash, now_s: u32) -> u16 {
+        if now_s.saturating_sub(self.since_s) > TOGETHER_S {
+            *self = Self::default();
+        }
+        self.add(who, now_s)
     }
 
     /// How many, at least.
@@ -53,6 +64,8 @@ pub(crate) struct GroupUse {
     /// Successes of those who belong there.
     pub(crate) uses: u32,
     pub(crate) refusals: u32,
+    /// When it was let in the last time.
+    seen_s: u32,
     callers: Spread,
     /// Those who do not.
     pub(crate) strangers: Strangers,
@@ -65,11 +78,12 @@ pub(crate) struct GroupUse {
 }
 
 impl GroupUse {
-    const fn new(group: GroupKey) -> Self {
+    const fn new(group: GroupKey, now_s: u32) -> Self {
         Self {
             group,
             uses: 0,
             refusals: 0,
+            seen_s: now_s,
             callers: Spread::EMPTY,
             strangers: Strangers { bits: 0, since_s: 0 },
             open: false,
@@ -102,18 +116,40 @@ impl GroupUse {
 pub(crate) struct Uses(pub(crate) Vec<GroupUse>);
 
 impl Uses {
-    /// A group; `None` when there are too many.
-    pub(crate) fn of(&mut self, group: GroupKey) -> Option<&mut GroupUse> {
+    /// A group that was let in; `None` when there are too many.
+    pub(crate) fn of(&mut self, group: GroupKey, now_s: u32) -> Option<&mut GroupUse> {
         let known = self.0.iter().position(|one| one.group == group);
         let place = match known {
             Some(place) => place,
-            None if self.0.len() >= MAX_USERS => return None,
+            None if self.0.len() >= MAX_USERS => {
+                let place = self.least(now_s)?;
+                *self.0.get_mut(place)? = GroupUse::new(group, now_s);
+                place
+            }
             None => {
-                self.0.push(GroupUse::new(group));
+                self.0.push(GroupUse::new(group, now_s));
                 self.0.len() - 1
             }
         };
-        self.0.get_mut(place)
+        let one = self.0.get_mut(place)?;
+        one.seen_s = one.seen_s.max(now_s);
+        Some(one)
+    }
+
+    /// The group that makes room: the one that came least lately, of those that do not belong there, else of those that
+    /// were away for long.
+    fn least(&self, now_s: u32) -> Option<usize> {
+        let goes = |one: &GroupUse| one.uses == 0 || now_s.saturating_sub(one.seen_s) > AWAY_S;
+        let all = self.0.iter().enumerate().filter(|(_, one)| goes(one));
+        all.min_by_key(|(_, one)| (one.uses > 0, one.seen_s))
+            .map(|(place, _)| place)
+    }
+
+    /// Somebody of a group was refused.
+    pub(crate) fn refused(&mut self, group: GroupKey) {
+        if let Some(one) = self.0.iter_mut().find(|one| one.group == group) {
+            one.refusals = one.refusals.saturating_add(1);
+        }
     }
 
     /// A group that is known there.
@@ -160,7 +196,7 @@ mod tests {
     #[test]
     fn few_are_known_by_who_they_are_and_many_as_a_group() {
         let mut uses = Uses::default();
-        let group = uses.of(GroupKey(9)).unwrap();
+        let group = uses.of(GroupKey(9), 1).unwrap();
         group.learn(who(1));
         assert!(group.belongs(who(1)) && !group.belongs(who(2)));
         for number in 2..9 {
@@ -168,8 +204,43 @@ mod tests {
         }
         assert!(group.belongs(who(60)));
         for number in 0..100 {
-            uses.of(GroupKey(number));
+            uses.of(GroupKey(number), 2);
         }
         assert_eq!(uses.0.len(), MAX_USERS);
+        assert!(uses.find(GroupKey(9)).is_some(), "it belongs there");
+    }
+
+    #[test]
+    fn groups_that_do_not_belong_there_make_room_and_those_away() {
+        let mut uses = Uses::default();
+        for number in 0..100 {
+            uses.refused(GroupKey(number));
+        }
+        assert_eq!(uses.0.len(), 0, "whoever is refused may have made it up");
+        let users = MAX_USERS as u64;
+        for number in 0..users {
+            uses.of(GroupKey(number), 100).unwrap().learn(who(1));
+        }
+        assert!(uses.of(GroupKey(50), 200).is_none(), "no room");
+        uses.of(GroupKey(0), 200 + AWAY_S);
+        assert!(uses.of(GroupKey(50), 200 + AWAY_S).is_some());
+        assert!(uses.find(GroupKey(1)).is_none() && uses.find(GroupKey(0)).is_some());
+        assert!(
+            uses.of(GroupKey(51), 200 + AWAY_S).is_some(),
+            "instead of one that did nothing"
+        );
+        assert!(uses.find(GroupKey(50)).is_none() && uses.find(GroupKey(2)).is_some());
+    }
+
+    #[test]
+    fn strangers_of_weeks_are_no_release() {
+        let mut strangers = Strangers::default();
+        for number in 0..20_u8 {
+            let now_s = 100 + u32::from(number) * TOGETHER_S;
+            assert!(strangers.add_together(who(number), now_s) <= 2);
+        }
+        let now_s = 100 + 20 * TOGETHER_S;
+        let counts = (0..6).map(|number| strangers.add_together(who(30 + number), now_s));
+        assert_eq!(counts.last(), Some(6));
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::operation::mix;
+use super::keys::mix;
 use super::people::{bit, estimate};
 use crate::detect::Blind;
 use crate::detect::baseline::table::{Kept, Table};

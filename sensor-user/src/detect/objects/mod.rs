@@ -2,13 +2,16 @@
 //!
 //! Takes every exchange that is judged, in order. Gives [`ObjectSigns`]. Never reads the clock and never keeps a value:
 //! keyed hashes and counts. Only whole exchanges that the server answered with success teach, and what is told teaches
-//! next to nothing. Memory is bounded by tables of fixed size, 75 MiB when all of them are full, which take their room as
-//! they need it. The same exchanges give the same signs. A change of the installation's key begins it anew.
+//! next to nothing. Memory is bounded by tables of fixed size, 80 MiB when all of them are full, which take their room as
+//! they need it. The same exchanges give the same signs. An operation is known by what its endpoint was called first, so that a
+//! corrected template changes nothing; of two that become one, what was learnt of the one that goes is not used again. A
+//! change of the installation's key begins it anew.
 
 mod handed;
+mod keys;
 mod many;
 mod norms;
-mod operation;
+mod outlets;
 mod owners;
 mod people;
 mod scene;
@@ -29,7 +32,7 @@ use scene::Scene;
 pub use signs::{Judged, ObjectSign, ObjectSigns, Shows};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 3;
 
 /// Everything that is learnt of objects.
 #[derive(Debug, Default)]
@@ -125,7 +128,8 @@ impl Objects {
             if !scene.is_somebody() {
                 self.handed.adopt(id, to, &self.norms, scene.now_s);
             } else if own || !repeated {
-                self.handed.hand(id, to, person, &self.norms, scene.now_s);
+                let at = scene.place(place.path);
+                self.handed.hand(id, at, to, person, &self.norms, scene.now_s);
             }
         }
     }

@@ -166,7 +166,14 @@ impl Objects {
                 (0, &mut signs.owner)
             };
             let Some(best) = best.get_mut(slot) else { continue };
-            match name.naming.norm() {
+            // A newcomer's own name may be taken for the name of whoever was seen with it first.
+            let is_claimed = is_tenant && caller.tenant_value.is_some();
+            let knows = || is_claimed || person.has_name_at(scene.kind(&name.values));
+            let norm = match name.naming.norm() {
+                Norm::Tight if !knows() => Norm::Early,
+                norm => norm,
+            };
+            match norm {
                 Norm::Tight if best.is_none_or(|(known, _)| known.naming.own < name.naming.own) => {
                     *best = Some((name, other));
                 }
@@ -200,6 +207,9 @@ impl Objects {
     ) {
         let mature = person.is_mature();
         for name in &names.all {
+            if name.whose == Whose::Own && !odd {
+                person.is_named_at(scene.kind(&name.values));
+            }
             let departs = name.whose != Whose::Own && name.naming.norm() == Norm::Tight;
             // Of somebody new, what is its own is known sooner than what is not.
             let counts = match name.whose {
@@ -248,6 +258,7 @@ fn nobodys(
             && name.values.root.half == Half::Response
             && name.values.count == 1
             && name.naming.norm_of_unknown() == Norm::Tight
+            && person.has_name_at(scene.kind(&name.values))
     });
     if let Some(name) = unknown
         && strange

@@ -5,11 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::operation::tag;
+use super::keys::tag;
 use crate::detect::baseline::table::{Kept, Table};
 use crate::exchange::value::ValueHash;
 
-/// Sets of callers: 131,072 of them, as many as identity keeps, 136 bytes a place.
+/// Sets of callers: 131,072 of them, as many as identity keeps, 144 bytes a place.
 const PEOPLE_SETS: usize = 16_384;
 /// Sets of values that name somebody: 262,144, two for each caller, 32 bytes a place.
 const OWNER_SETS: usize = 32_768;
@@ -42,6 +42,8 @@ pub(super) struct Person {
     lapsed: u32,
     /// Those who were handed the same ids, a bit of 256 each.
     peers: [u64; 4],
+    /// Kinds of places that named the caller, a bit each.
+    named: u64,
     /// What is odd today.
     pub(super) today: Today,
 }
@@ -144,6 +146,16 @@ impl Person {
         }
         *hits = hits.saturating_add(1);
         *hits >= NAMES
+    }
+
+    /// A place of this kind named the caller.
+    pub(super) const fn is_named_at(&mut self, kind: u64) {
+        self.named |= bit(kind);
+    }
+
+    /// Whether places of this kind ever named the caller: else what it is called there is not known.
+    pub(super) const fn has_name_at(&self, kind: u64) -> bool {
+        self.named & bit(kind) != 0
     }
 
     /// Whether another caller was handed the same ids as this one.

@@ -6,11 +6,12 @@
 use smallvec::SmallVec;
 
 use super::handed::Holder;
-use super::operation::{group, mix, operation, tag};
+use super::keys::{group, mix, tag};
 use crate::callers::PrincipalKind;
 use crate::classify::outline::{Looks, NOWHERE, Outline, PlaceId, PlaceSeen, Root, Step, ValueSeen};
 use crate::classify::{Half, Part, Place};
 use crate::detect::Observation;
+use crate::detect::operation::OperationKey;
 use crate::exchange::Method;
 use crate::exchange::call::CallKind;
 use crate::exchange::value::ValueHash;
@@ -61,7 +62,7 @@ impl<'a> Scene<'a> {
         let now_s = seen.exchange.request.time_ns.0 / 1_000_000_000;
         Some(Self {
             seen,
-            operation: operation(seen.endpoint, seen.labels),
+            operation: OperationKey::of(seen.identity()).0,
             group: group(seen.caller),
             host: hash(seen.endpoint.host.as_bytes()),
             caller: seen.caller.id?.0.front(),
@@ -181,6 +182,12 @@ impl<'a> Scene<'a> {
         } else {
             value.0 | 1
         }
+    }
+
+    /// What kind of place it is: what its values are ids of, at this host.
+    pub(super) fn kind(&self, values: &Values) -> u64 {
+        let place = self.outline().place(values.place);
+        mix(place.map_or(0, |place| self.noun(values.root, &place)), self.host)
     }
 
     /// What values of a place are ids of: `order` of `order_id`, of `orders[].id` and of `/orders/{id}`.

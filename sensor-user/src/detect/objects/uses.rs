@@ -38,9 +38,10 @@ impl OneUse {
 impl Objects {
     /// What each id is to the caller.
     pub(super) fn uses(&self, scene: &Scene<'_>, used: &AllUsed, person: &Person, own: bool) -> AllUses {
+        let by = scene.holder();
         let of = |used: &Used| {
             let key = scene.place(used.path);
-            let standing = self.handed.standing(used.id, scene.tag(), person, &self.norms);
+            let standing = self.handed.standing(used.id, by, person, &self.norms);
             OneUse {
                 used: *used,
                 // The answer says that it is the caller's.

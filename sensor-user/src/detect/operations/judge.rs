@@ -6,8 +6,8 @@ use crate::classify::{BlindSpot, Half};
 use crate::detect::functions::groups::{GroupKey, Sizes};
 use crate::detect::functions::uses::GroupUse;
 use crate::detect::functions::{self, Function, Outsider, Scene};
-use crate::detect::operation::Address;
-use crate::detect::properties::part::{News, Part};
+use crate::detect::operation::{HostKey, OperationKey};
+use crate::detect::properties::part::{News, Now, Part};
 use crate::detect::properties::sketch::{Body, Sketch};
 use crate::detect::properties::{self, Answers, Assigned, Bulk, Excess};
 use crate::detect::{Blind, Observation};
@@ -50,11 +50,10 @@ impl Operations {
             who: who.unwrap_or(CallerHash([0; 16])),
             now_s,
         };
-        let address = Address::of(seen);
         match Answer::of(exchange) {
-            Answer::Accepted => self.accepted(seen, (&address, method), caller),
+            Answer::Accepted => self.accepted(seen, method, caller),
             Answer::Unauthenticated | Answer::Forbidden => {
-                self.refused(&address, method, caller);
+                self.refused(OperationKey::of(seen.endpoint.id), group);
                 Rights::QUIET
             }
             Answer::Unknown if exchange.outcome.response().is_none() => Rights::blind(Blind::NoResponse),
@@ -62,30 +61,26 @@ impl Operations {
         }
     }
 
-    fn refused(&mut self, address: &Address, method: Method, caller: Caller) {
-        let place = self.find(address.operation(method));
-        let operation = place.and_then(|place| self.all.get_mut(place));
-        if let Some(own) = operation.and_then(|operation| operation.uses.of(caller.group)) {
-            own.refusals = own.refusals.saturating_add(1);
+    fn refused(&mut self, key: OperationKey, group: GroupKey) {
+        let place = self.find(key);
+        if let Some(operation) = place.and_then(|place| self.all.get_mut(place)) {
+            operation.uses.refused(group);
         }
     }
 
-    fn accepted(
-        &mut self,
-        seen: &Observation<'_>,
-        (address, method): (&Address, Method),
-        caller: Caller,
-    ) -> Rights {
-        let circle = (address.host, caller.group);
-        self.groups.observe(circle, seen.caller, caller.who, caller.now_s);
-        let Some(place) = self.place(address.operation(method), caller.now_s) else {
-            return Rights::blind(Blind::NotEnoughEvidence);
+    fn accepted(&mut self, seen: &Observation<'_>, method: Method, caller: Caller) -> Rights {
+        let host = HostKey::of(seen.endpoint);
+        let circle = (host, caller.group);
+        let at_host = self.groups.observe(circle, seen.caller, caller.who, caller.now_s);
+        let room = at_host.is_some();
+        let Some(place) = self.place(OperationKey::of(seen.endpoint.id), caller.now_s) else {
+            return Rights::blind(Blind::NoRoom);
         };
         if let Some(operation) = self.all.get_mut(place) {
             operation.count = operation.count.saturating_add(1);
             operation.last_s = operation.last_s.max(caller.now_s);
         }
-        let function = self.function(place, seen, (address, method), caller);
+        let function = self.function(place, seen, (host, method), caller);
         if let (Some(tenant), Some(operation)) = (seen.caller.tenant, self.all.get_mut(place)) {
             operation.tenants = operation.tenants.with(tenant.front());
         }
@@ -93,9 +88,13 @@ impl Operations {
         let sketch = Sketch::of(&seen.labels.outline);
         let assigned = self.assigned(place, seen, &sketch, caller);
         let excess = self.excess(place, seen, &sketch, caller);
-        let bulk = self.bulk(place, seen, &sketch, (address, caller), stranger);
+        let bulk = self.bulk(place, seen, &sketch, (host, caller), stranger);
+        let function = match function.1 {
+            Err(Blind::NotEnoughEvidence) if !room => Err(Blind::NoRoom),
+            told => told,
+        };
         Rights {
-            function: function.1,
+            function,
             assigned,
             excess,
             bulk,
@@ -107,25 +106,25 @@ impl Operations {
         &mut self,
         place: usize,
         seen: &Observation<'_>,
-        (address, method): (&Address, Method),
+        (host, method): (HostKey, Method),
         caller: Caller,
     ) -> (Result<Option<Outsider>, Blind>, Result<Option<Outsider>, Blind>) {
         let Caller { group, who, now_s } = caller;
         let Some(operation) = self.all.get_mut(place) else {
             return (Ok(None), Ok(None));
         };
-        let Some(own) = operation.uses.of(group) else {
-            return (Err(Blind::NotEnoughEvidence), Err(Blind::NotEnoughEvidence));
+        let Some(own) = operation.uses.of(group, now_s) else {
+            return (Err(Blind::NoRoom), Err(Blind::NoRoom));
         };
         if own.belongs(who) {
             own.learn(who);
             return (Ok(None), Ok(None));
         }
-        let found = self.scene(place, seen, (address, method), caller);
+        let found = self.scene(place, seen, (host, method), caller);
         let Some(own) = self
             .all
             .get_mut(place)
-            .and_then(|operation| operation.uses.of(group))
+            .and_then(|operation| operation.uses.of(group, now_s))
         else {
             return (found, found);
         };
@@ -133,7 +132,7 @@ impl Operations {
             own.learn(who);
             return (found, found);
         };
-        let strangers = own.strangers.add(who, now_s);
+        let strangers = own.strangers.add_together(who, now_s);
         if opened(own, &outsider, strangers) {
             own.open = true;
             own.learn(who);
@@ -147,20 +146,20 @@ impl Operations {
         &self,
         place: usize,
         seen: &Observation<'_>,
-        (address, method): (&Address, Method),
+        (host, method): (HostKey, Method),
         caller: Caller,
     ) -> Result<Option<Outsider>, Blind> {
         let Some(operation) = self.all.get(place) else {
             return Ok(None);
         };
         let reads = self
-            .find(address.operation(Method::Get))
+            .find(OperationKey::with(seen.endpoint, Method::Get))
             .and_then(|place| self.all.get(place));
         let scene = Scene {
             uses: &operation.uses,
             reads: reads.map(|reads| &reads.uses),
             groups: &self.groups,
-            host: address.host,
+            host,
             group: caller.group,
             method,
             administrative: functions::is_administrative(seen),
@@ -184,20 +183,19 @@ impl Operations {
         sketch: &Sketch,
         caller: Caller,
     ) -> Result<Option<Assigned>, Blind> {
-        let Some(body) = sketch.request else {
-            return Ok(None);
-        };
         if seen.labels.blind.contains(&BlindSpot::RequestBodyCut) {
             return Err(Blind::BodyCut);
         }
-        let news = self.news(place, seen, (body, sketch, Half::Request), caller);
-        let news = news.ok_or(Blind::NotEnoughEvidence)?;
-        Ok(properties::assigned(
-            &news,
-            sketch,
-            &seen.labels.outline,
-            caller.now_s,
-        ))
+        let outline = &seen.labels.outline;
+        let lacks = outline.lacks_places(Half::Request);
+        let Some(body) = sketch.request else {
+            return unless(lacks.then_some(Blind::NoRoom), None);
+        };
+        let news = self.news(place, seen, (body, sketch, Half::Request), caller)?;
+        let assigned = properties::assigned(&news, sketch, outline, caller.now_s);
+        // What is told to be passed over may be where there was no room.
+        let lacks = lacks || !news.is_empty() && outline.lacks_places(Half::Response);
+        unless(lacks.then_some(Blind::NoRoom), assigned)
     }
 
     fn excess(
@@ -208,14 +206,14 @@ impl Operations {
         caller: Caller,
     ) -> Result<Option<Excess>, Blind> {
         let Some(body) = sketch.response else {
-            return Ok(None);
+            return unless(unread(seen), None);
         };
-        let news = self.news(place, seen, (body, sketch, Half::Response), caller);
-        let news = news.ok_or(Blind::NotEnoughEvidence)?;
+        let news = self.news(place, seen, (body, sketch, Half::Response), caller)?;
         // What a login hands out is for who logs in.
         let granted = seen.exchange.handover.is_some();
         let outline = &seen.labels.outline;
-        Ok(properties::excess(&news, granted, outline, caller.now_s))
+        let excess = properties::excess(&news, granted, outline, caller.now_s);
+        unless(unread(seen), excess)
     }
 
     fn news(
@@ -224,13 +222,16 @@ impl Operations {
         seen: &Observation<'_>,
         (body, sketch, half): (Body, &Sketch, Half),
         caller: Caller,
-    ) -> Option<SmallVec<[News; 1]>> {
-        let room = self.properties < MAX_PROPERTIES;
-        let operation = self.all.get_mut(place)?;
-        let part = operation.part(body.path, room)?;
+    ) -> Result<SmallVec<[News; 1]>, Blind> {
+        let now = Now {
+            who: caller.who,
+            at_s: caller.now_s,
+            room: self.properties < MAX_PROPERTIES,
+        };
+        let operation = self.all.get_mut(place).ok_or(Blind::NoRoom)?;
+        let part = operation.part(body.path, now.room).ok_or(Blind::NoRoom)?;
         let before = part.held();
-        let outline = &seen.labels.outline;
-        let news = part.observe(body, (sketch, outline, half), (caller.who, caller.now_s));
+        let news = part.observe(body, (sketch, &seen.labels.outline, half), now);
         self.properties = (self.properties + part.held()).saturating_sub(before);
         news
     }
@@ -240,36 +241,54 @@ impl Operations {
         place: usize,
         seen: &Observation<'_>,
         sketch: &Sketch,
-        (address, caller): (&Address, Caller),
+        (host, caller): (HostKey, Caller),
         stranger: bool,
     ) -> Result<Option<Bulk>, Blind> {
+        let unread = unread(seen);
         let Some(body) = sketch.response.filter(|body| body.items > 0) else {
-            return Ok(None);
+            return unless(unread, None);
         };
         let Caller { group, who, now_s } = caller;
-        let at_host = self.groups.find(address.host, group);
+        let at_host = self.groups.find(host, group);
         let at_host = at_host.map_or(Sizes::EMPTY, |circle| circle.sizes);
         let operation = self.all.get_mut(place);
-        let Some(own) = operation.and_then(|operation| operation.uses.of(group)) else {
-            return Err(Blind::NotEnoughEvidence);
+        let Some(own) = operation.and_then(|operation| operation.uses.of(group, now_s)) else {
+            return Err(Blind::NoRoom);
         };
         let usual = Answers {
             own: own.sizes,
             at_host,
         };
         if let Some(mut bulk) = properties::bulk(seen, sketch, body.items, usual) {
-            let callers = own.greedy.add(who, now_s);
+            let callers = own.greedy.add_together(who, now_s);
             bulk.callers = callers;
             if callers < OPENED {
                 return Ok(own.greedy.is_told(now_s, EACH_S).then_some(bulk));
             }
         }
-        // Whoever should not be there at all sets no norm.
-        if !stranger {
+        // Whoever should not be there at all sets no norm, nor does half an answer.
+        if !stranger && unread.is_none() {
             own.sizes.add(body.items);
-            self.groups.sized(address.host, group, body.items);
+            self.groups.sized(host, group, body.items);
         }
-        Ok(None)
+        unless(unread, None)
+    }
+}
+
+/// Why something may be in the answer that was not seen.
+fn unread(seen: &Observation<'_>) -> Option<Blind> {
+    if seen.labels.lacks_answer() {
+        return Some(Blind::BodyCut);
+    }
+    let lacks = seen.labels.outline.lacks_places(Half::Response);
+    lacks.then_some(Blind::NoRoom)
+}
+
+/// Nothing found is no judgement where something was not seen.
+fn unless<T>(unread: Option<Blind>, found: Option<T>) -> Result<Option<T>, Blind> {
+    match (found, unread) {
+        (None, Some(reason)) => Err(reason),
+        (found, _) => Ok(found),
     }
 }
 

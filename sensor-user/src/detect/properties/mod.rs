@@ -11,6 +11,7 @@ pub(super) mod sketch;
 
 use crate::classify::outline::{Facts, Looks, Outline, PlaceId, Step};
 use crate::classify::{DataKind, Half};
+use crate::exchange::value::ValueHash;
 use part::News;
 use sketch::Sketch;
 
@@ -121,7 +122,7 @@ pub(super) fn excess(news: &[News], granted: bool, outline: &Outline, now_s: u32
 enum Reflection {
     /// It tells of the object, without the property or with another value of it.
     PassedOver,
-    /// It tells nothing.
+    /// It tells nothing, or not which value the property has.
     Unknown,
     /// It has the property as it was sent.
     Same,
@@ -136,39 +137,83 @@ fn reflection(id: PlaceId, sketch: &Sketch, outline: &Outline) -> Reflection {
             .inside(outline, Half::Response)
             .filter(|(_, place)| place.step == Step::Member)
     };
-    let mut found = Reflection::Unknown;
-    for (other, place) in members() {
-        if !place.name.eq_ignore_ascii_case(sent.name) {
-            continue;
-        }
-        if same(outline, (id, &sent.facts), (other, &place.facts)) {
-            return Reflection::Same;
-        }
-        found = Reflection::PassedOver;
-    }
-    if found == Reflection::Unknown && members().next().is_some() {
+    let namesakes = members().filter(|(_, place)| place.name.eq_ignore_ascii_case(sent.name));
+    let told = namesakes.map(|(other, place)| compare(outline, (id, &sent.facts), (other, &place.facts)));
+    match told.max() {
+        Some(told) => told,
         // It tells of something: of the other properties that were sent, or of what came of it.
-        return Reflection::PassedOver;
+        None if members().next().is_some() => Reflection::PassedOver,
+        None => Reflection::Unknown,
     }
-    found
 }
 
-/// Whether two places hold the same, as far as sizes and keyed hashes tell.
-fn same(outline: &Outline, (one, sent): (PlaceId, &Facts), (other, told): (PlaceId, &Facts)) -> bool {
-    let hashes = |id| {
-        outline
-            .values()
-            .filter(move |value| value.place == id && !value.is_key)
-            .map(|value| value.hash)
+/// Hashes of the values of a place.
+fn hashes(outline: &Outline, id: PlaceId) -> impl Iterator<Item = ValueHash> {
+    outline
+        .values()
+        .filter(move |value| value.place == id && !value.is_key)
+        .map(|value| value.hash)
+}
+
+/// Whether two places hold the same, as far as sizes and keyed hashes tell. Of booleans the length tells which they are;
+/// what is null or has members of its own tells nothing.
+fn compare(
+    outline: &Outline,
+    (one, sent): (PlaceId, &Facts),
+    (other, told): (PlaceId, &Facts),
+) -> Reflection {
+    let is = |same: bool| {
+        if same {
+            Reflection::Same
+        } else {
+            Reflection::PassedOver
+        }
     };
-    let kinds = |facts: &Facts| facts.looks.common(Looks::KINDS);
-    let (mut mine, mut theirs) = (hashes(one).peekable(), hashes(other).peekable());
-    if mine.peek().is_some() && theirs.peek().is_some() {
-        return mine.any(|hash| hashes(other).any(|known| known == hash));
+    let mut mine = hashes(outline, one);
+    let theirs = || hashes(outline, other);
+    if hashes(outline, one).next().is_some() && theirs().next().is_some() {
+        return is(mine.any(|hash| theirs().any(|known| known == hash)));
     }
     let numbers = sent.size.0 <= sent.size.1 && told.size.0 <= told.size.1;
     if numbers {
-        return sent.size.1 == told.size.1;
+        return is(sent.size.1 == told.size.1);
     }
-    !kinds(sent).common(kinds(told)).is_empty() && sent.length == told.length
+    let kinds = |facts: &Facts| facts.looks.common(Looks::KINDS);
+    let both = kinds(sent).common(kinds(told));
+    if both.is_empty() {
+        return Reflection::PassedOver;
+    }
+    if both.has(Looks::ARRAY) {
+        return lists(outline, (one, sent), (other, told));
+    }
+    if both.has(Looks::NULL.and(Looks::OBJECT)) {
+        return Reflection::Unknown;
+    }
+    // Of several objects one may be the one that was meant.
+    let several = sent.length.0 != sent.length.1 || told.length.0 != told.length.1;
+    if both.has(Looks::BOOL) && several {
+        return Reflection::Unknown;
+    }
+    is(sent.length == told.length)
+}
+
+/// Whether the list that is told has all items of the one that was sent.
+fn lists(outline: &Outline, (one, sent): (PlaceId, &Facts), (other, told): (PlaceId, &Facts)) -> Reflection {
+    if told.length.1 < sent.length.1 {
+        return Reflection::PassedOver;
+    }
+    let items = |list: PlaceId| {
+        (0..)
+            .zip(outline.places())
+            .filter(move |(_, place)| place.parent == list && place.step == Step::Item)
+            .flat_map(|(id, _)| hashes(outline, id))
+    };
+    if items(one).next().is_none() || items(other).next().is_none() {
+        return Reflection::Unknown;
+    }
+    if items(one).all(|hash| items(other).any(|known| known == hash)) {
+        Reflection::Same
+    } else {
+        Reflection::PassedOver
+    }
 }

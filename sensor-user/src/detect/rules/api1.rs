@@ -3,7 +3,7 @@
 //! Takes what was learnt of objects. Gives claims with their figures. Never keeps anything: memory is in
 //! `detect/objects/`.
 
-use crate::classify::Confidence;
+use crate::classify::{Confidence, Half};
 use crate::detect::objects::{Judged, ObjectSign, ObjectSigns, Shows};
 use crate::detect::{
     Blind, Claim, Detector, EvidenceKind, Input, Observation, Past, RuleId, RuleMeta, Severity, Verdict,
@@ -150,8 +150,14 @@ impl Detector for ObjectRule {
         self.meta
     }
 
-    fn inspect<'a>(&self, _: &Observation<'a>, past: &Past<'a>, out: &mut Verdicts<'a>) -> Result<(), Blind> {
+    fn inspect<'a>(
+        &self,
+        seen: &Observation<'a>,
+        past: &Past<'a>,
+        out: &mut Verdicts<'a>,
+    ) -> Result<(), Blind> {
         match (self.asks)(&past.signs.objects) {
+            Ok(None) if lacks_objects(seen) => Err(Blind::NoRoom),
             Ok(None) => Ok(()),
             Err(reason) => Err(*reason),
             Ok(Some(sign)) => {
@@ -165,6 +171,13 @@ impl Detector for ObjectRule {
             }
         }
     }
+}
+
+/// Whether there was more in a message than is kept of it.
+fn lacks_objects(seen: &Observation<'_>) -> bool {
+    let outline = &seen.labels.outline;
+    let lacks = |half| outline.lacks_places(half) || outline.lacks_values(half);
+    seen.exchange.part.is_none() && [Half::Request, Half::Response].into_iter().any(lacks)
 }
 
 /// How bad, and how sure in percent.

@@ -2,6 +2,7 @@
 //! exchange here; `stories` has those that need what came before.
 
 mod doors;
+mod exposure;
 mod objects;
 mod rights;
 mod stories;
@@ -12,11 +13,11 @@ use crate::callers::{self, Callers};
 use crate::classify::{Classifier, Limits};
 use crate::detect::baseline::{Door, Signs};
 use crate::detect::registry::RULES;
-use crate::detect::{Blind, Engine, Finding, Observation, Past, Severity, Verdicts};
+use crate::detect::{Blind, Engine, Finding, Mark, Observation, Past, Severity, Verdicts};
 use crate::exchange::call::{CallKind, CallOutcome};
 use crate::exchange::test_support::Builder;
 use crate::exchange::{BodyState, Caller, Exchange, PartKind};
-use crate::inventory::{EndpointRef, History, Inventory};
+use crate::inventory::{EndpointId, EndpointRef, History, Inventory};
 use crate::telemetry::Counters;
 
 /// History of an endpoint where nearly every success had credentials.
@@ -31,8 +32,8 @@ pub(in crate::detect) fn known_history() -> History {
 fn endpoint_of(exchange: &Exchange) -> EndpointRef {
     let counters = Arc::new(Counters::default());
     Inventory::new(crate::inventory::Limits::default(), counters)
-        .observe(exchange)
-        .0
+        .observe(exchange, &[])
+        .endpoint
 }
 
 /// Judges one exchange by an engine.
@@ -40,6 +41,38 @@ pub(in crate::detect) fn judge_with(
     engine: &mut Engine,
     exchange: &Exchange,
     history: &History,
+) -> Vec<Finding> {
+    let identity = endpoint_of(exchange).id;
+    judge_as(engine, exchange, history, identity)
+}
+
+/// The same, of an endpoint that was called otherwise first.
+pub(in crate::detect) fn judge_as(
+    engine: &mut Engine,
+    exchange: &Exchange,
+    history: &History,
+    identity: EndpointId,
+) -> Vec<Finding> {
+    judge_all(engine, exchange, history, identity, &|_| false)
+}
+
+/// The same, where somebody decided not to be told.
+pub(in crate::detect) fn judge_muted(
+    engine: &mut Engine,
+    exchange: &Exchange,
+    history: &History,
+    muted: &dyn Fn(&Mark) -> bool,
+) -> Vec<Finding> {
+    let identity = endpoint_of(exchange).id;
+    judge_all(engine, exchange, history, identity, muted)
+}
+
+fn judge_all(
+    engine: &mut Engine,
+    exchange: &Exchange,
+    history: &History,
+    identity: EndpointId,
+    muted: &dyn Fn(&Mark) -> bool,
 ) -> Vec<Finding> {
     let labels = Classifier::new(Limits::default()).classify(exchange);
     let endpoint = endpoint_of(exchange);
@@ -49,9 +82,10 @@ pub(in crate::detect) fn judge_with(
         exchange,
         labels: &labels,
         endpoint: &endpoint,
+        known: Some(identity),
     };
     let mut out = Vec::new();
-    engine.judge(&seen, history, &mut out);
+    engine.judge(&seen, history, muted, &mut out);
     out
 }
 
@@ -65,6 +99,7 @@ fn inspect(rule: &str, exchange: &Exchange, history: &History) -> (Vec<Severity>
         exchange,
         labels: &labels,
         endpoint: &endpoint,
+        known: Some(endpoint.id),
     };
     let rule = RULES.iter().find(|known| known.meta().id.0 == rule).unwrap();
     // Whether an endpoint is public is in the stories.
@@ -193,188 +228,6 @@ fn api2() -> Vec<Case> {
     ]
 }
 
-#[expect(clippy::too_many_lines, reason = "a table of cases")]
-fn api3() -> Vec<Case> {
-    let rule = "API3-001";
-    let bulk: Vec<_> = (0..50)
-        .map(|number| format!("\"a{number}@example.org\""))
-        .collect();
-    let token = r#"{"access_token":"0123456789abcdef","expires_in":3600}"#;
-    vec![
-        case(
-            rule,
-            "card",
-            Builder::get("/x").answer(r#"{"pan":"4111111111111111"}"#),
-            Fires(&[High]),
-        ),
-        case(
-            rule,
-            "e-mail",
-            Builder::get("/x").answer(r#"{"mail":"a@example.org"}"#),
-            Fires(&[Low]),
-        ),
-        case(
-            rule,
-            "one's own",
-            Builder::get("/me").known().answer(r#"{"mail":"a@example.org"}"#),
-            Fires(&[Info]),
-        ),
-        case(
-            rule,
-            "one's own card",
-            Builder::get("/me")
-                .known()
-                .answer(r#"{"pan":"4111111111111111"}"#),
-            Fires(&[Medium]),
-        ),
-        case(
-            rule,
-            "one's own password",
-            Builder::get("/me").known().answer(r#"{"password":"hunter2"}"#),
-            Fires(&[Critical]),
-        ),
-        case(
-            rule,
-            "another's by number",
-            Builder::get("/users/7")
-                .known()
-                .answer(r#"{"pan":"4111111111111111"}"#),
-            Fires(&[High]),
-        ),
-        case(
-            rule,
-            "another's by query",
-            Builder::get("/profile?user=4711")
-                .known()
-                .answer(r#"{"pan":"4111111111111111"}"#),
-            Fires(&[High]),
-        ),
-        case(
-            rule,
-            "token of a path that is for it",
-            Builder::get("/reports/token").known().answer(token),
-            Fires(&[Info]),
-        ),
-        case(
-            rule,
-            "many e-mails",
-            Builder::get("/x").answer(&format!("[{}]", bulk.join(","))),
-            Fires(&[Medium]),
-        ),
-        case(
-            rule,
-            "password",
-            Builder::get("/x").answer(r#"{"password":"hunter2"}"#),
-            Fires(&[Critical]),
-        ),
-        case(
-            rule,
-            "token for nothing",
-            Builder::get("/x").answer(token),
-            Fires(&[High]),
-        ),
-        case(
-            rule,
-            "token at a login",
-            Builder::post("/v1/login").answer(token),
-            Fires(&[Info]),
-        ),
-        case(
-            rule,
-            "login",
-            Builder::post("/x")
-                .json(r#"{"password":"hunter2"}"#)
-                .answer(token),
-            Quiet,
-        ),
-        case(
-            rule,
-            "login echoes",
-            Builder::post("/x")
-                .json(r#"{"password":"a1"}"#)
-                .answer(r#"{"password":"a1"}"#),
-            Fires(&[Critical]),
-        ),
-        case(
-            rule,
-            "session cookie",
-            Builder::get("/x").response_field("Set-Cookie", "sid=0123456789abcdef"),
-            Quiet,
-        ),
-        case(
-            rule,
-            "e-mail in a cookie",
-            Builder::get("/x").response_field("Set-Cookie", "u=a@example.org"),
-            Fires(&[Low]),
-        ),
-        case(
-            rule,
-            "order number",
-            Builder::get("/x").answer(r#"{"order_id":"4111111111111111"}"#),
-            Quiet,
-        ),
-        case(
-            rule,
-            "request only",
-            Builder::post("/x").json(r#"{"mail":"a@example.org"}"#),
-            Quiet,
-        ),
-        case(
-            rule,
-            "masked",
-            Builder::get("/x").answer(r#"{"password":"********"}"#),
-            Quiet,
-        ),
-        case(
-            rule,
-            "no response",
-            Builder::get("/x").unanswered(),
-            Expect::Blind(Blind::NoResponse),
-        ),
-        case(
-            rule,
-            "body cut",
-            Builder::get("/x").answer("{").answer_state(BodyState::Cut),
-            Expect::Blind(Blind::BodyCut),
-        ),
-        case(
-            rule,
-            "compressed",
-            Builder::get("/x")
-                .response_field("Content-Encoding", "gzip")
-                .answer("x"),
-            Expect::Blind(Blind::BodyCut),
-        ),
-    ]
-}
-
-/// A login by messages of a WebSocket hands its token to who logs in.
-fn dialogues() -> Vec<stories::Story> {
-    let open = || Builder::get("/ws").status(101);
-    let asks = |body: &str| open().part(PartKind::MessageToServer).json(body);
-    let token = || {
-        open()
-            .part(PartKind::MessageToClient)
-            .answer(r#"{"token":"0123456789abcdef0"}"#)
-    };
-    let login = || asks(r#"{"user":"a","password":"hunter2"}"#);
-    vec![
-        stories::story("API3-001", "login by message", vec![login(), token()], Quiet),
-        stories::story(
-            "API3-001",
-            "token for nothing by message",
-            vec![asks(r#"{"subscribe":"news"}"#), token()],
-            Fires(&[High]),
-        ),
-        stories::story(
-            "API3-001",
-            "token long after a login",
-            vec![login(), token().at_s(3600)],
-            Fires(&[High]),
-        ),
-    ]
-}
-
 fn api8() -> Vec<Case> {
     let rule = "API8-001";
     let plain = || Builder::get("/x").cleartext();
@@ -460,7 +313,7 @@ fn calls_and_parts() -> Vec<Case> {
 }
 
 fn cases() -> Vec<Case> {
-    [api2(), api3(), api8(), calls_and_parts()]
+    [api2(), exposure::api3(), api8(), calls_and_parts()]
         .into_iter()
         .flatten()
         .collect()

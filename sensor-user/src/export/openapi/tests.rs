@@ -16,7 +16,10 @@ fn learnt(exchanges: Vec<Builder>) -> Value {
     for (number, builder) in exchanges.into_iter().enumerate() {
         let exchange = builder.build();
         let labels = classifier.classify(&exchange);
-        let (endpoint, _) = inventory.observe(&exchange);
+        let endpoint = inventory.observe(&exchange, &labels.calls).endpoint;
+        inventory
+            .take_changes()
+            .for_each(|change| schemas.follow(&change));
         let caller = Callers::new(callers::Limits::default()).observe(&exchange);
         let seen = Seen {
             caller: Some((number as u64 % 5).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
@@ -33,10 +36,13 @@ fn learnt(exchanges: Vec<Builder>) -> Value {
             schema,
             auth: &[AuthScheme::Jwt, AuthScheme::ApiKey],
             anonymous: endpoint.method == Method::Get,
-            transports: Transports {
-                tls: true,
-                clear: &*endpoint.host == "other.example.com",
-            },
+            transports: [
+                Some((true, 0)),
+                (&*endpoint.host == "other.example.com").then_some((false, 0)),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
         })
         .collect();
     document("test", &all)
@@ -199,8 +205,9 @@ fn nothing_learnt_is_a_document_too() {
 
 #[test]
 fn servers_are_as_they_were_called() {
-    let url = |tls, clear| {
-        let hosts = Hosts::from([("api.example.com".to_owned(), Transports { tls, clear })]);
+    let url = |through: &[(bool, u16)]| {
+        let through = through.iter().copied().collect();
+        let hosts = Hosts::from([("api.example.com".to_owned(), through)]);
         let urls: Vec<_> = servers(&hosts)
             .as_array()
             .unwrap()
@@ -209,8 +216,17 @@ fn servers_are_as_they_were_called() {
             .collect();
         urls.join(" ")
     };
-    assert_eq!(url(true, false), "https://api.example.com");
-    assert_eq!(url(false, true), "http://api.example.com");
-    assert_eq!(url(true, true), "https://api.example.com http://api.example.com");
-    assert_eq!(url(false, false), "//api.example.com");
+    assert_eq!(url(&[(true, 0)]), "https://api.example.com");
+    assert_eq!(url(&[(false, 80)]), "http://api.example.com");
+    assert_eq!(
+        url(&[(false, 0), (true, 443)]),
+        "https://api.example.com http://api.example.com"
+    );
+    assert_eq!(url(&[]), "//api.example.com");
+    assert_eq!(url(&[(true, 8443)]), "https://api.example.com:8443");
+    // A client does not say the port that its server has.
+    assert_eq!(
+        url(&[(true, 0), (true, 8443), (false, 0)]),
+        "https://api.example.com:8443 http://api.example.com"
+    );
 }

@@ -18,7 +18,7 @@ struct Known {
 }
 
 /// Placeholders of a path whose values are learnt: real templates have at most about ten.
-const MAX_POSITIONS: u8 = 16;
+pub(super) const MAX_POSITIONS: u8 = 16;
 
 /// Room is made at most once an hour of the traffic's time.
 const PRUNE_EVERY: u32 = 3600;
@@ -222,7 +222,7 @@ impl Schema {
 }
 
 /// First of the numbers that stand for places in a path.
-const PATH_TOP: u64 = 0x7061_7468_0000_0000;
+pub(super) const PATH_TOP: u64 = 0x7061_7468_0000_0000;
 
 fn seconds(time_ns: u64) -> u32 {
     u32::try_from(time_ns / 1_000_000_000).unwrap_or(u32::MAX)

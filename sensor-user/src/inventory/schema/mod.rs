@@ -4,6 +4,7 @@
 //! of an exchange is beyond that. Never holds a value; words of enumerations only when several callers used them.
 //! Bounded by [`Limits`]: what was learnt first stays, what does not fit is counted. Time comes with the exchange.
 
+mod follow;
 mod learn;
 mod merge;
 mod place;
@@ -85,6 +86,13 @@ impl Seen {
             accepted: is_accepted(exchange, caller),
         }
     }
+}
+
+/// What of a step stands at the one placeholder of a step's name.
+fn between<'a>(name: &str, step: &'a [u8]) -> Option<&'a [u8]> {
+    let (front, rest) = name.split_once('{')?;
+    let (_, back) = rest.split_once('}').filter(|(_, back)| !back.contains('{'))?;
+    step.strip_prefix(front.as_bytes())?.strip_suffix(back.as_bytes())
 }
 
 /// Whether the server did what was asked. One that was not answered may never have arrived; one that was redirected was
@@ -255,7 +263,7 @@ impl Schemas {
         }
     }
 
-    /// Learns what stands at the placeholders of an endpoint's template, which are whole steps in braces.
+    /// Learns what stands at the placeholders of an endpoint's template; of a step that has several, nothing.
     pub fn observe_target(&mut self, endpoint: &EndpointRef, target: &[u8], seen: &Seen) {
         if !seen.accepted || !endpoint.template.contains('{') {
             return;
@@ -263,11 +271,14 @@ impl Schemas {
         let Some(at) = self.find(endpoint) else { return };
         let end = memchr::memchr(b'?', target).unwrap_or(target.len());
         let steps = target.get(..end).unwrap_or_default().split(|byte| *byte == b'/');
-        let names = endpoint.template.as_bytes().split(|byte| *byte == b'/');
-        let values = names.zip(steps).filter(|(name, _)| name.starts_with(b"{"));
         self.within(at, |schema, room, _| {
-            for (position, (_, text)) in (0..).zip(values) {
-                schema.observe_path(position, text, seen.time_ns, room);
+            let mut position = 0;
+            for (name, step) in endpoint.template.split('/').zip(steps) {
+                if let Some(text) = between(name, step) {
+                    schema.observe_path(position, text, seen.time_ns, room);
+                }
+                let here = name.bytes().filter(|byte| *byte == b'{').count();
+                position = position.saturating_add(u8::try_from(here).unwrap_or(u8::MAX));
             }
         });
     }
@@ -316,20 +327,6 @@ impl Schemas {
             let after = known.places.len().saturating_sub(self.limits.share);
             self.spare = (self.spare + after).saturating_sub(before);
         }
-    }
-
-    /// Moves what was learnt of an endpoint to another, when it turns out to be the same.
-    pub fn rename(&mut self, old: &EndpointRef, new: &EndpointRef) {
-        let Some(at) = self.index.remove(old).filter(|at| *at < self.all.len()) else {
-            return;
-        };
-        let (_, schema) = self.all.swap_remove(at);
-        if let Some((moved, _)) = self.all.get(at) {
-            self.index.insert(Arc::clone(moved), at);
-        }
-        let beyond = schema.places.len().saturating_sub(self.limits.share);
-        self.spare = self.spare.saturating_sub(beyond);
-        self.restore(new, &schema);
     }
 
     /// Exchanges of endpoints, and places of messages, that there was no room for.

@@ -13,7 +13,7 @@ use super::words::{MAX_WORDS, Words};
 use super::{MAX_MERGED, MAX_STATUSES, Schema};
 
 /// Format of what is stored; another one is not read.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// Longest name and word that are shown.
 const MAX_TEXT: usize = 40;
 

@@ -6,7 +6,7 @@ use crate::classify::outline::{Looks, MAX_PLACES, Media, NOWHERE, Root, Step};
 use crate::classify::{self, Classifier, DataKind, Half, Part};
 use crate::exchange::secret::HashKey;
 use crate::exchange::test_support::{Builder, identify};
-use crate::inventory::Endpoint;
+use crate::inventory::{Change, Endpoint};
 
 const DAY: u64 = 24 * 3600;
 
@@ -398,11 +398,11 @@ fn all_schemas_together_are_bounded() {
 }
 
 fn endpoint(template: &str) -> EndpointRef {
-    Arc::new(Endpoint {
-        method: crate::exchange::Method::Get,
-        host: "api.example.com".into(),
-        template: template.into(),
-    })
+    Arc::new(Endpoint::rest(
+        crate::exchange::Method::Get,
+        "api.example.com",
+        template,
+    ))
 }
 
 #[test]
@@ -459,6 +459,37 @@ fn placeholders_have_a_schema() {
 }
 
 #[test]
+fn placeholders_are_numbered_anew_when_a_template_is_corrected() {
+    let mut schemas = Schemas::new(Limits::default());
+    let [word, value] = [
+        "/users/alice/files({id})/{uuid}",
+        "/users/{name}/files({id})/{uuid}",
+    ]
+    .map(endpoint);
+    let exchange = Builder::get("/users/alice/files(42)/550e8400-e29b-41d4-a716-446655440000").build();
+    let seen = seen_of(&exchange);
+    let target = exchange.request.target().expose();
+    schemas.observe(&word, &Outline::default(), &seen);
+    schemas.observe_target(&word, target, &seen);
+    schemas.follow(&Change::Renamed {
+        from: Arc::clone(&word),
+        into: Arc::clone(&value),
+    });
+    let moved = ["Path0: object", "Path0.1: string digits", "Path0.2: string uuid"];
+    assert_eq!(lines(schemas.get(&value).unwrap()), moved);
+    schemas.follow(&Change::Renamed {
+        from: Arc::clone(&value),
+        into: Arc::clone(&word),
+    });
+    let back = ["Path0: object", "Path0.0: string digits", "Path0.1: string uuid"];
+    assert_eq!(lines(schemas.get(&word).unwrap()), back);
+    schemas.observe_target(&word, target, &seen);
+    assert_eq!(lines(schemas.get(&word).unwrap()), back);
+    schemas.follow(&Change::Forgotten(word));
+    assert!(schemas.sorted().is_empty());
+}
+
+#[test]
 fn what_is_stored_comes_back() {
     let mut course = Course::new();
     for n in 0..60 {
@@ -478,7 +509,7 @@ fn what_is_stored_comes_back() {
     );
     // What is damaged is refused, never trusted.
     for (from, to) in [
-        ("\"version\":1", "\"version\":9"),
+        ("\"version\":2", "\"version\":9"),
         ("\"parent\":0", "\"parent\":600"),
         ("\"name\":\"rows\"", "\"name\":\"r\u{f6}ws\""),
         ("[[200,60]]", "[[200,60],[200,60]]"),

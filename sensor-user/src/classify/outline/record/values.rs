@@ -2,10 +2,11 @@
 //!
 //! Takes a value and its place. Changes what is recorded there. Never keeps the value. Bounded as the outline is.
 
+use super::super::OF_REQUEST;
 use super::{
-    CREDENTIAL, Hint, Last, Looks, MAX_ID, MAX_VALUES, MAX_VALUES_PER_PLACE, MAX_WORDS_PER_PLACE, Magnitude,
-    Mark, NOWHERE, PlaceId, Recorder, Secret, VALUE_ENTRY, WHOLE_IN_ENDS, count_of, ends, keep, lengthen,
-    number,
+    CREDENTIAL, Half, Hint, Last, Looks, Lost, MAX_ID, MAX_TEXT, MAX_VALUES, MAX_VALUES_PER_PLACE,
+    MAX_WORDS_PER_PLACE, Magnitude, Mark, NOWHERE, PlaceId, Recorder, Secret, VALUE_ENTRY, WHOLE_IN_ENDS,
+    count_of, ends, keep, lengthen, number,
 };
 
 /// Longest word of an enumeration.
@@ -17,6 +18,14 @@ const LEAST_ID_DIGITS: usize = 5;
 const MAX_CODE_DIGITS: usize = 8;
 
 impl Recorder {
+    /// How much of a bound there is for the half under way.
+    pub(super) const fn room(&self, bound: usize) -> usize {
+        match self.half {
+            Half::Request => bound / OF_REQUEST,
+            Half::Response => bound,
+        }
+    }
+
     pub(super) fn number(&mut self, place: PlaceId, text: &[u8], hint: Hint) {
         let (negative, whole, fraction) = number(text);
         let look = Looks::of_number(whole, fraction);
@@ -93,14 +102,16 @@ impl Recorder {
 
     /// Keeps a value's hash, once for each place; gives its index.
     pub(super) fn value(&mut self, place: PlaceId, text: &[u8], looks: Looks, is_word: bool) -> Option<u16> {
+        let (room, room_for_text) = (self.room(MAX_VALUES), self.room(MAX_TEXT));
+        let lost = self.lost.with(Lost::values(self.half));
         let draft = self.places.get_mut(usize::from(place))?;
         if is_word && draft.facts.looks.has(Looks::MANY_WORDS) {
             return None;
         }
         // A known word is counted however many there are; of anything else a full place learns nothing.
-        let full = draft.values >= MAX_VALUES_PER_PLACE || self.values.len() >= MAX_VALUES;
+        let full = draft.values >= MAX_VALUES_PER_PLACE || self.values.len() >= room;
         if full && !is_word {
-            self.overflow = true;
+            self.lost = lost;
             return None;
         }
         let hash = self.key.hash(Secret::new(text)).0;
@@ -124,12 +135,14 @@ impl Recorder {
             return None;
         }
         if full {
-            self.overflow = true;
+            self.lost = lost;
             return None;
         }
         draft.values += 1;
         draft.words += u16::from(is_word);
-        let word = if is_word { keep(&mut self.text, text) } else { None };
+        let word = is_word
+            .then(|| keep(&mut self.text, text, room_for_text))
+            .flatten();
         let at = count_of(&self.values);
         self.index.fill(slot, VALUE_ENTRY | at);
         self.values.push(Mark {

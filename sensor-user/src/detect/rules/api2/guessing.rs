@@ -56,7 +56,7 @@ static META: RuleMeta = RuleMeta {
     evidence: &[EvidenceKind::LoginAttack],
     description: "Logins fail in one of these shapes. Brute force: one name fails 10 times in ten minutes or 30 times \
         in a day (100 times where the name succeeded from that address before, or where each request logs in, as with \
-        Basic). Spraying: 10 names fail from one address in ten minutes, or 30 in a day. Both only with four failures \
+        Basic; behind a proxy that identity.trusted_proxies does not name, no address is a name's own). Spraying: 10 names fail from one address in ten minutes, or 30 in a day. Both only with four failures \
         or more for each success, so that an office behind one address is left alone. Stuffing: 40 failures of 30 \
         names from 10 addresses in ten minutes at one host, five times its usual, seven of ten of names that never \
         succeeded. No lockout: 50 failures of one name in ten minutes, or 200 in a day, and the host answered neither \

@@ -131,6 +131,7 @@ impl Detector for SuccessWithoutCredentials {
                 Door::Common => return Ok(()),
                 Door::Unknown if writes(seen) && of >= MANY_WRITES && with * 100 >= of * WRITES_SHARE => 75,
                 Door::Unknown => return Err(Blind::NotEnoughEvidence),
+                Door::NoRoom => return Err(Blind::NoRoom),
             };
             out.push(Verdict {
                 severity: Severity::High,

@@ -26,9 +26,6 @@ const ALL_HOURS: u32 = 100;
 /// One in so many hours of callers may have two thirds as many addresses: else that is usual here.
 const RARE: u32 = 100;
 
-/// Fields of proxies: what is before them is not the client.
-const OF_PROXIES: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
-
 static META: RuleMeta = RuleMeta {
     id: RuleId("API2-008"),
     title: "One token used from many places",
@@ -48,7 +45,8 @@ static META: RuleMeta = RuleMeta {
         and forth between them, or from 10 one after the other. It is three times as many as any of the caller's had in \
         an hour before, where the caller was seen in 6 hours; for a new user, fewer than one in a hundred hours of all \
         callers have two thirds as many. Of IPv6 the /64 is the address. A client is who is connected, or whom a proxy of \
-        identity.trusted_proxies names; behind other proxies the rule is blind.",
+        identity.trusted_proxies names; behind other proxies the rule is blind, unless the caller came without one today or \
+        yesterday: then it is the client that says so.",
     remedy: "Revoke the token and ask its owner to log in again. Bind tokens to their client (DPoP, RFC 9449, or mutual \
         TLS, RFC 8705), keep them short, and give each program of a group a key of its own.",
 };
@@ -74,8 +72,7 @@ impl Detector for ManyPlaces {
         if !back_and_forth && places.addresses < ONE_BY_ONE {
             return Ok(());
         }
-        let head = &seen.exchange.request.head;
-        if !seen.exchange.client.forwarded && OF_PROXIES.iter().any(|name| head.header(name).is_some()) {
+        if places.proxied && !places.direct {
             return Err(Blind::ClientUnknown);
         }
         if seen.caller.ambiguous {

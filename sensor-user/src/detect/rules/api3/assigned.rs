@@ -27,9 +27,11 @@ static META: RuleMeta = RuleMeta {
     evidence: &[EvidenceKind::Assigned],
     description: "A request sets a property by a name of rights, money or belonging (role, is_admin, balance, \
         approved_by, ...) that none of at least 20 earlier requests of the operation had, and the server accepted it: the \
-        answer has the property as it was sent, or there is none to tell. Where the answer tells of the object without \
+        answer has the property as it was sent, or there is nothing to tell (no answer, or a property that is null or has \
+        members of its own). Where the answer tells of the object without \
         the property, or with another value, it was passed over and nothing is told. Properties that eight callers \
-        set, each twentieth request among them, or twenty callers, came with a release; until then, callers who follow \
+        set, each twentieth request among them, or twenty callers, or three in half of the requests of seven days, came with \
+        a release; until then, callers who follow \
         each other within hours are told once.",
     remedy: "Bind requests to an explicit list of the properties that this caller may set, refuse others, and never \
         assign a request's body to a stored object as it is. Set roles, owners and amounts on the server only.",

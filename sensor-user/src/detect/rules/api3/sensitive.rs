@@ -1,7 +1,7 @@
 //! Sensitive data in answers: API3-001.
 
 use crate::classify::outline::Root;
-use crate::classify::{BlindSpot, DataKind, Half, Label, Part};
+use crate::classify::{DataKind, Half, Label, Part};
 use crate::detect::{
     Blind, Claim, Detector, EvidenceKind, Input, Observation, Past, RuleId, RuleMeta, Severity, Verdict,
     Verdicts,
@@ -63,16 +63,7 @@ impl Detector for SensitiveDataInResponse {
                 });
             }
         }
-        let unread = [
-            BlindSpot::ResponseBodyCut,
-            BlindSpot::UnreadEncoding,
-            BlindSpot::UnknownCoding,
-            BlindSpot::BadCoding,
-            BlindSpot::DecodedLimit,
-            BlindSpot::TooManyLabels,
-            BlindSpot::ValueCut,
-        ];
-        if unread.iter().any(|spot| seen.labels.blind.contains(spot)) {
+        if seen.labels.lacks_answer() {
             return Err(Blind::BodyCut);
         }
         Ok(())

@@ -15,7 +15,7 @@ fn user(number: u64, path: &str) -> Builder {
 }
 
 /// So many users, each with something of their own.
-fn own(users: u64) -> Vec<Builder> {
+pub(super) fn own(users: u64) -> Vec<Builder> {
     (0..users)
         .map(|number| user(number, &format!("/orders/{}", 4000 + number)))
         .collect()
@@ -33,7 +33,7 @@ fn after(mut before: Vec<Builder>, last: impl IntoIterator<Item = Builder>) -> V
     before
 }
 
-fn anonymous(path: &str) -> Vec<Builder> {
+pub(super) fn anonymous(path: &str) -> Vec<Builder> {
     vec![Builder::get(path)]
 }
 

@@ -7,7 +7,7 @@ use crate::detect::Blind;
 use crate::exchange::test_support::Builder;
 
 /// Customers of the stories.
-const CUSTOMERS: u64 = 10;
+pub(super) const CUSTOMERS: u64 = 10;
 
 fn uuid(kind: u8, number: u64) -> String {
     format!("{kind:08x}-3b1c-4d2e-9f3a-{number:012x}")
@@ -23,26 +23,46 @@ fn token_of(customer: u64, tenant: &str) -> String {
     jwt(r#"{"alg":"RS256"}"#, &payload, "c2lnbmF0dXJl")
 }
 
-fn asks(customer: u64, path: &str) -> Builder {
+pub(super) fn asks(customer: u64, path: &str) -> Builder {
     bearer(path, &token_of(customer, ""))
 }
 
 /// A customer gets an order that is some customer's.
-fn order(customer: u64, owner: u64, number: u64) -> Builder {
+pub(super) fn order(customer: u64, owner: u64, number: u64) -> Builder {
     let id = 100_000 + owner * 100 + number;
     let answer = format!(r#"{{"id":{id},"customer":"{}","total":12.5}}"#, uuid(1, owner));
     asks(customer, &format!("/orders/{id}")).answer(&answer)
 }
 
 /// Each of them gets orders of their own.
-fn own_orders(customers: u64, each: u64) -> Vec<Builder> {
+pub(super) fn own_orders(customers: u64, each: u64) -> Vec<Builder> {
     let all = (0..each).flat_map(|number| (0..customers).map(move |customer| (customer, number)));
     all.map(|(customer, number)| order(customer, customer, number))
         .collect()
 }
 
+/// The same at a shop whose customers have numbers that no token tells.
+fn numbered(customer: u64, owner: u64, number: u64) -> Builder {
+    let id = 100_000 + owner * 100 + number;
+    let answer = format!(r#"{{"id":{id},"customer":{},"total":12.5}}"#, 40_000 + owner);
+    asks(customer, &format!("/orders/{id}")).answer(&answer)
+}
+
+/// Customers and their numbers are known, and one was seen with the number of somebody who comes later: before there was
+/// a norm.
+fn numbers() -> Vec<Builder> {
+    let all = (0..12).flat_map(|number| (0..CUSTOMERS).map(move |customer| (customer, number)));
+    let mut all: Vec<_> = all
+        .map(|(customer, number)| numbered(customer, customer, number))
+        .collect();
+    // Callers are known by eight orders each; by fourteen more there is nearly a norm.
+    all.splice(94..94, (0..4).map(|_| numbered(1, 20, 0)));
+    all
+}
+
 fn owners() -> Vec<Story> {
     let rule = "API1-001";
+    let newcomer: Vec<_> = (0..6).map(|number| numbered(20, 20, number)).collect();
     let then = |before: &[Builder], last: Builder| [before, &[last]].concat();
     let own = own_orders(CUSTOMERS, 3);
     // One of three orders is a neighbour's: here, that is how it is.
@@ -55,6 +75,18 @@ fn owners() -> Vec<Story> {
             "another's order",
             then(&own, order(1, 2, 0)),
             Fires(&[High]),
+        ),
+        story(
+            rule,
+            "another's number",
+            then(&numbers(), numbered(2, 3, 0)),
+            Fires(&[High]),
+        ),
+        story(
+            rule,
+            "a newcomer whose number another was seen with",
+            [numbers(), newcomer].concat(),
+            Quiet,
         ),
         story(rule, "one's own again", then(&own, order(1, 1, 7)), Quiet),
         story(rule, "refused", then(&own, order(1, 2, 0).status(404)), Quiet),
@@ -74,7 +106,7 @@ fn owners() -> Vec<Story> {
     ]
 }
 
-fn report(customer: u64, of: u64, token_for: u64) -> Builder {
+pub(super) fn report(customer: u64, of: u64, token_for: u64) -> Builder {
     let token = token_of(customer, &format!(r#","tenant":"tenant-{token_for}""#));
     bearer("/report", &token).answer(&format!(r#"{{"tenant":"tenant-{of}","orders":12}}"#))
 }
@@ -110,6 +142,15 @@ fn listed(customer: u64, documents: &[u64]) -> Builder {
     asks(customer, "/documents").answer(&format!("[{}]", ids.join(",")))
 }
 
+/// A list that is the same for all, or for a team.
+fn shown(customer: u64, what: &str, kind: u8, numbers: &[u64]) -> Builder {
+    let ids: Vec<_> = numbers
+        .iter()
+        .map(|number| format!(r#"{{"id":"{}"}}"#, uuid(kind, *number)))
+        .collect();
+    asks(customer, &format!("/{what}")).answer(&format!("[{}]", ids.join(",")))
+}
+
 fn opened(customer: u64, document: u64) -> Builder {
     asks(customer, &format!("/documents/{}", uuid(2, document))).answer(r#"{"title":"notes"}"#)
 }
@@ -122,6 +163,62 @@ fn own_documents(customers: u64) -> Vec<Builder> {
         std::iter::once(listed(customer, &of(customer))).chain(opened)
     });
     all.collect()
+}
+
+/// Who is handed the same as others.
+fn related() -> Vec<Story> {
+    let (others, own) = ("API1-002", own_documents(CUSTOMERS));
+    let all: Vec<u64> = (0..12).collect();
+    let products: Vec<_> = (0..CUSTOMERS)
+        .map(|customer| shown(customer, "products", 3, &all))
+        .collect();
+    let teams: Vec<_> = (0..CUSTOMERS * 2)
+        .map(|n| {
+            shown(
+                n % CUSTOMERS,
+                "files",
+                4,
+                &[1, 2, 3].map(|file| n % CUSTOMERS % 3 * 100 + file),
+            )
+        })
+        .collect();
+    // Shown to one, and opened by another as if it were a document.
+    let new_products = [
+        shown(5, "products", 2, &[8001, 8002, 8003]),
+        opened(1, 8001),
+        opened(1, 8002),
+        opened(1, 8003),
+    ];
+    vec![
+        story(
+            others,
+            "of another, where all are shown the same products",
+            [
+                &products,
+                &own[..],
+                &[opened(1, 200), opened(1, 201), opened(1, 202)],
+            ]
+            .concat(),
+            Fires(&[Low, Medium]),
+        ),
+        story(
+            others,
+            "of another of one's team",
+            [
+                &teams,
+                &own[..],
+                &[opened(1, 400), opened(1, 401), opened(1, 402)],
+            ]
+            .concat(),
+            Quiet,
+        ),
+        story(
+            others,
+            "a product that others were shown, at a place that shows the same to all",
+            [&products, &own[..], &new_products].concat(),
+            Quiet,
+        ),
+    ]
 }
 
 fn handed() -> Vec<Story> {
@@ -188,7 +285,7 @@ fn many() -> Vec<Story> {
 }
 
 pub(super) fn all() -> Vec<Story> {
-    [owners(), tenants(), handed(), many()]
+    [owners(), tenants(), handed(), related(), many()]
         .into_iter()
         .flatten()
         .collect()

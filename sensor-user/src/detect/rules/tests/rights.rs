@@ -10,7 +10,7 @@ use crate::exchange::test_support::Builder;
 const DAY: u64 = 86_400;
 
 /// A caller of a role, by a token that says so.
-fn by(role: &str, number: u64, builder: Builder) -> Builder {
+pub(super) fn by(role: &str, number: u64, builder: Builder) -> Builder {
     let payload = format!(
         r#"{{"iss":"i","sub":"{role}{number}","roles":["{role}"],"iat":{NOW},"exp":{}}}"#,
         NOW + 90 * DAY
@@ -20,7 +20,7 @@ fn by(role: &str, number: u64, builder: Builder) -> Builder {
 }
 
 /// Two days of twenty customers at the shop, and two of the staff at a function of theirs.
-fn days(function: fn() -> Builder) -> Vec<Builder> {
+pub(super) fn days(function: fn() -> Builder) -> Vec<Builder> {
     let minutes = (0..400_u64).flat_map(|at| {
         let when = NOW + at * 7 * MINUTE;
         let customer = by("customer", at % 20, Builder::get("/products/3")).at_s(when);
@@ -32,11 +32,11 @@ fn days(function: fn() -> Builder) -> Vec<Builder> {
 }
 
 /// After these.
-fn later(builder: Builder) -> Builder {
+pub(super) fn later(builder: Builder) -> Builder {
     builder.at_s(NOW + 2 * DAY)
 }
 
-fn report() -> Builder {
+pub(super) fn report() -> Builder {
     Builder::get("/reports/monthly")
 }
 
@@ -90,14 +90,14 @@ fn functions(rule: &'static str, function: fn() -> Builder) -> Vec<Story> {
     ]
 }
 
-fn change(number: u64, body: &str, answer: &str) -> Builder {
+pub(super) fn change(number: u64, body: &str, answer: &str) -> Builder {
     by("customer", number, Builder::get("/me").method("PATCH"))
         .json(body)
         .answer(answer)
         .at_s(NOW + number * MINUTE)
 }
 
-fn changes() -> Vec<Builder> {
+pub(super) fn changes() -> Vec<Builder> {
     let name = r#"{"name":"A"}"#;
     (0..30).map(|at| change(at, name, name)).collect()
 }
@@ -160,7 +160,7 @@ fn assigned() -> Vec<Story> {
     ]
 }
 
-fn profile(number: u64, answer: &str) -> Builder {
+pub(super) fn profile(number: u64, answer: &str) -> Builder {
     by("customer", number % 20, Builder::get("/profile"))
         .answer(answer)
         .at_s(NOW + number * MINUTE)
@@ -209,7 +209,7 @@ fn excess() -> Vec<Story> {
     ]
 }
 
-fn list(number: u64, target: &str, items: usize) -> Builder {
+pub(super) fn list(number: u64, target: &str, items: usize) -> Builder {
     let items = vec![r#"{"a":1}"#; items].join(",");
     by("customer", number % 20, Builder::get(target))
         .answer(&format!(r#"{{"items":[{items}]}}"#))

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+mod evasions;
 mod floods;
 
 use super::Expect::{self, Fires, Quiet};
@@ -66,15 +67,24 @@ impl World {
         let labels = self.classifier.classify(&exchange);
         exchange.handover = self.classifier.take_handover();
         let caller = self.callers.observe(&exchange);
-        let (endpoint, history) = self.inventory.observe(&exchange);
+        let inventory::Seen {
+            endpoint,
+            identity,
+            history,
+            ..
+        } = self.inventory.observe(&exchange, &labels.calls);
+        for change in self.inventory.take_changes() {
+            self.engine.follow(&change);
+        }
         let seen = Observation {
             exchange: &exchange,
             labels: &labels,
             endpoint: &endpoint,
+            known: identity,
             caller: &caller,
         };
         let mut out = Vec::new();
-        self.engine.judge(&seen, &history, &mut out);
+        self.engine.judge(&seen, &history, &|_| false, &mut out);
         out
     }
 
@@ -323,6 +333,22 @@ fn guessable_secrets() -> Vec<Story> {
             "accepted",
             vec![bearer("/orders", known)],
             Fires(&[Critical]),
+        ),
+        story(
+            rule,
+            "accepted at four endpoints of a host",
+            ["/orders", "/bills", "/me", "/orders"]
+                .map(|path| bearer(path, known))
+                .into(),
+            Fires(&[Critical]),
+        ),
+        story(
+            rule,
+            "accepted at two hosts",
+            ["one.example", "two.example"]
+                .map(|host| bearer("/orders", known).field("Host", host))
+                .into(),
+            Fires(&[Critical, Critical]),
         ),
         story(rule, "refused", vec![bearer("/orders", known).status(401)], Quiet),
         story(rule, "another secret", vec![bearer("/orders", &other)], Quiet),
@@ -762,8 +788,9 @@ pub(super) fn all() -> Vec<Story> {
         skipped_steps(),
         super::rights::all(),
         super::doors::stories(),
-        super::dialogues(),
+        super::exposure::dialogues(),
         super::objects::all(),
+        evasions::all(),
     ];
     tables.into_iter().flatten().collect()
 }

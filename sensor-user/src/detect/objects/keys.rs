@@ -1,24 +1,8 @@
-//! Keys of what is called, and of who calls: the one place where an operation is made a number.
+//! Keys of who calls.
 //!
-//! Takes endpoints, calls and callers. Gives 64 bits. Never keeps them. Bounded: nothing is stored.
-
-use std::hash::{DefaultHasher, Hash, Hasher};
+//! Takes callers. Gives 64 bits. Never keeps them. Bounded: nothing is stored.
 
 use crate::callers::Resolved;
-use crate::classify::Labels;
-use crate::inventory::Endpoint;
-
-/// The operation: method, host and template, and of GraphQL, gRPC and their like which call. Without a key, so that it is
-/// the same in every process; what it is mixed with has one.
-pub(in crate::detect) fn operation(endpoint: &Endpoint, labels: &Labels) -> u64 {
-    let mut state = DefaultHasher::new();
-    endpoint.hash(&mut state);
-    if let Some(call) = labels.calls.first() {
-        call.kind.name().hash(&mut state);
-        call.name.hash(&mut state);
-    }
-    state.finish()
-}
 
 /// The group: kind of caller, roles and scopes. Customers do one thing, support staff another.
 pub(super) fn group(caller: &Resolved) -> u64 {
