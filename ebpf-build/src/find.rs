@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 const DEBIAN_LLVM: &str = "22";
 /// Version that is known to link the object.
 const LINKER_VERSION: &str = "0.13.0";
+/// The oldest LLVM that this version of `bpf-linker` has a feature for.
+const OLDEST_LLVM: u32 = 21;
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 
@@ -45,7 +47,7 @@ pub struct Toolchain {
 /// One thing that is not here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lack {
-    /// Neither a nightly with `rust-src` nor Debian's compiler with its source.
+    /// Neither a nightly with `rust-src` nor Debian's compiler with its source, or one too old to be linked.
     Compiler,
     /// No `bpf-linker` on PATH or in cargo's directory of programs.
     Linker,
@@ -63,7 +65,7 @@ impl Missing {
     fn reasons(&self) -> String {
         let reason = |lack: &Lack| match lack {
             Lack::Compiler => {
-                "there is no nightly Rust with rust-src and no Debian rustc-web with rust-web-src"
+                "there is no nightly Rust with rust-src and no Debian rustc-web with rust-web-src that is new enough for bpf-linker"
             }
             Lack::Linker => "there is no bpf-linker on PATH or in cargo's bin directory",
         };
@@ -144,16 +146,17 @@ pub fn linker_command(llvm: &str) -> Vec<String> {
     .collect()
 }
 
-/// LLVM's major version of Debian's compiler, which moves with Debian's updates.
+/// LLVM's major version of Debian's compiler, which moves with Debian's updates; none when the linker cannot use it.
 pub fn llvm_of_debian() -> Option<String> {
-    llvm_major(&output(DEBIAN_RUSTC.as_ref(), &["-vV"])?)
+    let major = llvm_major(&output(DEBIAN_RUSTC.as_ref(), &["-vV"])?)?;
+    (major >= OLDEST_LLVM).then(|| major.to_string())
 }
 
-fn llvm_major(version: &str) -> Option<String> {
+fn llvm_major(version: &str) -> Option<u32> {
     let line = version
         .lines()
         .find_map(|line| line.strip_prefix("LLVM version: "))?;
-    line.split('.').next().map(|major| major.trim().to_owned())
+    line.split('.').next()?.trim().parse().ok()
 }
 
 /// A nightly that rustup has already, with `core`'s source. `run` would install a missing one, so the list is asked.
@@ -170,6 +173,7 @@ fn rustup_nightly() -> Option<(Route, PathBuf, PathBuf)> {
 
 /// Debian's compiler by its full path: the one on PATH is rustup's on most machines.
 fn debian() -> Option<(Route, PathBuf, PathBuf)> {
+    llvm_of_debian()?;
     let sysroot = output(DEBIAN_RUSTC.as_ref(), &["--print", "sysroot"])?;
     let cargo = PathBuf::from(DEBIAN_CARGO);
     (has_core(Path::new(sysroot.trim())) && cargo.is_file())
@@ -218,7 +222,7 @@ mod tests {
     #[test]
     fn the_major_version_of_llvm_is_read_from_the_compiler() {
         let version = "rustc 1.96.0\nhost: x86_64-unknown-linux-gnu\nLLVM version: 22.1.8\n";
-        assert_eq!(llvm_major(version).as_deref(), Some("22"));
+        assert_eq!(llvm_major(version), Some(22));
         assert_eq!(llvm_major("rustc 1.96.0\n"), None);
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 
 use anyhow::{Result, bail};
 use ebpf_build::{Lack, Missing, Toolchain};
@@ -101,6 +102,9 @@ fn install_toolchain(missing: &Missing) -> Result<()> {
         apt_install(&["rustc-web", "cargo-web", "rust-web-src"])?;
         // The packages of LLVM must be those of the compiler that came just now.
         llvm = ebpf_build::llvm_of_debian();
+        if llvm.is_none() {
+            ebpf_build::find()?;
+        }
     }
     if missing.lacks.contains(&Lack::Linker) {
         let Some(llvm) = llvm else {
@@ -131,16 +135,16 @@ fn apt(packages: &[&str]) -> Command {
     apt
 }
 
-/// Installs packages; when that fails, once more with fresh lists: they are empty on a new machine.
+/// Installs packages, the first time from fresh lists: a new machine has none, or old ones that lead to packages which
+/// are too old or gone.
 fn apt_install(packages: &[&str]) -> Result<()> {
-    let mut command = apt(packages);
-    println!("installing: {}", shell::line(&command));
-    if shell::run(&mut command).is_ok() {
-        return Ok(());
-    }
-    println!("fetching fresh package lists and trying once more");
-    shell::run(&mut install("apt-get", &["update"]))?;
-    shell::run(&mut apt(packages))
+    static LISTS: Once = Once::new();
+    LISTS.call_once(|| {
+        if let Err(error) = with_retry(&mut install("apt-get", &["update"])) {
+            println!("{error:#}; going on with the package lists that are here");
+        }
+    });
+    with_retry(&mut apt(packages))
 }
 
 fn install(program: &str, arguments: &[&str]) -> Command {
