@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::classify::{DataKind, Half, Part, Place, ShownCall};
-use crate::detect::baseline::{PlacesSign, Telling, TellsBy};
+use crate::detect::baseline::{Asks, PlacesSign, Telling, TellsBy};
 use crate::detect::objects::{ObjectSign, Shows};
 use crate::detect::{
     Assigned, AttackShape, Bulk, Evidence, Excess, Finding, Function, LoginAttack, Outsider, TokenFlaw,
@@ -234,8 +234,12 @@ fn telling(told: &Telling) -> String {
         TellsBy::Size => ("size", " bytes"),
         TellsBy::Time => ("time", " us"),
     };
+    let known = match told.asks {
+        Asks::Login | Asks::Registration => "that logged in before",
+        Asks::Reset => "whose password may be reset",
+    };
     format!(
-        "the {what} tells which names exist: {}{unit} for {} that logged in before, {}{unit} for {} others",
+        "the {what} tells which names exist: {}{unit} for {} {known}, {}{unit} for {} others",
         told.known_value, told.known, told.unknown_value, told.unknown
     )
 }

@@ -9,6 +9,7 @@ mod dialogues;
 mod doors;
 mod logins;
 mod places;
+mod resets;
 mod room;
 mod steps;
 pub(in crate::detect) mod table;
@@ -26,6 +27,7 @@ use dialogues::Dialogues;
 use doors::{Doors, KeptDoors};
 use logins::{KeptLogins, Logins};
 use places::{KeptPlaces, Places, Used};
+use resets::Resets;
 use steps::{KeptSteps, Steps, label};
 use telling::{Attempt, Desks};
 
@@ -33,10 +35,10 @@ pub use doors::Door;
 pub use logins::{AddressLogins, HostLogins, LoginSigns};
 pub use places::PlacesSign;
 pub use steps::SkippedStep;
-pub use telling::{Telling, TellsBy};
+pub use telling::{Asks, Telling, TellsBy};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 4;
+const VERSION: u32 = 6;
 
 /// Fields of proxies: what is before them is not the client.
 const OF_PROXIES: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
@@ -89,6 +91,7 @@ impl Default for Signs {
 pub struct Baseline {
     logins: Logins,
     desks: Desks,
+    resets: Resets,
     places: Places,
     steps: Steps,
     operations: Operations,
@@ -103,6 +106,7 @@ pub struct Snapshot {
     version: u32,
     logins: KeptLogins,
     desks: Desks,
+    resets: Resets,
     places: KeptPlaces,
     steps: KeptSteps,
     operations: KeptOperations,
@@ -143,6 +147,8 @@ impl Baseline {
                 now_s,
             });
             signs.login = Some(known);
+        } else {
+            signs.telling = self.resets.observe(seen, now_s);
         }
         signs.places = self.places(seen, now_s);
         signs.skipped = self.steps.observe(seen, history, now_s);
@@ -162,6 +168,7 @@ impl Baseline {
                 let (from, into) = (label(from), label(into));
                 if from != into {
                     self.desks.rename(&from, &into);
+                    self.resets.rename(&from, &into);
                     self.steps.rename(&from, &into);
                 }
             }
@@ -196,6 +203,7 @@ impl Baseline {
             version: VERSION,
             logins: self.logins.snapshot(),
             desks: self.desks.clone(),
+            resets: self.resets.clone(),
             places: self.places.snapshot(),
             steps: self.steps.snapshot(),
             operations: self.operations.snapshot(),
@@ -211,6 +219,7 @@ impl Baseline {
         Ok(Self {
             logins: Logins::restore(snapshot.logins),
             desks: snapshot.desks.bound(),
+            resets: snapshot.resets.bound(),
             places: Places::restore(snapshot.places),
             steps: Steps::restore(snapshot.steps),
             operations: Operations::restore(snapshot.operations),

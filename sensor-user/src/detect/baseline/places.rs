@@ -69,7 +69,8 @@ pub struct PlacesSign {
     pub usual: u16,
     /// Hours in which the caller was seen before.
     pub hours: u16,
-    /// Hours of callers of which it is known how many addresses a credential had.
+    /// Hours of callers of which it is known how many addresses a credential had; of other callers, the hour under way is
+    /// counted as it stands.
     pub all_hours: u32,
     /// Of those, hours with two thirds as many addresses, or more.
     pub as_many: u32,
@@ -86,6 +87,8 @@ pub(super) struct Places {
     callers: Table<Norm>,
     /// Hours of callers by their addresses.
     all: [u32; SIZES],
+    /// The hour under way, and callers seen in it by their addresses until now.
+    open: (u32, [u32; SIZES]),
 }
 
 /// What outlives a restart.
@@ -102,6 +105,7 @@ impl Default for Places {
             tokens: Table::new(TOKEN_SETS),
             callers: Table::new(CALLER_SETS),
             all: [0; SIZES],
+            open: (0, [0; SIZES]),
         }
     }
 }
@@ -118,7 +122,8 @@ impl Places {
             return PlacesSign::default();
         };
         let ended = norm.roll(hour);
-        norm.most = norm.most.max(addresses);
+        let grown = (norm.most, norm.most.max(addresses));
+        norm.most = grown.1;
         let today = u16::try_from(now_s / DAY_S).unwrap_or(u16::MAX);
         let direct = norm.direct_day > 0 && today.saturating_sub(norm.direct_day) <= 1;
         if !used.proxied {
@@ -128,14 +133,19 @@ impl Places {
         if let Some(size) = ended {
             self.learn(size);
         }
+        self.grow(hour, grown);
         let from = (usize::from(addresses) * 2).div_ceil(3).min(SIZES - 1);
+        let (_, open) = &self.open;
+        let known = || self.all.iter().zip(open).map(|(ended, open)| ended + open);
+        // The caller itself is one of those under way.
+        let own = u32::from(hour == self.open.0);
         PlacesSign {
             addresses,
             returns,
             usual: norm.usual,
             hours: norm.hours,
-            all_hours: self.all.iter().sum(),
-            as_many: self.all.iter().skip(from).sum(),
+            all_hours: known().sum::<u32>().saturating_sub(own),
+            as_many: known().skip(from).sum::<u32>().saturating_sub(own),
             proxied: used.proxied,
             direct,
         }
@@ -161,6 +171,23 @@ impl Places {
             token.recent = [front, newest, second, third];
         }
         Some((token.spread.estimate(now_s, HOUR_S), token.returns))
+    }
+
+    /// A caller has had so many addresses in an hour until now, and more than before.
+    fn grow(&mut self, hour: u32, (before, now): (u16, u16)) {
+        if hour > self.open.0 {
+            self.open = (hour, [0; SIZES]);
+        }
+        if hour < self.open.0 || before == now {
+            return;
+        }
+        let size = |count: u16| usize::from(count).min(SIZES - 1);
+        if let Some(count) = self.open.1.get_mut(size(before)).filter(|_| before > 0) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(count) = self.open.1.get_mut(size(now)) {
+            *count += 1;
+        }
     }
 
     fn learn(&mut self, size: u16) {

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 mod evasions;
 mod floods;
+mod resets;
 
 use super::Expect::{self, Fires, Quiet};
 use super::Severity::{Critical, High, Info, Low, Medium};
@@ -594,6 +595,18 @@ fn noise() -> Vec<Builder> {
 }
 
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
+/// Many users within half an hour, each with one token and so many addresses.
+fn first_hour(addresses: u64) -> Vec<Builder> {
+    let user = |of: u64| {
+        (0..addresses).map(move |at| {
+            bearer("/orders", &opaque(&name("u", of)))
+                .at_s(NOW + of * 10 + at)
+                .remote(address(number(of * addresses + at)))
+        })
+    };
+    (0..150).flat_map(user).collect()
+}
+
 fn places() -> Vec<Story> {
     let rule = "API2-008";
     let used = |second: u64, from: u64| {
@@ -640,6 +653,18 @@ fn places() -> Vec<Story> {
             "new user, unlike all others",
             [others(1), everywhere(9 * HOUR)].concat(),
             Fires(&[Medium]),
+        ),
+        story(
+            rule,
+            "new user in the first hour of all",
+            [first_hour(1), everywhere(HOUR / 2)].concat(),
+            Fires(&[Medium]),
+        ),
+        story(
+            rule,
+            "everybody has many in the first hour",
+            [first_hour(9), everywhere(HOUR / 2)].concat(),
+            Quiet,
         ),
         story(rule, "roaming", roaming.collect(), Quiet),
         story(
@@ -791,6 +816,7 @@ pub(super) fn all() -> Vec<Story> {
         super::exposure::dialogues(),
         super::objects::all(),
         evasions::all(),
+        resets::all(),
     ];
     tables.into_iter().flatten().collect()
 }
