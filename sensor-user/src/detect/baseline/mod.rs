@@ -36,7 +36,7 @@ pub use steps::SkippedStep;
 pub use telling::{Telling, TellsBy};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Fields of proxies: what is before them is not the client.
 const OF_PROXIES: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
@@ -165,7 +165,10 @@ impl Baseline {
                     self.steps.rename(&from, &into);
                 }
             }
-            Change::Forgotten(gone) => self.doors.forget(gone),
+            Change::Forgotten(gone) => {
+                self.doors.forget(gone);
+                self.operations.forget(gone);
+            }
         }
     }
 
