@@ -9,7 +9,7 @@ use super::sensor::Sensor;
 const HOST: usize = 0;
 /// Customers, and what they use.
 const CUSTOMERS: usize = 40;
-const USED: usize = 6;
+const USED: usize = 8;
 /// Bytes that a flood may add after its first quarter: what is new takes the places of what was made up before.
 const GROWTH: usize = 8 << 20;
 
@@ -45,16 +45,16 @@ const WEAKNESSES: [(&str, &str); 4] = [
     ("no credentials", "API2-002"),
 ];
 
-/// Each of them once, by customers of whom nothing was told; whether the rule fired.
-fn weak(sensor: &mut Sensor, customer: usize) -> [bool; WEAKNESSES.len()] {
+/// Each of them once, by customers and at endpoints of which nothing was told; whether the rule fired.
+fn weak(sensor: &mut Sensor, turn: usize) -> [bool; WEAKNESSES.len()] {
     let mut number = 0;
     WEAKNESSES.map(|(_, rule)| {
-        let noun = number;
-        let mut call = own(customer + number, noun, 1);
+        let customer = turn * WEAKNESSES.len();
+        let mut call = own(customer + number, customer + number, 1);
         let mut messages = call.messages();
         match number {
-            0 => call.owner = (customer + 20) % CUSTOMERS,
-            1 => (call.owner, call.operation) = ((customer + 20) % CUSTOMERS, 4),
+            0 => call.owner = customer + 20,
+            1 => (call.owner, call.operation) = (customer + 20, 4),
             2 => {
                 let body = messages[1].split_once("\r\n\r\n").unwrap().1;
                 let body = body.replacen('{', r#"{"card":"4111111111111111","#, 1);
@@ -72,12 +72,12 @@ fn weak(sensor: &mut Sensor, customer: usize) -> [bool; WEAKNESSES.len()] {
         }
         number += 1;
         sensor.send(call.caller, &messages);
-        println!("{rule}: {:?}", sensor.told());
         sensor.told().contains(&rule)
     })
 }
 
-/// What each endpoint that is used is called, and how many places its schema has.
+/// What each endpoint that is used is called, and how many places its schema has. A placeholder may be called otherwise
+/// when values of another kind were there, too.
 fn known(sensor: &mut Sensor) -> Vec<(String, usize)> {
     let mut all = Vec::new();
     for (noun, operation) in
@@ -87,7 +87,10 @@ fn known(sensor: &mut Sensor) -> Vec<(String, usize)> {
         let endpoint = Arc::clone(sensor.endpoint().unwrap());
         let schema = sensor.schemas().get(&endpoint);
         let places = schema.map_or(0, |schema| schema.places().len());
-        all.push((format!("{endpoint:?}"), places));
+        let steps = endpoint.template.split('/');
+        let steps = steps.map(|step| if step.starts_with('{') { "{}" } else { step });
+        let template: Vec<&str> = steps.collect();
+        all.push((template.join("/"), places));
     }
     all
 }
@@ -113,8 +116,10 @@ fn flood(name: &str, calls: usize, attack: impl Fn(usize) -> (usize, [String; 2]
         end.saturating_sub(quiet)
     );
     assert!(end.saturating_sub(quarter) <= GROWTH, "it grows");
-    assert_eq!(known(&mut sensor), before, "templates and schemas");
-    let after = weak(&mut sensor, 10);
+    for (was, is) in before.iter().zip(known(&mut sensor)) {
+        assert!(was.0 == is.0 && was.1 <= is.1, "{was:?} became {is:?}");
+    }
+    let after = weak(&mut sensor, 1);
     let gone = WEAKNESSES.iter().zip(after).filter(|(_, fires)| !fires);
     let gone: Vec<_> = gone.map(|((what, _), _)| what).collect();
     assert!(gone.is_empty(), "no longer told: {gone:?}");
@@ -221,12 +226,28 @@ fn new_objects() {
 }
 
 #[test]
-#[ignore = "half an hour: each table is filled several times"]
-fn long_floods() {
-    flood("made up tokens", 1_000_000, tokens);
-    flood("made up paths", 1_000_000, paths);
-    flood("calls with made up objects", 30_000, |number| objects(1, number));
-    flood("calls with made up objects of many", 30_000, |number| {
+#[ignore = "tables are filled several times: minutes without optimisation"]
+fn very_many_new_callers() {
+    flood("made up tokens", 200_000, tokens);
+}
+
+#[test]
+#[ignore = "tables are filled several times: minutes without optimisation"]
+fn very_many_new_endpoints() {
+    flood("made up paths", 200_000, paths);
+}
+
+/// Twice as many as there is room for.
+#[test]
+#[ignore = "tables are filled several times: minutes without optimisation"]
+fn very_many_new_objects() {
+    flood("calls with made up objects", 16_000, |number| objects(1, number));
+}
+
+#[test]
+#[ignore = "tables are filled several times: minutes without optimisation"]
+fn very_many_new_objects_of_many_callers() {
+    flood("calls with made up objects of many", 16_000, |number| {
         objects(1000, number)
     });
 }
