@@ -38,7 +38,7 @@ pub use steps::SkippedStep;
 pub use telling::{Asks, Telling, TellsBy};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 
 /// Fields of proxies: what is before them is not the client.
 const OF_PROXIES: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
@@ -172,7 +172,10 @@ impl Baseline {
                     self.steps.rename(&from, &into);
                 }
             }
-            Change::Forgotten(gone) => self.doors.forget(gone),
+            Change::Forgotten(gone) => {
+                self.doors.forget(gone);
+                self.operations.forget(gone);
+            }
         }
     }
 

@@ -32,7 +32,7 @@ use scene::Scene;
 pub use signs::{Judged, ObjectSign, ObjectSigns, Shows};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Everything that is learnt of objects.
 #[derive(Debug, Default)]

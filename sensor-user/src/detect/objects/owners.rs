@@ -73,13 +73,7 @@ impl Objects {
     }
 
     fn own(&mut self, value: ValueHash, scene: &Scene<'_>, is_tenant: bool) {
-        let known = self.people.owner(value);
-        let new = known.is_none_or(|owner| {
-            owner.other_than(scene.tag()).is_some() || is_tenant && !owner.is_claimed_tenant()
-        });
-        if new {
-            self.people.own(value, scene.tag(), is_tenant, scene.now_s);
-        }
+        self.people.own(value, scene.tag(), is_tenant, scene.now_s);
     }
 
     /// Whose names are where.
