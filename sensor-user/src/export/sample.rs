@@ -166,6 +166,7 @@ pub(super) fn of_authentication() -> Vec<Finding> {
         hours: 8,
         as_many: 2,
         addresses_daily: 12,
+        is_new_daily: true,
         usual_daily: 1,
         days: 2,
         all_hours: 300,

@@ -59,6 +59,8 @@ struct Seen {
     /// Within an hour or two, and within a day or two.
     addresses: u16,
     daily: u16,
+    /// This one is new within a day or two.
+    is_new: bool,
     /// How often it came back to one.
     returns: u16,
 }
@@ -90,6 +92,8 @@ pub struct PlacesSign {
     pub as_many: u32,
     /// Client addresses within a day or two.
     pub addresses_daily: u16,
+    /// This is the first use from one of them.
+    pub is_new_daily: bool,
     /// Most addresses that a credential of the caller had in a day or two before.
     pub usual_daily: u16,
     /// Days on which the caller was seen before.
@@ -133,6 +137,7 @@ impl Places {
         let Some(Seen {
             addresses,
             daily,
+            is_new,
             returns,
         }) = self.used(used.credential, used.address, now_s)
         else {
@@ -165,6 +170,7 @@ impl Places {
             all_hours: self.all.iter().sum(),
             as_many: self.all.iter().skip(from).sum(),
             addresses_daily: daily,
+            is_new_daily: is_new,
             usual_daily: norm.usual_daily,
             days: norm.days,
             proxied: used.proxied,
@@ -181,7 +187,9 @@ impl Places {
             (token.hour, token.returns) = (hour, 0);
         }
         token.spread.add(address, now_s, HOUR_S);
+        let before = token.days.estimate(now_s, DAY_S);
         token.days.add(address, now_s, DAY_S);
+        let daily = token.days.estimate(now_s, DAY_S);
         let [one, two, three, four, ..] = address.0;
         // 0 is nobody's.
         let front = u32::from_le_bytes([one, two, three, four]) | 1;
@@ -194,7 +202,8 @@ impl Places {
         }
         Some(Seen {
             addresses: token.spread.estimate(now_s, HOUR_S),
-            daily: token.days.estimate(now_s, DAY_S),
+            daily,
+            is_new: daily > before,
             returns: token.returns,
         })
     }
@@ -264,4 +273,34 @@ fn learnt(usual: u16, most: u16, times: u16) -> u16 {
         most.min(usual.saturating_mul(2).max(2))
     };
     learnt.max(usual - usual / 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_back_is_not_new() {
+        let mut places = Places::default();
+        let mut seen = |address: u8, hour: u32| {
+            let used = Used {
+                credential: CallerHash([1; 16]),
+                caller: CallerHash([1; 16]),
+                address: CallerHash([address; 16]),
+                proxied: false,
+            };
+            let sign = places.observe(&used, hour * HOUR_S);
+            (sign.addresses_daily, sign.is_new_daily)
+        };
+        for (address, hour, expected) in [
+            (1, 1, (1, true)),
+            (2, 2, (2, true)),
+            (3, 20, (3, true)),
+            (1, 21, (3, false)),
+            (1, 30, (3, false)),
+            (3, 72, (1, true)),
+        ] {
+            assert_eq!(seen(address, hour), expected, "{address} at {hour}");
+        }
+    }
 }

@@ -63,7 +63,8 @@ static META: RuleMeta = RuleMeta {
         in a day or a week (100 times in ten minutes where the name succeeded from that address before, or where each \
         request logs in, as with Basic; behind a proxy that identity.trusted_proxies does not name, no address is a \
         name's own). Spraying: 10 names fail from one address in ten minutes, or 30 in a day or a week. Both only with \
-        four failures or more for each success, so that an office behind one address is left alone. Stuffing: 40 \
+        four failures or more for each success (one for a name in a week, whose own user gets in, too), so that an \
+        office behind one address is left alone. Stuffing: 40 \
         failures of 30 names from 10 addresses in ten minutes at one host, five times its usual, seven of ten of names \
         that never succeeded; or 40 names from 10 addresses in an hour, each tried once and from where it never \
         succeeded, seven of ten of all that failed and did not get in, five times the usual. No lockout: 50 failures of \
@@ -166,7 +167,8 @@ fn brute_force(
     }
     let most = if lenient { FORCE_AT_HOME } else { FORCE };
     let by_day = few_succeed(trouble.successes_day, trouble.failures_day);
-    let by_week = few_succeed(trouble.successes_week, trouble.failures_week);
+    // The name's own user gets in as well, from wherever that is.
+    let by_week = trouble.successes_week <= trouble.failures_week;
     let (failures, successes, addresses, minutes) = if by_day && trouble.failures >= most {
         (trouble.failures, trouble.successes_day, trouble.others, SHORT)
     } else if lenient {
@@ -179,7 +181,6 @@ fn brute_force(
             DAY,
         )
     } else if by_week && trouble.failures_week >= FORCE_LONG && !got_in {
-        // In a week the name's own user gets in as well, from wherever that is.
         (
             trouble.failures_week,
             trouble.successes_week,

@@ -49,7 +49,7 @@ static META: RuleMeta = RuleMeta {
     description: "One token, session or key was accepted from 5 client addresses within an hour or two, going back \
         and forth between them, or from 10 one after the other. It is three times as many as any of the caller's had in \
         an hour before, where the caller was seen in 6 hours; for a new user, fewer than one in a hundred hours of all \
-        callers have two thirds as many. A program's key is told of as well from 5 addresses within a day or two, three \
+        callers have two thirds as many. A program's key is told of as well at the fifth address and each further one within a day or two, three \
         times as many as any day before, where the program was seen on 3 days. Of IPv6 the /64 is the address. A client is who is connected, or whom a proxy of \
         identity.trusted_proxies names; behind other proxies the rule is blind, unless the caller came without one today or \
         yesterday: then it is the client that says so.",
@@ -114,9 +114,11 @@ impl Detector for ManyPlaces {
     }
 }
 
-/// A key that somebody else has as well, and uses now and then.
+/// A key that somebody else has as well, and uses now and then. Told of who comes from another address, not of the owner
+/// in the days after.
 const fn is_on_the_move(places: &PlacesSign) -> bool {
-    places.days >= OWN_DAYS
+    places.is_new_daily
+        && places.days >= OWN_DAYS
         && places.addresses_daily >= ON_THE_MOVE
         && places.addresses_daily >= places.usual_daily.saturating_mul(BEYOND_USUAL)
 }

@@ -41,19 +41,6 @@ pub(super) fn guessing() -> Vec<Story> {
         .map(|at| fails(&name("u", at), at * 20 * MINUTE))
         .collect();
     let one_slowly = (0..40).map(|at| fails("admin", at * 15 * MINUTE)).collect();
-    let each = |hours: u64, fails: u64, gets_in: u64| {
-        let day = move |day: u64| {
-            let at = move |times: u64, from: u64| {
-                (0..times).map(move |time| (24 * day * HOUR + from + time * hours * HOUR, day * 7 + time))
-            };
-            let wrong =
-                at(fails, 0).map(|(at, from)| super::fails("admin", at).remote(address(number(from))));
-            let right =
-                at(gets_in, 1).map(|(at, from)| succeeds("admin", at).remote(address(number(from + 100))));
-            wrong.chain(right).collect::<Vec<_>>()
-        };
-        (0..7).flat_map(day).collect::<Vec<_>>()
-    };
     let sprayed_slowly = (0..45).map(|at| fails(&name("u", at), at * 4 * HOUR)).collect();
     let stuffed = [usual_days(), campaign("leaked", 3 * HOUR).collect()].concat();
     vec![
@@ -70,8 +57,19 @@ pub(super) fn guessing() -> Vec<Story> {
         story(rule, "one address", sprayed, Fires(&[High])),
         story(rule, "one address, slowly", slowly, Fires(&[High])),
         story(rule, "many addresses", stuffed, Fires(&[High])),
-        story(rule, "one name, in a week", each(4, 6, 0), Fires(&[High])),
-        story(rule, "one name, whose user gets in", each(4, 6, 2), Quiet),
+        story(rule, "one name, in a week", week_of(4, 6, 0), Fires(&[High])),
+        story(
+            rule,
+            "one name, in a week, whose user gets in",
+            week_of(4, 6, 1),
+            Fires(&[High]),
+        ),
+        story(
+            rule,
+            "one name, whose user gets in as often",
+            week_of(3, 6, 7),
+            Quiet,
+        ),
         story(rule, "one address, in a week", sprayed_slowly, Fires(&[High])),
         story(rule, "an office, in a week", office_week(succeeds), Quiet),
         story(rule, "an office with a second factor", office_week(asks), Quiet),
@@ -135,6 +133,18 @@ pub(super) fn guessing() -> Vec<Story> {
             Expect::Blind(Blind::NoResponse),
         ),
     ]
+}
+
+/// A name that, for a week, fails so often a day, and gets in so often, each time from somewhere else, hours apart.
+fn week_of(hours: u64, wrong: u64, right: u64) -> Vec<Builder> {
+    let days = (0..7).flat_map(|day| (0..wrong.max(right)).map(move |time| (day, time)));
+    let tries = days.flat_map(|(day, time)| {
+        let (second, from) = ((24 * day + time * hours) * HOUR, day * 7 + time);
+        let wrong = (time < wrong).then(|| fails("admin", second).remote(address(number(from))));
+        let right = (time < right).then(|| succeeds("admin", second + 1).remote(address(number(from + 100))));
+        wrong.into_iter().chain(right)
+    });
+    tries.collect()
 }
 
 /// Sixty-four users who log in from sixteen addresses for eight hours.
