@@ -134,7 +134,11 @@ impl Detector for GuessedPasswords {
         }
         let host = signs.host.ok_or(Blind::NoRoom)?;
         let attack = campaign(&host)?.filter(|_| !got_in && !signs.familiar);
-        if let Some(attack) = attack.or(tried_once(&host.tried)?) {
+        let attack = match attack {
+            None => tried_once(&host.tried)?,
+            known => known,
+        };
+        if let Some(attack) = attack {
             tell(attack, 75);
         }
         Ok(())

@@ -75,7 +75,7 @@ fn tickets() -> Vec<Story> {
         story(
             RULE,
             "something else is confirmed",
-            [many(30, |_| Way::Second), confirms].concat(),
+            [many(30, |_| Way::Second), orders_confirmed(), confirms].concat(),
             Fires(&[High]),
         ),
         story(RULE, "a neighbour asks for a token", neighbour(), Quiet),
@@ -111,6 +111,13 @@ fn neighbour() -> Vec<Builder> {
     all.push(pairs.answer(&body).at_s(NOW + at + 1));
     all.push(code(at + 2).answer(&granted("carol")));
     all
+}
+
+/// By somebody who logged in long ago.
+fn orders_confirmed() -> Vec<Builder> {
+    let held = format!("Bearer {}", opaque("user1"));
+    let confirm = |at| post("/orders/confirm", "{}", 2 * HOUR + at).field("Authorization", &held);
+    (0..25).map(confirm).collect()
 }
 
 /// A token for nothing but the endpoint's name.
