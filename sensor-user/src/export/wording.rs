@@ -245,11 +245,19 @@ fn telling(told: &Telling) -> String {
 }
 
 fn places(places: &PlacesSign) -> String {
-    format!(
+    let mut text = format!(
         "one credential from {} addresses within two hours, {} times back to an earlier one; before, usually at most \
          {} in {} hours of this caller, and two thirds as many in {} of {} hours of all",
         places.addresses, places.returns, places.usual, places.hours, places.as_many, places.all_hours
-    )
+    );
+    if places.addresses_daily > places.addresses {
+        let _infallible = write!(
+            text,
+            "; {} within two days, usually at most {} on {} days",
+            places.addresses_daily, places.usual_daily, places.days
+        );
+    }
+    text
 }
 
 fn outsider(found: &Outsider) -> String {

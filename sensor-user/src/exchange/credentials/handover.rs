@@ -31,6 +31,8 @@ pub struct Handover {
     pub in_body: SmallVec<[Credential; 1]>,
     /// The answer held more tokens than one caller is given: a list of them, none of which says whose it is.
     pub is_list: bool,
+    /// The answer hands out a ticket, which opens nothing but a further step of the login.
+    pub ticket: bool,
 }
 
 /// Who asks for a token.
@@ -116,6 +118,8 @@ pub enum Role {
     Session,
     /// An API key.
     Key,
+    /// What a second step of a login is asked with. It is no grant: whoever has one is not let in yet.
+    Ticket,
 }
 
 impl Role {
@@ -144,13 +148,16 @@ impl Role {
             b"refreshtoken" | b"refresh" => Self::Refresh,
             b"sessionid" | b"sessiontoken" | b"session" | b"sid" | b"sessionkey" => Self::Session,
             b"apikey" | b"apitoken" | b"accesskey" | b"apisecret" | b"secretkey" => Self::Key,
+            b"mfatoken" | b"mfaticket" | b"mfasession" | b"mfachallenge" | b"otptoken" | b"2fatoken"
+            | b"twofactortoken" | b"challenge" | b"challengeid" | b"challengename" | b"challengetoken"
+            | b"statetoken" | b"preauthtoken" | b"temporarytoken" | b"temptoken" => Self::Ticket,
             _ => return None,
         })
     }
 
     /// Fields of an answer that hand something out.
     pub const fn is_of_answer(self) -> bool {
-        self.grants().is_some()
+        self.grants().is_some() || matches!(self, Self::Ticket)
     }
 
     const fn grants(self) -> Option<GrantKind> {
@@ -159,7 +166,7 @@ impl Role {
             Self::Refresh => Some(GrantKind::Refresh),
             Self::Session => Some(GrantKind::Session),
             Self::Key => Some(GrantKind::Key),
-            Self::Login | Self::Proof | Self::Code | Self::Client | Self::GrantType => None,
+            Self::Login | Self::Proof | Self::Code | Self::Client | Self::GrantType | Self::Ticket => None,
         }
     }
 }
@@ -241,6 +248,7 @@ impl Collector {
                 self.told().asker.refresh = Some(refresh);
             }
             Role::Access | Role::Token | Role::Session | Role::Key => self.presented(role, value),
+            Role::Ticket => {}
         }
     }
 
@@ -277,6 +285,10 @@ impl Collector {
     /// A member of the answer's body, or a field of its head, with escapes undone.
     pub fn answered(&mut self, role: Role, placed: Placed, value: &[u8]) {
         let value = bare(value.trim_ascii());
+        if role == Role::Ticket {
+            self.told().ticket |= !value.is_empty();
+            return;
+        }
         let Some(kind) = role.grants().filter(|_| value.len() <= MAX_TOKEN) else {
             return;
         };
