@@ -162,7 +162,7 @@ mod tests {
             (90, 8, true),
             (90, 30, false),
         ] {
-            let known = signed(&[(ASYMMETRIC, others), (SYMMETRIC, own)][..1 + usize::from(own > 0)]);
+            let known = signed(&[(ASYMMETRIC, others), (SYMMETRIC, own)][..=usize::from(own > 0)]);
             let known = if others == 0 { Issuer::default() } else { known };
             assert_eq!(
                 known.signs_otherwise(SYMMETRIC, 2),

@@ -26,6 +26,7 @@ pub(super) fn usual_days() -> Vec<Builder> {
         .collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 pub(super) fn guessing() -> Vec<Story> {
     let rule = "API2-006";
     let forced = |count: u64| (0..count).map(|at| fails("admin", at * 5)).collect::<Vec<_>>();
