@@ -60,7 +60,7 @@ impl Objects {
                 standing: if is_own {
                     Standing::Mine
                 } else {
-                    self.standing(scene, used, found, person)
+                    Self::standing(scene, used, found, person)
                 },
                 is_new: found == Standing::Fresh,
                 ours: said == Said::Ours,
@@ -83,7 +83,7 @@ impl Objects {
 
     /// The same, as far as it is known: not of who may have been handed it unseen, nor what is others' of who came just
     /// now.
-    fn standing(&self, scene: &Scene<'_>, used: &Used, found: Standing, person: &Person) -> Standing {
+    fn standing(scene: &Scene<'_>, used: &Used, found: Standing, person: &Person) -> Standing {
         if !matches!(found, Standing::Foreign(_) | Standing::Fresh) || !scene.is_somebody() {
             found
         } else if person.may_miss(used.kind, scene.now_s) {
@@ -139,10 +139,8 @@ impl Objects {
                 _ => continue,
             };
             match (norm, &*judged) {
-                (Norm::Tight, Ok(None) | Err(_)) => {
-                    if is_beyond(one, person, scene.now_s) {
-                        *judged = Ok(Some(Box::new(sign(scene, shows, one, person))));
-                    }
+                (Norm::Tight, Ok(None) | Err(_)) if is_beyond(one, person, scene.now_s) => {
+                    *judged = Ok(Some(Box::new(sign(scene, shows, one, person))));
                 }
                 (Norm::Early, Ok(None)) => *judged = Err(Blind::NotEnoughEvidence),
                 _ => {}
@@ -277,15 +275,12 @@ impl Objects {
 
 /// Whether the caller has more of such ids by now than its group has among as many uses: who works all day meets some.
 fn is_beyond(one: &OneUse, person: &mut Person, now_s: u32) -> bool {
-    let is_foreign = match one.standing {
-        Standing::Foreign(other) => {
-            person.today.foreign(one.used.id, other, now_s);
-            true
-        }
-        _ => {
-            person.today.unissued(one.used.id, now_s);
-            false
-        }
+    let is_foreign = if let Standing::Foreign(other) = one.standing {
+        person.today.foreign(one.used.id, other, now_s);
+        true
+    } else {
+        person.today.unissued(one.used.id, now_s);
+        false
     };
     let (foreign, unissued, _) = person.today.counts();
     let (count, expected) = if is_foreign {

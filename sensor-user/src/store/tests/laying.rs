@@ -291,6 +291,7 @@ fn full() -> crate::detect::objects::Objects {
     let window =
         r#"{"number":W,"first_s":W,"usual":S,"windows":S,"level":S,"objects":Q,"given":Q,"others":B}"#;
     let reached = "[S,S,S,S,S,S,S,S,S]";
+    let group = format!(r#"{{"reached":[{reached},{reached}],"callers":Q}}"#);
     let content = format!(
         r#"{{"version":{},"people":{{"people":{},"owners":{}}},"norms":{{"naming":{},"using":{},"groups":[]}},"handed":{{"ids":{},"outlets":{},"operations":[]}},"many":{{"callers":{},"groups":{}}}}}"#,
         version(),
@@ -318,10 +319,7 @@ fn full() -> crate::detect::objects::Objects {
             r#"{"callers":Q,"followed":[W,W,W],"met":[Q,Q,Q],"alone":S,"shared":S,"kind":"Parted"}"#
         ),
         table(8_192, &format!(r#"{{"windows":[{window},{window}]}}"#)),
-        table(
-            2_048,
-            &format!(r#"{{"reached":[{reached},{reached}],"callers":Q}}"#)
-        ),
+        table(2_048, &group),
     );
     let mut objects = crate::detect::objects::Objects::default();
     objects.load(content.as_bytes()).unwrap();
