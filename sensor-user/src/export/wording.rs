@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::classify::{DataKind, Half, Part, Place, ShownCall};
-use crate::detect::baseline::{PlacesSign, Telling, TellsBy};
+use crate::detect::baseline::{Asks, PlacesSign, Telling, TellsBy};
 use crate::detect::objects::{ObjectSign, Shows};
 use crate::detect::{
     Assigned, AttackShape, Bulk, Evidence, Excess, Finding, Function, LoginAttack, Outsider, TokenFlaw,
@@ -235,18 +235,30 @@ fn telling(told: &Telling) -> String {
         TellsBy::Size => ("size", " bytes"),
         TellsBy::Time => ("time", " us"),
     };
+    let known = match told.asks {
+        Asks::Login | Asks::Registration => "that logged in before",
+        Asks::Reset => "whose password may be reset",
+    };
     format!(
-        "the {what} tells which names exist: {}{unit} for {} that logged in before, {}{unit} for {} others",
+        "the {what} tells which names exist: {}{unit} for {} {known}, {}{unit} for {} others",
         told.known_value, told.known, told.unknown_value, told.unknown
     )
 }
 
 fn places(places: &PlacesSign) -> String {
-    format!(
+    let mut text = format!(
         "one credential from {} addresses within two hours, {} times back to an earlier one; before, usually at most \
          {} in {} hours of this caller, and two thirds as many in {} of {} hours of all",
         places.addresses, places.returns, places.usual, places.hours, places.as_many, places.all_hours
-    )
+    );
+    if places.addresses_daily > places.addresses {
+        let _infallible = write!(
+            text,
+            "; {} within two days, usually at most {} on {} days",
+            places.addresses_daily, places.usual_daily, places.days
+        );
+    }
+    text
 }
 
 fn outsider(found: &Outsider) -> String {

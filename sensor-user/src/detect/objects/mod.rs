@@ -33,7 +33,7 @@ use scene::{Read, Scene};
 pub use signs::{Judged, ObjectSign, ObjectSigns, Shows};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Everything that is learnt of objects.
 #[derive(Debug, Default)]

@@ -94,14 +94,8 @@ impl Objects {
     }
 
     fn own(&mut self, value: ValueHash, scene: &Scene<'_>, person: &Person, is_tenant: bool) {
-        let known = self.people.owner(value);
-        let new = known.is_none_or(|owner| {
-            owner.other_than(scene.tag(), person).is_some() || is_tenant && !owner.is_claimed_tenant()
-        });
-        if new {
-            self.people
-                .own(value, scene.tag(), person, is_tenant, scene.now_s);
-        }
+        self.people
+            .own(value, scene.tag(), person, is_tenant, scene.now_s);
     }
 
     /// Whose names are where.

@@ -274,7 +274,7 @@ fn full() -> crate::detect::objects::Objects {
     let mut table = |sets: u64, form: &str| {
         let rows = (0..sets * 8).map(|place| {
             let key = (((next() >> 44) * sets + place / 8) << 32) | next() >> 32 | 1;
-            let mut row = format!("[{key},{},", 1_795_000_000 + (next() >> 40));
+            let mut row = format!("[{key},{},{},", 1_795_000_000 + (next() >> 40), next() >> 60);
             for letter in form.chars() {
                 row += &match letter {
                     'W' => (next() >> 32).to_string(),
