@@ -334,6 +334,7 @@ fn of_object(sign: &ObjectSign, fields: &mut Fields<'_>) {
         ("api_sensor.object.usual", sign.usual),
         ("api_sensor.object.of", sign.of),
         ("api_sensor.object.objects", sign.objects),
+        ("api_sensor.object.given", sign.given),
         ("api_sensor.object.others", sign.others),
         ("api_sensor.object.minutes", sign.minutes),
         ("api_sensor.object.most", sign.most),

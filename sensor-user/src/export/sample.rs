@@ -256,6 +256,7 @@ pub(super) fn of_objects() -> Vec<Finding> {
         usual: 2300,
         of: 2301,
         objects: 214,
+        given: 180,
         others: 98,
         minutes: 6,
         most: 3,

@@ -140,6 +140,7 @@ fn object(sign: &ObjectSign) -> String {
         usual,
         of,
         objects,
+        given,
         others,
         most,
         ..
@@ -168,8 +169,8 @@ fn object(sign: &ObjectSign) -> String {
              {within} the caller {did} {objects} such objects"
         ),
         Shows::Many => format!(
-            "the caller tried {objects} objects at {at} in {within} that were not handed to it, of {others} others as \
-             far as it is known; usual are at most {most}"
+            "the caller tried {objects} objects at {at} within {within} that were not handed to it, of {others} others \
+             as far as it is known, and was given {given}; in {usual} of {of} windows of its group it was {most} at most"
         ),
     }
 }
@@ -499,8 +500,8 @@ mod tests {
                      {lately} such objects"
                 ),
                 format!(
-                    "the caller tried 214 objects at {at} in 6 minutes that were not handed to it, of 98 others as \
-                     far as it is known; usual are at most 3"
+                    "the caller tried 214 objects at {at} within 6 minutes that were not handed to it, of 98 others as \
+                     far as it is known, and was given 180; in 2300 of 2301 windows of its group it was 3 at most"
                 ),
             ]
         );
