@@ -1,7 +1,7 @@
 //! Whether an endpoint asks who is calling.
 //!
 //! Takes exchanges and who sent them. Gives a [`Door`]: whom the endpoint turned away, and whether it gives each caller
-//! what is theirs or everybody the same. Callers who happen to have credentials say nothing: those who are logged in
+//! what is theirs or everybody of a role group the same. Callers who happen to have credentials say nothing: those who are logged in
 //! read public pages, too. Paths that somebody made up are hardly kept: an endpoint is entered once an answer says something,
 //! and few that are not in the inventory. Never keeps a value. Bounded by [`MAX_DOORS`] and a table of fixed size.
 
@@ -14,6 +14,7 @@ use super::table::Table;
 use crate::callers::{Answer, PrincipalKind};
 use crate::classify::{Half, Part};
 use crate::detect::Observation;
+use crate::detect::functions::groups::GroupKey;
 use crate::exchange::{Caller, CallerHash, Method};
 use crate::inventory::EndpointRef;
 
@@ -22,7 +23,7 @@ const MAX_DOORS: usize = 10_000;
 /// Endpoints entered that the inventory did not know yet, which may have been made up: what turns people away before it
 /// lets the first one in is a tenth of all at most.
 const MAX_UNLISTED: usize = MAX_DOORS / 10;
-/// Sets of paths: 32,768 of them, 32 bytes a place.
+/// Sets of paths: 32,768 of them, 40 bytes a place.
 const PATH_SETS: usize = 4096;
 /// Values of a request that tell one path from another.
 const MAX_IDS: usize = 16;
@@ -116,6 +117,7 @@ struct Known {
 #[derive(Clone, Copy, Default, Debug)]
 struct Reader {
     caller: u64,
+    group: u64,
     tenant: u64,
     bytes: u64,
     read: u32,
@@ -316,6 +318,7 @@ fn read(known: &mut Known, paths: &mut Table<Reader>, seen: &Observation<'_>, no
     let Some((path, has_ids)) = path(seen) else {
         return;
     };
+    let group = GroupKey::of(seen.caller).map_or(0, |group| group.0);
     let tenant = seen.caller.tenant.map(CallerHash::front);
     let bytes = exchange
         .outcome
@@ -329,6 +332,7 @@ fn read(known: &mut Known, paths: &mut Table<Reader>, seen: &Observation<'_>, no
         let (tenant, read) = (tenant.unwrap_or(caller), 1);
         *reader = Reader {
             caller,
+            group,
             tenant,
             bytes,
             read,
@@ -336,7 +340,8 @@ fn read(known: &mut Known, paths: &mut Table<Reader>, seen: &Observation<'_>, no
     }
     // Where nothing is named, each may get an answer of their own, which size tells.
     let same = has_ids || reader.bytes == bytes;
-    if same || reader.caller == caller {
+    // Whom staff read before is no more shared for that.
+    if reader.caller == caller || (same && reader.group == group) {
         known.people.add(caller, reader.caller != caller);
     }
     if let Some(tenant) = tenant.filter(|tenant| same || reader.tenant == *tenant) {

@@ -1,7 +1,7 @@
 //! What is learnt of logins and credentials, for rules that need to know what is usual.
 //!
 //! Takes every exchange that is judged, in order. Gives [`Signs`]. Never reads the clock and never keeps a value: keyed
-//! hashes, counts and endpoints only. Memory is bounded by tables of fixed size (9 MiB together) and named limits
+//! hashes, counts and endpoints only. Memory is bounded by tables of fixed size (10 MiB together) and named limits
 //! (`operations.rs` beside it: about 16 MiB); the same exchanges give the same signs. A change of the installation's
 //! key begins it anew.
 
@@ -40,7 +40,7 @@ pub use telling::{Asks, Telling, TellsBy};
 pub use tried::TriedOnce;
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 8;
+const VERSION: u32 = 9;
 
 /// Fields of proxies: what is before them is not the client.
 const OF_PROXIES: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];

@@ -12,7 +12,7 @@ use crate::exchange::CallerHash;
 
 /// Sets of credentials: 16,384 of them, 120 bytes a place.
 const TOKEN_SETS: usize = 2048;
-/// Sets of callers: 65,536 of them, 32 bytes a place.
+/// Sets of callers: 65,536 of them, 40 bytes a place.
 const CALLER_SETS: usize = 8192;
 /// The window. A stolen token is used while it is good, which is an hour as a rule.
 const HOUR_S: u32 = 3600;
@@ -52,6 +52,9 @@ struct Norm {
     most_daily: u16,
     usual_daily: u16,
     days: u16,
+    /// Front of the address that it is at as a rule, and votes for it: the first of each hour has one.
+    home: u32,
+    votes: u16,
 }
 
 /// Addresses of one credential.
@@ -93,7 +96,7 @@ pub struct PlacesSign {
     pub as_many: u32,
     /// Client addresses within a day or two.
     pub addresses_daily: u16,
-    /// This is the first use from one of them.
+    /// This is the first use from one of them, and not where the caller is as a rule.
     pub is_new_daily: bool,
     /// Most addresses that a credential of the caller had in a day or two before.
     pub usual_daily: u16,
@@ -152,6 +155,12 @@ impl Places {
         let Some(norm) = self.callers.place(used.caller.front(), now_s, weight) else {
             return PlacesSign::default();
         };
+        let front = front(used.address);
+        // Whoever has the key as well moves on; its owner is back where it was.
+        let is_new = is_new && norm.home != front;
+        if hour > norm.hour {
+            norm.vote(front);
+        }
         let ended = norm.roll(hour);
         let grown = (norm.most, norm.most.max(addresses));
         norm.most = grown.1;
@@ -200,9 +209,7 @@ impl Places {
         let before = token.days.estimate(now_s, DAY_S);
         token.days.add(address, now_s, DAY_S);
         let daily = token.days.estimate(now_s, DAY_S);
-        let [one, two, three, four, ..] = address.0;
-        // 0 is nobody's.
-        let front = u32::from_le_bytes([one, two, three, four]) | 1;
+        let front = front(address);
         let [newest, second, third, _] = token.recent;
         if newest != front {
             if token.recent.contains(&front) {
@@ -264,6 +271,17 @@ impl Places {
 }
 
 impl Norm {
+    /// The majority stays (Boyer and Moore).
+    const fn vote(&mut self, address: u32) {
+        if self.home == address {
+            self.votes = self.votes.saturating_add(1);
+        } else if self.votes == 0 {
+            (self.home, self.votes) = (address, 1);
+        } else {
+            self.votes -= 1;
+        }
+    }
+
     /// Begins another hour; gives how many addresses the one before had. The norm doubles at most, so whoever wants to
     /// raise it has to be patient.
     fn roll(&mut self, hour: u32) -> Option<u16> {
@@ -290,6 +308,12 @@ impl Norm {
         }
         (self.day, self.most_daily) = (day, 0);
     }
+}
+
+/// 0 is nobody's.
+const fn front(address: CallerHash) -> u32 {
+    let [one, two, three, four, ..] = address.0;
+    u32::from_le_bytes([one, two, three, four]) | 1
 }
 
 /// What is usual after another time with so many addresses, at most.
@@ -325,7 +349,8 @@ mod tests {
             (3, 20, (3, true)),
             (1, 21, (3, false)),
             (1, 30, (3, false)),
-            (3, 72, (1, true)),
+            (1, 72, (1, false)),
+            (3, 73, (2, true)),
         ] {
             assert_eq!(seen(address, hour), expected, "{address} at {hour}");
         }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::Expect::{self, Fires, Quiet};
 use super::Severity::High;
+use super::rights::by;
 use super::stories::{Story, World, bearer, opaque, story};
 use crate::detect::{Blind, Finding};
 use crate::exchange::test_support::Builder;
@@ -26,6 +27,18 @@ fn shared(users: u64) -> Vec<Builder> {
     (0..users)
         .map(|number| user(number, &format!("/products/{}", number % 5)))
         .collect()
+}
+
+/// Things of each customer, half of which support looked at before, and things of all.
+fn supported() -> impl Iterator<Item = Builder> {
+    (0..60).flat_map(|number| {
+        let order = || Builder::get(&format!("/orders/{}", 4000 + number % 30));
+        let product = || Builder::get(&format!("/products/{}", number % 5));
+        let support =
+            (number % 2 == 0).then(|| [order(), product()].map(|seen| by("support", number % 3, seen)));
+        let customer = [order(), product()].map(|seen| by("customer", number % 30, seen));
+        support.into_iter().flatten().chain(customer)
+    })
 }
 
 fn after(mut before: Vec<Builder>, last: impl IntoIterator<Item = Builder>) -> Vec<Builder> {
@@ -60,6 +73,18 @@ pub(super) fn stories() -> Vec<Story> {
             "somebody's own, and staff",
             after(after(own(30), staff), anonymous("/orders/4007")),
             fires(),
+        ),
+        story(
+            RULE,
+            "somebody's own, and support read half of it first",
+            after(supported().collect(), anonymous("/orders/4007")),
+            fires(),
+        ),
+        story(
+            RULE,
+            "public, and support read half of it first",
+            after(supported().collect(), anonymous("/products/3")),
+            Quiet,
         ),
         story(
             RULE,
