@@ -14,6 +14,9 @@ use crate::exchange::credentials::{Algorithm, Claims};
 
 /// Issuers of tokens whose algorithms are remembered; organisations have a handful.
 const MAX_ISSUERS: usize = 1024;
+/// When there is no room, issuers of one caller make some, at most so often: where nobody looks at tokens, anybody can
+/// make them up.
+const PRUNE_S: u32 = 3600;
 /// Kinds of algorithm: symmetric, asymmetric, none.
 const KINDS: usize = 3;
 /// Window in which callers are counted as different.
@@ -39,7 +42,11 @@ struct Issuer {
 
 /// Every issuer.
 #[derive(Default, Debug)]
-pub(super) struct Signers(FxHashMap<CallerHash, Issuer>);
+pub(super) struct Signers {
+    issuers: FxHashMap<CallerHash, Issuer>,
+    /// When room was made last.
+    pruned_s: u32,
+}
 
 /// One issuer as it outlives a restart.
 #[derive(Clone, Serialize, Deserialize)]
@@ -56,10 +63,10 @@ impl Signers {
         let Some(issuer) = claims.issuer else { return false };
         let kind = kind(claims.algorithm);
         let other = self
-            .0
+            .issuers
             .get(&issuer)
             .is_some_and(|known| known.signs_otherwise(kind, now_s));
-        if accepted && let Some(known) = self.issuer(issuer) {
+        if accepted && let Some(known) = self.issuer(issuer, now_s) {
             known.accepted |= 1 << kind;
             if let Some(callers) = known.callers.get_mut(kind) {
                 callers.add(who, now_s, WEEK_S);
@@ -69,23 +76,32 @@ impl Signers {
     }
 
     /// A login was answered with this token: whatever signs it does so for the issuer.
-    pub(super) fn handed_out(&mut self, claims: &Claims) {
-        if let Some(known) = claims.issuer.and_then(|issuer| self.issuer(issuer)) {
+    pub(super) fn handed_out(&mut self, claims: &Claims, now_s: u32) {
+        if let Some(known) = claims.issuer.and_then(|issuer| self.issuer(issuer, now_s)) {
             known.handed_out |= 1 << kind(claims.algorithm);
         }
     }
 
-    fn issuer(&mut self, issuer: CallerHash) -> Option<&mut Issuer> {
-        let has_room = self.0.len() < MAX_ISSUERS;
-        if !has_room && !self.0.contains_key(&issuer) {
-            return None;
+    fn issuer(&mut self, issuer: CallerHash, now_s: u32) -> Option<&mut Issuer> {
+        if self.issuers.len() >= MAX_ISSUERS && !self.issuers.contains_key(&issuer) {
+            self.make_room(now_s);
+            if self.issuers.len() >= MAX_ISSUERS {
+                return None;
+            }
         }
-        Some(self.0.entry(issuer).or_default())
+        Some(self.issuers.entry(issuer).or_default())
+    }
+
+    fn make_room(&mut self, now_s: u32) {
+        if now_s.saturating_sub(self.pruned_s) >= PRUNE_S {
+            self.issuers.retain(|_, known| known.is_established());
+            self.pruned_s = now_s;
+        }
     }
 
     /// Everything, in order.
     pub(super) fn snapshot(&self) -> Vec<KeptIssuer> {
-        let all = self.0.iter();
+        let all = self.issuers.iter();
         let mut all: Vec<_> = all
             .map(|(issuer, known)| KeptIssuer {
                 issuer: *issuer,
@@ -98,11 +114,20 @@ impl Signers {
 
     pub(super) fn restore(kept: Vec<KeptIssuer>) -> Self {
         let all = kept.into_iter().take(MAX_ISSUERS);
-        Self(all.map(|kept| (kept.issuer, kept.known)).collect())
+        Self {
+            issuers: all.map(|kept| (kept.issuer, kept.known)).collect(),
+            pruned_s: 0,
+        }
     }
 }
 
 impl Issuer {
+    /// A server hands its tokens out, or several callers had some when they came last.
+    fn is_established(&self) -> bool {
+        let as_they_came = |all: &Spread| all.estimate(0, WEEK_S);
+        self.handed_out != 0 || self.callers.iter().map(as_they_came).fold(0, u16::saturating_add) > 1
+    }
+
     fn signs_otherwise(&self, kind: usize, now_s: u32) -> bool {
         let bit = 1_u8 << kind;
         let known = self.accepted | self.handed_out;
@@ -178,6 +203,29 @@ mod tests {
         assert!(known.signs_otherwise(SYMMETRIC, 2));
         known.handed_out |= 1 << SYMMETRIC;
         assert!(!known.signs_otherwise(SYMMETRIC, 2));
+    }
+
+    #[test]
+    fn made_up_issuers_make_room_and_those_with_callers_stay() {
+        let mut signers = Signers::default();
+        let name = |number: u64| {
+            let mut name = [0; 16];
+            name[..8].copy_from_slice(&number.to_le_bytes());
+            CallerHash(name)
+        };
+        let known = signers.issuer(name(0), 10).unwrap();
+        *known = signed(&[(ASYMMETRIC, 2)]);
+        for number in 1..=2000 {
+            if let Some(made_up) = signers.issuer(name(number), 10) {
+                *made_up = signed(&[(ASYMMETRIC, 1)]);
+            }
+        }
+        assert!(signers.issuer(name(3000), 60).is_none(), "while the flood lasts");
+        assert!(signers.issuer(name(3000), 10 + 2 * PRUNE_S).is_some());
+        let left: Vec<_> = [0, 1, 3000]
+            .map(|number| signers.issuers.contains_key(&name(number)))
+            .into();
+        assert_eq!(left, [true, false, true]);
     }
 
     #[test]

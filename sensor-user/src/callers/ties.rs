@@ -60,7 +60,7 @@ impl Callers {
         };
         for grant in told.granted.iter().filter(came) {
             if let Some(claims) = grant.claims.as_deref().filter(|_| logs_in) {
-                self.signers.handed_out(claims);
+                self.signers.handed_out(claims, seen.now_s);
             }
             // A cookie that only may be a session is one when a login or refresh sets it, or one like it goes
             // on.
