@@ -40,7 +40,7 @@ pub use telling::{Asks, Telling, TellsBy};
 pub use tried::TriedOnce;
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 8;
+const VERSION: u32 = 9;
 
 /// Fields of proxies: what is before them is not the client.
 const OF_PROXIES: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];

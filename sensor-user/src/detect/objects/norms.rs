@@ -31,6 +31,9 @@ const ALMOST_NONE: u32 = 200;
 const LAPSES: u32 = 4;
 /// One value in so many that nobody is known by, at a place that names callers.
 const NAMING: u32 = 8;
+/// Uses of what was handed to the caller, and none of what was handed to those whom it shares ids with, before such a one
+/// departs: less than one in ten would (95%, rule of three).
+const LEAST_ALONE: u32 = 2 * LEAST;
 /// Uses of a group before it is known whether it works with what is others'.
 const GROUP_LEAST: u32 = 20;
 /// One use in so many is of an id that was handed to others only, in a group that works with its own.
@@ -211,6 +214,15 @@ impl Using {
             return Norm::None;
         }
         self.tight(sides, ALMOST_NONE)
+    }
+
+    /// Whether an id departs from a norm that was handed to somebody the caller shares other ids with. Two who bought one
+    /// thing share its id by chance, as a team shares all; a team shows by using what its members were handed.
+    pub(super) fn norm_of_related(&self, ours: bool) -> Norm {
+        if self.related * ALMOST_NONE > self.mine || self.mine < LEAST_ALONE {
+            return Norm::None;
+        }
+        self.norm_of_foreign(ours)
     }
 
     /// Whether an id that was handed to nobody departs from a norm.
