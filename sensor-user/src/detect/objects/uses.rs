@@ -240,14 +240,14 @@ impl Objects {
         lapse: bool,
     ) {
         for one in uses {
-            let is_told = odd && matches!(one.standing, Standing::Met(_));
-            if is_told || matches!(one.standing, Standing::Foreign(_)) {
+            let has_met = matches!(one.standing, Standing::Met(_));
+            if odd && has_met || matches!(one.standing, Standing::Foreign(_)) {
                 self.handed.strange(one.used.id, scene.tag(), person, scene.now_s);
             }
             if odd {
-                if lapse && (is_told || one.is_strange()) {
+                if lapse && (has_met || one.is_strange()) {
                     self.norms
-                        .learn_using(one.key, 0, scene.now_s, |using| using.lapses += 1);
+                        .learn_using(one.key, 0, scene.now_s, |using| using.lapses(has_met));
                 }
                 continue;
             }
