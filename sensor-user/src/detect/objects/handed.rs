@@ -409,4 +409,42 @@ mod tests {
         assert_eq!(found, Standing::Unclear(Unclear::Forgotten));
         assert_eq!(Unclear::Forgotten.blind(), Blind::NoRoom);
     }
+
+    /// Four of five ids of each answer are its team's, and one is what a member of another team is handed as well.
+    #[test]
+    fn a_team_shares_half_of_what_it_is_handed() {
+        const AT: u64 = 9;
+        let (mut handed, norms) = (Handed::default(), Norms::default());
+        let tag = |number: u32| number.wrapping_mul(0x9e37_79b1) | 1;
+        let ids_of = |number: u32| {
+            let team = (0..4).map(move |id| u64::from(number % 3) * 100 + id);
+            let by_chance = 1000 + u64::from(number / 2);
+            team.chain([by_chance]).map(|id| (AT, id << 32 | 7))
+        };
+        let mut people = vec![Person::default(); 30];
+        for number in (0..30).chain(0..30) {
+            let (person, to) = (&mut people[number as usize], holder(tag(number)));
+            let ids: Vec<_> = ids_of(number).collect();
+            for (at, id) in &ids {
+                handed.hand(*id, *at, to, person, &norms, 10);
+            }
+            handed.team(&ids, to.caller, person);
+        }
+        let met_by_chance = (0..30_u32).filter(|number| {
+            let neighbour = number ^ 1;
+            people[*number as usize].is_peer(tag(neighbour))
+        });
+        assert_eq!(met_by_chance.count(), 30);
+        for number in 0..30_u32 {
+            let person = &people[number as usize];
+            let of_team: Vec<_> = (0..30)
+                .filter(|other| *other != number && person.is_of_team(tag(*other)))
+                .collect();
+            assert!(
+                of_team.iter().all(|other| other % 3 == number % 3),
+                "{number}: {of_team:?}"
+            );
+            assert!(!of_team.is_empty(), "{number}");
+        }
+    }
 }

@@ -223,15 +223,17 @@ fn related() -> Vec<Story> {
     ]
 }
 
-/// Who shares some ids with others, as everybody does now and then.
-fn met() -> Vec<Story> {
-    let (others, own) = ("API1-002", own_documents(CUSTOMERS));
-    let neighbour = |customer: u64| (customer + 1) % CUSTOMERS;
-    let twice = |each: &dyn Fn(u64) -> Builder| -> Vec<Builder> {
-        (0..CUSTOMERS * 2).map(|n| each(n % CUSTOMERS)).collect()
-    };
-    // One of four things that each bought is what a neighbour bought, too.
-    let bought = twice(&|customer| {
+const fn neighbour(customer: u64) -> u64 {
+    (customer + 1) % CUSTOMERS
+}
+
+fn twice(each: impl Fn(u64) -> Builder) -> Vec<Builder> {
+    (0..CUSTOMERS * 2).map(|n| each(n % CUSTOMERS)).collect()
+}
+
+/// One of five things that each bought is what a neighbour bought, too.
+fn purchases() -> Vec<Builder> {
+    twice(|customer| {
         let things = [
             customer,
             neighbour(customer),
@@ -240,34 +242,35 @@ fn met() -> Vec<Story> {
             300 + customer,
         ];
         shown(customer, "purchases", 6, &things)
-    });
-    // Each looks at what is said of two products, of which a neighbour looks at one.
+    })
+}
+
+/// Each looks at what is said of two products, of which a neighbour looks at one.
+fn reviews() -> Vec<Builder> {
     let products: Vec<u64> = (0..12).collect();
-    let shop = twice(&|customer| shown(customer, "products", 3, &products));
-    let of_product = |customer: u64, product: u64| {
-        let reviews = [0, 1, 2].map(|place| product * 10 + place);
-        shown(
-            customer,
-            &format!("products/{}/reviews", uuid(3, product)),
-            7,
-            &reviews,
-        )
+    let of = |customer: u64, product: u64| {
+        let what = format!("products/{}/reviews", uuid(3, product));
+        shown(customer, &what, 7, &[0, 1, 2].map(|place| product * 10 + place))
     };
-    let looked = || {
-        let first = twice(&|customer| of_product(customer, customer));
-        [
-            first,
-            twice(&|customer| of_product(customer, neighbour(customer))),
-        ]
-        .concat()
-    };
+    [
+        twice(|customer| shown(customer, "products", 3, &products)),
+        twice(|customer| of(customer, customer)),
+        twice(|customer| of(customer, neighbour(customer))),
+    ]
+    .concat()
+}
+
+/// Who shares some ids with others, as everybody does now and then.
+fn met() -> Vec<Story> {
+    let (others, own) = ("API1-002", own_documents(CUSTOMERS));
+    let bought = purchases();
     let opens = [opened(1, 200), opened(1, 201), opened(1, 202)];
     // Some open what a neighbour was shown, all along.
     let four = |customer: u64| [0, 1, 2, 3].map(|number| customer * 100 + number);
     let lists: Vec<_> = (0..CUSTOMERS)
         .map(|customer| listed(customer, &four(customer)))
         .collect();
-    let shared = twice(&|customer| opened(customer, neighbour(customer) * 100 + 1));
+    let shared = twice(|customer| opened(customer, neighbour(customer) * 100 + 1));
     vec![
         story(
             others,
@@ -278,7 +281,7 @@ fn met() -> Vec<Story> {
         story(
             others,
             "of another who looked at the same product",
-            [&shop, &looked(), &own[..], &opens].concat(),
+            [&reviews(), &own[..], &opens].concat(),
             Fires(&[Low, Medium]),
         ),
         story(
