@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use crate::sensor::{Sensor, command, lines, root_command};
 use crate::shop::{Played, Shop, Step, Twin};
-use crate::table::{LANDED, OF_ATTEMPTS, Place, SOMETIMES, WEAKNESSES, Weakness};
+use crate::table::{LANDED, OF_ATTEMPTS, Place, WEAKNESSES, Weakness};
 
 /// A finding, as far as it is compared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -68,8 +68,15 @@ fn watching(mut command: Command, shop: &Shop) -> Command {
 /// Everything is told: the script does in a minute what others do in a week.
 const UNBOUND: &str = "[alerts]\nper_hour = 100000\n";
 
-/// Where hashes fall decides some near things ([`SOMETIMES`]): they fall the same in each run.
-const KEY: [u8; 32] = [1; 32];
+/// A key of an installation, another in each run: what is found depends on none. It is printed, so that a run that fails
+/// can be replayed.
+fn any_key() -> [u8; 32] {
+    let mut key = [0; 32];
+    let mut random = fs::File::open("/dev/urandom").unwrap();
+    random.read_exact(&mut key).unwrap();
+    println!("key of the installation: {key:02x?}");
+    key
+}
 
 /// Plays against a twin under the sensor. Gives what the script did, and the findings unless there can be no sensor:
 /// the shop's own answers are checked in any case, and first.
@@ -84,7 +91,7 @@ fn observe(what: &str, twin: Twin) -> Option<(Played, Vec<Found>)> {
         .mode(0o600)
         .open(&key)
         .unwrap();
-    file.write_all(&KEY).unwrap();
+    file.write_all(&any_key()).unwrap();
     let config = format!("{UNBOUND}[state]\nkey_file = {:?}\n", key.display().to_string());
     let sensor = root_command(what, &[]).and_then(|mut command| {
         command.args(["run", "--output", "json", "--metrics-listen", "off"]);
@@ -131,30 +138,16 @@ fn every_weakness_of_the_shop_is_found() {
     let (due, later): (Vec<&Weakness>, Vec<&Weakness>) =
         WEAKNESSES.iter().partition(|weakness| weakness.is_due());
     for weakness in &later {
-        let reason = weakness.missed().unwrap_or("no rule is switched on");
-        println!(
-            "NOT FOUND {} ({}): {reason}",
-            weakness.name,
-            weakness.rules.join(" or ")
-        );
+        let rules = weakness.rules.join(" or ");
+        println!("NOT YET {} ({rules}): no rule is switched on", weakness.name);
     }
-    let better: Vec<_> = later
-        .iter()
-        .filter(|weakness| !SOMETIMES.contains(&weakness.name))
-        .filter(|weakness| found.iter().any(|one| one.is_of(weakness, &played.steps)))
-        .map(|weakness| weakness.name)
-        .collect();
-    assert!(
-        better.is_empty(),
-        "found, and still in the list of those missed: {better:?}"
-    );
     let missed: Vec<_> = due
         .iter()
         .filter(|weakness| !found.iter().any(|one| one.is_of(weakness, &played.steps)))
         .map(|weakness| weakness.name)
         .collect();
     println!(
-        "weaknesses: {} found, {} known to be missed, {} missed",
+        "weaknesses: {} found, {} without a rule, {} missed",
         due.len() - missed.len(),
         later.len(),
         missed.len()

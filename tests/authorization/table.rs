@@ -26,25 +26,6 @@ pub(crate) const LANDED: &[&str] = &[
     "API8-001", //
 ];
 
-/// Weaknesses that are missed, with the reason. One that is found must leave the list.
-pub(crate) const MISSED: &[(&str, &str)] = &[
-    (
-        "bola-delete-path",
-        "API1-002 says nothing by most keys of the installation, and the answer names no owner; the cause is not known",
-    ),
-    (
-        "bola-write-body",
-        "API1-002 says nothing by most keys of the installation, and the answer names no owner; the cause is not known",
-    ),
-    (
-        "bola-foreign-document",
-        "API1-002 says nothing by most keys of the installation; the cause is not known",
-    ),
-];
-
-/// Of those missed, what is found with some keys: among twenty callers, who is taken for whom depends on it.
-pub(crate) const SOMETIMES: &[&str] = &["bola-delete-path", "bola-write-body", "bola-foreign-document"];
-
 /// Rules that tell of attempts, whether the service repels them or not: they may fire on the repaired twin.
 pub(crate) const OF_ATTEMPTS: &[&str] = &["API2-006"];
 
@@ -70,15 +51,9 @@ pub(crate) enum Place {
 }
 
 impl Weakness {
-    /// Why it is missed, if it is.
-    pub(crate) fn missed(&self) -> Option<&'static str> {
-        let known = MISSED.iter().find(|(name, _)| *name == self.name);
-        known.map(|(_, reason)| *reason)
-    }
-
     /// Whether a rule for it exists.
     pub(crate) fn is_due(&self) -> bool {
-        self.missed().is_none() && self.rules.iter().any(|rule| LANDED.contains(rule))
+        self.rules.iter().any(|rule| LANDED.contains(rule))
     }
 }
 

@@ -387,7 +387,7 @@ impl Callers {
             result,
             ticket: result == LoginResult::Unknown
                 && seen.answer == Answer::Accepted
-                && told.is_some_and(|told| told.ticket),
+                && told.is_some_and(|told| told.ticket.is_some()),
             name_trouble: Trouble::default(),
             status: response.map_or(0, |response| response.status),
             answer_bytes: response.map_or(0, |response| response.body.total),

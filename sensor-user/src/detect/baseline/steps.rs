@@ -2,7 +2,8 @@
 //!
 //! Takes logins, told apart by what they hand out, and what the same caller or client does next. Gives a [`SkippedStep`]
 //! when nearly everybody took a second step and this one did not. Where the first step hands out a token, the next thing
-//! that its caller does counts; where it hands out none, the next token that the same client is given without a name.
+//! that its caller does counts; where it hands out none, the next token that the same client is given without a name, and
+//! what its ticket opens that others need a token for.
 //! Bounded by [`MAX_DESKS`], [`MAX_NEXT`] and [`PENDING_SETS`].
 
 mod counter;
@@ -15,7 +16,8 @@ use super::table::Table;
 use crate::callers::{Answer, LoginFacts, LoginResult};
 use crate::detect::{Blind, Observation};
 use crate::exchange::credentials::{GrantType, Handover};
-use crate::exchange::{Caller, CallerHash, Method};
+use crate::exchange::secret::KeyedHash;
+use crate::exchange::{Caller, CallerHash, Exchange, Method};
 use crate::inventory::{Endpoint, History};
 use counter::{Counters, Taker};
 use desk::{Desk, Gives, MAX_NEXT, Way};
@@ -31,6 +33,8 @@ const PATIENCE_S: u32 = 900;
 const MIN_USES: u64 = 20;
 /// So that an address is never taken for a caller.
 const OF_ADDRESS: u64 = 0x5bd1_e995_9e37_79b9;
+/// Nor a ticket.
+const OF_TICKET: u64 = 0xc2b2_ae3d_27d4_eb4f;
 
 /// A login under way.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -106,6 +110,12 @@ impl Steps {
         if !self.waiting || skipped.is_some() {
             return Ok(skipped);
         }
+        if let Some((key, begun)) = self.by_ticket(exchange, now_s) {
+            if grants.is_none() {
+                return self.opens(begun, seen, history);
+            }
+            self.pending.forget(key);
+        }
         let nameless = grants.is_some_and(is_nameless);
         // Who comes with a token may ask for another, and be a neighbour of who logs in behind the same address.
         let newcomer = exchange
@@ -118,9 +128,11 @@ impl Steps {
             let who = seen.caller.id.map_or(address, |caller| caller.0);
             return self.resolve(begun, seen.endpoint, nameless, (who, address));
         }
-        let method = Method::of(exchange.request.method());
-        let asks_nothing = matches!(method, Method::Options | Method::Head);
-        let Some(caller) = seen.caller.id.filter(|_| seen.caller.is_known() && !asks_nothing) else {
+        let Some(caller) = seen
+            .caller
+            .id
+            .filter(|_| seen.caller.is_known() && !asks_nothing(exchange))
+        else {
             return Ok(None);
         };
         let Some(begun) = self.ends(caller.0.front(), now_s) else {
@@ -151,8 +163,42 @@ impl Steps {
         let comes_back = is_let_in || (goes_on && seen.caller.facts.held);
         let caller = seen.caller.id.filter(|_| comes_back);
         let client = seen.exchange.client.hash.filter(|_| goes_on);
-        let keys = [caller.map(|id| id.0.front()), client.map(of_address)];
+        let keys = [
+            caller.map(|id| id.0.front()),
+            client.map(of_address),
+            told.ticket.filter(|_| goes_on).map(of_ticket),
+        ];
         self.begin(&keys, (seen.endpoint, Gives::of(told)), now_s)
+    }
+
+    /// The login under way whose ticket is among the credentials of an exchange.
+    fn by_ticket(&self, exchange: &Exchange, now_s: u32) -> Option<(u64, Pending)> {
+        let secrets = exchange.credentials.iter().filter_map(|one| one.secret);
+        secrets.map(of_ticket).find_map(|key| {
+            let begun = self.pending.find(key)?;
+            self.is_under_way(begun, now_s).then_some((key, begun))
+        })
+    }
+
+    /// A ticket opens something that is no step of a login. The login goes on: others may do so before their second step.
+    fn opens(
+        &mut self,
+        begun: Pending,
+        seen: &Observation<'_>,
+        history: &History,
+    ) -> Result<Option<SkippedStep>, Blind> {
+        let caller = seen.caller.id.filter(|_| !asks_nothing(seen.exchange));
+        let desk = self.desks.get_mut(usize::from(begun.desk));
+        let Some((caller, desk)) = caller.zip(desk).filter(|_| !is_step(seen.endpoint)) else {
+            return Ok(None);
+        };
+        let skipped = desk.opens(&label(seen.endpoint), caller.0, history.success_known);
+        // What anybody may have says nothing.
+        if history.success_anonymous == 0 {
+            skipped
+        } else {
+            Ok(None)
+        }
     }
 
     /// A token is handed out: whether that is a way around the second step of logins at this host.
@@ -233,9 +279,13 @@ impl Steps {
     fn ends(&mut self, key: u64, now_s: u32) -> Option<Pending> {
         let pending = self.pending.find(key)?;
         self.pending.forget(key);
-        let desk = self.desks.get(usize::from(pending.desk))?;
-        let same = desk.turn == pending.turn;
-        (same && now_s.saturating_sub(pending.since_s) <= PATIENCE_S).then_some(pending)
+        self.is_under_way(pending, now_s).then_some(pending)
+    }
+
+    fn is_under_way(&self, pending: Pending, now_s: u32) -> bool {
+        let desk = self.desks.get(usize::from(pending.desk));
+        desk.is_some_and(|desk| desk.turn == pending.turn)
+            && now_s.saturating_sub(pending.since_s) <= PATIENCE_S
     }
 
     fn resolve(
@@ -297,6 +347,7 @@ impl Steps {
         desks.truncate(MAX_DESKS);
         for desk in &mut desks {
             desk.next.truncate(MAX_NEXT);
+            desk.opened.truncate(MAX_NEXT);
         }
         Self {
             desks,
@@ -319,6 +370,15 @@ const fn by_form(told: &Handover) -> bool {
 
 fn of_address(address: CallerHash) -> u64 {
     address.front() ^ OF_ADDRESS
+}
+
+fn of_ticket(ticket: KeyedHash) -> u64 {
+    ticket.now.front() ^ OF_TICKET
+}
+
+fn asks_nothing(exchange: &Exchange) -> bool {
+    let method = Method::of(exchange.request.method());
+    matches!(method, Method::Options | Method::Head)
 }
 
 /// Method, host and template, and the call that these do not say: safe to show, as the endpoint is.
@@ -392,7 +452,10 @@ mod tests {
 
     fn ticket() -> Gives {
         Gives::of(&Handover {
-            ticket: true,
+            ticket: Some(KeyedHash {
+                now: CallerHash([7; 16]),
+                before: None,
+            }),
             ..Handover::default()
         })
     }

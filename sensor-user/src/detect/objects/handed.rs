@@ -5,6 +5,7 @@
 //! something may have made room, nothing is said of ids that were never handed out.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::norms::Norms;
 use super::outlets::{Kind, Outlet, bit};
@@ -22,6 +23,10 @@ const HOLDERS: usize = 3;
 const PUBLIC: u32 = 40;
 /// Different callers who used an id that was handed to others before one more makes it a link that somebody shared.
 const STRANGERS: usize = 2;
+/// Ids of one answer by which a team is known.
+pub(super) const UNASKED: usize = 32;
+/// Ids of one place of an answer that another has, too: one may be so by chance.
+const TEAM_SHARES: u8 = 2;
 /// Sets of operations whose answers are followed: 8192, 24 bytes a place.
 const OPERATION_SETS: usize = 1024;
 /// The mark of an id that is everybody's: a place hands it to everybody, or strangers use it.
@@ -60,8 +65,10 @@ pub(super) struct Holder {
 pub(super) enum Standing {
     /// It was handed to the caller.
     Mine,
-    /// To somebody the caller shares ids with.
+    /// To somebody of the caller's team.
     Related,
+    /// To somebody the caller shares ids with, perhaps by chance; this is one of those who work with their own.
+    Met(u32),
     /// To very many, or others use it as well.
     Public,
     /// To others, and the caller works with everybody's.
@@ -212,16 +219,24 @@ impl Handed {
         }
         // Staff and jobs were handed everybody's: they relate nobody to those who do the same work as the caller.
         let same_work = known.handed().any(|holder| holder.group == by.group);
-        let mut of = None;
+        let (mut of, mut met) = (None, false);
         for holder in known.handed() {
-            if person.is_peer(holder.caller) && (holder.group == by.group || !same_work) {
-                return Standing::Related;
+            if holder.group == by.group || !same_work {
+                if person.is_of_team(holder.caller) {
+                    return Standing::Related;
+                }
+                met |= person.is_peer(holder.caller);
             }
             if norms.is_narrow(holder.group) {
                 of = of.or(Some(holder.caller));
             }
         }
-        of.map_or(Standing::Fresh, Standing::Foreign)
+        match of {
+            Some(other) if met => Standing::Met(other),
+            Some(other) => Standing::Foreign(other),
+            None if met => Standing::Related,
+            None => Standing::Fresh,
+        }
     }
 
     /// Whether answers said that it is another's: then a field that names whoever asks says nothing of it.
@@ -284,6 +299,36 @@ impl Handed {
             }
         }
         known.note(to, true, norms);
+    }
+
+    /// An answer handed ids to a caller at places, unasked (`ids`: place and id). Who has half of those of a place that are
+    /// not everybody's, two at least, is of the caller's team.
+    pub(super) fn team(&self, ids: &[(u64, u64)], to: u32, person: &mut Person) {
+        let mut rest = ids;
+        while let Some((at, _)) = rest.first() {
+            let end = rest
+                .iter()
+                .position(|(other, _)| other != at)
+                .unwrap_or(rest.len());
+            let (here, after) = rest.split_at(end);
+            rest = after;
+            if end < usize::from(TEAM_SHARES) || self.outlets.get(*at).map(Outlet::kind) != Some(Kind::Parted)
+            {
+                continue;
+            }
+            let known = here.iter().filter_map(|(_, id)| self.ids.get(*id));
+            let known: SmallVec<[&Id; UNASKED]> = known.filter(|id| !id.is_public()).collect();
+            for holder in known.iter().flat_map(|id| id.handed()) {
+                let other = holder.caller;
+                if other == to || person.was(other) || person.is_of_team(other) {
+                    continue;
+                }
+                let same = known.iter().filter(|id| id.holders.contains(&other)).count();
+                if same >= usize::from(TEAM_SHARES) && 2 * same >= known.len() {
+                    person.is_in_team_with(other);
+                }
+            }
+        }
     }
 
     /// A caller has an id from now on: it used one that was nobody's, or was handed it (`handed`) where that relates
@@ -363,5 +408,43 @@ mod tests {
         let found = standing(&handed, in_one_set(99));
         assert_eq!(found, Standing::Unclear(Unclear::Forgotten));
         assert_eq!(Unclear::Forgotten.blind(), Blind::NoRoom);
+    }
+
+    /// Four of five ids of each answer are its team's, and one is what a member of another team is handed as well.
+    #[test]
+    fn a_team_shares_half_of_what_it_is_handed() {
+        const AT: u64 = 9;
+        let (mut handed, norms) = (Handed::default(), Norms::default());
+        let tag = |number: u32| number.wrapping_mul(0x9e37_79b1) | 1;
+        let ids_of = |number: u32| {
+            let team = (0..4).map(move |id| u64::from(number % 3) * 100 + id);
+            let by_chance = 1000 + u64::from(number / 2);
+            team.chain([by_chance]).map(|id| (AT, id << 32 | 7))
+        };
+        let mut people = vec![Person::default(); 30];
+        for number in (0..30).chain(0..30) {
+            let (person, to) = (&mut people[number as usize], holder(tag(number)));
+            let ids: Vec<_> = ids_of(number).collect();
+            for (at, id) in &ids {
+                handed.hand(*id, *at, to, person, &norms, 10);
+            }
+            handed.team(&ids, to.caller, person);
+        }
+        let met_by_chance = (0..30_u32).filter(|number| {
+            let neighbour = number ^ 1;
+            people[*number as usize].is_peer(tag(neighbour))
+        });
+        assert_eq!(met_by_chance.count(), 30);
+        for number in 0..30_u32 {
+            let person = &people[number as usize];
+            let of_team: Vec<_> = (0..30)
+                .filter(|other| *other != number && person.is_of_team(tag(*other)))
+                .collect();
+            assert!(
+                of_team.iter().all(|other| other % 3 == number % 3),
+                "{number}: {of_team:?}"
+            );
+            assert!(!of_team.is_empty(), "{number}");
+        }
     }
 }

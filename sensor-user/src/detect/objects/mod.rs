@@ -2,7 +2,7 @@
 //!
 //! Takes every exchange that is judged, in order. Gives [`ObjectSigns`]. Never reads the clock and never keeps a value:
 //! keyed hashes and counts. Only whole exchanges that the server answered with success teach, and what is told teaches
-//! next to nothing; of an answer that is cut or sends elsewhere, what was seen is handed out, and no more. Memory is bounded by tables of fixed size, 80 MiB when all of them are full, which take their room as
+//! next to nothing; of an answer that is cut or sends elsewhere, what was seen is handed out, and no more. Memory is bounded by tables of fixed size, 85 MiB when all of them are full, which take their room as
 //! they need it. The same exchanges give the same signs. An operation is known by what its endpoint was called first, so that a
 //! corrected template changes nothing; of two that become one, what was learnt of the one that goes is not used again. A
 //! change of the installation's key begins it anew.
@@ -19,11 +19,12 @@ mod signs;
 mod uses;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{Blind, Observation};
 use crate::callers::PrincipalKind;
 use crate::exchange::Outcome;
-use handed::{Handed, KeptHanded};
+use handed::{Handed, KeptHanded, UNASKED};
 use many::{KeptMany, Many};
 use norms::{KeptNorms, Norms};
 use owners::Said;
@@ -33,7 +34,7 @@ use scene::{Read, Scene};
 pub use signs::{Judged, ObjectSign, ObjectSigns, Shows};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// Everything that is learnt of objects.
 #[derive(Debug, Default)]
@@ -178,10 +179,19 @@ impl Objects {
             }
             return;
         }
+        let unasked = read.asks_for_nothing();
+        let mut ids: SmallVec<[(u64, u64); UNASKED]> = SmallVec::new();
         for (path, id) in scene.answered(read, own) {
             let at = scene.place(path);
             self.handed.hand(id, at, to, person, &self.norms, now_s);
+            if unasked && ids.len() < UNASKED {
+                ids.push((at, id));
+            }
         }
+        // Places of a list come one by one, for each of its records.
+        ids.sort_unstable();
+        ids.dedup();
+        self.handed.team(&ids, to.caller, person);
         self.handed.hands(scene.operation, scene.kinds(read), scene.now_s);
         if own {
             for used in &read.used {

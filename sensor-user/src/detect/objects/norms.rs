@@ -9,7 +9,7 @@ use crate::detect::baseline::table::{Kept, Table};
 
 /// Sets of places that values are at: 131,072 of them, thirteen for each of 10,000 endpoints, 40 bytes a place.
 const NAMING_SETS: usize = 16_384;
-/// Sets of places that requests name objects at: 65,536, 56 bytes a place.
+/// Sets of places that requests name objects at: 65,536, 64 bytes a place.
 const USING_SETS: usize = 8192;
 /// Groups of callers, by hash. Applications have dozens of roles.
 const GROUPS: usize = 1024;
@@ -31,6 +31,9 @@ const ALMOST_NONE: u32 = 200;
 const LAPSES: u32 = 4;
 /// One value in so many that nobody is known by, at a place that names callers.
 const NAMING: u32 = 8;
+/// Uses of what was handed to the caller, and none of what was handed to those whom it shares ids with, before such a one
+/// departs: less than one in ten would (95%, rule of three).
+const LEAST_ALONE: u32 = 2 * LEAST;
 /// Uses of a group before it is known whether it works with what is others'.
 const GROUP_LEAST: u32 = 20;
 /// One use in so many is of an id that was handed to others only, in a group that works with its own.
@@ -79,7 +82,9 @@ pub(super) struct Using {
     /// Handed to very many.
     pub(super) public: u32,
     /// Departures that were told.
-    pub(super) lapses: u32,
+    lapses: u32,
+    /// The same, of ids of those whom the caller shares other ids with: they end no norm but their own.
+    met_lapses: u32,
     callers: u64,
 }
 
@@ -170,6 +175,15 @@ impl Using {
         self.usual() + self.foreign + self.fresh + self.ours + self.open + self.public
     }
 
+    /// A departure was told; `met`: of what was handed to somebody the caller shares other ids with.
+    pub(super) const fn lapses(&mut self, met: bool) {
+        if met {
+            self.met_lapses += 1;
+        } else {
+            self.lapses += 1;
+        }
+    }
+
     /// Uses that fit, and those that do not. What is the tenant's fits where nothing says whose it is; among what is the
     /// tenant's it is the caller's own that fits.
     const fn sides(&self, against: u32, ours: bool) -> (u32, u32) {
@@ -211,6 +225,16 @@ impl Using {
             return Norm::None;
         }
         self.tight(sides, ALMOST_NONE)
+    }
+
+    /// Whether an id departs from a norm that was handed to somebody the caller shares other ids with. Two who bought one
+    /// thing share its id by chance, as a team shares all; a team shows by using what its members were handed.
+    pub(super) fn norm_of_related(&self, ours: bool) -> Norm {
+        let shared = self.related * ALMOST_NONE > self.mine;
+        if shared || self.mine < LEAST_ALONE || self.met_lapses > LAPSES + self.mine / TIGHT {
+            return Norm::None;
+        }
+        self.norm_of_foreign(ours)
     }
 
     /// Whether an id that was handed to nobody departs from a norm.
@@ -285,6 +309,7 @@ impl Norms {
                 &mut using.open,
                 &mut using.public,
                 &mut using.lapses,
+                &mut using.met_lapses,
             ] {
                 *count /= 2;
             }

@@ -9,7 +9,7 @@ use super::keys::tag;
 use crate::detect::baseline::table::{Kept, Table};
 use crate::exchange::value::ValueHash;
 
-/// Sets of callers: 131,072 of them, as many as identity keeps, 184 bytes a place.
+/// Sets of callers: 131,072 of them, as many as identity keeps, 216 bytes a place.
 const PEOPLE_SETS: usize = 16_384;
 /// Sets of values that name somebody: 262,144, two for each caller, 32 bytes a place.
 const OWNER_SETS: usize = 32_768;
@@ -49,6 +49,8 @@ pub(super) struct Person {
     lapsed: u32,
     /// Those who were handed the same ids, a bit of 256 each.
     peers: [u64; 4],
+    /// Those of them who are handed the same unasked, so many ids that it is no chance.
+    team: [u64; 4],
     /// Kinds of places that named the caller, a bit each.
     named: u64,
     /// Kinds of ids that an answer may have handed out that was not seen to its end, a bit each, and when that was last.
@@ -114,6 +116,27 @@ pub(super) fn estimate(bits: u64) -> u32 {
 /// The bit of a hash.
 pub(super) const fn bit(hash: u64) -> u64 {
     1 << (hash >> 20 & 63)
+}
+
+/// Bits of one of a team: three of 256, so that of ten nobody else is taken for one of them (one in 600), which a single
+/// bit would do to one in 26.
+const OF_TEAM: u32 = 3;
+
+/// Whether a bit of 256 is set.
+fn is_set(bits: &[u64; 4], number: u32) -> bool {
+    let word = bits.get(number as usize >> 6 & 3).copied().unwrap_or(0);
+    word >> (number & 63) & 1 == 1
+}
+
+fn set(bits: &mut [u64; 4], number: u32) {
+    if let Some(word) = bits.get_mut(number as usize >> 6 & 3) {
+        *word |= 1 << (number & 63);
+    }
+}
+
+/// The bits of a caller: the lowest of a front is always set.
+fn bits_of(caller: u32) -> impl Iterator<Item = u32> {
+    (0..OF_TEAM).map(move |at| caller >> (1 + 8 * at))
 }
 
 impl Person {
@@ -212,8 +235,12 @@ impl Person {
 
     /// Whether another caller was handed the same ids as this one.
     pub(super) fn is_peer(&self, other: u32) -> bool {
-        let word = self.peers.get(other as usize >> 6 & 3).copied().unwrap_or(0);
-        word >> (other & 63) & 1 == 1
+        is_set(&self.peers, other >> 1)
+    }
+
+    /// Whether this caller and another are handed the same ids, and not by chance.
+    pub(super) fn is_of_team(&self, other: u32) -> bool {
+        bits_of(other).all(|bit| is_set(&self.team, bit))
     }
 
     /// Whether this caller shares ids with so many that it means nothing.
@@ -271,6 +298,9 @@ impl Person {
         for (peers, others) in self.peers.iter_mut().zip(of.peers) {
             *peers |= others;
         }
+        for (team, others) in self.team.iter_mut().zip(of.team) {
+            *team |= others;
+        }
         self.named |= of.named;
         self.uses = self.uses.saturating_add(of.uses);
         self.uses_s = self.uses_s.max(of.uses_s);
@@ -286,9 +316,12 @@ impl Person {
 
     /// Another caller was handed the same id.
     pub(super) fn shares_with(&mut self, other: u32) {
-        if let Some(word) = self.peers.get_mut(other as usize >> 6 & 3) {
-            *word |= 1 << (other & 63);
-        }
+        set(&mut self.peers, other >> 1);
+    }
+
+    /// Another caller is handed the same ids, and not by chance.
+    pub(super) fn is_in_team_with(&mut self, other: u32) {
+        bits_of(other).for_each(|bit| set(&mut self.team, bit));
     }
 
     /// Whether this departure from a norm teaches: one in a day does, else one caller alone would make it usual.

@@ -129,6 +129,11 @@ impl Read {
         }
     }
 
+    /// Whether the request names nothing by an id, but for fields of its head: numbers of the request itself.
+    pub(super) fn asks_for_nothing(&self) -> bool {
+        self.used.iter().all(|used| used.part == Part::Header)
+    }
+
     /// Whether the request has an id.
     fn has(&self, id: u64, also: Option<u64>) -> bool {
         self.used

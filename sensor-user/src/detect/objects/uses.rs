@@ -84,7 +84,10 @@ impl Objects {
     /// The same, as far as it is known: not of who may have been handed it unseen, nor what is others' of who came just
     /// now.
     fn standing(scene: &Scene<'_>, used: &Used, found: Standing, person: &Person) -> Standing {
-        if !matches!(found, Standing::Foreign(_) | Standing::Fresh) || !scene.is_somebody() {
+        let is_unclear = || person.may_miss(used.kind, scene.now_s) || !person.has_arrived();
+        if matches!(found, Standing::Met(_)) && (!scene.is_somebody() || is_unclear()) {
+            Standing::Related
+        } else if !matches!(found, Standing::Foreign(_) | Standing::Fresh) || !scene.is_somebody() {
             found
         } else if person.may_miss(used.kind, scene.now_s) {
             Standing::Unclear(Unclear::Unseen)
@@ -122,6 +125,10 @@ impl Objects {
             let fresh = one.using.norm_of_fresh();
             let (norm, shows, judged) = match one.standing {
                 Standing::Foreign(_) => (foreign, Shows::HandedToOthers, &mut signs.handed),
+                Standing::Met(_) => match one.using.norm_of_related(one.ours) {
+                    Norm::Tight => (Norm::Tight, Shows::HandedToOthers, &mut signs.handed),
+                    _ => continue,
+                },
                 // Somebody made it who was not seen, in the caller's tenant.
                 Standing::Fresh if one.ours => continue,
                 Standing::Fresh if !person.has_arrived() => {
@@ -158,6 +165,7 @@ impl Objects {
                 // Whoever comes to count through ids may come just now.
                 Standing::Foreign(_)
                 | Standing::Related
+                | Standing::Met(_)
                 | Standing::Everybodys
                 | Standing::Unclear(Unclear::Early) => true,
                 Standing::Fresh => !one.ours,
@@ -232,13 +240,14 @@ impl Objects {
         lapse: bool,
     ) {
         for one in uses {
-            if let Standing::Foreign(_) = one.standing {
+            let has_met = matches!(one.standing, Standing::Met(_));
+            if odd && has_met || matches!(one.standing, Standing::Foreign(_)) {
                 self.handed.strange(one.used.id, scene.tag(), person, scene.now_s);
             }
             if odd {
-                if lapse && one.is_strange() {
+                if lapse && (has_met || one.is_strange()) {
                     self.norms
-                        .learn_using(one.key, 0, scene.now_s, |using| using.lapses += 1);
+                        .learn_using(one.key, 0, scene.now_s, |using| using.lapses(has_met));
                 }
                 continue;
             }
@@ -258,7 +267,7 @@ impl Objects {
         self.norms
             .learn_using(one.key, scene.bit(), scene.now_s, |using| match standing {
                 Standing::Mine => using.mine += 1,
-                Standing::Related => using.related += 1,
+                Standing::Related | Standing::Met(_) => using.related += 1,
                 Standing::Foreign(_) | Standing::Fresh if one.ours => using.ours += 1,
                 Standing::Foreign(_) => using.foreign += 1,
                 Standing::Fresh => using.fresh += 1,
@@ -275,7 +284,7 @@ impl Objects {
 
 /// Whether the caller has more of such ids by now than its group has among as many uses: who works all day meets some.
 fn is_beyond(one: &OneUse, person: &mut Person, now_s: u32) -> bool {
-    let is_foreign = if let Standing::Foreign(other) = one.standing {
+    let is_foreign = if let Standing::Foreign(other) | Standing::Met(other) = one.standing {
         person.today.foreign(one.used.id, other, now_s);
         true
     } else {

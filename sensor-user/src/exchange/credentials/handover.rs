@@ -31,8 +31,9 @@ pub struct Handover {
     pub in_body: SmallVec<[Credential; 1]>,
     /// The answer held more tokens than one caller is given: a list of them, none of which says whose it is.
     pub is_list: bool,
-    /// The answer hands out a ticket, which opens nothing but a further step of the login.
-    pub ticket: bool,
+    /// The answer hands out a ticket, which opens nothing but a further step of the login: its keyed hash, that of
+    /// [`Credential::secret`] when it is used as one.
+    pub ticket: Option<KeyedHash>,
 }
 
 /// Who asks for a token.
@@ -286,7 +287,11 @@ impl Collector {
     pub fn answered(&mut self, role: Role, placed: Placed, value: &[u8]) {
         let value = bare(value.trim_ascii());
         if role == Role::Ticket {
-            self.told().ticket |= !value.is_empty();
+            if !value.is_empty() {
+                let ticket = self.desk.secret(value.get(..MAX_TOKEN).unwrap_or(value));
+                let told = self.told();
+                told.ticket = told.ticket.or(Some(ticket));
+            }
             return;
         }
         let Some(kind) = role.grants().filter(|_| value.len() <= MAX_TOKEN) else {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::room::Worth;
-use super::SkippedStep;
+use super::{MIN_USES, SkippedStep};
 use crate::callers::spread::Spread;
 use crate::detect::Blind;
 use crate::exchange::CallerHash;
@@ -53,7 +53,11 @@ impl Gives {
         if bits == 0 && !told.granted.is_empty() {
             bits = Self::PERHAPS;
         }
-        Self(if told.ticket { bits | Self::TICKET } else { bits })
+        Self(if told.ticket.is_some() {
+            bits | Self::TICKET
+        } else {
+            bits
+        })
     }
 }
 
@@ -86,10 +90,37 @@ pub(super) struct Desk {
     pub(super) gives: Gives,
     pub(super) logins: u32,
     pub(super) next: Vec<Next>,
+    /// What tickets opened that is no step of a login: uses, and who.
+    pub(super) opened: Vec<Next>,
     pub(super) seen_s: u32,
     /// How many had the place before.
     #[serde(skip)]
     pub(super) turn: u32,
+}
+
+impl Next {
+    fn new(endpoint: &str, is_step: bool) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            is_step,
+            count: 0,
+            callers: Spread::default(),
+        }
+    }
+}
+
+/// An endpoint is called otherwise now; of two that became one, the more frequent one stays.
+fn rename(ways: &mut Vec<Next>, from: &str, into: &str) {
+    let count = |name: &str| {
+        let next = ways.iter().find(|next| *next.endpoint == *name);
+        next.map(|next| next.count)
+    };
+    let (old, new) = (count(from), count(into));
+    let leaves = if new > old { from } else { into };
+    ways.retain(|next| *next.endpoint != *leaves);
+    for next in ways.iter_mut().filter(|next| *next.endpoint == *from) {
+        next.endpoint = into.into();
+    }
 }
 
 impl Desk {
@@ -99,6 +130,7 @@ impl Desk {
             gives,
             logins: 0,
             next: Vec::new(),
+            opened: Vec::new(),
             seen_s: now_s,
             turn: 0,
         }
@@ -142,6 +174,43 @@ impl Desk {
             return Err(Blind::NotEnoughEvidence);
         }
         Ok(norm.then(|| self.without(usual)))
+    }
+
+    /// A ticket opens an endpoint that was used so often (`successes`): whether it is good for what others need a token
+    /// for, which they get by a step that is left out. Pages between the two steps are opened by tickets alone, or by
+    /// many.
+    pub(super) fn opens(
+        &mut self,
+        name: &str,
+        who: CallerHash,
+        successes: u64,
+    ) -> Result<Option<SkippedStep>, Blind> {
+        let known = self.opened.iter().position(|next| *next.endpoint == *name);
+        if known.is_none() && self.opened.len() >= MAX_NEXT {
+            return Err(Blind::NoRoom);
+        }
+        let at = known.unwrap_or_else(|| {
+            self.opened.push(Next::new(name, false));
+            self.opened.len() - 1
+        });
+        let Some(opened) = self.opened.get_mut(at) else {
+            return Err(Blind::NoRoom);
+        };
+        let (uses, callers) = (opened.count, opened.callers.estimate(0, LONG_S));
+        opened.count = uses.saturating_add(1);
+        opened.callers.add(who, 0, LONG_S);
+        let is_common =
+            callers >= ESTABLISHED_BY && u32::from(callers) * 100 >= self.logins * (100 - MIN_SHARE);
+        if is_common || successes < u64::from(uses) + MIN_USES {
+            return Ok(None);
+        }
+        let Some(usual) = self.usual().filter(|usual| self.is_norm(usual)) else {
+            return Ok(None);
+        };
+        if usual.callers.estimate(0, LONG_S) < MIN_CALLERS {
+            return Err(Blind::NotEnoughEvidence);
+        }
+        Ok(Some(self.without(usual)))
     }
 
     /// The step that nearly everybody took, which somebody did not who was never here and has a token from elsewhere.
@@ -190,16 +259,8 @@ impl Desk {
 
     /// An endpoint after it is called otherwise now.
     pub(super) fn rename(&mut self, from: &str, into: &str) {
-        let count = |name: &str| {
-            let next = self.next.iter().find(|next| *next.endpoint == *name);
-            next.map(|next| next.count)
-        };
-        let (old, new) = (count(from), count(into));
-        let leaves = if new > old { from } else { into };
-        self.next.retain(|next| *next.endpoint != *leaves);
-        for next in self.next.iter_mut().filter(|next| *next.endpoint == *from) {
-            next.endpoint = into.into();
-        }
+        rename(&mut self.next, from, into);
+        rename(&mut self.opened, from, into);
     }
 
     fn learn(&mut self, way: &Way<'_>, skips: bool) {
@@ -207,12 +268,7 @@ impl Desk {
         let known = self.next.iter().position(|next| *next.endpoint == *way.name);
         let place = match known {
             None if self.next.len() < MAX_NEXT => {
-                self.next.push(Next {
-                    endpoint: way.name.into(),
-                    is_step: way.grants || way.called_step,
-                    count: 0,
-                    callers: Spread::default(),
-                });
+                self.next.push(Next::new(way.name, way.grants || way.called_step));
                 Some(self.next.len() - 1)
             }
             known => known,

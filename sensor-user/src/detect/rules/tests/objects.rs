@@ -223,6 +223,82 @@ fn related() -> Vec<Story> {
     ]
 }
 
+const fn neighbour(customer: u64) -> u64 {
+    (customer + 1) % CUSTOMERS
+}
+
+fn twice(each: impl Fn(u64) -> Builder) -> Vec<Builder> {
+    (0..CUSTOMERS * 2).map(|n| each(n % CUSTOMERS)).collect()
+}
+
+/// One of five things that each bought is what a neighbour bought, too.
+fn purchases() -> Vec<Builder> {
+    twice(|customer| {
+        let things = [
+            customer,
+            neighbour(customer),
+            100 + customer,
+            200 + customer,
+            300 + customer,
+        ];
+        shown(customer, "purchases", 6, &things)
+    })
+}
+
+/// Each looks at what is said of two products, of which a neighbour looks at one.
+fn reviews() -> Vec<Builder> {
+    let products: Vec<u64> = (0..12).collect();
+    let of = |customer: u64, product: u64| {
+        let what = format!("products/{}/reviews", uuid(3, product));
+        shown(customer, &what, 7, &[0, 1, 2].map(|place| product * 10 + place))
+    };
+    [
+        twice(|customer| shown(customer, "products", 3, &products)),
+        twice(|customer| of(customer, customer)),
+        twice(|customer| of(customer, neighbour(customer))),
+    ]
+    .concat()
+}
+
+/// Who shares some ids with others, as everybody does now and then.
+fn met() -> Vec<Story> {
+    let (others, own) = ("API1-002", own_documents(CUSTOMERS));
+    let bought = purchases();
+    let opens = [opened(1, 200), opened(1, 201), opened(1, 202)];
+    // Some open what a neighbour was shown, all along.
+    let four = |customer: u64| [0, 1, 2, 3].map(|number| customer * 100 + number);
+    let lists: Vec<_> = (0..CUSTOMERS)
+        .map(|customer| listed(customer, &four(customer)))
+        .collect();
+    let shared = twice(|customer| opened(customer, neighbour(customer) * 100 + 1));
+    vec![
+        story(
+            others,
+            "of another who bought one of the same things",
+            [&bought, &own[..], &opens].concat(),
+            Fires(&[Low, Medium]),
+        ),
+        story(
+            others,
+            "of another who looked at the same product",
+            [&reviews(), &own[..], &opens].concat(),
+            Fires(&[Low, Medium]),
+        ),
+        story(
+            others,
+            "of another who bought one of the same things, where some open what others have",
+            [&bought, &lists[..], &shared, &own, &opens].concat(),
+            Quiet,
+        ),
+        story(
+            others,
+            "where too few opened what is theirs, by one who bought the same",
+            [&bought, own.get(..25).unwrap(), &opens[..1]].concat(),
+            Quiet,
+        ),
+    ]
+}
+
 fn handed() -> Vec<Story> {
     let own = own_documents(CUSTOMERS);
     let then = |last: &[Builder]| [&own, last].concat();
@@ -287,8 +363,16 @@ fn many() -> Vec<Story> {
 }
 
 pub(super) fn all() -> Vec<Story> {
-    [owners(), tenants(), handed(), related(), many(), edges::all()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        owners(),
+        tenants(),
+        handed(),
+        related(),
+        met(),
+        many(),
+        edges::all(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -42,7 +42,83 @@ pub(super) fn all() -> Vec<Story> {
         ),
     ];
     stories.extend(tickets());
+    stories.extend(opened());
     stories
+}
+
+/// A ticket that opens more than the second step.
+fn opened() -> Vec<Story> {
+    let ticket = |path, second| used(path, TICKET, second);
+    let asked = || attempt("mallory", 9 * HOUR).answer(ASKED);
+    let all = || many(30, |_| Way::Ticket);
+    let then = |path| [all(), vec![asked(), ticket(path, 9 * HOUR + 2)]].concat();
+    let between = |user: u64| {
+        let at = user * MINUTE;
+        let mut all = logged_in(&format!("user{user}"), at, Way::Ticket);
+        all.insert(1, used("/factors", &ticket_of(user), at + 1));
+        all[0] = attempt(&format!("user{user}"), at).answer(&asked_with(&ticket_of(user)));
+        all
+    };
+    let visitors = || (0..3).map(|at| Builder::get("/orders").at_s(NOW + 2 * HOUR + at));
+    vec![
+        story(RULE, "the ticket opens orders", then("/orders"), Fires(&[High])),
+        story(
+            RULE,
+            "a further step by its name",
+            then("/login/otp/devices"),
+            Quiet,
+        ),
+        story(
+            RULE,
+            "everybody asks for factors between the steps",
+            (0..40).flat_map(between).collect(),
+            Quiet,
+        ),
+        story(
+            RULE,
+            "some ask for factors, and nobody with a token",
+            (0..40)
+                .flat_map(|user| {
+                    if user % 20 == 19 {
+                        between(user)
+                    } else {
+                        logged_in(&format!("user{user}"), user * MINUTE, Way::Ticket)
+                    }
+                })
+                .collect(),
+            Quiet,
+        ),
+        story(
+            RULE,
+            "what anybody may have",
+            [visitors().collect(), then("/orders")].concat(),
+            Quiet,
+        ),
+        story(
+            RULE,
+            "a ticket that opens orders, where few have logged in",
+            [
+                many(10, |_| Way::Ticket),
+                vec![asked(), ticket("/orders", 9 * HOUR + 2)],
+            ]
+            .concat(),
+            Expect::Blind(Blind::NotEnoughEvidence),
+        ),
+    ]
+}
+
+fn ticket_of(user: u64) -> String {
+    format!("q8W2e7R4t9Y1u3I5o{user}")
+}
+
+fn used(path: &str, ticket: &str, second: u64) -> Builder {
+    Builder::get(path)
+        .field("Authorization", &format!("Bearer {ticket}"))
+        .at_s(NOW + second)
+}
+
+fn asked_with(ticket: &str) -> String {
+    format!(r#"{{"mfa_required":true,"mfa_token":"{ticket}"}}"#)
 }
 
 /// At one endpoint some are asked for a second factor: its answer says who.
@@ -151,6 +227,7 @@ pub(super) fn many(count: u64, way: impl Fn(u64) -> Way) -> Vec<Builder> {
         .collect()
 }
 
+const TICKET: &str = "q8W2e7R4t9Y1u3I5o0";
 const ASKED: &str = r#"{"mfa_required":true,"mfa_token":"q8W2e7R4t9Y1u3I5o0"}"#;
 
 fn granted(user: &str) -> String {
