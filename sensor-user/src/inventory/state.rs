@@ -147,6 +147,7 @@ impl Inventory {
             host: known.host,
             node: known.node,
             key: known.key,
+            refused: false,
         };
         let endpoint = self.name(place, Method::of(known.method.as_bytes()));
         let identity = EndpointId(known.identity);

@@ -486,10 +486,8 @@ fn endpoints_of_titles(titles: &[&str]) -> usize {
     inventory.endpoints().count()
 }
 
-/// A limit, known: titles whose words are those of interfaces, or end in plurals, read like an interface's own names, and
-/// so little below them does not outweigh it. Who repairs it takes it out of `KNOWN` in `tests/inventory/learnt.rs`, too.
 #[test]
-fn titles_that_read_like_names_of_an_interface_stay_branches() {
+fn titles_that_answer_alike_are_values() {
     let titles = [
         "first-aid-for-dogs",
         "winter-paws",
@@ -500,7 +498,6 @@ fn titles_that_read_like_names_of_an_interface_stay_branches() {
         "grain-free-diets",
         "travelling-with-pets",
     ];
-    assert_eq!(endpoints_of_titles(&titles), 8 * 5);
     let names = [
         "amber-falcon",
         "zesty-walrus",
@@ -511,13 +508,40 @@ fn titles_that_read_like_names_of_an_interface_stay_branches() {
         "dapper-wolf",
         "sunny-raven",
     ];
-    // One may wait for the next look at its siblings.
-    assert!(endpoints_of_titles(&names) <= 2 * 5);
+    assert_eq!(endpoints_of_titles(&titles), 5);
+    assert_eq!(endpoints_of_titles(&names), 5);
 }
 
-/// A limit, known: a word that is a branch takes what the server's route of values beside it answered with an error.
+const ROUTES: [&str; 7] = [
+    "by-day",
+    "by-week",
+    "password-reset",
+    "forgot-password",
+    "terms-and-conditions",
+    "privacy-policy",
+    "sign-in",
+];
+
 #[test]
-fn an_error_at_a_word_beside_values_is_an_endpoint() {
+fn routes_of_several_words_that_answer_alike_stay_apart() {
+    assert_eq!(endpoints_of_titles(&ROUTES), 5 * ROUTES.len());
+}
+
+#[test]
+fn routes_of_several_words_beside_values_stay_apart() {
+    let (mut inventory, _) = inventory(1_000);
+    for round in 0..100 {
+        observed(&mut inventory, &format!("/reports/{round}"));
+        for route in ROUTES {
+            let target = format!("/reports/{route}");
+            assert_eq!(observed(&mut inventory, &target), target);
+        }
+    }
+    assert_eq!(inventory.endpoints().count(), 1 + ROUTES.len());
+}
+
+/// `/owners/me` and owners by number, each read, and the latter changed.
+fn owners() -> Inventory {
     let (mut inventory, _) = inventory(1_000);
     for number in 201..210 {
         let target = format!("/owners/{number}");
@@ -525,7 +549,31 @@ fn an_error_at_a_word_beside_values_is_an_endpoint() {
         inventory.observe(&Builder::get(&target).method("PATCH").build(), &[]);
         inventory.observe(&Builder::get("/owners/me").build(), &[]);
     }
-    let wrong = Builder::get("/owners/me").method("PATCH").status(422).build();
-    assert_eq!(&*inventory.observe(&wrong, &[]).endpoint.template, "/owners/me");
-    assert_eq!(inventory.endpoints().count(), 4);
+    inventory
+}
+
+#[test]
+fn an_error_at_a_word_is_that_of_the_route_of_values() {
+    let mut inventory = owners();
+    let wrong = |target| Builder::get(target).method("PATCH").status(422).build();
+    for word in ["/owners/me", "/owners/mine"] {
+        let seen = inventory.observe(&wrong(word), &[]);
+        assert_eq!(
+            (&*seen.endpoint.template, seen.standing),
+            ("/owners/{id}", Standing::Known),
+            "{word}"
+        );
+    }
+    assert_eq!(inventory.endpoints().count(), 3);
+}
+
+#[test]
+fn a_success_at_a_word_and_an_error_where_values_have_no_such_method_are_endpoints() {
+    let mut inventory = owners();
+    for (method, status) in [("PATCH", 200), ("PATCH", 422), ("PUT", 422)] {
+        let exchange = Builder::get("/owners/me").method(method).status(status);
+        let seen = inventory.observe(&exchange.build(), &[]);
+        assert_eq!(&*seen.endpoint.template, "/owners/me", "{method} {status}");
+    }
+    assert_eq!(inventory.endpoints().count(), 5);
 }

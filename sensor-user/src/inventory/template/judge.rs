@@ -3,7 +3,7 @@
 //! Takes the children of a node. Gives corrections by [`super::reshape`]. Never reads a clock or chance: the same
 //! observations give the same tree. Bounded: each node is judged when its visits have grown by half.
 
-use std::collections::{HashMap, HashSet};
+use rustc_hash::FxHashMap;
 
 use super::node::{Edge, Node, NodeId, Values};
 use super::segment::{Pattern, ValueKind};
@@ -84,20 +84,17 @@ impl Tree {
     }
 
     pub(super) fn features(&self, children: &[NodeId], place: Option<NodeId>) -> (Common, Vec<Features>) {
-        let below: Vec<Vec<u64>> = children.iter().map(|child| self.words_below(*child)).collect();
-        let mut led_to: HashMap<u64, u32, rustc_hash::FxBuildHasher> = HashMap::default();
-        below
-            .iter()
-            .flatten()
-            .for_each(|word| *led_to.entry(*word).or_default() += 1);
-        let of_values: HashSet<u64, rustc_hash::FxBuildHasher> = place
-            .map(|place| self.words_below(place).into_iter().collect())
-            .unwrap_or_default();
+        let below: Vec<Below> = children.iter().map(|child| self.below_of(*child)).collect();
+        let (led_to, answers) = (
+            times(&below, |below| &below.words),
+            times(&below, |below| &below.ends),
+        );
+        let of_values = place.map(|place| self.below_of(place)).unwrap_or_default();
         let value_ends: Vec<u32> = place
             .and_then(|place| self.node(place))
             .map(|node| node.ends.iter().map(|end| end.key).collect())
             .unwrap_or_default();
-        let mut ends: HashMap<u32, u32, rustc_hash::FxBuildHasher> = HashMap::default();
+        let mut ends: FxHashMap<u32, u32> = FxHashMap::default();
         for node in children.iter().filter_map(|child| self.node(*child)) {
             node.ends
                 .iter()
@@ -106,43 +103,72 @@ impl Tree {
         let mut all = Vec::with_capacity(children.len());
         for (child, below) in std::iter::zip(children, &below) {
             let Some(node) = self.node(*child) else { continue };
-            let shared = below
-                .iter()
-                .filter(|word| led_to.get(word).is_some_and(|times| *times > 1))
-                .count();
+            let several = |known: &FxHashMap<u64, (u32, u32)>, what: &u64| {
+                known.get(what).is_some_and(|(times, _)| *times > 1)
+            };
+            let shared = below.words.keys().filter(|word| several(&led_to, word)).count();
             let common_end = |key: u32| {
                 ends.get(&key)
                     .is_some_and(|times| *times as usize * 2 > children.len())
             };
             let Edge::Literal(text) = &node.edge else { continue };
+            let like = below
+                .words
+                .keys()
+                .filter(|word| of_values.words.contains_key(word))
+                .count();
+            let ended = below.visits();
+            let share = |known: &dyn Fn(&u64) -> bool, of: &Below, all: u32| {
+                let visits = of
+                    .ends
+                    .iter()
+                    .filter(|(end, _)| known(end))
+                    .map(|(_, visits)| f64::from(*visits));
+                narrow(visits.sum::<f64>() / f64::from(all.max(1)))
+            };
             all.push(Features {
                 reads: words::weight(text),
+                parts: float(text.iter().filter(|byte| matches!(byte, b'-' | b'_')).count()),
                 shared: float(shared),
-                own: float(below.len() - shared),
+                own: float(below.words.len() - shared),
+                answers: float(below.ends.len()),
+                own_answers: float(below.ends.keys().filter(|end| !several(&answers, end)).count()),
+                alone: 1.0 - share(&|end| several(&answers, end), below, ended),
                 visits: node.visits,
                 same_ends: node.ends.iter().all(|end| common_end(end.key)),
                 leaf: node.is_leaf(),
                 reserved: words::is_reserved(text),
-                like_values: float(below.iter().filter(|word| of_values.contains(word)).count()),
-                unlike_values: float(below.iter().filter(|word| !of_values.contains(word)).count()),
+                like_values: float(like),
+                unlike_values: float(below.words.len() - like),
                 ends_like_values: node.ends.iter().all(|end| value_ends.contains(&end.key)),
+                answers_like_values: share(&|end| of_values.ends.contains_key(end), below, ended),
+                values_like_it: share(
+                    &|end| below.ends.contains_key(end),
+                    &of_values,
+                    of_values.visits(),
+                ),
             });
         }
         let values = place.and_then(|place| self.node(place)?.values.as_deref());
-        (common(&all, &led_to, values), all)
+        (common(&all, &led_to, &answers, values), all)
     }
 
-    /// Hashes of the words below a node, with their way from there.
-    fn words_below(&self, id: NodeId) -> Vec<u64> {
-        let mut found = Vec::new();
+    /// What is below a node, and what ends there.
+    fn below_of(&self, id: NodeId) -> Below {
+        let mut below = Below::default();
         let mut open = vec![(id, 0_u64, 0)];
         while let Some((id, way, depth)) = open.pop() {
-            let Some(node) = self.node(id).filter(|_| depth < DEPTH) else {
+            let Some(node) = self.node(id) else { continue };
+            for end in &node.ends {
+                let visits = below.ends.entry(mixed(way ^ 2, end.key)).or_default();
+                *visits = visits.saturating_add(end.visits);
+            }
+            if depth >= DEPTH {
                 continue;
-            };
+            }
             for (text, child) in &node.literals {
                 let way = mixed(way, self.hash(text));
-                found.push(way);
+                below.words.insert(way, 1);
                 open.push((*child, way, depth + 1));
             }
             for child in &node.params {
@@ -151,12 +177,12 @@ impl Tree {
                 };
                 let way = mixed(way, self.hash(pattern) ^ 1);
                 if **pattern != *super::segment::PLAIN {
-                    found.push(way);
+                    below.words.insert(way, 1);
                 }
                 open.push((*child, way, depth + 1));
             }
         }
-        found
+        below
     }
 
     /// Values with several endings at one place: the endings are theirs.
@@ -175,13 +201,46 @@ impl Tree {
     }
 }
 
+/// Hashes of what is below a node, each with its way from there: words, and what ends there with its visits.
+#[derive(Default)]
+struct Below {
+    words: FxHashMap<u64, u32>,
+    ends: FxHashMap<u64, u32>,
+}
+
+impl Below {
+    fn visits(&self) -> u32 {
+        self.ends
+            .values()
+            .fold(0, |sum, visits| sum.saturating_add(*visits))
+    }
+}
+
+/// How many lead to each thing below, and how often.
+fn times(below: &[Below], which: impl Fn(&Below) -> &FxHashMap<u64, u32>) -> FxHashMap<u64, (u32, u32)> {
+    let mut times: FxHashMap<u64, (u32, u32)> = FxHashMap::default();
+    for (what, visits) in below.iter().flat_map(&which) {
+        let known = times.entry(*what).or_default();
+        *known = (known.0 + 1, known.1.saturating_add(*visits));
+    }
+    times
+}
+
 fn common(
     all: &[Features],
-    led_to: &HashMap<u64, u32, rustc_hash::FxBuildHasher>,
+    led_to: &FxHashMap<u64, (u32, u32)>,
+    answers: &FxHashMap<u64, (u32, u32)>,
     place: Option<&Values>,
 ) -> Common {
     let count = float(all.len().max(1));
-    let times: u32 = led_to.values().sum();
+    let times = |known: &FxHashMap<u64, (u32, u32)>| -> f32 {
+        let times: u32 = known.values().map(|(times, _)| times).sum();
+        narrow(f64::from(times)) / float(known.len()).max(1.0)
+    };
+    let visits = |least: u32| -> f64 {
+        let several = answers.values().filter(|(times, _)| *times >= least);
+        several.map(|(_, visits)| f64::from(*visits)).sum()
+    };
     let odd = place.map_or(0.0, |values| {
         let odd =
             values.count(ValueKind::Mixed) + values.count(ValueKind::Slug) + values.count(ValueKind::Text);
@@ -196,8 +255,12 @@ fn common(
             .sum::<f32>()
             / count,
         reads: all.iter().map(|features| features.reads).sum::<f32>() / count,
-        shared_by: narrow(f64::from(times)) / float(led_to.len().max(1)),
+        parts: all.iter().map(|features| features.parts).sum::<f32>() / count,
+        shared_by: times(led_to),
         below: float(led_to.len()),
+        answers: float(answers.len()),
+        answered_by: times(answers) / count,
+        together: narrow(visits(2) / visits(0).max(1.0)),
         odd,
         values: place.is_some(),
         takes_words: place.is_some_and(|values| values.words),
