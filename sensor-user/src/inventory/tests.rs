@@ -224,16 +224,15 @@ fn names_are_learnt_as_values_and_histories_follow() {
 #[test]
 fn a_name_that_stayed_alone_is_judged_again() {
     let (mut inventory, _) = inventory(200);
-    let first = [
-        "/projects/harbor-web/global/networks",
-        "/projects/reef/global/images/7",
-        "/projects/reef/zones/3/instances",
-        "/projects/sparrow/zones/3/disks",
-        "/projects/harbor-web/aggregated/disks",
-        "/projects/reef/regions/1/routers",
-    ];
-    for path in first {
-        observed(&mut inventory, path);
+    for path in ["global/networks", "aggregated/disks"] {
+        observed(&mut inventory, &format!("/projects/harbor-web/{path}"));
+    }
+    for _ in 0..3 {
+        for name in ["reef", "sparrow", "finch"] {
+            for path in ["global/images/7", "zones/3/instances", "zones/3/disks"] {
+                observed(&mut inventory, &format!("/projects/{name}/{path}"));
+            }
+        }
     }
     let of = |inventory: &Inventory, front: &str| {
         let mut endpoints = inventory.endpoints();
