@@ -12,8 +12,10 @@ CUSTOMERS = [
     "hugo", "ines", "jan", "kira", "leo", "mona", "nils",
     "olga", "paul", "quin", "rosa", "sven", "tara",
 ]
+# Who only looks around: what is usual of tokens and second factors is learnt from many people.
+REGULARS = [f"regular{place:03}" for place in range(1, 97)]
 STAFF = {"uma": "support", "vera": "support", "walt": "manager", "xena": "admin"}
-WITH_MFA = {"ada", "ben", "hugo", "ines", "olga", "paul"}
+WITH_MFA = {"ada", "ben", "hugo", "ines", "olga", "paul", *REGULARS[::3]}
 # What brute force and spraying find out.
 POOR_PASSWORDS = {"rosa": "sunny-0731", "quin": "Winter2026!"}
 PARTNER = ("partner-north", "north-Stock-44")
@@ -56,4 +58,6 @@ def everybody():
         people.append(Person(FIRST_ID + place, name, TENANTS[min(place // 7, 2)], "customer"))
     for name, role in STAFF.items():
         people.append(Person(FIRST_ID + len(people), name, "shop", role))
+    for place, name in enumerate(REGULARS):
+        people.append(Person(FIRST_ID + len(people), name, TENANTS[place % 3], "customer"))
     return people

@@ -40,15 +40,6 @@ pub(crate) const MISSED: &[(&str, &str)] = &[
         "bola-foreign-document",
         "API1-002 says nothing by most keys of the installation; the cause is not known",
     ),
-    (
-        "token-from-many-places",
-        "API2-008 says nothing; the cause is not known",
-    ),
-    ("mfa-skipped", "API2-009 says nothing; the cause is not known"),
-    (
-        "user-enumeration-reset",
-        "API2-007 tells of the login only; the cause is not known",
-    ),
 ];
 
 /// Of those missed, what is found with some keys: among twenty callers, who is taken for whom depends on it.

@@ -53,12 +53,14 @@ const EMULATOR: [(&str, &str); 4] = [
     ("/usr/bin/strip", "binutils"),
 ];
 
-/// Makes sure that other kernels can be booted.
-pub(crate) fn emulator() -> Result<()> {
+/// Makes sure that other kernels can be booted, with these programs in their guests.
+pub(crate) fn emulator(programs: &[Program]) -> Result<()> {
+    let absent = programs.iter().filter_map(|program| program.find().err());
     let packages: Vec<&str> = EMULATOR
         .iter()
         .filter(|(path, _)| !Path::new(path).exists())
         .map(|(_, package)| *package)
+        .chain(absent.map(|absent| absent.0.package()))
         .collect();
     if packages.is_empty() {
         return Ok(());

@@ -16,6 +16,8 @@ pub struct AuthFacts {
     pub in_url: Option<AuthScheme>,
     /// Credentials travelled outside of TLS, as far as this connection goes: the strongest scheme.
     pub in_clear: Option<AuthScheme>,
+    /// The caller came with a token or session that had been handed out or let in before.
+    pub held: bool,
     /// The token that the caller presented, when it is a JSON Web Token.
     pub token: Option<TokenFacts>,
     /// Somebody logged in, or tried to.
@@ -83,6 +85,8 @@ pub struct LoginFacts {
     pub name: CallerHash,
     /// What came of it.
     pub result: LoginResult,
+    /// A ticket was handed out: the password was right, and another step is to come.
+    pub ticket: bool,
     /// Failed logins with this name, and from how many addresses.
     pub name_trouble: Trouble,
     /// Status of the answer, for telling users apart by it; 0 for none.
@@ -91,6 +95,19 @@ pub struct LoginFacts {
     pub answer_bytes: u64,
     /// Time from the request's end to the answer's beginning.
     pub answer_ns: u64,
+}
+
+impl LoginFacts {
+    /// The name is somebody's, who gave the right password.
+    pub fn is_right(&self) -> bool {
+        self.result == LoginResult::Succeeded || self.ticket
+    }
+
+    /// The server did not refuse: somebody is let in, or perhaps asked for another step.
+    pub fn passes(&self) -> bool {
+        let goes_on = self.result == LoginResult::Unknown && (200..300).contains(&self.status);
+        self.result == LoginResult::Succeeded || goes_on
+    }
 }
 
 /// What came of a login.
@@ -111,22 +128,28 @@ pub struct Trouble {
     pub failures: u32,
     /// Within a day.
     pub failures_day: u32,
-    /// Successes since the first failure, within a day.
+    /// Logins that were not refused since the first failure, within a day.
     pub successes_day: u32,
+    /// Within a week.
+    pub failures_week: u32,
+    /// The same within a week.
+    pub successes_week: u32,
     /// Of an address: how many names failed within ten minutes; of a name: from how many addresses.
     pub others: u16,
-    /// The same within a day.
-    pub others_day: u16,
+    /// The same within a week or two.
+    pub others_week: u16,
 }
 
 impl From<Counts> for Trouble {
     fn from(counts: Counts) -> Self {
         Self {
             failures: counts.failures,
-            failures_day: counts.failures_long,
-            successes_day: counts.successes_long,
+            failures_day: counts.failures_day,
+            successes_day: counts.successes_day,
+            failures_week: counts.failures_week,
+            successes_week: counts.successes_week,
             others: counts.others,
-            others_day: counts.others_long,
+            others_week: counts.others_week,
         }
     }
 }

@@ -9,6 +9,7 @@ mod attributes;
 mod facts;
 mod principals;
 mod resolve;
+mod signers;
 mod snapshot;
 pub(crate) mod spread;
 #[cfg(test)]

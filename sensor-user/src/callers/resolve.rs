@@ -1,21 +1,19 @@
 //! Exchange by exchange: who it is, what is learnt from the answer, and the facts.
 
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::answer::Answer;
 use super::attributes::{AttributeId, Names, ShownAttribute};
 use super::facts::{self, LoginFacts, LoginResult, TokenFacts, Trouble};
 use super::principals::{Key, KeyKind, MAX_ATTRIBUTES, Principals, Slot};
+use super::signers::Signers;
 use super::ties::Tied;
 use super::windows::{SHORT_S, Try, Windows};
 use super::{Basis, CallerId, Limits, PrincipalKind, Resolved};
-use crate::exchange::credentials::{Algorithm, Claims, Credential, Placed, Sureness};
+use crate::exchange::credentials::{Claims, Credential, Placed, Sureness};
 use crate::exchange::secret::{CallerHash, KeyedHash};
 use crate::exchange::{AuthScheme, Caller, Exchange};
 
-/// Issuers of tokens whose algorithms are remembered; organisations have a handful.
-const MAX_ISSUERS: usize = 1024;
 /// Window in which a caller's addresses are counted.
 const ADDRESSES_S: u32 = 3600;
 
@@ -24,8 +22,7 @@ const ADDRESSES_S: u32 = 3600;
 pub struct Callers {
     pub(super) principals: Principals,
     pub(super) names: Names,
-    /// Kinds of algorithm of accepted tokens, a bit each.
-    pub(super) issuers: FxHashMap<CallerHash, u8>,
+    pub(super) signers: Signers,
     addresses: Windows,
     logins: Windows,
 }
@@ -45,6 +42,8 @@ pub(super) struct Presented<'a> {
     pub(super) owner: Option<Slot>,
     basis: Basis,
     ambiguous: bool,
+    /// It is no new one: it was handed out, or let in, before.
+    held: bool,
 }
 
 impl Callers {
@@ -53,7 +52,7 @@ impl Callers {
         Self {
             principals: Principals::new(limits),
             names: Names::default(),
-            issuers: FxHashMap::default(),
+            signers: Signers::default(),
             addresses: Windows::default(),
             logins: Windows::default(),
         }
@@ -150,6 +149,7 @@ impl Callers {
             owner: by_name.or(by_token),
             basis,
             ambiguous: contradicts || key.is_some_and(|key| key.ambiguous),
+            held: by_token.is_some(),
         }
     }
 
@@ -160,6 +160,7 @@ impl Callers {
             owner,
             basis,
             ambiguous,
+            ..
         } = presented;
         let accepted = seen.answer == Answer::Accepted && seen.exchange.part.is_none();
         let slot = match owner {
@@ -308,6 +309,7 @@ impl Callers {
     ) {
         let facts = &mut resolved.facts;
         facts.contradiction = resolved.ambiguous;
+        facts.held = main.is_some_and(|one| one.held && !is_application(one.credential));
         let certain =
             |one: &&Presented<'_>| one.credential.sureness == Sureness::Named || one.owner.is_some();
         let mut all = presented.iter().filter(certain).map(|one| one.credential);
@@ -326,23 +328,11 @@ impl Callers {
             return;
         };
         let mut token = TokenFacts::of(claims, credential.placed, facts::time_of_day_s(seen.exchange));
-        token.other_algorithm = self.algorithm(claims, seen.answer);
+        let who = name_of(credential);
+        let accepted = seen.answer == Answer::Accepted;
+        token.other_algorithm =
+            who.is_some_and(|who| self.signers.presented(claims, who, accepted, seen.now_s));
         facts.token = Some(token);
-    }
-
-    /// Whether the issuer signs otherwise; learns how it signs from accepted tokens.
-    fn algorithm(&mut self, claims: &Claims, answer: Answer) -> bool {
-        let Some(issuer) = claims.issuer else { return false };
-        let kind = match claims.algorithm {
-            Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => 1,
-            Algorithm::Rsa | Algorithm::Curve => 2,
-            Algorithm::None | Algorithm::Other | Algorithm::Absent => 4,
-        };
-        let known = self.issuers.get(&issuer).copied().unwrap_or(0);
-        if answer == Answer::Accepted && (known != 0 || self.issuers.len() < MAX_ISSUERS) {
-            self.issuers.insert(issuer, known | kind);
-        }
-        known != 0 && known & kind == 0
     }
 
     /// Logins: what was handed out is tied to who asked, and failures are counted.
@@ -389,28 +379,33 @@ impl Callers {
     }
 
     fn login_facts(&mut self, name: CallerHash, result: LoginResult, seen: Seen<'_>) -> LoginFacts {
-        let address = seen.exchange.client.hash;
+        let response = seen.exchange.outcome.response();
+        let asked_ns = seen.exchange.request.time_ns.1;
+        let told = seen.exchange.handover.as_deref();
+        let mut login = LoginFacts {
+            name,
+            result,
+            ticket: result == LoginResult::Unknown
+                && seen.answer == Answer::Accepted
+                && told.is_some_and(|told| told.ticket),
+            name_trouble: Trouble::default(),
+            status: response.map_or(0, |response| response.status),
+            answer_bytes: response.map_or(0, |response| response.body.total),
+            answer_ns: response.map_or(0, |response| response.time_ns.0.saturating_sub(asked_ns)),
+        };
         let what = match result {
             LoginResult::Failed => Some(Try::Failed),
-            LoginResult::Succeeded => Some(Try::Succeeded),
-            LoginResult::Unknown => None,
+            _ => login.passes().then_some(Try::Succeeded),
         };
         if let Some(what) = what {
+            let address = seen.exchange.client.hash;
             self.logins.note(name, what, address, seen.now_s);
             if let Some(address) = address {
                 self.addresses.note(address, what, Some(name), seen.now_s);
             }
         }
-        let response = seen.exchange.outcome.response();
-        let asked_ns = seen.exchange.request.time_ns.1;
-        LoginFacts {
-            name,
-            result,
-            name_trouble: Trouble::from(self.logins.counts(name, seen.now_s)),
-            status: response.map_or(0, |response| response.status),
-            answer_bytes: response.map_or(0, |response| response.body.total),
-            answer_ns: response.map_or(0, |response| response.time_ns.0.saturating_sub(asked_ns)),
-        }
+        login.name_trouble = Trouble::from(self.logins.counts(name, seen.now_s));
+        login
     }
 }
 

@@ -9,13 +9,14 @@ use smallvec::SmallVec;
 use super::attributes::{AttributeId, ShownAttribute};
 use super::principals::{Key, MAX_ATTRIBUTES, MAX_NAMES, MAX_TOKENS, Principal};
 use super::resolve::Callers;
+use super::signers::{KeptIssuer, Signers};
 use super::spread::{Count, Spread};
 use super::{CallerId, Limits, PrincipalKind};
 use crate::exchange::CallerHash;
 use crate::exchange::credentials::AttributeKind;
 
 /// Version of the form; another one is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Everything that is remembered of callers.
 #[derive(Clone, Serialize, Deserialize)]
@@ -24,7 +25,7 @@ pub struct Snapshot {
     version: u32,
     callers: Vec<Kept>,
     attributes: Vec<(u64, u8, Box<str>)>,
-    issuers: Vec<(String, u8)>,
+    issuers: Vec<KeptIssuer>,
 }
 
 impl std::fmt::Debug for Snapshot {
@@ -70,12 +71,6 @@ const ATTRIBUTES: [AttributeKind; 3] = [AttributeKind::Role, AttributeKind::Grou
 impl Callers {
     /// Everything that is remembered.
     pub fn snapshot(&self) -> Snapshot {
-        let mut issuers: Vec<_> = self
-            .issuers
-            .iter()
-            .map(|(issuer, kinds)| (issuer.to_string(), *kinds))
-            .collect();
-        issuers.sort();
         let attributes = self.names.all().into_iter();
         Snapshot {
             version: VERSION,
@@ -86,7 +81,7 @@ impl Callers {
                     (id.0, kind, shown.name.clone())
                 })
                 .collect(),
-            issuers,
+            issuers: self.signers.snapshot(),
         }
     }
 
@@ -114,11 +109,7 @@ impl Callers {
                     .restore(AttributeId(id), ShownAttribute { kind, name });
             }
         }
-        for (issuer, kinds) in snapshot.issuers {
-            if let Some(issuer) = hex::parse(&issuer) {
-                callers.issuers.insert(issuer, kinds);
-            }
-        }
+        callers.signers = Signers::restore(snapshot.issuers);
         Ok(callers)
     }
 }

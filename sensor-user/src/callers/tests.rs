@@ -530,11 +530,11 @@ fn a_snapshot_is_the_same_again() {
     for secret in ["user1", "t1-", "issuer.example"] {
         assert!(!text.contains(secret), "{secret}");
     }
-    let wrong = text.replacen("\"version\":1", "\"version\":2", 1);
+    let wrong = text.replacen("\"version\":2", "\"version\":3", 1);
     let wrong: Snapshot = serde_json::from_str(&wrong).unwrap();
     assert_eq!(
         Callers::restore(Limits::default(), wrong).unwrap_err(),
-        SnapshotError::Version(2)
+        SnapshotError::Version(3)
     );
 }
 

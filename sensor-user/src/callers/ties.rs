@@ -59,6 +59,9 @@ impl Callers {
             !presented.iter().any(|one| one.credential.secret == secret)
         };
         for grant in told.granted.iter().filter(came) {
+            if let Some(claims) = grant.claims.as_deref().filter(|_| logs_in) {
+                self.signers.handed_out(claims);
+            }
             // A cookie that only may be a session is one when a login or refresh sets it, or one like it goes
             // on.
             if grant.sureness == Sureness::Named || logs_in || !has_named(told) {

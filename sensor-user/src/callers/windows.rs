@@ -15,18 +15,22 @@ const WAYS: usize = 8;
 
 /// The short window: brute force is over in minutes.
 pub(super) const SHORT_S: u32 = 600;
-/// The long window: whoever is patient tries a few in an hour.
-pub(super) const LONG_S: u32 = 86_400;
+/// The day: whoever is patient tries a few in an hour.
+pub(super) const DAY_S: u32 = 86_400;
+/// The week: whoever is very patient tries a few in a day.
+pub(super) const WEEK_S: u32 = 7 * DAY_S;
 
 /// What is known of one hash.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Record {
     seen_s: u32,
     failures: Count,
-    failures_long: Count,
-    successes_long: Count,
+    failures_day: Count,
+    successes_day: Count,
+    failures_week: Count,
+    successes_week: Count,
     others: Spread,
-    others_long: Spread,
+    others_week: Spread,
 }
 
 /// What came of a try.
@@ -40,10 +44,12 @@ pub(super) enum Try {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Counts {
     pub(super) failures: u32,
-    pub(super) failures_long: u32,
-    pub(super) successes_long: u32,
+    pub(super) failures_day: u32,
+    pub(super) successes_day: u32,
+    pub(super) failures_week: u32,
+    pub(super) successes_week: u32,
     pub(super) others: u16,
-    pub(super) others_long: u16,
+    pub(super) others_week: u16,
 }
 
 /// A table of them.
@@ -80,13 +86,17 @@ impl Windows {
         match what {
             Try::Failed => {
                 record.failures.add(now_s, SHORT_S);
-                record.failures_long.add(now_s, LONG_S);
+                record.failures_day.add(now_s, DAY_S);
+                record.failures_week.add(now_s, WEEK_S);
                 if let Some(other) = other {
                     record.others.add(other, now_s, SHORT_S);
-                    record.others_long.add(other, now_s, LONG_S);
+                    record.others_week.add(other, now_s, WEEK_S);
                 }
             }
-            Try::Succeeded => record.successes_long.add(now_s, LONG_S),
+            Try::Succeeded => {
+                record.successes_day.add(now_s, DAY_S);
+                record.successes_week.add(now_s, WEEK_S);
+            }
         }
     }
 
@@ -102,10 +112,12 @@ impl Windows {
         };
         Counts {
             failures: record.failures.sum(now_s, SHORT_S),
-            failures_long: record.failures_long.sum(now_s, LONG_S),
-            successes_long: record.successes_long.sum(now_s, LONG_S),
+            failures_day: record.failures_day.sum(now_s, DAY_S),
+            successes_day: record.successes_day.sum(now_s, DAY_S),
+            failures_week: record.failures_week.sum(now_s, WEEK_S),
+            successes_week: record.successes_week.sum(now_s, WEEK_S),
             others: record.others.estimate(now_s, SHORT_S),
-            others_long: record.others_long.estimate(now_s, LONG_S),
+            others_week: record.others_week.estimate(now_s, WEEK_S),
         }
     }
 
@@ -116,7 +128,7 @@ impl Windows {
         if let Some(way) = known {
             return set.records.get_mut(way);
         }
-        let trouble = |record: &Record| (record.failures_long.sum(now_s, LONG_S), record.seen_s);
+        let trouble = |record: &Record| (record.failures_week.sum(now_s, WEEK_S), record.seen_s);
         let ways = set.records.iter().enumerate();
         let (way, _) = ways.min_by_key(|(_, record)| trouble(record)).filter(|_| make)?;
         *set.keys.get_mut(way)? = key;
@@ -161,6 +173,6 @@ mod tests {
         windows.note(hash(1), Try::Failed, Some(hash(2)), 1);
         windows.note(hash(1), Try::Succeeded, None, 1);
         let counts = windows.counts(hash(1), 1);
-        assert_eq!((counts.failures, counts.successes_long, counts.others), (1, 1, 1));
+        assert_eq!((counts.failures, counts.successes_day, counts.others), (1, 1, 1));
     }
 }

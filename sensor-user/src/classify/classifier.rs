@@ -136,7 +136,7 @@ impl Classifier {
         self.is_part = exchange.part.is_some();
         if let Some(collector) = &mut self.collector {
             let host = request.head.header("host").map(Secret::expose);
-            collector.begin(host.unwrap_or_default());
+            collector.begin(host.unwrap_or_default(), request.target().expose());
         }
         // What began a part is judged once, with the exchange that it is a part of.
         if exchange.part.is_none() {

@@ -332,13 +332,14 @@ impl Outline {
 
     /// The part of the message that a place belongs to.
     pub fn root(&self, id: PlaceId) -> Option<Root> {
+        let (places, _) = self.bytes.as_chunks::<PLACE>();
+        let places = places.get(..usize::from(self.places))?;
         let mut at = id;
         // Each step goes to a place before.
         for _ in 0..=self.places {
-            let place = self.place(at)?;
-            match place.step {
-                Step::Root(root) => return Some(root),
-                Step::Member | Step::Key | Step::Item => at = place.parent,
+            match layout::read_way(places.get(usize::from(at))?) {
+                Ok(root) => return Some(root),
+                Err(around) => at = around,
             }
         }
         None

@@ -167,6 +167,8 @@ impl Engine {
     }
 }
 
+const DAY_S: u32 = 86_400;
+
 /// What makes two findings the same, whoever did it. Something worse is something else.
 struct Key<'a> {
     rule: RuleId,
@@ -174,6 +176,7 @@ struct Key<'a> {
     host: &'a str,
     severity: Severity,
     claim: Claim<'a>,
+    day: u32,
 }
 
 impl Hash for Key<'_> {
@@ -193,6 +196,8 @@ impl Hash for Key<'_> {
             Claim::Expired { .. } | Claim::NotYetGood { .. } | Claim::Places(_) => {
                 discriminant(&self.claim).hash(state);
             }
+            // Of a campaign nobody is known but the host: the next day's is another.
+            Claim::LoginAttack(attack) if attack.subject.is_none() => (attack.shape, self.day).hash(state),
             Claim::LoginAttack(attack) => (attack.shape, attack.got_in).hash(state),
             Claim::Telling(telling) => telling.by.hash(state),
             Claim::SkippedStep(skipped) => skipped.step.hash(state),
@@ -263,12 +268,14 @@ impl Repeats {
         history: &History,
         verdict: &Verdict<'_>,
     ) -> Repeat {
+        let now_s = u32::try_from(seen.exchange.request.time_ns.0 / 1_000_000_000).unwrap_or(u32::MAX);
         let key = Key {
             rule,
             endpoint: seen.identity(),
             host: &seen.endpoint.host,
             severity: verdict.severity,
             claim: verdict.claim,
+            day: now_s / DAY_S,
         };
         let whose = match whose(&verdict.claim, verdict.severity, seen) {
             Whose::OfFew => {
@@ -286,10 +293,7 @@ impl Repeats {
             known => known,
         };
         match whose {
-            Whose::Somebody(who) => {
-                let seconds = seen.exchange.request.time_ns.0 / 1_000_000_000;
-                self.of_somebody(&key, who, u32::try_from(seconds).unwrap_or(u32::MAX))
-            }
+            Whose::Somebody(who) => self.of_somebody(&key, who, now_s),
             Whose::Service | Whose::OfFew => self.of_service(&key),
         }
     }

@@ -174,6 +174,13 @@ impl Operations {
         self.remove(place);
     }
 
+    /// An endpoint is no more.
+    pub(crate) fn forget(&mut self, endpoint: &Endpoint) {
+        if let Some(place) = self.index.remove(&OperationKey::of(endpoint.id).0) {
+            self.remove(place);
+        }
+    }
+
     fn remove(&mut self, place: usize) {
         if place >= self.all.len() {
             return;

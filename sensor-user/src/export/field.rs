@@ -255,6 +255,9 @@ fn of_evidence<'a>(evidence: &'a Evidence, fields: &mut Fields<'a>) {
                 ("api_sensor.places.hours", places.hours.into()),
                 ("api_sensor.places.all_hours", places.all_hours.into()),
                 ("api_sensor.places.as_many", places.as_many.into()),
+                ("api_sensor.places.addresses_daily", places.addresses_daily.into()),
+                ("api_sensor.places.usual_daily", places.usual_daily.into()),
+                ("api_sensor.places.days", places.days.into()),
             ];
             fields.extend(figures.map(|(name, count)| (name, Value::Count(count))));
         }
@@ -331,6 +334,7 @@ fn of_object(sign: &ObjectSign, fields: &mut Fields<'_>) {
         ("api_sensor.object.usual", sign.usual),
         ("api_sensor.object.of", sign.of),
         ("api_sensor.object.objects", sign.objects),
+        ("api_sensor.object.given", sign.given),
         ("api_sensor.object.others", sign.others),
         ("api_sensor.object.minutes", sign.minutes),
         ("api_sensor.object.most", sign.most),

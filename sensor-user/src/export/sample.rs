@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Event, Snapshot, Summary};
 use crate::capture::{Comm, Container, Evidence as Binding, ProcessKey, Role, Runtime, Source, StreamKey};
 use crate::classify::{Confidence, DataKind, Half, Label, Masked, Part, Place, ShownCall, ShownOperation};
-use crate::detect::baseline::{PlacesSign, SkippedStep, Telling, TellsBy};
+use crate::detect::baseline::{Asks, PlacesSign, SkippedStep, Telling, TellsBy};
 use crate::detect::objects::{ObjectSign, Shows};
 use crate::detect::{
     Assigned, AttackShape, Bulk, Evidence, EvidenceKind, Excess, Finding, Function, Input, LoginAttack,
@@ -157,7 +157,7 @@ pub(super) fn of_authentication() -> Vec<Finding> {
         known_value: 401,
         unknown: 8,
         unknown_value: 404,
-        registers: false,
+        asks: Asks::Login,
     };
     let places = PlacesSign {
         addresses: 12,
@@ -165,6 +165,10 @@ pub(super) fn of_authentication() -> Vec<Finding> {
         usual: 1,
         hours: 8,
         as_many: 2,
+        addresses_daily: 12,
+        is_new_daily: true,
+        usual_daily: 1,
+        days: 2,
         all_hours: 300,
         proxied: false,
         direct: true,
@@ -252,6 +256,7 @@ pub(super) fn of_objects() -> Vec<Finding> {
         usual: 2300,
         of: 2301,
         objects: 214,
+        given: 180,
         others: 98,
         minutes: 6,
         most: 3,

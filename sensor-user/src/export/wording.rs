@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::classify::{DataKind, Half, Part, Place, ShownCall};
-use crate::detect::baseline::{PlacesSign, Telling, TellsBy};
+use crate::detect::baseline::{Asks, PlacesSign, Telling, TellsBy};
 use crate::detect::objects::{ObjectSign, Shows};
 use crate::detect::{
     Assigned, AttackShape, Bulk, Evidence, Excess, Finding, Function, LoginAttack, Outsider, TokenFlaw,
@@ -140,6 +140,7 @@ fn object(sign: &ObjectSign) -> String {
         usual,
         of,
         objects,
+        given,
         others,
         most,
         ..
@@ -168,8 +169,8 @@ fn object(sign: &ObjectSign) -> String {
              {within} the caller {did} {objects} such objects"
         ),
         Shows::Many => format!(
-            "the caller tried {objects} objects at {at} in {within} that were not handed to it, of {others} others as \
-             far as it is known; usual are at most {most}"
+            "the caller tried {objects} objects at {at} within {within} that were not handed to it, of {others} others \
+             as far as it is known, and was given {given}; in {usual} of {of} windows of its group it was {most} at most"
         ),
     }
 }
@@ -234,18 +235,30 @@ fn telling(told: &Telling) -> String {
         TellsBy::Size => ("size", " bytes"),
         TellsBy::Time => ("time", " us"),
     };
+    let known = match told.asks {
+        Asks::Login | Asks::Registration => "that logged in before",
+        Asks::Reset => "whose password may be reset",
+    };
     format!(
-        "the {what} tells which names exist: {}{unit} for {} that logged in before, {}{unit} for {} others",
+        "the {what} tells which names exist: {}{unit} for {} {known}, {}{unit} for {} others",
         told.known_value, told.known, told.unknown_value, told.unknown
     )
 }
 
 fn places(places: &PlacesSign) -> String {
-    format!(
+    let mut text = format!(
         "one credential from {} addresses within two hours, {} times back to an earlier one; before, usually at most \
          {} in {} hours of this caller, and two thirds as many in {} of {} hours of all",
         places.addresses, places.returns, places.usual, places.hours, places.as_many, places.all_hours
-    )
+    );
+    if places.addresses_daily > places.addresses {
+        let _infallible = write!(
+            text,
+            "; {} within two days, usually at most {} on {} days",
+            places.addresses_daily, places.usual_daily, places.days
+        );
+    }
+    text
 }
 
 fn outsider(found: &Outsider) -> String {
@@ -487,8 +500,8 @@ mod tests {
                      {lately} such objects"
                 ),
                 format!(
-                    "the caller tried 214 objects at {at} in 6 minutes that were not handed to it, of 98 others as \
-                     far as it is known; usual are at most 3"
+                    "the caller tried 214 objects at {at} within 6 minutes that were not handed to it, of 98 others as \
+                     far as it is known, and was given 180; in 2300 of 2301 windows of its group it was 3 at most"
                 ),
             ]
         );

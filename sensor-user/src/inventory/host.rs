@@ -15,12 +15,14 @@ pub(super) fn write(field: Option<&[u8]>, out: &mut String) {
     if host.starts_with('[') {
         out.push_str(host);
     } else {
-        for (number, label) in host.split('.').enumerate() {
-            if number > 0 {
-                out.push('.');
-            }
-            out.push_str(if is_value(label) { "*" } else { label });
+        let mut rest = host;
+        while let Some(dot) = memchr::memchr(b'.', rest.as_bytes()) {
+            let (label, behind) = rest.split_at(dot);
+            out.push_str(shown(label));
+            out.push('.');
+            rest = behind.get(1..).unwrap_or_default();
         }
+        out.push_str(shown(rest));
     }
     out.make_ascii_lowercase();
 }
@@ -29,6 +31,10 @@ pub(super) fn write(field: Option<&[u8]>, out: &mut String) {
 const MAX_DIGITS: usize = 8;
 /// Letters and digits without a hyphen that a server's name has at most; keys of cloud providers have 20.
 const MAX_MIXED: usize = 15;
+
+fn shown(label: &str) -> &str {
+    if is_value(label) { "*" } else { label }
+}
 
 /// Generated names of buckets, tenants and tokens; twelve hexadecimal digits are a container's id.
 fn is_value(label: &str) -> bool {

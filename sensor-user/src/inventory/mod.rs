@@ -64,8 +64,6 @@ pub struct Seen {
     pub standing: Standing,
     /// How sure its template is, in hundredths.
     pub confidence: u8,
-    /// Values of its path's parameters; positions are those in the request's target.
-    pub values: PathValues,
 }
 
 impl Seen {
@@ -217,6 +215,19 @@ impl Inventory {
         self.hosts.all.iter().map(|host| (&*host.name, &host.probes))
     }
 
+    /// Values of the parameters of the endpoint that was observed last; positions are those in the request's target.
+    pub fn path_values(&self, target: &[u8]) -> PathValues {
+        let path = answer::path(target);
+        let start = path.as_ptr().addr().saturating_sub(target.as_ptr().addr());
+        let mut values = self.tree.values(path);
+        for value in &mut values {
+            value.start = value
+                .start
+                .saturating_add(u16::try_from(start).unwrap_or(u16::MAX));
+        }
+        values
+    }
+
     /// What changed since this was called last: to be taken after each exchange, for beyond a bound the oldest are lost.
     pub fn take_changes(&mut self) -> impl Iterator<Item = Change> {
         self.changes.drain(..)
@@ -224,8 +235,7 @@ impl Inventory {
 
     fn observe_one(&mut self, exchange: &Exchange, call: Option<&ShownCall>) -> Seen {
         let method = Method::of(exchange.request.method());
-        let target = exchange.request.target().expose();
-        let path = answer::path(target);
+        let path = answer::path(exchange.request.target().expose());
         let answer = Answer::of(exchange);
         let place = self.locate(exchange, path, call, answer);
         let Some(place) = place else {
@@ -253,7 +263,7 @@ impl Inventory {
                 .and_then(|node| self.tree.slot(node, place.key))
                 .unwrap_or(slot);
         }
-        self.seen(slot, history, target, path)
+        self.seen(slot, history)
     }
 
     /// Where the exchange belongs: to what is known, or to what becomes known by its answer.
@@ -335,26 +345,18 @@ impl Inventory {
         before
     }
 
-    fn seen(&self, slot: u32, history: History, target: &[u8], path: &[u8]) -> Seen {
+    fn seen(&self, slot: u32, history: History) -> Seen {
         let known = self.known.get(slot as usize).and_then(Option::as_ref);
-        let start = path.as_ptr().addr().saturating_sub(target.as_ptr().addr());
-        let mut values = self.tree.values(path);
-        for value in &mut values {
-            value.start = value
-                .start
-                .saturating_add(u16::try_from(start).unwrap_or(u16::MAX));
-        }
-        match known {
-            Some(known) => Seen {
+        known.map_or_else(
+            || self.nowhere(),
+            |known| Seen {
                 endpoint: Arc::clone(&known.endpoint),
                 identity: Some(known.identity),
                 history,
                 standing: known.standing(),
                 confidence: self.confidence(known.node),
-                values,
             },
-            None => self.nowhere(),
-        }
+        )
     }
 
     /// Cannot happen: a slot without endpoint. Told as a probe rather than with a wrong name.
@@ -366,7 +368,6 @@ impl Inventory {
             history: History::default(),
             standing: Standing::Probe,
             confidence: 0,
-            values: PathValues::new(),
         }
     }
 
@@ -386,7 +387,6 @@ impl Inventory {
             history: History::default(),
             standing: Standing::Probe,
             confidence: 0,
-            values: PathValues::new(),
         }
     }
 
@@ -405,7 +405,6 @@ impl Inventory {
             history: History::default(),
             standing: Standing::Tentative,
             confidence: self.confidence(place.node),
-            values: PathValues::new(),
         }
     }
 

@@ -173,17 +173,14 @@ fn probes_are_no_endpoints() {
 fn values_of_the_path_are_told() {
     let (mut inventory, _) = inventory(10);
     let target = "/users/42/files(7)?x=1";
-    let seen = inventory.observe(&Builder::get(target).build(), &[]);
-    let texts: Vec<&str> = seen
-        .values
+    inventory.observe(&Builder::get(target).build(), &[]);
+    let values = inventory.path_values(target.as_bytes());
+    let texts: Vec<&str> = values
         .iter()
         .map(|value| &target[usize::from(value.start)..][..usize::from(value.length)])
         .collect();
     assert_eq!(texts, ["42", "7"]);
-    assert_eq!(
-        seen.values.iter().map(|value| value.step).collect::<Vec<_>>(),
-        [1, 2]
-    );
+    assert_eq!(values.iter().map(|value| value.step).collect::<Vec<_>>(), [1, 2]);
 }
 
 #[test]

@@ -3,7 +3,7 @@ import dataclasses
 
 import httpx
 
-from people import FIRST_ID, HIDDEN_PAPERS, PARTNER, POOR_PASSWORDS, everybody
+from people import CUSTOMERS, FIRST_ID, HIDDEN_PAPERS, PARTNER, POOR_PASSWORDS, everybody
 from shop import tokens
 from traffic.talk import Caller
 
@@ -163,7 +163,7 @@ class Attacks:
         login = "POST /api/auth/login"
         attempts = [("rosa", f"sunny-{number:04}") for number in range(691, 731)]
         yield self.guess("brute-force", login, 40, attempts + [("rosa", POOR_PASSWORDS["rosa"])])
-        names = [person.name for person in PEOPLE.values() if person.name not in ("quin", "rosa")]
+        names = [name for name in CUSTOMERS if name not in ("quin", "rosa")]
         yield self.guess("password-spraying", login, 41, [(name, "Winter2026!") for name in [*names, "quin"]])
         leaked = [(f"customer{number}@mail.example", f"leaked-{number}") for number in range(40)]
         yield self.guess("credential-stuffing", login, 42, [*leaked, ("nils", PEOPLE["nils"].password)])

@@ -2,7 +2,7 @@
 import random
 from concurrent.futures import ThreadPoolExecutor
 
-from people import BATCH_KEY, PARTNER, STAFF, everybody
+from people import BATCH_KEY, CUSTOMERS, PARTNER, REGULARS, everybody
 from traffic.talk import Caller
 
 ROUNDS = 3
@@ -11,13 +11,15 @@ TOGETHER = 4
 
 
 def play(shop):
-    """Some two thousand exchanges in rounds, customers side by side. Gives the callers, logged in, by name."""
+    """Some two and a half thousand exchanges in rounds, customers side by side. Gives the callers, logged in, by name."""
     cast = {person.name: Caller(shop, person.address, person) for person in everybody()}
     job = Caller(shop, "127.0.0.40")
     partner = Caller(shop, "127.0.0.41")
     visitor = Caller(shop, "127.0.0.42")
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        list(pool.map(lambda name: regular(cast[name]), REGULARS))
     for number in range(ROUNDS):
-        names = [name for name in cast if name not in STAFF]
+        names = list(CUSTOMERS)
         random.Random(number).shuffle(names)
         with ThreadPoolExecutor(TOGETHER) as pool:
             list(pool.map(lambda name, number=number: customer(cast[name], number), names))
@@ -33,6 +35,12 @@ def play(shop):
         visitor.get("/api/products/4/reviews")
     cast["job"], cast["visitor"] = job, visitor
     return cast
+
+
+def regular(one):
+    one.login()
+    one.get("/api/me")
+    one.get(f"/api/products/{1 + one.person.number % 20}")
 
 
 def customer(one, number):

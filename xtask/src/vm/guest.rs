@@ -15,7 +15,7 @@ use sensor_tests::programs::Program;
 use crate::shell;
 
 /// Programs that are observed or observe, where they are installed.
-const PROGRAMS: [Program; 5] = [
+pub(super) const PROGRAMS: [Program; 5] = [
     Program::Curl,
     Program::Nginx,
     Program::Openssl,

@@ -140,7 +140,7 @@ fn work(test: &str) -> PathBuf {
 
 #[expect(clippy::disallowed_methods, reason = "how long each kernel took is told")]
 fn boot(kernels: &[Kernel], test: &str, filter: &[String], patience: Duration) -> Result<Vec<Run>> {
-    setup::emulator()?;
+    setup::emulator(&guest::PROGRAMS)?;
     let archive = build_guest(&work(test), test, filter)?;
     let mut runs = Vec::new();
     for kernel in kernels {

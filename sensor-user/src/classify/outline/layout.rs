@@ -125,6 +125,17 @@ pub(super) fn read_place<'a>(place: &[u8; PLACE], text: &'a [u8]) -> PlaceSeen<'
     }
 }
 
+/// The part of the message that a place is the top of, or the place around it.
+#[inline]
+pub(super) fn read_way(place: &[u8; PLACE]) -> Result<Root, PlaceId> {
+    let rest = place.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
+    let root = || Root::of_code((rest >> 32) as u32);
+    match (rest >> 16) as u8 {
+        ROOT => root().ok_or(rest as u16),
+        _ => Err(rest as u16),
+    }
+}
+
 impl Mark {
     pub(super) fn write(&self) -> [u8; VALUE] {
         // A key of a map is marked by the look of an object.

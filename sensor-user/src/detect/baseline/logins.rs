@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::room::{self, Worth};
 use super::table::{Kept, Table};
+use super::tried::{Tried, TriedOnce};
 use crate::callers::spread::{Count, Spread};
 use crate::callers::{LoginFacts, LoginResult};
 use crate::exchange::CallerHash;
 
 /// Sets of names and of pairs of name and address: 65,536 of each, 24 bytes a place.
 const FAMILIAR_SETS: usize = 8192;
-/// Sets of addresses that logins fail from: 8,192 places of 176 bytes.
+/// Sets of addresses that logins fail from: 8,192 places of 200 bytes.
 const ADDRESS_SETS: usize = 1024;
 /// Hosts whose logins are followed. Clients say which host they mean, so those where nobody gets in make room.
 const MAX_HOSTS: usize = 256;
@@ -26,8 +27,10 @@ const ESTABLISHED_BY: u32 = 3;
 const SHORT_S: u32 = 600;
 /// Whoever is patient tries a few in an hour.
 const DAY_S: u32 = 86_400;
+/// Whoever is very patient tries a few in a day.
+const WEEK_S: u32 = 7 * DAY_S;
 /// Failures of one window that are learnt beyond twice the usual: who raises the norm slowly needs many windows.
-const STEP: u32 = 8;
+pub(super) const STEP: u32 = 8;
 
 /// Failures from one address.
 #[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
@@ -35,8 +38,11 @@ struct Address {
     failures: Count,
     failures_day: Count,
     successes_day: Count,
+    failures_week: Count,
+    successes_week: Count,
     names: Spread,
     names_day: Spread,
+    names_week: Spread,
 }
 
 /// Logins of one host.
@@ -56,12 +62,10 @@ struct Host {
     /// When a login was last answered that there were too many, or that the name is locked.
     limited_s: u32,
     /// Logins that ended, and of those that succeeded; when the last was.
-    #[serde(default)]
     ended: u32,
-    #[serde(default)]
     got_in: u32,
-    #[serde(default)]
     seen_s: u32,
+    tried: Tried,
 }
 
 /// Where somebody logs in from.
@@ -84,8 +88,14 @@ pub struct AddressLogins {
     pub failures_day: u32,
     /// Of so many names.
     pub names_day: u16,
-    /// Successes within a day.
+    /// Logins that were not refused within a day.
     pub successes_day: u32,
+    /// Failures within a week.
+    pub failures_week: u32,
+    /// Of so many names.
+    pub names_week: u16,
+    /// Logins that were not refused within a week.
+    pub successes_week: u32,
 }
 
 /// Logins of a host in the ten minutes under way, and what is usual.
@@ -105,6 +115,8 @@ pub struct HostLogins {
     pub names: u16,
     /// Addresses that they failed from.
     pub addresses: u16,
+    /// Names of the hour under way that were tried and left.
+    pub tried: TriedOnce,
 }
 
 /// What is known when somebody logs in.
@@ -161,14 +173,15 @@ impl Logins {
         now_s: u32,
     ) -> LoginSigns {
         let name = login.name.front();
-        let home = address.filter(|_| !shared);
-        let home = home.map(|address| name ^ address.front().rotate_left(17));
+        let home_of = address.filter(|_| !shared);
+        let home = home_of.map(|address| name ^ address.front().rotate_left(17));
         let mut signs = LoginSigns {
             familiar: self.names.find(name).is_some(),
             at_home: home.is_some_and(|home| self.homes.find(home).is_some()),
             ..LoginSigns::default()
         };
-        if login.result == LoginResult::Succeeded {
+        let elsewhere = home.is_some() && !signs.at_home;
+        if login.is_right() {
             let known = self.names.place(name, now_s, |times| *times);
             let at_home = home.and_then(|home| self.homes.place(home, now_s, |times| *times));
             for times in known.into_iter().chain(at_home) {
@@ -177,7 +190,10 @@ impl Logins {
         }
         signs.address = address.map(|address| self.of_address(address, login, now_s));
         if let Some(host) = self.host(host, now_s) {
-            signs.host = Some(host.observe(login, address, signs.familiar, now_s));
+            let mut known = host.observe(login, address, signs.familiar, now_s);
+            // A proxy's address is nobody's, so nobody is elsewhere there.
+            known.tried = host.tried.observe(login, home_of, elsewhere, now_s);
+            signs.host = Some(known);
             signs.limits = host.limited_s != 0 && now_s.saturating_sub(host.limited_s) < DAY_S;
         }
         signs
@@ -198,23 +214,21 @@ impl Logins {
 
     fn of_address(&mut self, address: CallerHash, login: &LoginFacts, now_s: u32) -> AddressLogins {
         let key = address.front();
-        let weight = |one: &Address| one.failures_day.sum(now_s, DAY_S);
-        match login.result {
-            LoginResult::Failed => {
-                if let Some(known) = self.addresses.place(key, now_s, weight) {
-                    known.failures.add(now_s, SHORT_S);
-                    known.failures_day.add(now_s, DAY_S);
-                    known.names.add(login.name, now_s, SHORT_S);
-                    known.names_day.add(login.name, now_s, DAY_S);
-                }
+        let weight = |one: &Address| one.failures_week.sum(now_s, WEEK_S);
+        // An office has its successes in the morning, before the first failure.
+        let worth_knowing = login.result == LoginResult::Failed || login.passes();
+        if worth_knowing && let Some(known) = self.addresses.place(key, now_s, weight) {
+            if login.passes() {
+                known.successes_day.add(now_s, DAY_S);
+                known.successes_week.add(now_s, WEEK_S);
+            } else {
+                known.failures.add(now_s, SHORT_S);
+                known.failures_day.add(now_s, DAY_S);
+                known.failures_week.add(now_s, WEEK_S);
+                known.names.add(login.name, now_s, SHORT_S);
+                known.names_day.add(login.name, now_s, DAY_S);
+                known.names_week.add(login.name, now_s, WEEK_S);
             }
-            LoginResult::Succeeded => {
-                // An office has its successes in the morning, before the first failure.
-                if let Some(known) = self.addresses.place(key, now_s, weight) {
-                    known.successes_day.add(now_s, DAY_S);
-                }
-            }
-            LoginResult::Unknown => {}
         }
         let known = self.addresses.find(key).unwrap_or_default();
         AddressLogins {
@@ -223,6 +237,9 @@ impl Logins {
             failures_day: known.failures_day.sum(now_s, DAY_S),
             names_day: known.names_day.estimate(now_s, DAY_S),
             successes_day: known.successes_day.sum(now_s, DAY_S),
+            failures_week: known.failures_week.sum(now_s, WEEK_S),
+            names_week: known.names_week.estimate(now_s, WEEK_S),
+            successes_week: known.successes_week.sum(now_s, WEEK_S),
         }
     }
 
@@ -292,6 +309,7 @@ impl Host {
             unfamiliar: self.unfamiliar,
             names: self.names.estimate(now_s, SHORT_S),
             addresses: self.addresses.estimate(now_s, SHORT_S),
+            tried: TriedOnce::default(),
         }
     }
 

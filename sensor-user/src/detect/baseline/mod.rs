@@ -1,7 +1,7 @@
 //! What is learnt of logins and credentials, for rules that need to know what is usual.
 //!
 //! Takes every exchange that is judged, in order. Gives [`Signs`]. Never reads the clock and never keeps a value: keyed
-//! hashes, counts and endpoints only. Memory is bounded by tables of fixed size (8 MiB together) and named limits
+//! hashes, counts and endpoints only. Memory is bounded by tables of fixed size (9 MiB together) and named limits
 //! (`operations.rs` beside it: about 16 MiB); the same exchanges give the same signs. A change of the installation's
 //! key begins it anew.
 
@@ -9,10 +9,12 @@ mod dialogues;
 mod doors;
 mod logins;
 mod places;
+mod resets;
 mod room;
 mod steps;
 pub(in crate::detect) mod table;
 mod telling;
+mod tried;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,7 @@ use dialogues::Dialogues;
 use doors::{Doors, KeptDoors};
 use logins::{KeptLogins, Logins};
 use places::{KeptPlaces, Places, Used};
+use resets::Resets;
 use steps::{KeptSteps, Steps, label};
 use telling::{Attempt, Desks};
 
@@ -33,10 +36,11 @@ pub use doors::Door;
 pub use logins::{AddressLogins, HostLogins, LoginSigns};
 pub use places::PlacesSign;
 pub use steps::SkippedStep;
-pub use telling::{Telling, TellsBy};
+pub use telling::{Asks, Telling, TellsBy};
+pub use tried::TriedOnce;
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 4;
+const VERSION: u32 = 8;
 
 /// Fields of proxies: what is before them is not the client.
 const OF_PROXIES: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
@@ -89,6 +93,7 @@ impl Default for Signs {
 pub struct Baseline {
     logins: Logins,
     desks: Desks,
+    resets: Resets,
     places: Places,
     steps: Steps,
     operations: Operations,
@@ -103,6 +108,7 @@ pub struct Snapshot {
     version: u32,
     logins: KeptLogins,
     desks: Desks,
+    resets: Resets,
     places: KeptPlaces,
     steps: KeptSteps,
     operations: KeptOperations,
@@ -143,6 +149,8 @@ impl Baseline {
                 now_s,
             });
             signs.login = Some(known);
+        } else {
+            signs.telling = self.resets.observe(seen, now_s);
         }
         signs.places = self.places(seen, now_s);
         signs.skipped = self.steps.observe(seen, history, now_s);
@@ -162,10 +170,14 @@ impl Baseline {
                 let (from, into) = (label(from), label(into));
                 if from != into {
                     self.desks.rename(&from, &into);
+                    self.resets.rename(&from, &into);
                     self.steps.rename(&from, &into);
                 }
             }
-            Change::Forgotten(gone) => self.doors.forget(gone),
+            Change::Forgotten(gone) => {
+                self.doors.forget(gone);
+                self.operations.forget(gone);
+            }
         }
     }
 
@@ -196,6 +208,7 @@ impl Baseline {
             version: VERSION,
             logins: self.logins.snapshot(),
             desks: self.desks.clone(),
+            resets: self.resets.clone(),
             places: self.places.snapshot(),
             steps: self.steps.snapshot(),
             operations: self.operations.snapshot(),
@@ -211,6 +224,7 @@ impl Baseline {
         Ok(Self {
             logins: Logins::restore(snapshot.logins),
             desks: snapshot.desks.bound(),
+            resets: snapshot.resets.bound(),
             places: Places::restore(snapshot.places),
             steps: Steps::restore(snapshot.steps),
             operations: Operations::restore(snapshot.operations),

@@ -1,7 +1,7 @@
 //! From how many client addresses one credential is used, and how many are usual.
 //!
 //! Takes accepted exchanges. Gives [`PlacesSign`]. What is usual is learnt of each caller, and of all: where telephones
-//! change their address all day, nobody's does so alone. Whether a caller comes without a proxy is remembered, since anybody
+//! change their address all day, nobody's does so alone. Days are counted for who is patient. Whether a caller comes without a proxy is remembered, since anybody
 //! can say that there is one. Bounded by its two tables. Hours pass by the traffic's clock.
 
 use serde::{Deserialize, Serialize};
@@ -10,9 +10,9 @@ use super::table::{Kept, Table};
 use crate::callers::spread::Spread;
 use crate::exchange::CallerHash;
 
-/// Sets of credentials: 16,384 of them, 80 bytes a place.
+/// Sets of credentials: 16,384 of them, 120 bytes a place.
 const TOKEN_SETS: usize = 2048;
-/// Sets of callers: 65,536 of them, 24 bytes a place.
+/// Sets of callers: 65,536 of them, 32 bytes a place.
 const CALLER_SETS: usize = 8192;
 /// The window. A stolen token is used while it is good, which is an hour as a rule.
 const HOUR_S: u32 = 3600;
@@ -28,6 +28,7 @@ const SIZES: usize = 16;
 #[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
 struct Token {
     spread: Spread,
+    days: Spread,
     hour: u32,
     /// Fronts of the last addresses, the newest first.
     recent: [u32; RECENT],
@@ -46,6 +47,22 @@ struct Norm {
     hours: u16,
     /// The day on which it came without a proxy last; 0 for never.
     direct_day: u16,
+    /// The same of days: the one under way, most addresses, the same of days before, and days that it was seen on.
+    day: u16,
+    most_daily: u16,
+    usual_daily: u16,
+    days: u16,
+}
+
+/// Addresses of one credential.
+struct Seen {
+    /// Within an hour or two, and within a day or two.
+    addresses: u16,
+    daily: u16,
+    /// This one is new within a day or two.
+    is_new: bool,
+    /// How often it came back to one.
+    returns: u16,
 }
 
 /// A credential that was accepted.
@@ -69,10 +86,19 @@ pub struct PlacesSign {
     pub usual: u16,
     /// Hours in which the caller was seen before.
     pub hours: u16,
-    /// Hours of callers of which it is known how many addresses a credential had.
+    /// Hours of callers of which it is known how many addresses a credential had; of other callers, the hour under way is
+    /// counted as it stands.
     pub all_hours: u32,
     /// Of those, hours with two thirds as many addresses, or more.
     pub as_many: u32,
+    /// Client addresses within a day or two.
+    pub addresses_daily: u16,
+    /// This is the first use from one of them.
+    pub is_new_daily: bool,
+    /// Most addresses that a credential of the caller had in a day or two before.
+    pub usual_daily: u16,
+    /// Days on which the caller was seen before.
+    pub days: u16,
     /// The request says that it came by a proxy that is not named.
     pub proxied: bool,
     /// The caller came without one today or yesterday.
@@ -86,6 +112,8 @@ pub(super) struct Places {
     callers: Table<Norm>,
     /// Hours of callers by their addresses.
     all: [u32; SIZES],
+    /// The hour under way, and callers seen in it by their addresses until now.
+    open: (u32, [u32; SIZES]),
 }
 
 /// What outlives a restart.
@@ -102,6 +130,7 @@ impl Default for Places {
             tokens: Table::new(TOKEN_SETS),
             callers: Table::new(CALLER_SETS),
             all: [0; SIZES],
+            open: (0, [0; SIZES]),
         }
     }
 }
@@ -109,7 +138,13 @@ impl Default for Places {
 impl Places {
     /// A credential of a caller was accepted from an address.
     pub(super) fn observe(&mut self, used: &Used, now_s: u32) -> PlacesSign {
-        let Some((addresses, returns)) = self.used(used.credential, used.address, now_s) else {
+        let Some(Seen {
+            addresses,
+            daily,
+            is_new,
+            returns,
+        }) = self.used(used.credential, used.address, now_s)
+        else {
             return PlacesSign::default();
         };
         let hour = now_s / HOUR_S;
@@ -118,9 +153,12 @@ impl Places {
             return PlacesSign::default();
         };
         let ended = norm.roll(hour);
-        norm.most = norm.most.max(addresses);
+        let grown = (norm.most, norm.most.max(addresses));
+        norm.most = grown.1;
         let today = u16::try_from(now_s / DAY_S).unwrap_or(u16::MAX);
         let direct = norm.direct_day > 0 && today.saturating_sub(norm.direct_day) <= 1;
+        norm.roll_day(today);
+        norm.most_daily = norm.most_daily.max(daily);
         if !used.proxied {
             norm.direct_day = norm.direct_day.max(today);
         }
@@ -128,21 +166,30 @@ impl Places {
         if let Some(size) = ended {
             self.learn(size);
         }
+        self.grow(hour, grown);
         let from = (usize::from(addresses) * 2).div_ceil(3).min(SIZES - 1);
+        let (_, open) = &self.open;
+        let known = || self.all.iter().zip(open).map(|(ended, open)| ended + open);
+        // The caller itself is one of those under way.
+        let own = u32::from(hour == self.open.0);
         PlacesSign {
             addresses,
             returns,
             usual: norm.usual,
             hours: norm.hours,
-            all_hours: self.all.iter().sum(),
-            as_many: self.all.iter().skip(from).sum(),
+            all_hours: known().sum::<u32>().saturating_sub(own),
+            as_many: known().skip(from).sum::<u32>().saturating_sub(own),
+            addresses_daily: daily,
+            is_new_daily: is_new,
+            usual_daily: norm.usual_daily,
+            days: norm.days,
             proxied: used.proxied,
             direct,
         }
     }
 
     /// Addresses of a credential within an hour or two, and how often it came back to one.
-    fn used(&mut self, credential: CallerHash, address: CallerHash, now_s: u32) -> Option<(u16, u16)> {
+    fn used(&mut self, credential: CallerHash, address: CallerHash, now_s: u32) -> Option<Seen> {
         let hour = now_s / HOUR_S;
         let weight = |token: &Token| u32::from(token.returns);
         let token = self.tokens.place(credential.front(), now_s, weight)?;
@@ -150,6 +197,9 @@ impl Places {
             (token.hour, token.returns) = (hour, 0);
         }
         token.spread.add(address, now_s, HOUR_S);
+        let before = token.days.estimate(now_s, DAY_S);
+        token.days.add(address, now_s, DAY_S);
+        let daily = token.days.estimate(now_s, DAY_S);
         let [one, two, three, four, ..] = address.0;
         // 0 is nobody's.
         let front = u32::from_le_bytes([one, two, three, four]) | 1;
@@ -160,7 +210,29 @@ impl Places {
             }
             token.recent = [front, newest, second, third];
         }
-        Some((token.spread.estimate(now_s, HOUR_S), token.returns))
+        Some(Seen {
+            addresses: token.spread.estimate(now_s, HOUR_S),
+            daily,
+            is_new: daily > before,
+            returns: token.returns,
+        })
+    }
+
+    /// A caller has had so many addresses in an hour until now, and more than before.
+    fn grow(&mut self, hour: u32, (before, now): (u16, u16)) {
+        if hour > self.open.0 {
+            self.open = (hour, [0; SIZES]);
+        }
+        if hour < self.open.0 || before == now {
+            return;
+        }
+        let size = |count: u16| usize::from(count).min(SIZES - 1);
+        if let Some(count) = self.open.1.get_mut(size(before)).filter(|_| before > 0) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(count) = self.open.1.get_mut(size(now)) {
+            *count += 1;
+        }
     }
 
     fn learn(&mut self, size: u16) {
@@ -200,15 +272,62 @@ impl Norm {
         }
         let ended = (self.most > 0).then_some(self.most);
         if let Some(most) = ended {
-            let learnt = if self.hours == 0 {
-                most
-            } else {
-                most.min(self.usual.saturating_mul(2).max(2))
-            };
-            self.usual = learnt.max(self.usual - self.usual / 8);
+            self.usual = learnt(self.usual, most, self.hours);
             self.hours = self.hours.saturating_add(1);
         }
         (self.hour, self.most) = (hour, 0);
         ended
+    }
+
+    /// Begins another day.
+    fn roll_day(&mut self, day: u16) {
+        if day <= self.day {
+            return;
+        }
+        if self.most_daily > 0 {
+            self.usual_daily = learnt(self.usual_daily, self.most_daily, self.days);
+            self.days = self.days.saturating_add(1);
+        }
+        (self.day, self.most_daily) = (day, 0);
+    }
+}
+
+/// What is usual after another time with so many addresses, at most.
+fn learnt(usual: u16, most: u16, times: u16) -> u16 {
+    let learnt = if times == 0 {
+        most
+    } else {
+        most.min(usual.saturating_mul(2).max(2))
+    };
+    learnt.max(usual - usual / 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_back_is_not_new() {
+        let mut places = Places::default();
+        let mut seen = |address: u8, hour: u32| {
+            let used = Used {
+                credential: CallerHash([1; 16]),
+                caller: CallerHash([1; 16]),
+                address: CallerHash([address; 16]),
+                proxied: false,
+            };
+            let sign = places.observe(&used, hour * HOUR_S);
+            (sign.addresses_daily, sign.is_new_daily)
+        };
+        for (address, hour, expected) in [
+            (1, 1, (1, true)),
+            (2, 2, (2, true)),
+            (3, 20, (3, true)),
+            (1, 21, (3, false)),
+            (1, 30, (3, false)),
+            (3, 72, (1, true)),
+        ] {
+            assert_eq!(seen(address, hour), expected, "{address} at {hour}");
+        }
     }
 }

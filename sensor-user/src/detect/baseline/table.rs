@@ -2,7 +2,8 @@
 //!
 //! Takes fronts of keyed hashes. Gives what is known of each. Never grows beyond its size: sets of [`WAYS`] places, in
 //! which whatever weighs least, and of those the one not seen for longest, makes room; what was not seen for
-//! [`STALE_S`] weighs nothing. Nobody outside can aim at a set.
+//! [`STALE_S`] weighs nothing. What comes back weighs more, so that a flood of what comes once pushes out nothing that is
+//! in use. Nobody outside can aim at a set.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,17 +14,42 @@ const WAYS: usize = 8;
 /// Sets that get their memory together, when the first of them is used: a small service does not pay for a large one.
 const SEGMENT: usize = 64;
 
+/// Coming back counts once in so many seconds: a flood that repeats itself within a minute is one.
+const AGAIN_S: u32 = 60;
+/// And half as much after each day without.
+const DAY_S: u32 = 86_400;
+
 /// What is known of one hash.
 #[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
 struct Place<R> {
     /// 0 for nobody.
     key: u64,
     seen_s: u32,
+    /// Minutes in which it came back.
+    again: u16,
     value: R,
 }
 
-/// What outlives a restart.
-pub(in crate::detect) type Kept<R> = Vec<(u64, u32, R)>;
+impl<R> Place<R> {
+    /// It is there now.
+    const fn sees(&mut self, now_s: u32) {
+        if now_s / AGAIN_S > self.seen_s / AGAIN_S {
+            self.again = self.again.saturating_add(1);
+        }
+        if now_s > self.seen_s {
+            self.seen_s = now_s;
+        }
+    }
+
+    /// What it is worth beside what `weight` says.
+    fn recurs(&self, now_s: u32) -> u32 {
+        let days = now_s.saturating_sub(self.seen_s) / DAY_S;
+        u32::from(self.again).checked_shr(days).unwrap_or(0)
+    }
+}
+
+/// What outlives a restart: key, when it was last seen, in how many minutes it came back, and what is known.
+pub(in crate::detect) type Kept<R> = Vec<(u64, u32, u16, R)>;
 
 /// The table.
 pub(in crate::detect) struct Table<R> {
@@ -73,25 +99,30 @@ impl<R: Copy + Default> Table<R> {
         now_s: u32,
         weight: impl Fn(&R) -> u32,
     ) -> Option<&mut R> {
+        self.enter(key, now_s, weight).map(|place| &mut place.value)
+    }
+
+    fn enter(&mut self, key: u64, now_s: u32, weight: impl Fn(&R) -> u32) -> Option<&mut Place<R>> {
         let set = self.set_mut(key)?;
         let way = if let Some(way) = set.iter().position(|place| place.key == key) {
             way
         } else {
             let worth = |(_, place): &(usize, &Place<R>)| {
                 let stale = now_s.saturating_sub(place.seen_s) > STALE_S;
-                let weight = if stale { 0 } else { weight(&place.value) };
-                (place.key != 0, weight, place.seen_s)
+                let known = weight(&place.value).saturating_add(place.recurs(now_s));
+                (place.key != 0, if stale { 0 } else { known }, place.seen_s)
             };
             let (way, _) = set.iter().enumerate().min_by_key(worth)?;
             *set.get_mut(way)? = Place {
                 key,
+                seen_s: now_s,
                 ..Place::default()
             };
             way
         };
         let place = set.get_mut(way)?;
-        place.seen_s = place.seen_s.max(now_s);
-        Some(&mut place.value)
+        place.sees(now_s);
+        Some(place)
     }
 
     /// Forgets a hash.
@@ -105,14 +136,15 @@ impl<R: Copy + Default> Table<R> {
     /// Everything, in order of place.
     pub(in crate::detect) fn snapshot(&self) -> Kept<R> {
         let used = self.segments.iter().flatten().filter(|place| place.key != 0);
-        used.map(|place| (place.key, place.seen_s, place.value)).collect()
+        used.map(|place| (place.key, place.seen_s, place.again, place.value))
+            .collect()
     }
 
     /// Takes back what was known; what finds no place is left out.
     pub(in crate::detect) fn restore(&mut self, kept: Kept<R>, weight: impl Fn(&R) -> u32) {
-        for (key, seen_s, value) in kept {
-            if let Some(place) = self.place(key, seen_s, &weight) {
-                *place = value;
+        for (key, seen_s, again, value) in kept {
+            if let Some(place) = self.enter(key, seen_s, &weight) {
+                (place.again, place.value) = (again, value);
             }
         }
     }
@@ -159,6 +191,26 @@ mod tests {
         assert_eq!(again.find(1 << 32 | 7), Some(9));
         table.forget(1 << 32 | 7);
         assert_eq!(table.find(1 << 32 | 7), None);
+    }
+
+    #[test]
+    fn what_comes_back_stays_in_a_flood_of_what_comes_once() {
+        let mut table = Table::<u32>::new(1);
+        let mut see = |key, now_s| *table.place(key, now_s, |value| *value).unwrap() = 1;
+        // One came back in another minute, one within the same.
+        for (key, now_s) in [(1, 10), (1, 70), (2, 61), (2, 70)] {
+            see(key, now_s);
+        }
+        (100..1000).for_each(|key| see(key, 75));
+        assert!(table.find(1).is_some() && table.find(2).is_none());
+        let mut again = Table::<u32>::new(1);
+        again.restore(table.snapshot(), |value| *value);
+        (2000..3000).for_each(|key| *again.place(key, 80, |value| *value).unwrap() = 1);
+        assert!(again.find(1).is_some(), "also after a restart");
+        // After days without it is worth no more than others.
+        let later = 80 + 2 * DAY_S;
+        (2000..2100).for_each(|key| *again.place(key, later, |value| *value).unwrap() = 1);
+        assert!(again.find(1).is_none());
     }
 
     #[test]

@@ -20,9 +20,9 @@ const ESTABLISHED_BY: u32 = 3;
 /// Different answers (status and size) of one group that are told apart; with more, sizes mean nothing.
 const MAX_ANSWERS: usize = 8;
 /// Names of a group that decide: with fewer, one odd user does.
-const MIN_KNOWN: u32 = 8;
+pub(super) const MIN_KNOWN: u32 = 8;
 /// Names that are not known and get an answer of their own.
-const MIN_UNKNOWN: u32 = 6;
+pub(super) const MIN_UNKNOWN: u32 = 6;
 /// The same for sizes, which a page may change for other reasons.
 const MIN_SIZED: u32 = 10;
 /// Answers of each group before times are compared.
@@ -74,8 +74,19 @@ pub struct Telling {
     pub unknown: u32,
     /// Its status, size in bytes, or median in microseconds.
     pub unknown_value: u64,
-    /// It is a registration: names that are taken must be refused somehow.
-    pub registers: bool,
+    /// What the endpoint does with names.
+    pub asks: Asks,
+}
+
+/// What an endpoint does with names.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Asks {
+    /// It logs them in. Known are those that had logged in before.
+    Login,
+    /// It registers them: names that are taken must be refused somehow.
+    Registration,
+    /// It sends them a way to set another password. Known are those that it accepted.
+    Reset,
 }
 
 #[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
@@ -211,7 +222,11 @@ impl Desk {
                 known_value: value.0,
                 unknown: count,
                 unknown_value: value.1,
-                registers,
+                asks: if registers {
+                    Asks::Registration
+                } else {
+                    Asks::Login
+                },
             })
         };
         let own = unknown.of_status(status);

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::norms::Norms;
 use super::outlets::{Kind, Outlet, bit};
 use super::people::Person;
+use crate::detect::Blind;
 use crate::detect::baseline::table::{Kept, Table};
 
 /// Sets of ids: 524,288 of them, 56 bytes a place.
@@ -19,10 +20,14 @@ const OUTLET_SETS: usize = 8192;
 const HOLDERS: usize = 3;
 /// Bits of 64 that are set when about sixty callers were handed an id: it is everybody's.
 const PUBLIC: u32 = 40;
-/// Different callers who used an id that was handed to others: a link that somebody shared.
-const SHARED: u8 = 3;
+/// Different callers who used an id that was handed to others before one more makes it a link that somebody shared.
+const STRANGERS: usize = 2;
+/// Sets of operations whose answers are followed: 8192, 24 bytes a place.
+const OPERATION_SETS: usize = 1024;
+/// The mark of an id that is everybody's: a place hands it to everybody, or strangers use it.
+const SHARED: u8 = 1;
 /// The mark of an id that several were handed at a place of which too little is known.
-const OPEN: u8 = 0x80;
+const OPEN: u8 = 2;
 /// The mark of a holder that a server handed the id to; others only used it.
 const HANDED: u16 = 0x8000;
 /// The group of a holder.
@@ -35,9 +40,11 @@ struct Id {
     groups: [u16; HOLDERS],
     /// Different callers, about, up to 255.
     count: u8,
-    /// Strangers, and [`OPEN`].
-    strangers: u8,
-    stranger: u32,
+    /// [`SHARED`], [`OPEN`].
+    marks: u8,
+    strangers: [u32; STRANGERS],
+    /// Whose it is as answers say.
+    owner: u32,
     all: u64,
 }
 
@@ -63,8 +70,38 @@ pub(super) enum Standing {
     Foreign(u32),
     /// To nobody whose it would be.
     Fresh,
-    /// It cannot be said: it may have been known.
+    /// It cannot be said.
+    Unclear(Unclear),
+}
+
+/// Why it cannot be said to whom an id was handed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Unclear {
+    /// It may have been known, and made room.
     Forgotten,
+    /// Several were handed it at a place of which too little is known: whether they share it is not.
+    Open,
+    /// Too little is known of the caller.
+    Early,
+    /// It may have been in an answer that was not seen to its end.
+    Unseen,
+}
+
+impl Unclear {
+    /// The same, as rules tell it.
+    pub(super) const fn blind(self) -> Blind {
+        match self {
+            Self::Forgotten => Blind::NoRoom,
+            Self::Open | Self::Early => Blind::NotEnoughEvidence,
+            Self::Unseen => Blind::BodyCut,
+        }
+    }
+}
+
+/// What answers of an operation hand out: kinds of ids, a bit each.
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+struct Operation {
+    kinds: u64,
 }
 
 /// Every id.
@@ -72,6 +109,7 @@ pub(super) enum Standing {
 pub(super) struct Handed {
     ids: Table<Id>,
     outlets: Table<Outlet>,
+    operations: Table<Operation>,
 }
 
 /// What outlives a restart.
@@ -79,6 +117,7 @@ pub(super) struct Handed {
 pub(super) struct KeptHanded {
     ids: Kept<Id>,
     outlets: Kept<Outlet>,
+    operations: Kept<Operation>,
 }
 
 impl Default for Handed {
@@ -86,11 +125,17 @@ impl Default for Handed {
         Self {
             ids: Table::new(SETS),
             outlets: Table::new(OUTLET_SETS),
+            operations: Table::new(OPERATION_SETS),
         }
     }
 }
 
 impl Id {
+    /// Whether the caller has it, under whatever name.
+    fn is_of(&self, caller: u32, person: &Person) -> bool {
+        self.has(caller) || person.former().any(|former| self.has(former))
+    }
+
     fn has(&self, caller: u32) -> bool {
         let known = self.holders.contains(&caller);
         known || usize::from(self.count) > HOLDERS && self.all & bit(caller) != 0
@@ -113,7 +158,7 @@ impl Id {
 
     /// Very many were handed it, a place hands it to everybody, or strangers use it.
     const fn is_public(&self) -> bool {
-        self.all.count_ones() >= PUBLIC || self.strangers & !OPEN >= SHARED
+        self.all.count_ones() >= PUBLIC || self.marks & SHARED != 0
     }
 
     fn note(&mut self, holder: Holder, handed: bool, norms: &Norms) {
@@ -148,19 +193,19 @@ impl Handed {
     pub(super) fn standing(&self, id: u64, by: Holder, person: &Person, norms: &Norms) -> Standing {
         let Some(known) = self.ids.get(id) else {
             return if self.ids.is_crowded(id) {
-                Standing::Forgotten
+                Standing::Unclear(Unclear::Forgotten)
             } else {
                 Standing::Fresh
             };
         };
-        if known.has(by.caller) {
+        if known.is_of(by.caller, person) {
             return Standing::Mine;
         }
         if known.is_public() {
             return Standing::Public;
         }
-        if known.strangers & OPEN != 0 {
-            return Standing::Forgotten;
+        if known.marks & OPEN != 0 {
+            return Standing::Unclear(Unclear::Open);
         }
         if person.shares_with_all() && known.handed().next().is_some() {
             return Standing::Everybodys;
@@ -179,6 +224,23 @@ impl Handed {
         of.map_or(Standing::Fresh, Standing::Foreign)
     }
 
+    /// Whether answers said that it is another's: then a field that names whoever asks says nothing of it.
+    pub(super) fn is_anothers(&self, id: u64, by: u32, person: &Person) -> bool {
+        let owner = self.ids.get(id).map_or(0, |known| known.owner);
+        owner != 0 && owner != by && !person.was(owner)
+    }
+
+    /// An answer says that an id is the caller's; what was said first of whose it is stays.
+    pub(super) fn owned(&mut self, id: u64, by: Holder, norms: &Norms, now_s: u32) {
+        let Some(known) = self.ids.place(id, now_s, Id::weight) else {
+            return;
+        };
+        known.note(by, false, norms);
+        if known.owner == 0 {
+            known.owner = by.caller;
+        }
+    }
+
     /// A server handed an id to a caller at a place (`at`), who from then on shares it with those who had it, unless
     /// the place hands the same to everybody.
     pub(super) fn hand(
@@ -193,8 +255,10 @@ impl Handed {
         let Some(known) = self.ids.place(id, now_s, Id::weight) else {
             return;
         };
-        let new = !known.has(to.caller);
-        let shared = known.handed().any(|other| other.caller != to.caller);
+        let is_other =
+            |other: &Holder, person: &Person| other.caller != to.caller && !person.was(other.caller);
+        let new = !known.is_of(to.caller, person);
+        let shared = known.handed().any(|other| is_other(&other, person));
         if (new || shared) && !known.is_public() {
             let kind = self
                 .outlets
@@ -206,13 +270,15 @@ impl Handed {
                     outlet.kind()
                 });
             match kind {
-                Kind::Everybodys => known.strangers = SHARED,
-                Kind::Unknown if shared => known.strangers |= OPEN,
+                Kind::Everybodys => known.marks |= SHARED,
+                Kind::Unknown if shared => known.marks |= OPEN,
                 Kind::Unknown => {}
                 Kind::Parted => {
-                    known.strangers &= !OPEN;
-                    for other in known.handed().filter(|other| other.caller != to.caller) {
-                        person.shares_with(other.caller);
+                    known.marks &= !OPEN;
+                    for other in known.handed() {
+                        if is_other(&other, person) {
+                            person.shares_with(other.caller);
+                        }
                     }
                 }
             }
@@ -220,28 +286,49 @@ impl Handed {
         known.note(to, true, norms);
     }
 
-    /// A caller used an id that was nobody's.
-    pub(super) fn adopt(&mut self, id: u64, by: Holder, norms: &Norms, now_s: u32) {
+    /// A caller has an id from now on: it used one that was nobody's, or was handed it (`handed`) where that relates
+    /// nobody.
+    pub(super) fn adopt(&mut self, id: u64, by: Holder, handed: bool, norms: &Norms, now_s: u32) {
         if let Some(known) = self.ids.place(id, now_s, Id::weight) {
-            known.note(by, false, norms);
+            known.note(by, handed, norms);
         }
     }
 
     /// A caller used an id that is others'.
-    pub(super) fn strange(&mut self, id: u64, by: u32, now_s: u32) {
-        if let Some(known) = self.ids.place(id, now_s, Id::weight)
-            && known.stranger != by
-        {
-            known.stranger = by;
-            known.strangers =
-                known.strangers & OPEN | (known.strangers & !OPEN).saturating_add(1).min(SHARED);
+    pub(super) fn strange(&mut self, id: u64, by: u32, person: &Person, now_s: u32) {
+        let Some(known) = self.ids.place(id, now_s, Id::weight) else {
+            return;
+        };
+        let is_same = |one: &&mut u32| **one == by || person.was(**one);
+        if let Some(same) = known.strangers.iter_mut().find(is_same) {
+            *same = by;
+        } else if let Some(free) = known.strangers.iter_mut().find(|one| **one == 0) {
+            *free = by;
+        } else {
+            known.marks |= SHARED;
         }
+    }
+
+    /// Answers of an operation hand out ids of these kinds.
+    pub(super) fn hands(&mut self, operation: u64, kinds: u64, now_s: u32) {
+        let weight = |operation: &Operation| operation.kinds.count_ones();
+        if let Some(known) = self.operations.place(operation, now_s, weight) {
+            known.kinds |= kinds;
+        }
+    }
+
+    /// Kinds of ids that an answer of an operation may have handed out; all, where nothing is known of it.
+    pub(super) fn may_hand(&self, operation: u64) -> u64 {
+        self.operations
+            .get(operation)
+            .map_or(u64::MAX, |known| known.kinds)
     }
 
     pub(super) fn snapshot(&self) -> KeptHanded {
         KeptHanded {
             ids: self.ids.snapshot(),
             outlets: self.outlets.snapshot(),
+            operations: self.operations.snapshot(),
         }
     }
 
@@ -250,5 +337,31 @@ impl Handed {
         handed.ids.restore(kept.ids, Id::weight);
         handed.outlets.restore(kept.outlets, Outlet::weight);
         handed
+            .operations
+            .restore(kept.operations, |known| known.kinds.count_ones());
+        handed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(caller: u32) -> Holder {
+        Holder { caller, group: 1 }
+    }
+
+    #[test]
+    fn what_made_room_is_not_known_to_be_nobodys() {
+        let (mut handed, norms, person) = (Handed::default(), Norms::default(), Person::default());
+        let standing = |handed: &Handed, id| handed.standing(id, holder(7), &person, &norms);
+        let in_one_set = |number: u64| 5 << 32 | number;
+        assert_eq!(standing(&handed, in_one_set(99)), Standing::Fresh);
+        for number in 1..=20 {
+            handed.adopt(in_one_set(number), holder(3), true, &norms, 10);
+        }
+        let found = standing(&handed, in_one_set(99));
+        assert_eq!(found, Standing::Unclear(Unclear::Forgotten));
+        assert_eq!(Unclear::Forgotten.blind(), Blind::NoRoom);
     }
 }

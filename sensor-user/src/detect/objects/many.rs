@@ -1,7 +1,8 @@
 //! How many objects that are not its own one caller asks one operation for.
 //!
 //! Takes ids that were not handed to who uses them, refused tries as well. Gives a sign when there are more than is usual
-//! for the group and for the caller, within ten minutes or a day. Never keeps a value. Bounded by two tables.
+//! for the group and for the caller, within ten minutes or a day. What is usual is learnt of what the server gave: a
+//! refusal says that it should not be. Never keeps a value. Bounded by two tables.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use super::people::{bit, estimate};
 use crate::detect::Blind;
 use crate::detect::baseline::table::{Kept, Table};
 
-/// Sets of callers and operations: 65,536, 80 bytes a place.
+/// Sets of callers and operations: 65,536, 96 bytes a place.
 const CALLER_SETS: usize = 8192;
 /// Sets of operations and groups: 16,384, 72 bytes a place.
 const GROUP_SETS: usize = 2048;
@@ -19,7 +20,7 @@ const LENGTHS_S: [u32; 2] = [600, 86_400];
 /// Objects below which nobody enumerates: a person with old bookmarks has a handful.
 const LEAST: u32 = 8;
 /// Of them, so many were answered with success: who only meets refusals gets nothing.
-const LEAST_GOT: u16 = 3;
+const LEAST_GIVEN: u32 = 3;
 /// Windows of a group before it has a norm, and callers among them (bits of 64).
 const WINDOWS: u16 = 15;
 const CALLERS: u32 = 4;
@@ -35,13 +36,16 @@ const FULL: u16 = 8192;
 #[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
 struct Window {
     number: u32,
-    got: u16,
+    /// When it had its first object.
+    first_s: u32,
     /// Most of the windows before; an eighth is forgotten with each.
     usual: u16,
     windows: u8,
     /// Levels of this window that the group has learnt.
     level: u8,
+    /// Objects that were tried, and those that the server gave.
     objects: u64,
+    given: u64,
     others: u64,
 }
 
@@ -86,18 +90,30 @@ pub(super) struct Strange {
     pub(super) object: u64,
     /// Whose it is, if that is known.
     pub(super) other: Option<u32>,
-    /// The server gave it.
-    pub(super) got: bool,
 }
 
 /// Too many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct TooMany {
     pub(super) objects: u32,
+    pub(super) given: u32,
     pub(super) others: u32,
+    /// Since the first of them.
     pub(super) minutes: u32,
+    /// What windows of the group and of the caller have at most.
     pub(super) most: u32,
+    /// Windows of the group that have no more, of so many.
+    pub(super) usual: u32,
     pub(super) windows: u32,
+}
+
+/// What windows of a group have.
+#[derive(Clone, Copy, Debug)]
+struct Usual {
+    /// All but one in [`RARE`] have less than twice as many.
+    most: u32,
+    within: u32,
+    windows: u32,
 }
 
 impl Default for Many {
@@ -116,7 +132,7 @@ impl Window {
             return;
         }
         if self.number > 0 {
-            let most = u16::try_from(estimate(self.objects)).unwrap_or(u16::MAX);
+            let most = u16::try_from(estimate(self.given)).unwrap_or(u16::MAX);
             let learnt = if self.windows == 0 {
                 most
             } else {
@@ -132,27 +148,56 @@ impl Window {
             ..Self::default()
         };
     }
+
+    fn add(&mut self, strange: &[Strange], given: bool, now_s: u32) {
+        for one in strange {
+            if self.objects == 0 {
+                self.first_s = now_s;
+            }
+            self.objects |= bit(one.object);
+            self.others |= one.other.map_or(0, |other| 1 << (other >> 8 & 63));
+            if given {
+                self.given |= bit(one.object);
+            }
+        }
+    }
 }
 
 impl Group {
     /// The most objects that one window in [`RARE`] has; the window that is judged, which was learnt up to its level, is
     /// none of them.
-    fn usual(&self, length: usize, own: u8) -> Option<(u32, u32)> {
+    fn usual(&self, length: usize, own: u8) -> Option<Usual> {
         let reached = self.reached.get(length)?;
         let all = u32::from(*reached.first()?);
         let enough = all >= u32::from(WINDOWS) && self.callers.count_ones() >= CALLERS;
-        let others = |(level, count): (usize, &u16)| {
-            u32::from(*count).saturating_sub(u32::from(level < usize::from(own)))
+        let others = |level: usize| {
+            let count = reached.get(level).copied().unwrap_or_default();
+            u32::from(count).saturating_sub(u32::from(level < usize::from(own)))
         };
-        let often = |one: &(usize, &u16)| others(*one) * RARE > all;
-        let last = reached
-            .iter()
-            .enumerate()
-            .filter(often)
-            .map(|(level, _)| level)
-            .next_back();
-        let most = last.and_then(|level| LEVELS.get(level)).copied();
-        enough.then(|| (most.unwrap_or(0), all))
+        let last = (0..reached.len())
+            .rev()
+            .find(|level| others(*level) * RARE > all)?;
+        let most = LEVELS.get(last).copied();
+        enough.then_some(Usual {
+            most: most.unwrap_or(0),
+            within: all - others(last + 1),
+            windows: all,
+        })
+    }
+
+    fn weight(&self) -> u32 {
+        self.reached.iter().flatten().map(|count| u32::from(*count)).sum()
+    }
+
+    /// Learns what a window has by now.
+    fn learn_window(&mut self, length: usize, window: &mut Window) {
+        let given = estimate(window.given);
+        while let Some(next) = LEVELS.get(usize::from(window.level))
+            && given >= *next
+        {
+            self.learn(length, window.level.into());
+            window.level += 1;
+        }
     }
 
     fn learn(&mut self, length: usize, level: usize) {
@@ -171,8 +216,13 @@ impl Group {
 }
 
 impl Many {
-    /// A caller used an operation; `strange` are ids that are not its own.
-    pub(super) fn observe(&mut self, by: Use, strange: &[Strange]) -> Result<Option<TooMany>, Blind> {
+    /// A caller used an operation; `strange` are ids that are not its own, which the server gave or refused.
+    pub(super) fn observe(
+        &mut self,
+        by: Use,
+        strange: &[Strange],
+        given: bool,
+    ) -> Result<Option<TooMany>, Blind> {
         let weight = |caller: &Caller| {
             caller
                 .windows
@@ -181,35 +231,23 @@ impl Many {
                 .sum()
         };
         let key = mix(by.caller, by.operation);
+        let group_key = mix(by.operation, by.group);
         let (Some(caller), Some(group)) = (
             self.callers.place(key, by.now_s, weight),
-            self.groups.place(mix(by.operation, by.group), by.now_s, |group| {
-                group
-                    .reached
-                    .iter()
-                    .flatten()
-                    .map(|count| u32::from(*count))
-                    .sum()
-            }),
+            self.groups.place(group_key, by.now_s, Group::weight),
         ) else {
             return Ok(None);
         };
-        group.callers |= bit(by.caller);
+        if given {
+            group.callers |= bit(by.caller);
+        }
         let mut judged = Ok(None);
         for (length, (window, seconds)) in caller.windows.iter_mut().zip(LENGTHS_S).enumerate() {
             window.roll(by.now_s / seconds + 1);
-            for one in strange {
-                window.objects |= bit(one.object);
-                window.others |= one.other.map_or(0, |other| 1 << (other >> 8 & 63));
-                window.got = window.got.saturating_add(u16::from(one.got));
-            }
-            let objects = estimate(window.objects);
-            let found = judge(window, group.usual(length, window.level), objects, seconds);
-            while let Some(next) = LEVELS.get(usize::from(window.level))
-                && objects >= *next
-            {
-                group.learn(length, window.level.into());
-                window.level += 1;
+            window.add(strange, given, by.now_s);
+            let found = judge(window, group.usual(length, window.level), by.now_s);
+            if given {
+                group.learn_window(length, window);
             }
             if !strange.is_empty() && matches!(judged, Ok(None)) && !matches!(found, Ok(None)) {
                 judged = found;
@@ -233,32 +271,30 @@ impl Many {
     }
 }
 
-fn judge(
-    window: &Window,
-    usual: Option<(u32, u32)>,
-    objects: u32,
-    seconds: u32,
-) -> Result<Option<TooMany>, Blind> {
-    if objects < LEAST || window.got < LEAST_GOT {
+fn judge(window: &Window, usual: Option<Usual>, now_s: u32) -> Result<Option<TooMany>, Blind> {
+    let (objects, given) = (estimate(window.objects), estimate(window.given));
+    if objects < LEAST || given < LEAST_GIVEN {
         return Ok(None);
     }
     let own_is_known = window.windows >= 3;
     if own_is_known && objects < u32::from(window.usual) * BEYOND {
         return Ok(None);
     }
-    let Some((most, windows)) = usual else {
+    let Some(usual) = usual else {
         return Err(Blind::NotEnoughEvidence);
     };
     // Where many objects are daily work, somebody new may begin with more.
-    if !own_is_known && most >= LEAST / 2 {
+    if !own_is_known && usual.most >= LEAST / 2 {
         return Err(Blind::NotEnoughEvidence);
     }
     let found = TooMany {
         objects,
+        given,
         others: estimate(window.others),
-        minutes: seconds / 60,
-        most: most.max(window.usual.into()),
-        windows,
+        minutes: now_s.saturating_sub(window.first_s) / 60,
+        most: (2 * usual.most).saturating_sub(1).max(window.usual.into()),
+        usual: usual.within,
+        windows: usual.windows,
     };
-    Ok((objects >= most.saturating_mul(BEYOND)).then_some(found))
+    Ok((objects >= usual.most.saturating_mul(BEYOND)).then_some(found))
 }

@@ -2,7 +2,7 @@
 //!
 //! Takes every exchange that is judged, in order. Gives [`ObjectSigns`]. Never reads the clock and never keeps a value:
 //! keyed hashes and counts. Only whole exchanges that the server answered with success teach, and what is told teaches
-//! next to nothing. Memory is bounded by tables of fixed size, 80 MiB when all of them are full, which take their room as
+//! next to nothing; of an answer that is cut or sends elsewhere, what was seen is handed out, and no more. Memory is bounded by tables of fixed size, 80 MiB when all of them are full, which take their room as
 //! they need it. The same exchanges give the same signs. An operation is known by what its endpoint was called first, so that a
 //! corrected template changes nothing; of two that become one, what was learnt of the one that goes is not used again. A
 //! change of the installation's key begins it anew.
@@ -22,17 +22,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{Blind, Observation};
 use crate::callers::PrincipalKind;
-use crate::classify::Half;
+use crate::exchange::Outcome;
 use handed::{Handed, KeptHanded};
 use many::{KeptMany, Many};
 use norms::{KeptNorms, Norms};
-use people::{KeptPeople, People};
-use scene::Scene;
+use owners::Said;
+use people::{KeptPeople, People, Person};
+use scene::{Read, Scene};
 
 pub use signs::{Judged, ObjectSign, ObjectSigns, Shows};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 3;
+const VERSION: u32 = 5;
 
 /// Everything that is learnt of objects.
 #[derive(Debug, Default)]
@@ -74,62 +75,117 @@ impl Objects {
         if seen.exchange.part.is_some() {
             return ObjectSigns::NONE;
         }
-        match why_blind(seen) {
-            Some(reason) => ObjectSigns::blind(reason),
-            None => match Scene::of(seen) {
-                Some(scene) if !seen.labels.outline.is_empty() => self.judge(&scene),
-                _ => ObjectSigns::NONE,
-            },
+        let scene = Scene::of(seen);
+        if let Some(scene) = &scene {
+            for gone in &seen.caller.merged {
+                self.people.merge(gone.0.front(), scene.caller, scene.now_s);
+            }
         }
+        let blind = why_blind(seen);
+        let Some(scene) = scene else {
+            return blind.map_or(ObjectSigns::NONE, ObjectSigns::blind);
+        };
+        if let Some(reason) = blind {
+            self.half_seen(&scene);
+            return ObjectSigns::blind(reason);
+        }
+        if seen.labels.outline.is_empty() {
+            return ObjectSigns::NONE;
+        }
+        let read = scene.read();
+        let mut signs = if seen.exchange.is_success() {
+            self.judge(&scene, &read)
+        } else {
+            self.not_done(&scene, &read)
+        };
+        if read.is_more {
+            signs.lack_room();
+        }
+        signs
     }
 
-    fn judge(&mut self, scene: &Scene<'_>) -> ObjectSigns {
-        let success = scene.seen.exchange.is_success();
-        let (values, used) = scene.read();
-        if !success {
-            return self.refused(scene, &used);
-        }
+    fn judge(&mut self, scene: &Scene<'_>, read: &Read) -> ObjectSigns {
         let mut person = self.people.person(scene.caller);
-        self.name(scene, &values, &mut person);
+        self.name(scene, &read.values, &mut person);
         let mut signs = ObjectSigns::NONE;
-        let named = self.named(scene, &values, &person);
-        let uses = self.uses(scene, &used, &person, named.confirmed);
+        let named = self.named(scene, &read.values, &person);
+        let uses = self.uses(scene, &read.used, &person, named.said);
         if scene.is_somebody() {
-            Self::owned(scene, &named, &used, &uses, &mut person, &mut signs);
+            Self::owned(scene, &named, read, &uses, &mut person, &mut signs);
             self.provenance(scene, &uses, &mut person, &mut signs);
         }
         signs.many = self.count(scene, &uses, true);
         let odd = signs.is_odd();
         let lapse = odd && person.lapses(scene.now_s);
         if scene.is_somebody() {
-            self.learn_names(scene, &named, &mut person, odd, lapse);
+            self.learn_names(scene, read, &named, &mut person, odd, lapse);
         }
-        self.learn_uses(scene, &uses, odd, lapse);
+        self.learn_uses(scene, &uses, &person, odd, lapse);
         if !odd {
-            self.hand_out(scene, &used, &mut person, named.confirmed);
+            self.hand_out(scene, read, &mut person, named.said == Said::Own);
         }
         self.people.keep(scene.caller, &person, scene.now_s);
         signs
     }
 
+    /// The server did not do it. Where it sends the client elsewhere, fields of its answer hand out ids.
+    fn not_done(&mut self, scene: &Scene<'_>, read: &Read) -> ObjectSigns {
+        let status = scene
+            .seen
+            .exchange
+            .outcome
+            .response()
+            .map_or(0, |response| response.status);
+        if (300..400).contains(&status) {
+            self.adopt(scene, read);
+            return ObjectSigns::NONE;
+        }
+        self.refused(scene, &read.used)
+    }
+
+    /// An answer that was not seen to its end hands out what was seen of it, and may have handed out what others of its
+    /// operation do.
+    fn half_seen(&mut self, scene: &Scene<'_>) {
+        let exchange = scene.seen.exchange;
+        let response = exchange.outcome.response();
+        let may_hand = matches!(exchange.outcome, Outcome::Lost) || exchange.is_success();
+        if !scene.is_somebody() || scene.seen.caller.ambiguous || !may_hand {
+            return;
+        }
+        if response.is_none_or(|response| !response.body.is_whole()) {
+            let mut person = self.people.person(scene.caller);
+            person.misses(self.handed.may_hand(scene.operation), scene.now_s);
+            self.people.keep(scene.caller, &person, scene.now_s);
+        }
+        self.adopt(scene, &scene.read());
+    }
+
+    /// Ids of an answer are its caller's from now on, and relate it to nobody.
+    fn adopt(&mut self, scene: &Scene<'_>, read: &Read) {
+        for (_, id) in scene.answered(read, false) {
+            self.handed
+                .adopt(id, scene.holder(), true, &self.norms, scene.now_s);
+        }
+    }
+
     /// The ids of an answer are its caller's from now on. What the caller had named itself is only repeated, unless the
     /// answer says that it is the caller's.
-    fn hand_out(&mut self, scene: &Scene<'_>, used: &scene::AllUsed, person: &mut people::Person, own: bool) {
-        let to = scene.holder();
-        for (root, value) in scene
-            .identifiers()
-            .filter(|(root, _)| root.half == Half::Response)
-        {
-            let Some(place) = scene.outline().place(value.place) else {
-                continue;
-            };
-            let id = scene.id(root, &place, value.hash);
-            let repeated = used.iter().any(|used| used.id == id);
-            if !scene.is_somebody() {
-                self.handed.adopt(id, to, &self.norms, scene.now_s);
-            } else if own || !repeated {
-                let at = scene.place(place.path);
-                self.handed.hand(id, at, to, person, &self.norms, scene.now_s);
+    fn hand_out(&mut self, scene: &Scene<'_>, read: &Read, person: &mut Person, own: bool) {
+        let (to, now_s) = (scene.holder(), scene.now_s);
+        if !scene.is_somebody() {
+            for (_, id) in scene.answered(read, true) {
+                self.handed.adopt(id, to, false, &self.norms, now_s);
+            }
+            return;
+        }
+        for (path, id) in scene.answered(read, own) {
+            let at = scene.place(path);
+            self.handed.hand(id, at, to, person, &self.norms, now_s);
+        }
+        self.handed.hands(scene.operation, scene.kinds(read), scene.now_s);
+        if own {
+            for used in &read.used {
+                self.handed.owned(used.id, to, &self.norms, now_s);
             }
         }
     }

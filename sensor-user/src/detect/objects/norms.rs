@@ -9,7 +9,7 @@ use crate::detect::baseline::table::{Kept, Table};
 
 /// Sets of places that values are at: 131,072 of them, thirteen for each of 10,000 endpoints, 40 bytes a place.
 const NAMING_SETS: usize = 16_384;
-/// Sets of places that requests name objects at: 65,536, 48 bytes a place.
+/// Sets of places that requests name objects at: 65,536, 56 bytes a place.
 const USING_SETS: usize = 8192;
 /// Groups of callers, by hash. Applications have dozens of roles.
 const GROUPS: usize = 1024;
@@ -72,6 +72,10 @@ pub(super) struct Using {
     pub(super) foreign: u32,
     /// Handed to nobody.
     pub(super) fresh: u32,
+    /// Handed to others only or to nobody, and its tenant's as the answer says.
+    pub(super) ours: u32,
+    /// Handed to several who may share it or not.
+    pub(super) open: u32,
     /// Handed to very many.
     pub(super) public: u32,
     /// Departures that were told.
@@ -105,6 +109,22 @@ pub(super) struct KeptNorms {
     naming: Kept<Naming>,
     using: Kept<Using>,
     groups: Vec<Group>,
+}
+
+impl Norm {
+    /// The same, where too little is known of the caller.
+    pub(super) const fn early(self) -> Self {
+        match self {
+            Self::Tight => Self::Early,
+            other => other,
+        }
+    }
+}
+
+/// Of so many uses those that do not fit, as things are.
+fn expected((usual, against): (u32, u32), uses: u32) -> u32 {
+    let all = u64::from(usual.saturating_add(against).max(1));
+    u32::try_from(u64::from(uses) * u64::from(against) / all).unwrap_or(u32::MAX)
 }
 
 impl Naming {
@@ -147,41 +167,64 @@ impl Using {
 
     /// All uses.
     pub(super) const fn all(&self) -> u32 {
-        self.usual() + self.foreign + self.fresh + self.public
+        self.usual() + self.foreign + self.fresh + self.ours + self.open + self.public
     }
 
-    fn tight(&self, against: u32, one_in: u32) -> Norm {
-        let usual = self.usual();
+    /// Uses that fit, and those that do not. What is the tenant's fits where nothing says whose it is; among what is the
+    /// tenant's it is the caller's own that fits.
+    const fn sides(&self, against: u32, ours: bool) -> (u32, u32) {
+        if ours {
+            (self.usual(), against + self.ours)
+        } else {
+            (self.usual() + self.ours, against)
+        }
+    }
+
+    /// Of so many uses, how many are of others' ids among callers of the group; `ours`: of those of its tenant.
+    pub(super) fn expected_foreign(&self, ours: bool, uses: u32) -> u32 {
+        expected(self.sides(self.foreign, ours), uses)
+    }
+
+    /// The same of ids that are nobody's.
+    pub(super) fn expected_fresh(&self, uses: u32) -> u32 {
+        expected(self.sides(self.fresh, false), uses)
+    }
+
+    fn tight(&self, (usual, against): (u32, u32), one_in: u32) -> Norm {
         let broken = against * one_in > usual + against || self.lapses > LAPSES + usual / TIGHT;
+        // What is open may turn out to be a departure, each time.
+        let may_break = (against + self.open) * one_in > usual + against;
         if broken || self.public > usual {
             Norm::None
-        } else if usual < LEAST || self.callers.count_ones() < LEAST_CALLERS {
+        } else if may_break || usual < LEAST || self.callers.count_ones() < LEAST_CALLERS {
             Norm::Early
         } else {
             Norm::Tight
         }
     }
 
-    /// Whether an id that was handed to others only departs from a norm.
-    pub(super) fn norm_of_foreign(&self) -> Norm {
+    /// Whether an id that was handed to others only departs from a norm; `ours`: it is the tenant's.
+    pub(super) fn norm_of_foreign(&self, ours: bool) -> Norm {
+        let sides = self.sides(self.foreign, ours);
         // Where much is shared, who shares with whom is known too late.
-        if self.related * TIGHT > self.mine {
+        if self.related * TIGHT > sides.0 - self.related {
             return Norm::None;
         }
-        self.tight(self.foreign, ALMOST_NONE)
+        self.tight(sides, ALMOST_NONE)
     }
 
     /// Whether an id that was handed to nobody departs from a norm.
     pub(super) fn norm_of_fresh(&self) -> Norm {
-        match self.tight(self.fresh, TIGHT) {
-            Norm::Tight if self.usual() < 2 * LEAST => Norm::Early,
+        let sides = self.sides(self.fresh, false);
+        match self.tight(sides, TIGHT) {
+            Norm::Tight if sides.0 < 2 * LEAST => Norm::Early,
             norm => norm,
         }
     }
 
     /// Whether values there are ids: most were handed out before.
     pub(super) const fn are_ids(&self) -> bool {
-        self.usual() + self.foreign + self.public > self.fresh
+        self.usual() + self.foreign + self.ours + self.public > self.fresh
     }
 
     fn weight(&self) -> u32 {
@@ -238,6 +281,8 @@ impl Norms {
                 &mut using.related,
                 &mut using.foreign,
                 &mut using.fresh,
+                &mut using.ours,
+                &mut using.open,
                 &mut using.public,
                 &mut using.lapses,
             ] {

@@ -8,17 +8,17 @@ use smallvec::SmallVec;
 use super::Objects;
 use super::norms::{Naming, Norm};
 use super::people::{Owner, Person};
-use super::scene::{AllUsed, AllValues, Scene, Values};
+use super::scene::{AllValues, Read, Scene, Values};
 use super::signs::{ObjectSign, ObjectSigns, Shows};
 use super::uses::{AllUses, OneUse};
 use crate::callers::LoginResult;
-use crate::classify::Half;
+use crate::classify::{Half, Part};
 use crate::detect::Blind;
 use crate::exchange::value::ValueHash;
 
 /// Values of one place whose owner is looked up: a list that is somebody else's says so from its first record on.
 const LOOKED_UP: u8 = 4;
-/// Values of one answer to a login that name the caller.
+/// Values of the body of one answer to a login that name the caller.
 const OF_LOGIN: usize = 3;
 /// Names of callers at a place before a name there is believed.
 const BELIEVED: u32 = 5;
@@ -28,7 +28,10 @@ const BELIEVED_SHARE: u32 = 4;
 /// Whose name is at a place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Whose {
+    /// The caller's alone.
     Own,
+    /// Its tenant's, or what others have as theirs, too.
+    Ours,
     /// Another's, or another tenant's.
     Foreign(u32, bool),
     Unknown,
@@ -43,11 +46,28 @@ struct Name {
     naming: Naming,
 }
 
+/// What the server says of an object, at places where it always says it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Said {
+    /// Nothing.
+    Nothing,
+    /// It is the caller's.
+    Own,
+    /// It is its tenant's: whose of these is not said.
+    Ours,
+}
+
 /// All of an exchange.
 pub(super) struct Names {
     all: SmallVec<[Name; 16]>,
-    /// The server says, at a place where it always does, that the object is the caller's.
-    pub(super) confirmed: bool,
+    pub(super) said: Said,
+}
+
+impl Whose {
+    /// As it should be.
+    const fn is_own(self) -> bool {
+        matches!(self, Self::Own | Self::Ours)
+    }
 }
 
 impl Objects {
@@ -55,31 +75,27 @@ impl Objects {
     pub(super) fn name(&mut self, scene: &Scene<'_>, values: &AllValues, person: &mut Person) {
         let caller = scene.seen.caller;
         for name in &caller.names {
-            self.own(*name, scene, false);
+            self.own(*name, scene, person, false);
         }
         if let Some(tenant) = caller.tenant_value {
-            self.own(tenant, scene, true);
+            self.own(tenant, scene, person, true);
         }
         let login = caller.facts.login.as_ref();
         if login.is_some_and(|login| login.result == LoginResult::Succeeded) && scene.is_somebody() {
+            // What fields of the head hold is the server's: numbers of requests, of machines.
             let answered = values
                 .iter()
-                .filter(|at| at.root.half == Half::Response && at.count == 1);
+                .filter(|at| at.root.half == Half::Response && at.root.part == Part::Body && at.count == 1);
             for at in answered.take(OF_LOGIN) {
-                person.is_named(at.first);
-                self.own(at.first, scene, false);
+                person.is_named(at.first_name());
+                self.own(at.first_name(), scene, person, false);
             }
         }
     }
 
-    fn own(&mut self, value: ValueHash, scene: &Scene<'_>, is_tenant: bool) {
-        let known = self.people.owner(value);
-        let new = known.is_none_or(|owner| {
-            owner.other_than(scene.tag()).is_some() || is_tenant && !owner.is_claimed_tenant()
-        });
-        if new {
-            self.people.own(value, scene.tag(), is_tenant, scene.now_s);
-        }
+    fn own(&mut self, value: ValueHash, scene: &Scene<'_>, person: &Person, is_tenant: bool) {
+        self.people
+            .own(value, scene.tag(), person, is_tenant, scene.now_s);
     }
 
     /// Whose names are where.
@@ -94,25 +110,11 @@ impl Objects {
                 naming: self.norms.naming(key),
             });
         }
-        let foreign =
-            |name: &Name| matches!(name.whose, Whose::Foreign(..)) && name.naming.norm() == Norm::Tight;
-        let own = |name: &Name| {
-            name.whose == Whose::Own
-                && name.values.root.half == Half::Response
-                && name.naming.norm() == Norm::Tight
-        };
-        let confirmed = all.iter().any(own) && !all.iter().any(foreign);
-        Names { all, confirmed }
+        let said = said(&all);
+        Names { all, said }
     }
 
     fn whose(&self, scene: &Scene<'_>, at: &Values, person: &Person) -> Whose {
-        let caller = scene.seen.caller;
-        let is_own = |value: ValueHash| match caller.tenant_value {
-            Some(tenant) if value == tenant => true,
-            // A token for one tenant is good for that one, whatever the caller does with others.
-            Some(_) if self.people.owner(value).is_some_and(Owner::is_claimed_tenant) => false,
-            _ => caller.names.contains(&value) || person.has(value),
-        };
         let mut looked_up = 0;
         let mut foreign = None;
         let values = || {
@@ -126,13 +128,14 @@ impl Objects {
             .map(|value| value.hash)
             .take(if one.is_some() { 0 } else { usize::MAX });
         for value in one.into_iter().chain(several) {
-            if is_own(value) {
-                return Whose::Own;
+            if let Some(own) = self.is_own(scene, at, value, person) {
+                return own;
             }
             if looked_up < LOOKED_UP {
                 looked_up += 1;
-                let owner = self.people.owner(value);
-                let other = owner.and_then(|owner| Some((owner.other_than(scene.tag())?, owner.is_tenant())));
+                let owner = self.people.owner(at.name(value));
+                let other =
+                    owner.and_then(|owner| Some((owner.other_than(scene.tag(), person)?, owner.is_tenant())));
                 foreign = foreign.or(other);
             }
         }
@@ -141,11 +144,30 @@ impl Objects {
         })
     }
 
+    /// Whether a value names the caller, or its tenant.
+    fn is_own(&self, scene: &Scene<'_>, at: &Values, value: ValueHash, person: &Person) -> Option<Whose> {
+        let caller = scene.seen.caller;
+        if caller.tenant_value == Some(value) {
+            return Some(Whose::Ours);
+        }
+        let is_named = caller.names.contains(&value);
+        if !is_named && !person.has(at.name(value)) {
+            return None;
+        }
+        let owner = self.people.owner(at.name(value));
+        // A token for one tenant is good for that one, whatever the caller does with others.
+        if caller.tenant_value.is_some() && owner.is_some_and(Owner::is_claimed_tenant) {
+            return None;
+        }
+        let is_tenant = !is_named && owner.is_some_and(Owner::is_tenant);
+        Some(if is_tenant { Whose::Ours } else { Whose::Own })
+    }
+
     /// Names of others where the caller's should be.
     pub(super) fn owned(
         scene: &Scene<'_>,
         names: &Names,
-        used: &AllUsed,
+        read: &Read,
         uses: &AllUses,
         person: &mut Person,
         signs: &mut ObjectSigns,
@@ -154,7 +176,7 @@ impl Objects {
         if !person.is_mature() && caller.names.is_empty() && caller.tenant_value.is_none() {
             return;
         }
-        let object = used.first().map(|used| used.id);
+        let object = read.used.first().map(|used| used.id);
         let mut best: [Option<(&Name, u32)>; 2] = [None; 2];
         for name in &names.all {
             let Whose::Foreign(other, is_tenant) = name.whose else {
@@ -200,27 +222,32 @@ impl Objects {
     pub(super) fn learn_names(
         &mut self,
         scene: &Scene<'_>,
+        read: &Read,
         names: &Names,
         person: &mut Person,
         odd: bool,
         lapse: bool,
     ) {
+        let about = read.object(scene.operation);
+        if !odd {
+            person.is_answered();
+        }
         let mature = person.is_mature();
         for name in &names.all {
-            if name.whose == Whose::Own && !odd {
+            if name.whose.is_own() && !odd {
                 person.is_named_at(scene.kind(&name.values));
             }
-            let departs = name.whose != Whose::Own && name.naming.norm() == Norm::Tight;
+            let departs = !name.whose.is_own() && name.naming.norm() == Norm::Tight;
             // Of somebody new, what is its own is known sooner than what is not.
             let counts = match name.whose {
-                Whose::Own => mature || is_sure(scene, name.values.first, person),
-                Whose::Foreign(..) => true,
+                Whose::Own | Whose::Ours => mature || is_sure(scene, &name.values, person),
+                Whose::Foreign(..) => mature || person.has_name_at(scene.kind(&name.values)),
                 Whose::Unknown => mature,
             };
             if !odd && counts {
                 self.norms
                     .learn_naming(name.key, scene.bit(), scene.now_s, |naming| match name.whose {
-                        Whose::Own => naming.own += 1,
+                        Whose::Own | Whose::Ours => naming.own += 1,
                         Whose::Foreign(..) => naming.foreign += 1,
                         Whose::Unknown => naming.unknown += 1,
                     });
@@ -230,13 +257,15 @@ impl Objects {
             }
             let answered = name.values.root.half == Half::Response && name.values.count == 1 && !odd;
             let may_be_own = match name.whose {
-                Whose::Own | Whose::Unknown => true,
+                Whose::Own | Whose::Ours | Whose::Unknown => true,
                 Whose::Foreign(_, is_tenant) => is_tenant || !mature,
             };
-            if answered && may_be_own && person.meet(name.values.first) {
+            let value = name.values.first_name();
+            if answered && may_be_own && person.meet(value, about) {
                 let naming = name.naming;
                 if naming.own >= BELIEVED && naming.unknown * BELIEVED_SHARE <= naming.own {
-                    self.own(name.values.first, scene, false);
+                    let is_tenant = scene.seen.caller.tenant_value == Some(name.values.first);
+                    self.own(value, scene, person, is_tenant);
                 }
             }
         }
@@ -270,10 +299,28 @@ fn nobodys(
     }
 }
 
+/// What tight places of the answer say together.
+fn said(all: &[Name]) -> Said {
+    let tight = || all.iter().filter(|name| name.naming.norm() == Norm::Tight);
+    let answers =
+        |whose: Whose| tight().any(|name| name.values.root.half == Half::Response && name.whose == whose);
+    if tight().any(|name| matches!(name.whose, Whose::Foreign(..))) {
+        Said::Nothing
+    } else if answers(Whose::Own) {
+        Said::Own
+    } else if answers(Whose::Ours) {
+        Said::Ours
+    } else {
+        Said::Nothing
+    }
+}
+
 /// Whether a token or login says so.
-fn is_sure(scene: &Scene<'_>, value: ValueHash, person: &Person) -> bool {
+fn is_sure(scene: &Scene<'_>, at: &Values, person: &Person) -> bool {
     let caller = scene.seen.caller;
-    caller.tenant_value == Some(value) || caller.names.contains(&value) || person.is_surely(value)
+    caller.tenant_value == Some(at.first)
+        || caller.names.contains(&at.first)
+        || person.is_surely(at.first_name())
 }
 
 fn sign(scene: &Scene<'_>, shows: Shows, name: &Name, person: &Person) -> ObjectSign {
@@ -286,6 +333,7 @@ fn sign(scene: &Scene<'_>, shows: Shows, name: &Name, person: &Person) -> Object
         usual: naming.own,
         of: naming.all(),
         objects: if unknown { unissued } else { foreign },
+        given: if unknown { unissued } else { foreign },
         others: if unknown { 0 } else { others },
         minutes: person.today.minutes(scene.now_s),
         most: 0,

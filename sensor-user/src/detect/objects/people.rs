@@ -9,7 +9,7 @@ use super::keys::tag;
 use crate::detect::baseline::table::{Kept, Table};
 use crate::exchange::value::ValueHash;
 
-/// Sets of callers: 131,072 of them, as many as identity keeps, 144 bytes a place.
+/// Sets of callers: 131,072 of them, as many as identity keeps, 184 bytes a place.
 const PEOPLE_SETS: usize = 16_384;
 /// Sets of values that name somebody: 262,144, two for each caller, 32 bytes a place.
 const OWNER_SETS: usize = 32_768;
@@ -21,7 +21,11 @@ const OFTEN: usize = 6;
 /// Times that a value has been in an answer before it names the caller.
 const NAMES: u8 = 3;
 /// Answers of a caller after which a value that is new is another's.
-const MATURE: u8 = 16;
+const MATURE: u8 = 8;
+/// Answers of a caller after which what it asks for is no more from before it was known: a page and what is on it.
+const ARRIVED: u8 = 4;
+/// Earlier callers who turned out to be this one that are remembered: a session from before its login, and another.
+const FORMER: usize = 2;
 /// Callers who have a value as theirs from which it is a tenant's.
 const SEVERAL: u8 = 3;
 const DAY_S: u32 = 86_400;
@@ -37,6 +41,9 @@ pub(super) struct Person {
     sure: [u32; SURE],
     often: [u32; OFTEN],
     hits: [u8; OFTEN],
+    /// What the answer was about that each was in last.
+    about: [u16; OFTEN],
+    /// Answers.
     seen: u8,
     /// The last day with a departure from a norm.
     lapsed: u32,
@@ -44,6 +51,14 @@ pub(super) struct Person {
     peers: [u64; 4],
     /// Kinds of places that named the caller, a bit each.
     named: u64,
+    /// Kinds of ids that an answer may have handed out that was not seen to its end, a bit each, and when that was last.
+    unseen: u64,
+    unseen_s: u32,
+    /// As whom it was known before.
+    former: [u32; FORMER],
+    /// Ids that it used within four days, or up to twice that, and since when.
+    uses: u16,
+    uses_s: u32,
     /// What is odd today.
     pub(super) today: Today,
 }
@@ -119,7 +134,10 @@ impl Person {
 
     /// A token or login says that this value names the caller.
     pub(super) fn is_named(&mut self, value: ValueHash) {
-        let value = tag(value.0);
+        self.is_surely_named(tag(value.0));
+    }
+
+    fn is_surely_named(&mut self, value: u32) {
         if !self.sure.contains(&value) {
             self.sure.rotate_right(1);
             if let Some(first) = self.sure.first_mut() {
@@ -128,23 +146,57 @@ impl Person {
         }
     }
 
-    /// An answer had this value, alone at its place. Says whether it names the caller by now.
-    pub(super) fn meet(&mut self, value: ValueHash) -> bool {
-        let value = tag(value.0);
+    /// Whether it came just now: what it asks for may be from before it was known.
+    pub(super) const fn has_arrived(&self) -> bool {
+        self.seen >= ARRIVED
+    }
+
+    /// It used so many ids.
+    pub(super) fn used(&mut self, ids: u16, now_s: u32) {
+        let passed = now_s.saturating_sub(self.uses_s) / LATELY_S;
+        if passed > 0 {
+            self.uses = if passed == 1 { self.uses / 2 } else { 0 };
+            self.uses_s = now_s;
+        }
+        self.uses = self.uses.saturating_add(ids);
+    }
+
+    /// Ids that it used lately.
+    pub(super) fn uses(&self) -> u32 {
+        self.uses.into()
+    }
+
+    /// It was answered.
+    pub(super) const fn is_answered(&mut self) {
         self.seen = self.seen.saturating_add(1);
+    }
+
+    /// An answer about something had this value, alone at its place. Says whether it names the caller by now. Whoever
+    /// asks for one thing again and again is not named by what that has, so each time has to be about something else; an
+    /// answer to a request that names nothing (0) is about the caller.
+    pub(super) fn meet(&mut self, value: ValueHash, about: u64) -> bool {
+        let value = tag(value.0);
+        let about = u16::try_from(about & 0xffff).unwrap_or_default();
         let at = self.often.iter().position(|known| *known == value);
         let at = at.or_else(|| self.hits.iter().position(|hits| *hits == 0));
         let Some(at) = at else {
             self.hits.iter_mut().for_each(|hits| *hits -= 1);
             return false;
         };
-        let (Some(known), Some(hits)) = (self.often.get_mut(at), self.hits.get_mut(at)) else {
+        let (Some(known), Some(hits), Some(last)) = (
+            self.often.get_mut(at),
+            self.hits.get_mut(at),
+            self.about.get_mut(at),
+        ) else {
             return false;
         };
         if *known != value {
             (*known, *hits) = (value, 0);
         }
-        *hits = hits.saturating_add(1);
+        if *hits == 0 || about == 0 || about != *last {
+            *hits = hits.saturating_add(1);
+        }
+        *last = about;
         *hits >= NAMES
     }
 
@@ -167,6 +219,64 @@ impl Person {
     /// Whether this caller shares ids with so many that it means nothing.
     pub(super) fn shares_with_all(&self) -> bool {
         self.peers.iter().map(|word| word.count_ones()).sum::<u32>() > TEAM
+    }
+
+    /// An answer that may have handed out ids of these kinds was not seen to its end.
+    pub(super) const fn misses(&mut self, kinds: u64, now_s: u32) {
+        if self.is_over(now_s) {
+            self.unseen = 0;
+        }
+        self.unseen |= kinds;
+        self.unseen_s = now_s;
+    }
+
+    /// Whether an id of this kind may have been handed out unseen.
+    pub(super) const fn may_miss(&self, kind: u64, now_s: u32) -> bool {
+        self.unseen & bit(kind) != 0 && !self.is_over(now_s)
+    }
+
+    const fn is_over(&self, now_s: u32) -> bool {
+        now_s.saturating_sub(self.unseen_s) >= LATELY_S
+    }
+
+    /// As whom it was known before.
+    pub(super) fn former(&self) -> impl Iterator<Item = u32> {
+        self.former.into_iter().filter(|former| *former != 0)
+    }
+
+    /// Whether this is the same, known as another before.
+    pub(super) fn was(&self, other: u32) -> bool {
+        other != 0 && self.former.contains(&other)
+    }
+
+    /// Another turned out to be this one.
+    fn takes(&mut self, other: u32, of: &Self) {
+        for former in of.former().chain([other]).filter(|former| *former != 0) {
+            if !self.was(former) {
+                self.former.rotate_right(1);
+                if let Some(first) = self.former.first_mut() {
+                    *first = former;
+                }
+            }
+        }
+        for value in of.sure.into_iter().filter(|value| *value != 0) {
+            self.is_surely_named(value);
+        }
+        // Whichever is known better says what came often.
+        if of.seen > self.seen {
+            (self.often, self.hits, self.about) = (of.often, of.hits, of.about);
+        }
+        self.seen = self.seen.saturating_add(of.seen);
+        self.lapsed = self.lapsed.max(of.lapsed);
+        for (peers, others) in self.peers.iter_mut().zip(of.peers) {
+            *peers |= others;
+        }
+        self.named |= of.named;
+        self.uses = self.uses.saturating_add(of.uses);
+        self.uses_s = self.uses_s.max(of.uses_s);
+        self.unseen |= of.unseen;
+        self.unseen_s = self.unseen_s.max(of.unseen_s);
+        self.today.takes(&of.today);
     }
 
     /// Whether a token or login says that this value names the caller.
@@ -200,6 +310,21 @@ impl Today {
         }
     }
 
+    /// What the same caller did under another name.
+    fn takes(&mut self, other: &Self) {
+        if other.first_s == 0 {
+            return;
+        }
+        self.first_s = if self.first_s == 0 {
+            other.first_s
+        } else {
+            self.first_s.min(other.first_s)
+        };
+        self.objects |= other.objects;
+        self.unissued |= other.unissued;
+        self.others |= other.others;
+    }
+
     /// An object that is somebody else's.
     pub(super) fn foreign(&mut self, object: u64, other: u32, now_s: u32) {
         self.roll(now_s);
@@ -230,12 +355,9 @@ impl Today {
 
 impl Owner {
     /// Another than this caller, whom it belongs to.
-    pub(super) const fn other_than(&self, caller: u32) -> Option<u32> {
-        if self.first == caller || self.second == caller || self.first == 0 {
-            None
-        } else {
-            Some(self.first)
-        }
+    pub(super) fn other_than(&self, caller: u32, person: &Person) -> Option<u32> {
+        let is_own = |one: u32| one == caller || person.was(one);
+        (self.first != 0 && !is_own(self.first) && !is_own(self.second)).then_some(self.first)
     }
 
     /// Whether it names a tenant: a token says so, or several callers have it.
@@ -264,6 +386,14 @@ impl People {
         self.people.find(caller).unwrap_or_default()
     }
 
+    /// A caller turned out to be another one.
+    pub(super) fn merge(&mut self, gone: u64, into: u64, now_s: u32) {
+        let (before, mut person) = (self.person(gone), self.person(into));
+        person.takes(tag(gone), &before);
+        self.people.forget(gone);
+        self.keep(into, &person, now_s);
+    }
+
     /// Keeps what was learnt of a caller.
     pub(super) fn keep(&mut self, caller: u64, person: &Person, now_s: u32) {
         if let Some(place) = self.people.place(caller, now_s, |person| person.seen.into()) {
@@ -277,12 +407,24 @@ impl People {
     }
 
     /// A value names this caller, or its tenant.
-    pub(super) fn own(&mut self, value: ValueHash, caller: u32, is_tenant: bool, now_s: u32) {
+    pub(super) fn own(
+        &mut self,
+        value: ValueHash,
+        caller: u32,
+        person: &Person,
+        is_tenant: bool,
+        now_s: u32,
+    ) {
         let weight = |owner: &Owner| owner.callers.into();
         let Some(owner) = self.owners.place(value.0, now_s, weight) else {
             return;
         };
         owner.is_tenant |= is_tenant;
+        for one in [&mut owner.first, &mut owner.second] {
+            if person.was(*one) {
+                *one = caller;
+            }
+        }
         if owner.first == 0 {
             owner.first = caller;
         } else if owner.first == caller || owner.second == caller {

@@ -1,12 +1,13 @@
 //! One exchange, as far as objects are concerned: what is at which place, and which ids the request has.
 //!
 //! Takes an observation. Gives values by place, and keys of ids. Never keeps a value. Bounded by [`PLACES`], [`USED`] and
-//! the outline's own bounds; what is beyond is left out.
+//! the outline's own bounds; whether something was beyond is said.
 
 use smallvec::SmallVec;
 
 use super::handed::Holder;
 use super::keys::{group, mix, tag};
+use super::people::bit;
 use crate::callers::PrincipalKind;
 use crate::classify::outline::{Looks, NOWHERE, Outline, PlaceId, PlaceSeen, Root, Step, ValueSeen};
 use crate::classify::{Half, Part, Place};
@@ -16,12 +17,16 @@ use crate::exchange::Method;
 use crate::exchange::call::CallKind;
 use crate::exchange::value::ValueHash;
 
-/// Places of one exchange that are looked at: an order with its lines has a dozen that hold identifiers.
+/// Places of one half that are looked at: an order with its lines has a dozen that hold identifiers. Each half has its own,
+/// so that no request hides its answer.
 const PLACES: usize = 32;
-/// Ids of one request that are looked at. A request that names more is a batch, of which these stand for all.
+/// Ids of a request's body that are looked at, and as many of the rest of it: a long query does not hide what is below. A
+/// request that names more is a batch, of which these stand for all.
 const USED: usize = 16;
 /// Numbers below are counts, pages, and ids of many things at once: these are told apart by what they are called.
 const SHORT: i128 = 10_000;
+/// They have fewer digits.
+const SHORT_DIGITS: usize = 5;
 
 /// Who did what, when.
 #[derive(Clone, Copy, Debug)]
@@ -43,18 +48,100 @@ pub(super) struct Values {
     pub(super) first: ValueHash,
     /// Different ones, up to 255.
     pub(super) count: u8,
+    /// Where they are small numbers, what they are called.
+    noun: Option<u64>,
 }
 
 /// An id of the request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Used {
     pub(super) id: u64,
+    /// What else it may be known by.
+    pub(super) also: Option<u64>,
+    /// What kind of place it is at.
+    pub(super) kind: u64,
     pub(super) place: PlaceId,
     pub(super) path: u64,
+    part: Part,
 }
 
 pub(super) type AllValues = SmallVec<[Values; PLACES]>;
 pub(super) type AllUsed = SmallVec<[Used; USED]>;
+
+/// What is looked at.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) values: AllValues,
+    pub(super) used: AllUsed,
+    /// There was more.
+    pub(super) is_more: bool,
+}
+
+/// How large the numbers of a place are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Size {
+    Short,
+    Long,
+    /// There are both, or it is not known that well.
+    Both,
+}
+
+impl Values {
+    /// A value as names of callers are known: order 7 is not user 7.
+    pub(super) fn name(&self, value: ValueHash) -> ValueHash {
+        self.noun.map_or(value, |noun| ValueHash(mix(value.0, noun)))
+    }
+
+    /// The first of them, so known.
+    pub(super) fn first_name(&self) -> ValueHash {
+        self.name(self.first)
+    }
+}
+
+impl Used {
+    /// Whether it is known by this.
+    pub(super) fn is(&self, id: u64) -> bool {
+        self.id == id || self.also == Some(id)
+    }
+}
+
+impl Read {
+    fn add(&mut self, values: Values) {
+        let half = values.root.half;
+        let known = self.values.iter().filter(|known| known.root.half == half);
+        if known.count() < PLACES {
+            self.values.push(values);
+        } else {
+            self.is_more = true;
+        }
+    }
+
+    fn is_used(&mut self, used: Used) {
+        let is_body = used.part == Part::Body;
+        let known = self
+            .used
+            .iter()
+            .filter(|known| (known.part == Part::Body) == is_body);
+        if known.count() < USED {
+            self.used.push(used);
+        } else {
+            self.is_more = true;
+        }
+    }
+
+    /// Whether the request has an id.
+    fn has(&self, id: u64, also: Option<u64>) -> bool {
+        self.used
+            .iter()
+            .any(|used| used.is(id) || also.is_some_and(|also| used.is(also)))
+    }
+
+    /// What of the caller's the request is about, as one number; 0 when it names nothing.
+    pub(super) fn object(&self, operation: u64) -> u64 {
+        let objects = self.used.iter().map(|used| used.id);
+        objects.reduce(mix).map_or(0, |object| mix(object, operation))
+    }
+}
 
 impl<'a> Scene<'a> {
     /// `None` when nobody is known.
@@ -146,41 +233,77 @@ impl<'a> Scene<'a> {
     }
 
     /// Values by place, and the ids of the request.
-    pub(super) fn read(&self) -> (AllValues, AllUsed) {
-        let (mut all, mut used) = (AllValues::new(), AllUsed::new());
+    pub(super) fn read(&self) -> Read {
+        let mut read = Read::default();
         for (root, value) in self.identifiers() {
             let Some(at) = self.outline().place(value.place) else {
                 continue;
             };
-            if root.half == Half::Request && used.len() < USED {
-                used.push(Used {
-                    id: self.id(root, &at, value.hash),
+            if root.half == Half::Request {
+                let (id, also) = self.ids(root, &at, value.hash);
+                read.is_used(Used {
+                    id,
+                    also,
+                    kind: mix(self.noun(root, &at), self.host),
                     place: value.place,
                     path: at.path,
+                    part: root.part,
                 });
             }
-            let known = all.iter().rposition(|known: &Values| known.place == value.place);
-            if let Some(known) = known.and_then(|known| all.get_mut(known)) {
+            let mut known = read.values.iter_mut().rev();
+            if let Some(known) = known.find(|known| known.place == value.place) {
                 known.count = known.count.saturating_add(1);
-            } else if all.len() < PLACES {
-                all.push(Values {
+            } else {
+                read.add(Values {
                     place: value.place,
                     path: at.path,
                     root,
                     first: value.hash,
                     count: 1,
+                    noun: (size(&at) != Size::Long).then(|| self.noun(root, &at)),
                 });
             }
         }
-        (all, used)
+        read
     }
 
-    /// What an id is known by: itself, and when it is a small number what it is called, too.
-    pub(super) fn id(&self, root: Root, place: &PlaceSeen<'_>, value: ValueHash) -> u64 {
-        if is_short(place) {
-            mix(value.0, self.noun(root, place))
-        } else {
-            value.0 | 1
+    /// Ids of the answer, by every name, with the way to where each is; those that the request has, too, if `repeated`.
+    pub(super) fn answered<'b>(
+        &'b self,
+        read: &'b Read,
+        repeated: bool,
+    ) -> impl Iterator<Item = (u64, u64)> + 'b {
+        let of_answer = self.identifiers().filter(|(root, _)| root.half == Half::Response);
+        of_answer.flat_map(move |(root, value)| {
+            let at = self.outline().place(value.place);
+            let ids = at.map(|at| (at.path, self.ids(root, &at, value.hash)));
+            let ids = ids.filter(|(_, ids)| repeated || !read.has(ids.0, ids.1));
+            ids.into_iter().flat_map(|(path, (id, also))| {
+                [Some(id), also].into_iter().flatten().map(move |id| (path, id))
+            })
+        })
+    }
+
+    /// Kinds of ids that the answer hands out, a bit each.
+    pub(super) fn kinds(&self, read: &Read) -> u64 {
+        let answered = read.values.iter().filter(|at| at.root.half == Half::Response);
+        let kinds = answered.filter_map(|at| {
+            let place = self.outline().place(at.place)?;
+            let (id, also) = self.ids(at.root, &place, at.first);
+            let is_new = at.count > 1 || !read.has(id, also);
+            is_new.then(|| bit(mix(self.noun(at.root, &place), self.host)))
+        });
+        kinds.fold(0, |kinds, kind| kinds | kind)
+    }
+
+    /// What an id is known by: itself, and when it is a small number what it is called, too. Where small and large ones
+    /// are in one place it is known by both.
+    pub(super) fn ids(&self, root: Root, place: &PlaceSeen<'_>, value: ValueHash) -> (u64, Option<u64>) {
+        let called = || mix(value.0, self.noun(root, place));
+        match size(place) {
+            Size::Short => (called(), None),
+            Size::Long => (value.0 | 1, None),
+            Size::Both => (called(), Some(value.0 | 1)),
         }
     }
 
@@ -222,12 +345,21 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn is_short(place: &PlaceSeen<'_>) -> bool {
+fn size(place: &PlaceSeen<'_>) -> Size {
     let facts = &place.facts;
-    if facts.looks.has(Looks::NUMBER) {
-        facts.size.1.bounds().0 < SHORT
+    let (least, most) = if facts.looks.has(Looks::NUMBER) {
+        let (least, most) = (facts.size.0.bounds().0, facts.size.1.bounds().1);
+        (least < SHORT, most < SHORT)
+    } else if facts.looks.has(Looks::DIGITS) {
+        let is_short = |length: u16| usize::from(length) < SHORT_DIGITS;
+        (is_short(facts.length.0), is_short(facts.length.1))
     } else {
-        facts.looks.has(Looks::DIGITS) && facts.length.1 < 5
+        (false, false)
+    };
+    match (least, most) {
+        (_, true) => Size::Short,
+        (true, false) => Size::Both,
+        (false, false) => Size::Long,
     }
 }
 

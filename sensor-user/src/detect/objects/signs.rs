@@ -43,12 +43,15 @@ pub struct ObjectSign {
     pub shows: Shows,
     /// Where it was seen.
     pub place: Place,
-    /// Uses by the caller's group that were as usual: the caller's own, or handed out before.
+    /// Uses by the caller's group that were as usual: the caller's own, or handed out before; of [`Shows::Many`], its windows
+    /// of time with no more than `most`.
     pub usual: u32,
     /// Of so many.
     pub of: u32,
-    /// Such objects of this caller today, about; of [`Shows::Many`] within `minutes`.
+    /// Such objects of this caller in four days, about; of [`Shows::Many`] those it tried in this window.
     pub objects: u32,
+    /// Of them, those that the server gave.
+    pub given: u32,
     /// Whose they are: so many others, about, as far as it is known.
     pub others: u32,
     /// Since the first of them.
@@ -86,6 +89,21 @@ impl ObjectSigns {
         many: Ok(None),
         tenant: Ok(None),
     };
+
+    /// More was in the messages than was looked at: what is not told may be there.
+    pub(super) fn lack_room(&mut self) {
+        for judged in [
+            &mut self.owner,
+            &mut self.handed,
+            &mut self.unissued,
+            &mut self.many,
+            &mut self.tenant,
+        ] {
+            if *judged == Ok(None) {
+                *judged = Err(Blind::NoRoom);
+            }
+        }
+    }
 
     /// Nothing can be said.
     pub(super) const fn blind(reason: Blind) -> Self {

@@ -6,22 +6,35 @@
 use smallvec::SmallVec;
 
 use super::Objects;
-use super::handed::Standing;
+use super::handed::{Standing, Unclear};
 use super::many::{Strange, Use};
 use super::norms::{Norm, Using};
+use super::owners::Said;
 use super::people::Person;
 use super::scene::{AllUsed, Scene, Used};
 use super::signs::{Judged, ObjectSign, ObjectSigns, Shows};
 use crate::detect::Blind;
+use crate::exchange::Exchange;
+use crate::exchange::call::{Call, CallOutcome};
 
 /// Uses of ids that are new to all beyond which values of a place are no ids, and none is remembered.
 const FRESH: u32 = 64;
+/// Times as many as its group has among as many uses: half of those who are as they should be have more than the mean, and
+/// nearly nobody three times as many.
+const BEYOND: u32 = 3;
+/// Codes of gRPC (google.rpc.Code).
+const NOT_FOUND: i64 = 5;
+const PERMISSION_DENIED: i64 = 7;
 
 /// An id, and what it is to the caller.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OneUse {
     used: Used,
     standing: Standing,
+    /// Nobody had it before.
+    is_new: bool,
+    /// The answer says that it is the caller's tenant's.
+    ours: bool,
     key: u64,
     using: Using,
 }
@@ -37,20 +50,49 @@ impl OneUse {
 
 impl Objects {
     /// What each id is to the caller.
-    pub(super) fn uses(&self, scene: &Scene<'_>, used: &AllUsed, person: &Person, own: bool) -> AllUses {
-        let by = scene.holder();
+    pub(super) fn uses(&self, scene: &Scene<'_>, used: &AllUsed, person: &Person, said: Said) -> AllUses {
         let of = |used: &Used| {
             let key = scene.place(used.path);
-            let standing = self.handed.standing(used.id, by, person, &self.norms);
+            let found = self.found(scene, used, person);
+            let is_own = said == Said::Own && !self.handed.is_anothers(used.id, scene.tag(), person);
             OneUse {
                 used: *used,
-                // The answer says that it is the caller's.
-                standing: if own { Standing::Mine } else { standing },
+                standing: if is_own {
+                    Standing::Mine
+                } else {
+                    Self::standing(scene, used, found, person)
+                },
+                is_new: found == Standing::Fresh,
+                ours: said == Said::Ours,
                 key,
                 using: self.norms.using(key),
             }
         };
         used.iter().map(of).collect()
+    }
+
+    /// What was handed to whom, by every name that an id has.
+    fn found(&self, scene: &Scene<'_>, used: &Used, person: &Person) -> Standing {
+        let by = |id: u64| self.handed.standing(id, scene.holder(), person, &self.norms);
+        let found = by(used.id);
+        match used.also {
+            Some(also) if found == Standing::Fresh => by(also),
+            _ => found,
+        }
+    }
+
+    /// The same, as far as it is known: not of who may have been handed it unseen, nor what is others' of who came just
+    /// now.
+    fn standing(scene: &Scene<'_>, used: &Used, found: Standing, person: &Person) -> Standing {
+        if !matches!(found, Standing::Foreign(_) | Standing::Fresh) || !scene.is_somebody() {
+            found
+        } else if person.may_miss(used.kind, scene.now_s) {
+            Standing::Unclear(Unclear::Unseen)
+        } else if found != Standing::Fresh && !person.has_arrived() {
+            Standing::Unclear(Unclear::Early)
+        } else {
+            found
+        }
     }
 
     /// Ids that were handed to others only, or to nobody.
@@ -61,6 +103,8 @@ impl Objects {
         person: &mut Person,
         signs: &mut ObjectSigns,
     ) {
+        let ids = uses.iter().filter(|one| one.using.are_ids()).count();
+        person.used(u16::try_from(ids).unwrap_or(u16::MAX), scene.now_s);
         if !self.norms.is_known(scene.group_number()) {
             if uses.iter().any(OneUse::is_strange) {
                 signs.handed = Err(Blind::NotEnoughEvidence);
@@ -74,25 +118,28 @@ impl Objects {
             return;
         }
         for one in uses {
+            let foreign = one.using.norm_of_foreign(one.ours);
+            let fresh = one.using.norm_of_fresh();
             let (norm, shows, judged) = match one.standing {
-                Standing::Foreign(_) => (
-                    one.using.norm_of_foreign(),
-                    Shows::HandedToOthers,
-                    &mut signs.handed,
-                ),
-                Standing::Fresh => (
-                    one.using.norm_of_fresh(),
-                    Shows::HandedToNobody,
-                    &mut signs.unissued,
-                ),
+                Standing::Foreign(_) => (foreign, Shows::HandedToOthers, &mut signs.handed),
+                // Somebody made it who was not seen, in the caller's tenant.
+                Standing::Fresh if one.ours => continue,
+                Standing::Fresh if !person.has_arrived() => {
+                    (fresh.early(), Shows::HandedToNobody, &mut signs.unissued)
+                }
+                Standing::Fresh => (fresh, Shows::HandedToNobody, &mut signs.unissued),
+                Standing::Unclear(why) => {
+                    for (norm, judged) in [(foreign, &mut signs.handed), (fresh, &mut signs.unissued)] {
+                        if norm != Norm::None && *judged == Ok(None) {
+                            *judged = Err(why.blind());
+                        }
+                    }
+                    continue;
+                }
                 _ => continue,
             };
             match (norm, &*judged) {
-                (Norm::Tight, Ok(None) | Err(_)) => {
-                    match one.standing {
-                        Standing::Foreign(other) => person.today.foreign(one.used.id, other, scene.now_s),
-                        _ => person.today.unissued(one.used.id, scene.now_s),
-                    }
+                (Norm::Tight, Ok(None) | Err(_)) if is_beyond(one, person, scene.now_s) => {
                     *judged = Ok(Some(Box::new(sign(scene, shows, one, person))));
                 }
                 (Norm::Early, Ok(None)) => *judged = Err(Blind::NotEnoughEvidence),
@@ -107,11 +154,16 @@ impl Objects {
             return Ok(None);
         }
         let counts = |one: &&OneUse| {
-            let handed = matches!(
-                one.standing,
-                Standing::Mine | Standing::Public | Standing::Forgotten
-            );
-            !handed && one.using.are_ids()
+            let strange = match one.standing {
+                // Whoever comes to count through ids may come just now.
+                Standing::Foreign(_)
+                | Standing::Related
+                | Standing::Everybodys
+                | Standing::Unclear(Unclear::Early) => true,
+                Standing::Fresh => !one.ours,
+                _ => false,
+            };
+            strange && one.using.are_ids()
         };
         let strange = uses.iter().filter(counts);
         let strange: SmallVec<[(Strange, Used); 16]> = strange
@@ -123,7 +175,6 @@ impl Objects {
                 let strange = Strange {
                     object: one.used.id,
                     other,
-                    got,
                 };
                 (strange, one.used)
             })
@@ -135,35 +186,36 @@ impl Objects {
             now_s: scene.now_s,
         };
         let objects: SmallVec<[Strange; 16]> = strange.iter().map(|(one, _)| *one).collect();
-        let found = self.many.observe(by, &objects)?;
-        Ok(found.zip(strange.first()).map(|(found, (_, used))| {
-            Box::new(ObjectSign {
-                shows: Shows::Many,
-                place: scene.shown(used.place),
-                usual: found.windows,
-                of: found.windows,
-                objects: found.objects,
-                others: found.others,
-                minutes: found.minutes,
-                most: found.most,
-                writes: scene.writes(),
-            })
-        }))
+        let found = self.many.observe(by, &objects, got)?;
+        let Some((found, (_, used))) = found.zip(strange.first()) else {
+            // What may have been somebody else's does not count, and is not known to be the caller's.
+            let unclear = uses.iter().find_map(|one| match one.standing {
+                Standing::Unclear(why) if one.using.are_ids() => Some(why.blind()),
+                _ => None,
+            });
+            return unclear.map_or(Ok(None), Err);
+        };
+        Ok(Some(Box::new(ObjectSign {
+            shows: Shows::Many,
+            place: scene.shown(used.place),
+            usual: found.usual,
+            of: found.windows,
+            objects: found.objects,
+            given: found.given,
+            others: found.others,
+            minutes: found.minutes,
+            most: found.most,
+            writes: scene.writes(),
+        })))
     }
 
     /// A refusal: it counts among tries, and teaches nothing.
     pub(super) fn refused(&mut self, scene: &Scene<'_>, used: &AllUsed) -> ObjectSigns {
-        let status = scene
-            .seen
-            .exchange
-            .outcome
-            .response()
-            .map_or(0, |response| response.status);
-        if !matches!(status, 403 | 404) {
+        if !is_refused(scene.seen.exchange) {
             return ObjectSigns::NONE;
         }
         let person = self.people.person(scene.caller);
-        let uses = self.uses(scene, used, &person, false);
+        let uses = self.uses(scene, used, &person, Said::Nothing);
         ObjectSigns {
             many: self.count(scene, &uses, false),
             ..ObjectSigns::NONE
@@ -171,11 +223,17 @@ impl Objects {
     }
 
     /// Learns how ids are used.
-    pub(super) fn learn_uses(&mut self, scene: &Scene<'_>, uses: &AllUses, odd: bool, lapse: bool) {
-        let holder = scene.holder();
+    pub(super) fn learn_uses(
+        &mut self,
+        scene: &Scene<'_>,
+        uses: &AllUses,
+        person: &Person,
+        odd: bool,
+        lapse: bool,
+    ) {
         for one in uses {
             if let Standing::Foreign(_) = one.standing {
-                self.handed.strange(one.used.id, scene.tag(), scene.now_s);
+                self.handed.strange(one.used.id, scene.tag(), person, scene.now_s);
             }
             if odd {
                 if lapse && one.is_strange() {
@@ -184,25 +242,60 @@ impl Objects {
                 }
                 continue;
             }
-            let standing = one.standing;
-            self.norms
-                .learn_using(one.key, scene.bit(), scene.now_s, |using| match standing {
-                    Standing::Mine => using.mine += 1,
-                    Standing::Related => using.related += 1,
-                    Standing::Foreign(_) => using.foreign += 1,
-                    Standing::Fresh => using.fresh += 1,
-                    Standing::Public | Standing::Everybodys => using.public += 1,
-                    Standing::Forgotten => {}
-                });
-            if one.using.are_ids() {
-                let of_others = matches!(standing, Standing::Foreign(_) | Standing::Everybodys);
-                self.norms.learn_group(holder.group, of_others);
-            }
-            if standing == Standing::Fresh && one.using.fresh <= one.using.usual() + FRESH {
-                self.handed.adopt(one.used.id, holder, &self.norms, scene.now_s);
+            self.learn_use(scene, one);
+            if one.is_new && one.standing != Standing::Mine && one.using.fresh <= one.using.usual() + FRESH {
+                self.handed
+                    .adopt(one.used.id, scene.holder(), false, &self.norms, scene.now_s);
             }
         }
     }
+
+    fn learn_use(&mut self, scene: &Scene<'_>, one: &OneUse) {
+        let standing = one.standing;
+        if matches!(standing, Standing::Unclear(why) if why != Unclear::Open) {
+            return;
+        }
+        self.norms
+            .learn_using(one.key, scene.bit(), scene.now_s, |using| match standing {
+                Standing::Mine => using.mine += 1,
+                Standing::Related => using.related += 1,
+                Standing::Foreign(_) | Standing::Fresh if one.ours => using.ours += 1,
+                Standing::Foreign(_) => using.foreign += 1,
+                Standing::Fresh => using.fresh += 1,
+                Standing::Public | Standing::Everybodys => using.public += 1,
+                Standing::Unclear(_) => using.open += 1,
+            });
+        if one.using.are_ids() && !matches!(standing, Standing::Unclear(_)) {
+            let of_others = matches!(standing, Standing::Foreign(_) | Standing::Everybodys);
+            self.norms
+                .learn_group(scene.group_number(), of_others && !one.ours);
+        }
+    }
+}
+
+/// Whether the caller has more of such ids by now than its group has among as many uses: who works all day meets some.
+fn is_beyond(one: &OneUse, person: &mut Person, now_s: u32) -> bool {
+    let is_foreign = if let Standing::Foreign(other) = one.standing {
+        person.today.foreign(one.used.id, other, now_s);
+        true
+    } else {
+        person.today.unissued(one.used.id, now_s);
+        false
+    };
+    let (foreign, unissued, _) = person.today.counts();
+    let (count, expected) = if is_foreign {
+        (foreign, one.using.expected_foreign(one.ours, person.uses()))
+    } else {
+        (unissued, one.using.expected_fresh(person.uses()))
+    };
+    count > expected.saturating_mul(BEYOND)
+}
+
+/// Whether the server said that the caller may not have it, or that there is none: by status, or by the code of gRPC.
+fn is_refused(exchange: &Exchange) -> bool {
+    let failed = |call: &Call| matches!(call.outcome, CallOutcome::Failure(NOT_FOUND | PERMISSION_DENIED));
+    let status = exchange.outcome.response().map_or(0, |response| response.status);
+    matches!(status, 403 | 404) || status == 200 && exchange.calls.iter().any(failed)
 }
 
 fn sign(scene: &Scene<'_>, shows: Shows, one: &OneUse, person: &Person) -> ObjectSign {
@@ -214,6 +307,7 @@ fn sign(scene: &Scene<'_>, shows: Shows, one: &OneUse, person: &Person) -> Objec
         usual: one.using.usual(),
         of: one.using.all(),
         objects: if fresh { unissued } else { foreign },
+        given: if fresh { unissued } else { foreign },
         others: if fresh { 0 } else { others },
         minutes: person.today.minutes(scene.now_s),
         most: 0,

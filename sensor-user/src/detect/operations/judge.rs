@@ -210,7 +210,8 @@ impl Operations {
         };
         let news = self.news(place, seen, (body, sketch, Half::Response), caller)?;
         // What a login hands out is for who logs in.
-        let granted = seen.exchange.handover.is_some();
+        let told = seen.exchange.handover.as_deref();
+        let granted = told.is_some_and(|told| !told.granted.is_empty() || !told.asker.forgot);
         let outline = &seen.labels.outline;
         let excess = properties::excess(&news, granted, outline, caller.now_s);
         unless(unread(seen), excess)

@@ -107,7 +107,8 @@ static UNISSUED: RuleMeta = RuleMeta {
     description: "The request names an object whose id the server never gave to anybody, at a place where callers use \
         what they were given (98 of 100, over 30 at least), and the server answered with success; or the answer names \
         an owner whom nobody is known by, at a place where it names the caller. Two owners who are unknown, or three ids within four days, are medium; fewer \
-        are low. Where ids may have been forgotten, the rule says nothing.",
+        are low. Where an id may have been forgotten, or handed out in an answer \
+        of the last four days that was not seen to its end, the rule is blind.",
     remedy: REMEDY,
 };
 
@@ -121,8 +122,9 @@ static MANY: RuleMeta = RuleMeta {
     needs: NEEDS,
     evidence: &[EvidenceKind::Object],
     description: "One caller asked one operation for 8 objects or more within ten minutes or a day whose ids were not \
-        handed to it, refused tries (403, 404) included, and was given three at least. It is three times what one in 200 \
-        such windows of its group has, and three times what the caller itself had before. The order does not matter.",
+        handed to it, refused tries (403, 404, 5 and 7 of gRPC) included, and was given three at least. It is three times \
+        what one in 200 such windows of its group was given, and three times what the caller itself was given before: what \
+        was refused makes nothing usual. The order does not matter.",
     remedy: "Check for each object that the caller may have it, limit how many different objects one caller may ask \
         for in a minute and in a day, answer alike for what is not there and what is not the caller's, and use ids \
         that cannot be counted through.",

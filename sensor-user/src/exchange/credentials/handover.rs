@@ -31,6 +31,8 @@ pub struct Handover {
     pub in_body: SmallVec<[Credential; 1]>,
     /// The answer held more tokens than one caller is given: a list of them, none of which says whose it is.
     pub is_list: bool,
+    /// The answer hands out a ticket, which opens nothing but a further step of the login.
+    pub ticket: bool,
 }
 
 /// Who asks for a token.
@@ -46,6 +48,8 @@ pub struct Asker {
     pub grant_type: Option<GrantType>,
     /// The refresh token that is exchanged.
     pub refresh: Option<KeyedHash>,
+    /// The path says that whoever has the name forgot the password.
+    pub forgot: bool,
 }
 
 /// `grant_type` of a token request.
@@ -114,6 +118,8 @@ pub enum Role {
     Session,
     /// An API key.
     Key,
+    /// What a second step of a login is asked with. It is no grant: whoever has one is not let in yet.
+    Ticket,
 }
 
 impl Role {
@@ -142,13 +148,16 @@ impl Role {
             b"refreshtoken" | b"refresh" => Self::Refresh,
             b"sessionid" | b"sessiontoken" | b"session" | b"sid" | b"sessionkey" => Self::Session,
             b"apikey" | b"apitoken" | b"accesskey" | b"apisecret" | b"secretkey" => Self::Key,
+            b"mfatoken" | b"mfaticket" | b"mfasession" | b"mfachallenge" | b"otptoken" | b"2fatoken"
+            | b"twofactortoken" | b"challenge" | b"challengeid" | b"challengename" | b"challengetoken"
+            | b"statetoken" | b"preauthtoken" | b"temporarytoken" | b"temptoken" => Self::Ticket,
             _ => return None,
         })
     }
 
     /// Fields of an answer that hand something out.
     pub const fn is_of_answer(self) -> bool {
-        self.grants().is_some()
+        self.grants().is_some() || matches!(self, Self::Ticket)
     }
 
     const fn grants(self) -> Option<GrantKind> {
@@ -157,7 +166,7 @@ impl Role {
             Self::Refresh => Some(GrantKind::Refresh),
             Self::Session => Some(GrantKind::Session),
             Self::Key => Some(GrantKind::Key),
-            Self::Login | Self::Proof | Self::Code | Self::Client | Self::GrantType => None,
+            Self::Login | Self::Proof | Self::Code | Self::Client | Self::GrantType | Self::Ticket => None,
         }
     }
 }
@@ -167,6 +176,8 @@ pub struct Collector {
     desk: Desk,
     /// The service that is called.
     host: Vec<u8>,
+    /// The path that is called.
+    path: Vec<u8>,
     told: Handover,
     /// Something was told since the last exchange.
     touched: bool,
@@ -186,16 +197,20 @@ impl Collector {
         Self {
             desk: Desk::new(key),
             host: Vec::new(),
+            path: Vec::new(),
             told: Handover::default(),
             touched: false,
             code: false,
         }
     }
 
-    /// A request to a service begins.
-    pub fn begin(&mut self, host: &[u8]) {
+    /// A request to a service begins. `target` is that of the request line.
+    pub fn begin(&mut self, host: &[u8], target: &[u8]) {
         self.host.clear();
         self.host.extend_from_slice(host);
+        let end = memchr::memchr(b'?', target).unwrap_or(target.len());
+        self.path.clear();
+        self.path.extend_from_slice(target.get(..end).unwrap_or_default());
     }
 
     /// A parameter of the request, in its query or body, with its escapes undone.
@@ -207,7 +222,9 @@ impl Collector {
         match role {
             Role::Login => {
                 let login = self.desk.login(value, &self.host);
+                let forgot = names_forgotten(&self.path);
                 let asker = &mut self.told().asker;
+                asker.forgot = forgot;
                 // The first name is the one; a form may repeat it.
                 asker.login = asker.login.or(Some(login));
             }
@@ -231,6 +248,7 @@ impl Collector {
                 self.told().asker.refresh = Some(refresh);
             }
             Role::Access | Role::Token | Role::Session | Role::Key => self.presented(role, value),
+            Role::Ticket => {}
         }
     }
 
@@ -267,6 +285,10 @@ impl Collector {
     /// A member of the answer's body, or a field of its head, with escapes undone.
     pub fn answered(&mut self, role: Role, placed: Placed, value: &[u8]) {
         let value = bare(value.trim_ascii());
+        if role == Role::Ticket {
+            self.told().ticket |= !value.is_empty();
+            return;
+        }
         let Some(kind) = role.grants().filter(|_| value.len() <= MAX_TOKEN) else {
             return;
         };
@@ -345,11 +367,43 @@ impl Collector {
         let asker = &mut told.asker;
         asker.proof |= code && asker.login.is_some();
         let tells = asker.proof
+            || asker.forgot
             || asker.grant_type.is_some()
             || asker.refresh.is_some()
             || !told.granted.is_empty()
             || !told.in_body.is_empty();
-        // A user's address in a form is no login.
+        // A user's address in another form is no login.
         tells.then(|| Box::new(told))
+    }
+}
+
+/// A step of the path is about a password that is forgotten.
+fn names_forgotten(path: &[u8]) -> bool {
+    const WORDS: [&[u8]; 5] = [b"forgot", b"forgotten", b"reset", b"recover", b"recovery"];
+    let mut words = path.split(|byte| !byte.is_ascii_alphabetic());
+    words.any(|word| {
+        // `forgotPassword`: the first word of several written as one.
+        let first = word.iter().skip(1).position(u8::is_ascii_uppercase);
+        let first = word.get(..first.map_or(word.len(), |at| at + 1)).unwrap_or(word);
+        WORDS.iter().any(|known| first.eq_ignore_ascii_case(known))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_forgotten;
+
+    #[test]
+    fn paths_of_forgotten_passwords_are_told_by_their_words() {
+        let told: [&[u8]; 5] = [
+            b"/api/password/forgot",
+            b"/auth/forgot-password",
+            b"/v1/forgotPassword",
+            b"/accounts/reset_password.php",
+            b"/account/recovery/email",
+        ];
+        assert!(told.into_iter().all(names_forgotten));
+        let others: [&[u8]; 4] = [b"/api/presets", b"/unforgotten", b"/login", b"/api/Recoverable"];
+        assert!(!others.into_iter().any(names_forgotten));
     }
 }

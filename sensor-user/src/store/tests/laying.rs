@@ -274,7 +274,7 @@ fn full() -> crate::detect::objects::Objects {
     let mut table = |sets: u64, form: &str| {
         let rows = (0..sets * 8).map(|place| {
             let key = (((next() >> 44) * sets + place / 8) << 32) | next() >> 32 | 1;
-            let mut row = format!("[{key},{},", 1_795_000_000 + (next() >> 40));
+            let mut row = format!("[{key},{},{},", 1_795_000_000 + (next() >> 40), next() >> 60);
             for letter in form.chars() {
                 row += &match letter {
                     'W' => (next() >> 32).to_string(),
@@ -288,14 +288,16 @@ fn full() -> crate::detect::objects::Objects {
         });
         format!("[{}]", rows.collect::<Vec<_>>().join(","))
     };
-    let window = r#"{"number":W,"got":S,"usual":S,"windows":S,"level":S,"objects":Q,"others":B}"#;
+    let window =
+        r#"{"number":W,"first_s":W,"usual":S,"windows":S,"level":S,"objects":Q,"given":Q,"others":B}"#;
     let reached = "[S,S,S,S,S,S,S,S,S]";
+    let group = format!(r#"{{"reached":[{reached},{reached}],"callers":Q}}"#);
     let content = format!(
-        r#"{{"version":{},"people":{{"people":{},"owners":{}}},"norms":{{"naming":{},"using":{},"groups":[]}},"handed":{},"many":{{"callers":{},"groups":{}}}}}"#,
+        r#"{{"version":{},"people":{{"people":{},"owners":{}}},"norms":{{"naming":{},"using":{},"groups":[]}},"handed":{{"ids":{},"outlets":{},"operations":[]}},"many":{{"callers":{},"groups":{}}}}}"#,
         version(),
         table(
             16_384,
-            r#"{"sure":[W,W,W,W],"often":[W,W,W,W,W,W],"hits":[S,S,S,S,S,S],"seen":S,"lapsed":W,"peers":[B,B,0,0],"today":{"first_s":W,"objects":Q,"unissued":B,"others":0}}"#
+            r#"{"sure":[W,W,W,W],"often":[W,W,W,W,W,W],"hits":[S,S,S,S,S,S],"about":[S,S,S,S,S,S],"seen":S,"lapsed":W,"peers":[B,B,0,0],"named":B,"unseen":B,"unseen_s":W,"former":[0,0],"uses":S,"uses_s":W,"today":{"first_s":W,"objects":Q,"unissued":B,"others":0}}"#
         ),
         table(32_768, r#"{"first":W,"second":0,"callers":1,"is_tenant":false}"#),
         table(
@@ -304,19 +306,20 @@ fn full() -> crate::detect::objects::Objects {
         ),
         table(
             8_192,
-            r#"{"mine":S,"related":S,"foreign":0,"fresh":S,"public":S,"lapses":0,"callers":Q}"#
+            r#"{"mine":S,"related":S,"foreign":0,"fresh":S,"ours":0,"open":0,"public":S,"lapses":0,"callers":Q}"#
         ),
         table(
             65_536,
-            r#"{"holders":[W,W,0],"groups":[W0,W0,0],"count":2,"strangers":1,"stranger":W,"all":Q}"#
+            r#"{"holders":[W,W,0],"groups":[W0,W0,0],"count":2,"marks":0,"strangers":[W,0],"owner":W,"all":Q}"#
                 .replace("W0", "S")
                 .as_str()
         ),
-        table(8_192, &format!(r#"{{"windows":[{window},{window}]}}"#)),
         table(
-            2_048,
-            &format!(r#"{{"reached":[{reached},{reached}],"callers":Q}}"#)
+            8_192,
+            r#"{"callers":Q,"followed":[W,W,W],"met":[Q,Q,Q],"alone":S,"shared":S,"kind":"Parted"}"#
         ),
+        table(8_192, &format!(r#"{{"windows":[{window},{window}]}}"#)),
+        table(2_048, &group),
     );
     let mut objects = crate::detect::objects::Objects::default();
     objects.load(content.as_bytes()).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::callers::{LoginFacts, LoginResult, PrincipalKind};
 use crate::classify::Confidence;
-use crate::detect::baseline::{AddressLogins, HostLogins, LoginSigns};
+use crate::detect::baseline::{AddressLogins, HostLogins, LoginSigns, TriedOnce};
 use crate::detect::{
     AttackShape, Blind, Claim, Detector, EvidenceKind, Input, LoginAttack, Observation, Past, RuleId,
     RuleMeta, Severity, Verdict, Verdicts,
@@ -14,23 +14,28 @@ pub(in crate::detect) struct GuessedPasswords;
 /// Failures of one name within ten minutes. Whoever forgot a password tries five times; a password manager that retries
 /// does as often.
 const FORCE: u32 = 10;
-/// The same within a day.
-const FORCE_DAY: u32 = 30;
+/// The same within a day, or within a week: who does not remember by then asks for another.
+const FORCE_LONG: u32 = 30;
 /// The same where the client is the name's own, or logs in with each request: an application that was not told the new
 /// password asks again and again.
 const FORCE_AT_HOME: u32 = 100;
 /// Names that failed from one address within ten minutes: an office's worth of Monday mornings is below.
 const SPRAY: u16 = 10;
-/// The same within a day.
-const SPRAY_DAY: u16 = 30;
+/// The same within a day, or within a week.
+const SPRAY_LONG: u16 = 30;
 /// Failures for each success: behind the address of an office or a proxy most logins succeed.
 const PER_SUCCESS: u32 = 4;
-/// Windows of ten minutes with logins before a host's failures have a norm.
+/// Windows, of ten minutes and of hours, with logins before a host's failures have a norm.
 const MIN_WINDOWS: u32 = 6;
 /// Failures of a host within ten minutes, names and addresses, from which it may be a campaign.
 const CAMPAIGN: u32 = 40;
 const CAMPAIGN_NAMES: u16 = 30;
 const CAMPAIGN_ADDRESSES: u16 = 10;
+/// Names that were tried once within an hour, and left, from which it may be a slow campaign.
+const LEFT: u32 = 40;
+/// Percent of the names that did not get in: when a service breaks, its users try again, and many of them from where they
+/// always did.
+const LEFT_ONCE: u32 = 70;
 /// Times the usual.
 const BEYOND_USUAL: u32 = 5;
 /// Percent of names that never succeeded: when a service breaks, those who fail are its users.
@@ -55,13 +60,16 @@ static META: RuleMeta = RuleMeta {
     ],
     evidence: &[EvidenceKind::LoginAttack],
     description: "Logins fail in one of these shapes. Brute force: one name fails 10 times in ten minutes or 30 times \
-        in a day (100 times where the name succeeded from that address before, or where each request logs in, as with \
-        Basic; behind a proxy that identity.trusted_proxies does not name, no address is a name's own). Spraying: 10 names fail from one address in ten minutes, or 30 in a day. Both only with four failures \
-        or more for each success, so that an office behind one address is left alone. Stuffing: 40 failures of 30 \
-        names from 10 addresses in ten minutes at one host, five times its usual, seven of ten of names that never \
-        succeeded. No lockout: 50 failures of one name in ten minutes, or 200 in a day, and the host answered neither \
-        423 nor 429 within a day (medium). When the login that completes such a shape succeeds, somebody got in: \
-        critical. Passwords are never looked at.",
+        in a day or a week (100 times in ten minutes where the name succeeded from that address before, or where each \
+        request logs in, as with Basic; behind a proxy that identity.trusted_proxies does not name, no address is a \
+        name's own). Spraying: 10 names fail from one address in ten minutes, or 30 in a day or a week. Both only with \
+        four failures or more for each success (one for a name in a week, whose own user gets in, too), so that an \
+        office behind one address is left alone. Stuffing: 40 \
+        failures of 30 names from 10 addresses in ten minutes at one host, five times its usual, seven of ten of names \
+        that never succeeded; or 40 names from 10 addresses in an hour, each tried once and from where it never \
+        succeeded, seven of ten of all that failed and did not get in, five times the usual. No lockout: 50 failures of \
+        one name in ten minutes, or 200 in a day, and the host answered neither 423 nor 429 within a day (medium). When \
+        the login that completes such a shape succeeds, somebody got in: critical. Passwords are never looked at.",
     remedy: "Slow logins down by name and by address (429 with Retry-After), ask for a second factor, refuse \
         passwords from leaked lists (NIST SP 800-63B), and tell users of failed logins. Where somebody got in, end the \
         sessions of the account and reset its password.",
@@ -112,16 +120,10 @@ impl Detector for GuessedPasswords {
         let one_name = brute_force(login, signs, each_request, got_in);
         if let Some(attack) = one_name {
             tell(attack, 85);
-        }
-        if one_name.is_some() && !got_in && is_unlimited(login, signs) {
-            let shape = AttackShape::NoLockout;
-            tell(
-                LoginAttack {
-                    shape,
-                    ..of_name(login, got_in)
-                },
-                70,
-            );
+            if !got_in && is_unlimited(login, signs) {
+                let shape = AttackShape::NoLockout;
+                tell(LoginAttack { shape, ..attack }, 70);
+            }
         }
         let Some(address) = signs.address else {
             return Err(Blind::ClientUnknown);
@@ -130,36 +132,28 @@ impl Detector for GuessedPasswords {
         if let Some(attack) = spraying(seen, &address, signs, got_in) {
             tell(attack, 85);
         }
-        match signs.host.map(|host| campaign(&host)) {
-            Some(Ok(Some(attack))) if !got_in && !signs.familiar => {
-                tell(attack, 75);
-                Ok(())
-            }
-            Some(Err(blind)) => Err(blind),
-            Some(Ok(_)) => Ok(()),
-            None => Err(Blind::NoRoom),
+        let host = signs.host.ok_or(Blind::NoRoom)?;
+        let attack = campaign(&host)?.filter(|_| !got_in && !signs.familiar);
+        let attack = match attack {
+            None => tried_once(&host.tried)?,
+            known => known,
+        };
+        if let Some(attack) = attack {
+            tell(attack, 75);
         }
+        Ok(())
     }
 }
 
-fn of_name(login: &LoginFacts, got_in: bool) -> LoginAttack {
-    let trouble = login.name_trouble;
-    let day = trouble.failures < FORCE;
-    LoginAttack {
-        shape: AttackShape::BruteForce,
-        subject: Some(login.name),
-        failures: if day {
-            trouble.failures_day
-        } else {
-            trouble.failures
-        },
-        successes: trouble.successes_day,
-        names: 1,
-        addresses: if day { trouble.others_day } else { trouble.others },
-        minutes: if day { 1440 } else { 10 },
-        usual: 0,
-        got_in,
-    }
+/// Minutes of the windows.
+const SHORT: u32 = 10;
+const HOUR: u32 = 60;
+const DAY: u32 = 24 * HOUR;
+const WEEK: u32 = 7 * DAY;
+
+/// Whether nearly all fail: behind the address of an office most logins succeed.
+const fn few_succeed(successes: u32, failures: u32) -> bool {
+    successes.saturating_mul(PER_SUCCESS) <= failures
 }
 
 /// One name, many passwords.
@@ -175,14 +169,42 @@ fn brute_force(
     if lenient && got_in {
         return None;
     }
-    let (short, day) = if lenient {
-        (FORCE_AT_HOME, u32::MAX)
+    let most = if lenient { FORCE_AT_HOME } else { FORCE };
+    let by_day = few_succeed(trouble.successes_day, trouble.failures_day);
+    // The name's own user gets in as well, from wherever that is.
+    let by_week = trouble.successes_week <= trouble.failures_week;
+    let (failures, successes, addresses, minutes) = if by_day && trouble.failures >= most {
+        (trouble.failures, trouble.successes_day, trouble.others, SHORT)
+    } else if lenient {
+        return None;
+    } else if by_day && trouble.failures_day >= FORCE_LONG {
+        (
+            trouble.failures_day,
+            trouble.successes_day,
+            trouble.others_week,
+            DAY,
+        )
+    } else if by_week && trouble.failures_week >= FORCE_LONG && !got_in {
+        (
+            trouble.failures_week,
+            trouble.successes_week,
+            trouble.others_week,
+            WEEK,
+        )
     } else {
-        (FORCE, FORCE_DAY)
+        return None;
     };
-    let many = trouble.failures >= short || trouble.failures_day >= day;
-    let few_succeed = trouble.successes_day * PER_SUCCESS <= trouble.failures_day;
-    (many && few_succeed).then(|| of_name(login, got_in))
+    Some(LoginAttack {
+        shape: AttackShape::BruteForce,
+        subject: Some(login.name),
+        failures,
+        successes,
+        names: 1,
+        addresses,
+        minutes,
+        usual: 0,
+        got_in,
+    })
 }
 
 fn is_unlimited(login: &LoginFacts, signs: &LoginSigns) -> bool {
@@ -202,21 +224,35 @@ fn spraying(
     if got_in && signs.at_home {
         return None;
     }
-    let soon = address.names >= SPRAY;
-    let few_succeed = address.successes_day * PER_SUCCESS <= address.failures_day;
-    let many = soon || address.names_day >= SPRAY_DAY;
-    (many && few_succeed).then_some(LoginAttack {
+    let by_day = few_succeed(address.successes_day, address.failures_day);
+    let by_week = few_succeed(address.successes_week, address.failures_week);
+    let (failures, successes, names, minutes) = if by_day && address.names >= SPRAY {
+        (address.failures, address.successes_day, address.names, SHORT)
+    } else if by_day && address.names_day >= SPRAY_LONG {
+        (
+            address.failures_day,
+            address.successes_day,
+            address.names_day,
+            DAY,
+        )
+    } else if by_week && address.names_week >= SPRAY_LONG {
+        (
+            address.failures_week,
+            address.successes_week,
+            address.names_week,
+            WEEK,
+        )
+    } else {
+        return None;
+    };
+    Some(LoginAttack {
         shape: AttackShape::Spraying,
         subject: seen.exchange.client.hash,
-        failures: if soon {
-            address.failures
-        } else {
-            address.failures_day
-        },
-        successes: address.successes_day,
-        names: if soon { address.names } else { address.names_day },
+        failures,
+        successes,
+        names,
         addresses: 1,
-        minutes: if soon { 10 } else { 1440 },
+        minutes,
         usual: 0,
         got_in,
     })
@@ -241,8 +277,31 @@ fn campaign(host: &HostLogins) -> Result<Option<LoginAttack>, Blind> {
         successes: host.successes,
         names: host.names,
         addresses: host.addresses,
-        minutes: 10,
+        minutes: SHORT,
         usual: host.usual,
+        got_in: false,
+    }))
+}
+
+/// The same at leisure, and whether or not the names logged in before: each is tried once, and left.
+fn tried_once(tried: &TriedOnce) -> Result<Option<LoginAttack>, Blind> {
+    let many = tried.once >= LEFT && tried.addresses >= CAMPAIGN_ADDRESSES;
+    if !tried.is_first || !many || tried.once * 100 < tried.left * LEFT_ONCE {
+        return Ok(None);
+    }
+    if tried.hours < MIN_WINDOWS {
+        return Err(Blind::NotEnoughEvidence);
+    }
+    let unusual = tried.once >= tried.usual.max(1) * BEYOND_USUAL;
+    Ok(unusual.then_some(LoginAttack {
+        shape: AttackShape::Stuffing,
+        subject: None,
+        failures: tried.left,
+        successes: 0,
+        names: u16::try_from(tried.left).unwrap_or(u16::MAX),
+        addresses: tried.addresses,
+        minutes: HOUR,
+        usual: tried.usual,
         got_in: false,
     }))
 }

@@ -27,8 +27,11 @@ static META: RuleMeta = RuleMeta {
     evidence: &[EvidenceKind::SkippedStep],
     description: "After the first step of a login, at least 20 callers in 97 of 100 logins took the same second step \
         (a code, a challenge), and this caller went on without: it used an endpoint that needs credentials with the \
-        token of the first step, or was given a token by another endpoint, within fifteen minutes. Where devices are \
-        remembered or the second step is optional, fewer take it, and nothing is told.",
+        token of the first step, or was given a token by another endpoint, within fifteen minutes; or it was given one \
+        without any first step, where 20 callers and 97 of 100 brought a token, a session or a client's name. First steps at one \
+        endpoint are told apart by what they hand out (a token, a session, a ticket, nothing), so who has no second \
+        factor is another sequence; where devices are remembered and the answer does not show it, fewer take the step, \
+        and nothing is told. A second step of another name (a key instead of a code) is none that was left out.",
     remedy: "Let the first step hand out nothing but a ticket that only the second step accepts, keep on the server how \
         far a login has come, and check it wherever tokens are made and wherever they are used.",
 };

@@ -2,6 +2,7 @@
 
 use crate::callers::PrincipalKind;
 use crate::classify::Confidence;
+use crate::detect::baseline::PlacesSign;
 use crate::detect::{
     Blind, Claim, Detector, EvidenceKind, Input, Observation, Past, RuleId, RuleMeta, Severity, Verdict,
     Verdicts,
@@ -21,6 +22,10 @@ const ONE_BY_ONE: u16 = 10;
 const BEYOND_USUAL: u16 = 3;
 /// Hours in which a caller was seen before it has a norm.
 const OWN_HOURS: u16 = 6;
+/// Addresses of a program's key within a day or two: machines stay where they are, but for a few that are added.
+const ON_THE_MOVE: u16 = 5;
+/// Days on which a program was seen before it has a norm.
+const OWN_DAYS: u16 = 3;
 /// Hours of callers before all have a norm.
 const ALL_HOURS: u32 = 100;
 /// One in so many hours of callers may have two thirds as many addresses: else that is usual here.
@@ -44,7 +49,8 @@ static META: RuleMeta = RuleMeta {
     description: "One token, session or key was accepted from 5 client addresses within an hour or two, going back \
         and forth between them, or from 10 one after the other. It is three times as many as any of the caller's had in \
         an hour before, where the caller was seen in 6 hours; for a new user, fewer than one in a hundred hours of all \
-        callers have two thirds as many. Of IPv6 the /64 is the address. A client is who is connected, or whom a proxy of \
+        callers have two thirds as many. A program's key is told of as well at the fifth address and each further one within a day or two, three \
+        times as many as any day before, where the program was seen on 3 days. Of IPv6 the /64 is the address. A client is who is connected, or whom a proxy of \
         identity.trusted_proxies names; behind other proxies the rule is blind, unless the caller came without one today or \
         yesterday: then it is the client that says so.",
     remedy: "Revoke the token and ask its owner to log in again. Bind tokens to their client (DPoP, RFC 9449, or mutual \
@@ -69,7 +75,8 @@ impl Detector for ManyPlaces {
             return Ok(());
         };
         let back_and_forth = places.addresses >= BACK_AND_FORTH && places.returns >= RETURNS;
-        if !back_and_forth && places.addresses < ONE_BY_ONE {
+        let moves = seen.caller.kind == PrincipalKind::Service && is_on_the_move(&places);
+        if !back_and_forth && places.addresses < ONE_BY_ONE && !moves {
             return Ok(());
         }
         if places.proxied && !places.direct {
@@ -77,6 +84,14 @@ impl Detector for ManyPlaces {
         }
         if seen.caller.ambiguous {
             return Err(Blind::CallerAmbiguous);
+        }
+        if moves {
+            out.push(Verdict {
+                severity: Severity::Medium,
+                confidence: Confidence(65),
+                claim: Claim::Places(places),
+            });
+            return Ok(());
         }
         let all_known = places.all_hours >= ALL_HOURS;
         if all_known && places.as_many * RARE > places.all_hours {
@@ -97,4 +112,13 @@ impl Detector for ManyPlaces {
         });
         Ok(())
     }
+}
+
+/// A key that somebody else has as well, and uses now and then. Told of who comes from another address, not of the owner
+/// in the days after.
+const fn is_on_the_move(places: &PlacesSign) -> bool {
+    places.is_new_daily
+        && places.days >= OWN_DAYS
+        && places.addresses_daily >= ON_THE_MOVE
+        && places.addresses_daily >= places.usual_daily.saturating_mul(BEYOND_USUAL)
 }

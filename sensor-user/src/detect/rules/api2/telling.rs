@@ -2,7 +2,7 @@
 
 use crate::callers::PrincipalKind;
 use crate::classify::Confidence;
-use crate::detect::baseline::TellsBy;
+use crate::detect::baseline::{Asks, TellsBy};
 use crate::detect::{
     Blind, Claim, Detector, EvidenceKind, Input, Observation, Past, RuleId, RuleMeta, Severity, Verdict,
     Verdicts,
@@ -35,7 +35,8 @@ static META: RuleMeta = RuleMeta {
         status and another size (10 others, and no more than 3 sizes of each), or in another time (40 of each, their \
         middle halves a factor of two and their medians ten milliseconds apart). Each name counts once a day; 400, 403, \
         422, 423 and 429 to unknown names are about the input or the client, not about the name. A registration that \
-        refuses names which are taken is low.",
+        refuses names which are taken is low. A reset of passwords tells by status only: by 404 for 6 names, where 8 were \
+        accepted and answers took turns, as they do not when a service is away.",
     remedy: "Answer a failed login with the same status, body and headers whatever failed, hash a password also when \
         the name is unknown so that time says nothing, and let registration and reset always answer that a message was \
         sent. Limit attempts by address.",
@@ -66,10 +67,9 @@ impl Detector for TellingAnswers {
         // A percent more for each five names, up to twenty.
         let sure = base + (telling.known.min(telling.unknown) / 5).min(20);
         out.push(Verdict {
-            severity: if telling.registers {
-                Severity::Low
-            } else {
-                Severity::Medium
+            severity: match telling.asks {
+                Asks::Registration => Severity::Low,
+                Asks::Login | Asks::Reset => Severity::Medium,
             },
             confidence: Confidence(u8::try_from(sure).unwrap_or(95)),
             claim: Claim::Telling(telling),

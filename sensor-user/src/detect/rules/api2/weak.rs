@@ -33,8 +33,9 @@ static META: RuleMeta = RuleMeta {
     ],
     evidence: &[EvidenceKind::Token],
     description: "A request was answered with success though its token shows a weakness, each told by itself: no \
-        signature or an empty one (critical); another kind of algorithm than the issuer's tokens had so far, or a key \
-        id that holds a path or a piece of a query (high); a key of its own or a place to fetch it from, a claim that \
+        signature or an empty one (critical); another kind of algorithm than the issuer's, unless a login was answered \
+        with such a token, 20 callers and one in twenty have them within a week or two, or 3 and half as many as have \
+        the other kind (high); a key id that holds a path or a piece of a query (high); a key of its own or a place to fetch it from, a claim that \
         is there twice, or no expiry (medium); good for more than 30 days (low; more than half a year: medium); a \
         password or Social Security number among its claims, which are encoded and not encrypted (high), a telephone \
         number (low) or e-mail address (information). Endpoints that answer without credentials too, in one of 20 \

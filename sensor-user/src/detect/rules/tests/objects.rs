@@ -1,5 +1,7 @@
 //! Stories of API1: customers with what is theirs, and what is not.
 
+mod edges;
+
 use super::Expect::{self, Fires, Quiet};
 use super::Severity::{Critical, High, Low, Medium};
 use super::stories::{NOW, Story, bearer, jwt, story};
@@ -56,7 +58,7 @@ fn numbers() -> Vec<Builder> {
         .map(|(customer, number)| numbered(customer, customer, number))
         .collect();
     // Callers are known by eight orders each; by fourteen more there is nearly a norm.
-    all.splice(94..94, (0..4).map(|_| numbered(1, 20, 0)));
+    all.splice(94..94, (0..4).map(|number| numbered(1, 20, number)));
     all
 }
 
@@ -285,7 +287,7 @@ fn many() -> Vec<Story> {
 }
 
 pub(super) fn all() -> Vec<Story> {
-    [owners(), tenants(), handed(), related(), many()]
+    [owners(), tenants(), handed(), related(), many(), edges::all()]
         .into_iter()
         .flatten()
         .collect()

@@ -1,5 +1,7 @@
 //! Hosts that a client makes up: what was learnt of the others stays, and where there is no room the rules say so.
 
+use super::logins::campaign;
+use super::steps::{Way, logged_in, many};
 use super::*;
 
 fn at(host: &str, builder: Builder) -> Builder {
