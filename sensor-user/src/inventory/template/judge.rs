@@ -85,72 +85,66 @@ impl Tree {
 
     pub(super) fn features(&self, children: &[NodeId], place: Option<NodeId>) -> (Common, Vec<Features>) {
         let below: Vec<Below> = children.iter().map(|child| self.below_of(*child)).collect();
-        let (led_to, answers) = (
-            times(&below, |below| &below.words),
-            times(&below, |below| &below.ends),
-        );
-        let of_values = place.map(|place| self.below_of(place)).unwrap_or_default();
-        let value_ends: Vec<u32> = place
-            .and_then(|place| self.node(place))
-            .map(|node| node.ends.iter().map(|end| end.key).collect())
-            .unwrap_or_default();
+        let beside = self.beside(children, &below, place);
+        let all: Vec<Features> = std::iter::zip(children, &below)
+            .filter_map(|(child, below)| self.features_of(*child, below, &beside))
+            .collect();
+        let values = place.and_then(|place| self.node(place)?.values.as_deref());
+        (common(&all, &beside.led_to, &beside.answers, values), all)
+    }
+
+    fn beside(&self, children: &[NodeId], below: &[Below], place: Option<NodeId>) -> Beside {
         let mut ends: FxHashMap<u32, u32> = FxHashMap::default();
         for node in children.iter().filter_map(|child| self.node(*child)) {
             node.ends
                 .iter()
                 .for_each(|end| *ends.entry(end.key).or_default() += 1);
         }
-        let mut all = Vec::with_capacity(children.len());
-        for (child, below) in std::iter::zip(children, &below) {
-            let Some(node) = self.node(*child) else { continue };
-            let several = |known: &FxHashMap<u64, (u32, u32)>, what: &u64| {
-                known.get(what).is_some_and(|(times, _)| *times > 1)
-            };
-            let shared = below.words.keys().filter(|word| several(&led_to, word)).count();
-            let common_end = |key: u32| {
-                ends.get(&key)
-                    .is_some_and(|times| *times as usize * 2 > children.len())
-            };
-            let Edge::Literal(text) = &node.edge else { continue };
-            let like = below
-                .words
-                .keys()
-                .filter(|word| of_values.words.contains_key(word))
-                .count();
-            let ended = below.visits();
-            let share = |known: &dyn Fn(&u64) -> bool, of: &Below, all: u32| {
-                let visits = of
-                    .ends
-                    .iter()
-                    .filter(|(end, _)| known(end))
-                    .map(|(_, visits)| f64::from(*visits));
-                narrow(visits.sum::<f64>() / f64::from(all.max(1)))
-            };
-            all.push(Features {
-                reads: words::weight(text),
-                parts: float(text.iter().filter(|byte| matches!(byte, b'-' | b'_')).count()),
-                shared: float(shared),
-                own: float(below.words.len() - shared),
-                answers: float(below.ends.len()),
-                own_answers: float(below.ends.keys().filter(|end| !several(&answers, end)).count()),
-                alone: 1.0 - share(&|end| several(&answers, end), below, ended),
-                visits: node.visits,
-                same_ends: node.ends.iter().all(|end| common_end(end.key)),
-                leaf: node.is_leaf(),
-                reserved: words::is_reserved(text),
-                like_values: float(like),
-                unlike_values: float(below.words.len() - like),
-                ends_like_values: node.ends.iter().all(|end| value_ends.contains(&end.key)),
-                answers_like_values: share(&|end| of_values.ends.contains_key(end), below, ended),
-                values_like_it: share(
-                    &|end| below.ends.contains_key(end),
-                    &of_values,
-                    of_values.visits(),
-                ),
-            });
+        let value_ends = place.and_then(|place| self.node(place));
+        Beside {
+            children: children.len(),
+            led_to: times(below, |below| &below.words),
+            answers: times(below, |below| &below.ends),
+            ends,
+            of_values: place.map(|place| self.below_of(place)).unwrap_or_default(),
+            value_ends: value_ends
+                .map(|node| node.ends.iter().map(|end| end.key).collect())
+                .unwrap_or_default(),
         }
-        let values = place.and_then(|place| self.node(place)?.values.as_deref());
-        (common(&all, &led_to, &answers, values), all)
+    }
+
+    fn features_of(&self, child: NodeId, below: &Below, beside: &Beside) -> Option<Features> {
+        let node = self.node(child)?;
+        let Edge::Literal(text) = &node.edge else {
+            return None;
+        };
+        let of_values = &beside.of_values;
+        let count = |known: &dyn Fn(&u64) -> bool| below.words.keys().filter(|word| known(word)).count();
+        let shared = count(&|word| several(&beside.led_to, *word));
+        let like = count(&|word| of_values.words.contains_key(word));
+        let together = |end: &u64| several(&beside.answers, *end);
+        let common_end = |key: u32| {
+            let times = beside.ends.get(&key);
+            times.is_some_and(|times| *times as usize * 2 > beside.children)
+        };
+        Some(Features {
+            reads: words::weight(text),
+            parts: float(text.iter().filter(|byte| matches!(byte, b'-' | b'_')).count()),
+            shared: float(shared),
+            own: float(below.words.len() - shared),
+            answers: float(below.ends.len()),
+            own_answers: float(below.ends.keys().filter(|end| !together(end)).count()),
+            alone: 1.0 - below.share(together),
+            visits: node.visits,
+            same_ends: node.ends.iter().all(|end| common_end(end.key)),
+            leaf: node.is_leaf(),
+            reserved: words::is_reserved(text),
+            like_values: float(like),
+            unlike_values: float(below.words.len() - like),
+            ends_like_values: node.ends.iter().all(|end| beside.value_ends.contains(&end.key)),
+            answers_like_values: below.share(|end| of_values.ends.contains_key(end)),
+            values_like_it: of_values.share(|end| below.ends.contains_key(end)),
+        })
     }
 
     /// What is below a node, and what ends there.
@@ -209,11 +203,30 @@ struct Below {
 }
 
 impl Below {
-    fn visits(&self) -> u32 {
-        self.ends
-            .values()
-            .fold(0, |sum, visits| sum.saturating_add(*visits))
+    /// Share of the visits to what ends here that go to what is known.
+    fn share(&self, known: impl Fn(&u64) -> bool) -> f32 {
+        let all: f64 = self.ends.values().map(|visits| f64::from(*visits)).sum();
+        let some = self.ends.iter().filter(|(end, _)| known(end));
+        let some: f64 = some.map(|(_, visits)| f64::from(*visits)).sum();
+        narrow(some / all.max(1.0))
     }
+}
+
+/// What the children of a node have together, and the place of values beside them.
+struct Beside {
+    children: usize,
+    /// Words below them and what ends there: how many lead to each, and how often.
+    led_to: FxHashMap<u64, (u32, u32)>,
+    answers: FxHashMap<u64, (u32, u32)>,
+    /// What ends at the children themselves, and at how many.
+    ends: FxHashMap<u32, u32>,
+    of_values: Below,
+    value_ends: Vec<u32>,
+}
+
+/// More than one child leads there.
+fn several(known: &FxHashMap<u64, (u32, u32)>, what: u64) -> bool {
+    known.get(&what).is_some_and(|(times, _)| *times > 1)
 }
 
 /// How many lead to each thing below, and how often.

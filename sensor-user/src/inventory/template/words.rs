@@ -200,6 +200,9 @@ mod tests {
             "search",
             "OrderItems",
             "createschedulingpolicy",
+            // Two letters may as well be a code, such as that of Belarus.
+            "by",
+            "of",
         ] {
             assert!(
                 weight(word.as_bytes()) < 0.0,
@@ -207,7 +210,7 @@ mod tests {
                 weight(word.as_bytes())
             );
         }
-        for word in ["by-day", "terms-and-conditions", "by", "of"] {
+        for word in ["by-day", "terms-and-conditions"] {
             assert!(
                 weight(word.as_bytes()) <= OWN,
                 "{word} {}",
