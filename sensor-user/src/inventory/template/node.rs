@@ -73,6 +73,9 @@ pub(super) struct End {
 const SMALLEST: usize = 24;
 /// Words counted one by one among the values of a place; whoever behaves in a way of its own is among the frequent.
 const FREQUENT: usize = 32;
+/// Of times that words were seen, one in so many falls to words that recur where they are names. Among millions of random
+/// words some recur by chance, and fewer than this.
+const RECURRING: u64 = 10;
 
 /// Values seen in one place.
 #[derive(Clone, PartialEq, Default, Debug, serde::Serialize, serde::Deserialize)]
@@ -85,8 +88,6 @@ pub(super) struct Values {
     pub(super) frequent: Vec<Frequent>,
     /// Words are values here.
     pub(super) words: bool,
-    /// One of the words was seen often enough to be believed.
-    recurring: bool,
     /// How sure the judgement about words was, in hundredths.
     pub(super) sure: u8,
     /// Values with several endings were seen: endings belong to the values.
@@ -171,9 +172,7 @@ impl Values {
         };
         word.count = word.count.saturating_add(times);
         word.inherited = word.inherited.saturating_add(inherited);
-        let (count, seen) = (word.count, word.count.saturating_sub(word.inherited));
-        self.recurring |= seen >= super::CONFIRMED;
-        count
+        word.count
     }
 
     /// The place of a word among the frequent ones: its own, a free one or that of the rarest, whose count it takes over.
@@ -228,27 +227,33 @@ impl Values {
         self.kinds.get(kind as usize).copied().unwrap_or_default()
     }
 
-    /// What the values are called: by their kind, where they are of one kind. Words none of which was seen often enough to
-    /// be believed are no kind beside others: who floods a place of numbers with made-up words does not rename it.
+    /// What the values are called: by their kind, where they are of one kind. Words that hardly recur are no kind beside
+    /// others: who floods a place of numbers with made-up words does not rename it.
     pub(super) fn name(&self) -> &'static str {
         let seen = |kind: &ValueKind| self.count(*kind) > 0;
-        let believed = |kind: &ValueKind| *kind != ValueKind::Word || self.recurring;
         let mut names = ValueKind::ALL
             .into_iter()
-            .filter(|kind| seen(kind) && believed(kind))
+            .filter(|kind| *kind != ValueKind::Word && seen(kind))
             .map(ValueKind::name);
-        let Some(first) = names.next() else {
-            return if seen(&ValueKind::Word) {
-                ValueKind::Word.name()
-            } else {
-                "param"
-            };
-        };
-        if names.all(|name| name == first) {
-            first
-        } else {
-            "param"
+        let words = seen(&ValueKind::Word);
+        match names.next() {
+            Some(first) if names.all(|name| name == first) && !(words && self.words_recur()) => first,
+            None if words => ValueKind::Word.name(),
+            _ => "param",
         }
+    }
+
+    /// Words that were seen often enough to be believed are one in [`RECURRING`] of all times that words were seen.
+    fn words_recur(&self) -> bool {
+        let times = self
+            .frequent
+            .iter()
+            .map(|word| word.count.saturating_sub(word.inherited));
+        let believed: u64 = times
+            .filter(|times| *times >= super::CONFIRMED)
+            .map(u64::from)
+            .sum();
+        believed * RECURRING >= u64::from(self.count(ValueKind::Word))
     }
 
     /// A word is none of them any more.
@@ -271,7 +276,6 @@ impl Values {
             self.count_word(word.hash, &word.text, word.count, word.inherited);
         }
         self.words |= other.words;
-        self.recurring |= other.recurring;
         self.any_ending |= other.any_ending;
         self.sure = self.sure.max(other.sure);
         if self.sole != other.sole {
@@ -352,9 +356,23 @@ mod tests {
             for _ in 0..=number % 2 {
                 values.take(word(number).as_bytes(), 1000 + number);
             }
+            assert_eq!(values.name(), "id", "{number}");
         }
+        // A few recur by chance.
+        values.learn_word(10, b"reef", 100);
         assert_eq!(values.name(), "id");
+        for _ in 0..100 {
+            values.take(b"reef", 10);
+        }
+        assert_eq!(values.name(), "param");
+    }
+
+    #[test]
+    fn names_beside_numbers_are_told() {
+        let mut values = Values::default();
+        values.take(b"7", 7);
         for _ in 0..super::super::CONFIRMED {
+            assert_eq!(values.name(), "id");
             values.take(b"reef", 10);
         }
         assert_eq!(values.name(), "param");
