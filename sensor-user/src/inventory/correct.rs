@@ -115,6 +115,7 @@ impl Inventory {
             host: known.host,
             node,
             key: known.key,
+            refused: false,
         };
         let endpoint = Arc::new(self.name(place, known.endpoint.method));
         let Some(known) = self.known.get_mut(slot as usize).and_then(Option::as_mut) else {

@@ -134,6 +134,8 @@ struct Place {
     host: u32,
     node: NodeId,
     key: u32,
+    /// By an error, at what ends with values where the path has words: that they are values is not known.
+    refused: bool,
 }
 
 impl Inventory {
@@ -239,12 +241,14 @@ impl Inventory {
         let Some(place) = place else {
             return self.probe(method, path, call, answer);
         };
-        let slot = self.tree.count(path, place.key).unwrap_or(NO_SLOT);
-        let slot = if slot == NO_SLOT {
-            self.remember(place, method, exchange)
+        let slot = if place.refused {
+            self.tree.slot(place.node, place.key)
         } else {
-            Some(slot)
+            self.tree.count(path, place.key)
         };
+        let slot = slot
+            .filter(|slot| *slot != NO_SLOT)
+            .or_else(|| self.remember(place, method, exchange));
         let Some(slot) = slot else {
             self.counters.add(Metric::EndpointsOverflow, 1);
             return self.describe(place, method, call);
@@ -288,20 +292,34 @@ impl Inventory {
         // The path of gRPC is its operation.
         let grpc = call.is_some_and(|call| matches!(call.kind, CallKind::Grpc | CallKind::GrpcWeb));
         let steps = if grpc { Steps::None } else { Steps::All };
-        if let Some(node) = self.tree.find(root, path, steps) {
-            if creates || self.tree.slot(node, key).is_some() {
-                if answer == Answer::Exists && self.tree.slot(node, key).is_some() {
-                    self.hosts.get_mut(host)?.answered(length);
-                }
-                return Some(Place { host, node, key });
+        let at = |node, refused| Place {
+            host,
+            node,
+            key,
+            refused,
+        };
+        let found = self.tree.find(root, path, steps);
+        if let Some(node) = found.filter(|node| self.tree.slot(*node, key).is_some()) {
+            if answer == Answer::Exists {
+                self.hosts.get_mut(host)?.answered(length);
             }
+            return Some(at(node, false));
+        }
+        if !creates {
             return None;
         }
-        if !creates || (success && self.hosts.get_mut(host)?.is_soft(length)) || !self.tree.grow(root, path) {
+        // An error proves that a route read what was sent, not that the path's words are the route's own.
+        if !success && let Some(node) = self.tree.find_as_values(root, path, key) {
+            return Some(at(node, true));
+        }
+        if let Some(node) = found {
+            return Some(at(node, false));
+        }
+        if (success && self.hosts.get_mut(host)?.is_soft(length)) || !self.tree.grow(root, path) {
             return None;
         }
         let node = self.tree.find(root, path, steps)?;
-        Some(Place { host, node, key })
+        Some(at(node, false))
     }
 
     /// What ends at a node is told apart by this.

@@ -38,7 +38,7 @@ struct KnownState {
 }
 
 /// Form of the state that this version writes and reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why a state cannot be taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -147,6 +147,7 @@ impl Inventory {
             host: known.host,
             node: known.node,
             key: known.key,
+            refused: false,
         };
         let endpoint = self.name(place, Method::of(known.method.as_bytes()));
         let identity = EndpointId(known.identity);

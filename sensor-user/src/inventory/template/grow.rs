@@ -10,6 +10,10 @@ use super::{CONFIRMED, MAX_LITERALS, MAX_PATTERNS, MAX_STEPS, Move, NO_SLOT, Tre
 /// Nodes looked at to make room for one.
 const SWEEP: usize = 64;
 
+/// Words beside values that take words, at which all are judged before it is time, and again at twice as many: among random
+/// paths some are words of interfaces, and get a branch each.
+const BESIDE: usize = 8;
+
 impl Tree {
     /// Adds what is missing of a path that was not found, as far as there is room. Then it can be found.
     pub(in crate::inventory) fn grow(&mut self, root: NodeId, path: &[u8]) -> bool {
@@ -70,11 +74,16 @@ impl Tree {
         if let Ok(at) = known(self.node(parent)?) {
             return self.node(parent)?.literals.get(at).map(|(_, id)| *id);
         }
+        let beside = self.plain_takes_words(parent);
         let id = self.add(parent, Edge::Literal(text.into()))?;
         // Making room may have taken siblings.
         let node = self.nodes.get_mut(parent.index())?;
         let at = known(node).unwrap_or_else(|at| at);
         node.literals.insert(at, (text.into(), id));
+        let words = node.literals.len();
+        if beside && words >= BESIDE && words.is_power_of_two() {
+            node.due = node.visits;
+        }
         Some(id)
     }
 

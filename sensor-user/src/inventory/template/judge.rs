@@ -3,7 +3,7 @@
 //! Takes the children of a node. Gives corrections by [`super::reshape`]. Never reads a clock or chance: the same
 //! observations give the same tree. Bounded: each node is judged when its visits have grown by half.
 
-use std::collections::{HashMap, HashSet};
+use rustc_hash::FxHashMap;
 
 use super::node::{Edge, Node, NodeId, Values};
 use super::segment::{Pattern, ValueKind};
@@ -84,65 +84,85 @@ impl Tree {
     }
 
     pub(super) fn features(&self, children: &[NodeId], place: Option<NodeId>) -> (Common, Vec<Features>) {
-        let below: Vec<Vec<u64>> = children.iter().map(|child| self.words_below(*child)).collect();
-        let mut led_to: HashMap<u64, u32, rustc_hash::FxBuildHasher> = HashMap::default();
-        below
-            .iter()
-            .flatten()
-            .for_each(|word| *led_to.entry(*word).or_default() += 1);
-        let of_values: HashSet<u64, rustc_hash::FxBuildHasher> = place
-            .map(|place| self.words_below(place).into_iter().collect())
-            .unwrap_or_default();
-        let value_ends: Vec<u32> = place
-            .and_then(|place| self.node(place))
-            .map(|node| node.ends.iter().map(|end| end.key).collect())
-            .unwrap_or_default();
-        let mut ends: HashMap<u32, u32, rustc_hash::FxBuildHasher> = HashMap::default();
+        let below: Vec<Below> = children.iter().map(|child| self.below_of(*child)).collect();
+        let beside = self.beside(children, &below, place);
+        let all: Vec<Features> = std::iter::zip(children, &below)
+            .filter_map(|(child, below)| self.features_of(*child, below, &beside))
+            .collect();
+        let values = place.and_then(|place| self.node(place)?.values.as_deref());
+        (common(&all, &beside.led_to, &beside.answers, values), all)
+    }
+
+    fn beside(&self, children: &[NodeId], below: &[Below], place: Option<NodeId>) -> Beside {
+        let mut ends: FxHashMap<u32, u32> = FxHashMap::default();
         for node in children.iter().filter_map(|child| self.node(*child)) {
             node.ends
                 .iter()
                 .for_each(|end| *ends.entry(end.key).or_default() += 1);
         }
-        let mut all = Vec::with_capacity(children.len());
-        for (child, below) in std::iter::zip(children, &below) {
-            let Some(node) = self.node(*child) else { continue };
-            let shared = below
-                .iter()
-                .filter(|word| led_to.get(word).is_some_and(|times| *times > 1))
-                .count();
-            let common_end = |key: u32| {
-                ends.get(&key)
-                    .is_some_and(|times| *times as usize * 2 > children.len())
-            };
-            let Edge::Literal(text) = &node.edge else { continue };
-            all.push(Features {
-                reads: words::weight(text),
-                shared: float(shared),
-                own: float(below.len() - shared),
-                visits: node.visits,
-                same_ends: node.ends.iter().all(|end| common_end(end.key)),
-                leaf: node.is_leaf(),
-                reserved: words::is_reserved(text),
-                like_values: float(below.iter().filter(|word| of_values.contains(word)).count()),
-                unlike_values: float(below.iter().filter(|word| !of_values.contains(word)).count()),
-                ends_like_values: node.ends.iter().all(|end| value_ends.contains(&end.key)),
-            });
+        let value_ends = place.and_then(|place| self.node(place));
+        Beside {
+            children: children.len(),
+            led_to: times(below, |below| &below.words),
+            answers: times(below, |below| &below.ends),
+            ends,
+            of_values: place.map(|place| self.below_of(place)).unwrap_or_default(),
+            value_ends: value_ends
+                .map(|node| node.ends.iter().map(|end| end.key).collect())
+                .unwrap_or_default(),
         }
-        let values = place.and_then(|place| self.node(place)?.values.as_deref());
-        (common(&all, &led_to, values), all)
     }
 
-    /// Hashes of the words below a node, with their way from there.
-    fn words_below(&self, id: NodeId) -> Vec<u64> {
-        let mut found = Vec::new();
+    fn features_of(&self, child: NodeId, below: &Below, beside: &Beside) -> Option<Features> {
+        let node = self.node(child)?;
+        let Edge::Literal(text) = &node.edge else {
+            return None;
+        };
+        let of_values = &beside.of_values;
+        let count = |known: &dyn Fn(&u64) -> bool| below.words.keys().filter(|word| known(word)).count();
+        let shared = count(&|word| several(&beside.led_to, *word));
+        let like = count(&|word| of_values.words.contains_key(word));
+        let together = |end: &u64| several(&beside.answers, *end);
+        let common_end = |key: u32| {
+            let times = beside.ends.get(&key);
+            times.is_some_and(|times| *times as usize * 2 > beside.children)
+        };
+        Some(Features {
+            reads: words::weight(text),
+            parts: float(text.iter().filter(|byte| matches!(byte, b'-' | b'_')).count()),
+            shared: float(shared),
+            own: float(below.words.len() - shared),
+            answers: float(below.ends.len()),
+            own_answers: float(below.ends.keys().filter(|end| !together(end)).count()),
+            alone: 1.0 - below.share(together),
+            visits: node.visits,
+            same_ends: node.ends.iter().all(|end| common_end(end.key)),
+            leaf: node.is_leaf(),
+            reserved: words::is_reserved(text),
+            like_values: float(like),
+            unlike_values: float(below.words.len() - like),
+            ends_like_values: node.ends.iter().all(|end| beside.value_ends.contains(&end.key)),
+            answers_like_values: below.share(|end| of_values.ends.contains_key(end)),
+            values_like_it: of_values.share(|end| below.ends.contains_key(end)),
+        })
+    }
+
+    /// What is below a node, and what ends there.
+    fn below_of(&self, id: NodeId) -> Below {
+        let mut below = Below::default();
         let mut open = vec![(id, 0_u64, 0)];
         while let Some((id, way, depth)) = open.pop() {
-            let Some(node) = self.node(id).filter(|_| depth < DEPTH) else {
+            let Some(node) = self.node(id) else { continue };
+            for end in &node.ends {
+                let visits = below.ends.entry(mixed(way ^ 2, end.key)).or_default();
+                *visits = visits.saturating_add(end.visits);
+            }
+            if depth >= DEPTH {
                 continue;
-            };
+            }
             for (text, child) in &node.literals {
                 let way = mixed(way, self.hash(text));
-                found.push(way);
+                below.words.insert(way, 1);
                 open.push((*child, way, depth + 1));
             }
             for child in &node.params {
@@ -151,12 +171,12 @@ impl Tree {
                 };
                 let way = mixed(way, self.hash(pattern) ^ 1);
                 if **pattern != *super::segment::PLAIN {
-                    found.push(way);
+                    below.words.insert(way, 1);
                 }
                 open.push((*child, way, depth + 1));
             }
         }
-        found
+        below
     }
 
     /// Values with several endings at one place: the endings are theirs.
@@ -175,13 +195,65 @@ impl Tree {
     }
 }
 
+/// Hashes of what is below a node, each with its way from there: words, and what ends there with its visits.
+#[derive(Default)]
+struct Below {
+    words: FxHashMap<u64, u32>,
+    ends: FxHashMap<u64, u32>,
+}
+
+impl Below {
+    /// Share of the visits to what ends here that go to what is known.
+    fn share(&self, known: impl Fn(&u64) -> bool) -> f32 {
+        let all: f64 = self.ends.values().map(|visits| f64::from(*visits)).sum();
+        let some = self.ends.iter().filter(|(end, _)| known(end));
+        let some: f64 = some.map(|(_, visits)| f64::from(*visits)).sum();
+        narrow(some / all.max(1.0))
+    }
+}
+
+/// What the children of a node have together, and the place of values beside them.
+struct Beside {
+    children: usize,
+    /// Words below them and what ends there: how many lead to each, and how often.
+    led_to: FxHashMap<u64, (u32, u32)>,
+    answers: FxHashMap<u64, (u32, u32)>,
+    /// What ends at the children themselves, and at how many.
+    ends: FxHashMap<u32, u32>,
+    of_values: Below,
+    value_ends: Vec<u32>,
+}
+
+/// More than one child leads there.
+fn several(known: &FxHashMap<u64, (u32, u32)>, what: u64) -> bool {
+    known.get(&what).is_some_and(|(times, _)| *times > 1)
+}
+
+/// How many lead to each thing below, and how often.
+fn times(below: &[Below], which: impl Fn(&Below) -> &FxHashMap<u64, u32>) -> FxHashMap<u64, (u32, u32)> {
+    let mut times: FxHashMap<u64, (u32, u32)> = FxHashMap::default();
+    for (what, visits) in below.iter().flat_map(&which) {
+        let known = times.entry(*what).or_default();
+        *known = (known.0 + 1, known.1.saturating_add(*visits));
+    }
+    times
+}
+
 fn common(
     all: &[Features],
-    led_to: &HashMap<u64, u32, rustc_hash::FxBuildHasher>,
+    led_to: &FxHashMap<u64, (u32, u32)>,
+    answers: &FxHashMap<u64, (u32, u32)>,
     place: Option<&Values>,
 ) -> Common {
     let count = float(all.len().max(1));
-    let times: u32 = led_to.values().sum();
+    let times = |known: &FxHashMap<u64, (u32, u32)>| -> f32 {
+        let times: u32 = known.values().map(|(times, _)| times).sum();
+        narrow(f64::from(times)) / float(known.len()).max(1.0)
+    };
+    let visits = |least: u32| -> f64 {
+        let several = answers.values().filter(|(times, _)| *times >= least);
+        several.map(|(_, visits)| f64::from(*visits)).sum()
+    };
     let odd = place.map_or(0.0, |values| {
         let odd =
             values.count(ValueKind::Mixed) + values.count(ValueKind::Slug) + values.count(ValueKind::Text);
@@ -196,8 +268,12 @@ fn common(
             .sum::<f32>()
             / count,
         reads: all.iter().map(|features| features.reads).sum::<f32>() / count,
-        shared_by: narrow(f64::from(times)) / float(led_to.len().max(1)),
+        parts: all.iter().map(|features| features.parts).sum::<f32>() / count,
+        shared_by: times(led_to),
         below: float(led_to.len()),
+        answers: float(answers.len()),
+        answered_by: times(answers) / count,
+        together: narrow(visits(2) / visits(0).max(1.0)),
         odd,
         values: place.is_some(),
         takes_words: place.is_some_and(|values| values.words),

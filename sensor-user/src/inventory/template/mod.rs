@@ -35,6 +35,8 @@ const MAX_PATTERNS: usize = 64;
 const FIRST_JUDGEMENT: u32 = 6;
 /// Visits before what a node stands for is believed, and before it is never given up to make room.
 pub(super) const CONFIRMED: u32 = 3;
+/// Nodes looked at to find what answers with words taken for values: two ways at each of a few steps.
+const WAYS: usize = 64;
 /// No history yet.
 pub(super) const NO_SLOT: u32 = u32::MAX;
 
@@ -132,7 +134,39 @@ impl Tree {
         found
     }
 
-    /// The same after a correction.
+    /// Where something of that key ends when words of the path are taken for values; learns nothing. A server asks its
+    /// route of values when no route of the word fits. Without any, the path that was found last stays so.
+    pub(super) fn find_as_values(&mut self, root: NodeId, path: &[u8], key: u32) -> Option<NodeId> {
+        let steps: SmallVec<[&[u8]; 16]> = path.split(|byte| *byte == b'/').take(MAX_STEPS + 1).collect();
+        if self.steps == Steps::None || steps.len() > MAX_STEPS {
+            return None;
+        }
+        let mut trail = Trail::new();
+        let mut open = vec![(root, 0, 0)];
+        for _ in 0..WAYS {
+            let (id, hash, depth) = open.pop()?;
+            trail.truncate(depth);
+            trail.push((id, hash));
+            let Some(step) = steps.get(depth) else {
+                if self.slot(id, key).is_some() {
+                    self.trail = trail;
+                    return Some(id);
+                }
+                continue;
+            };
+            let Some(node) = self.node(id) else { continue };
+            let segment = Segment::of(step);
+            let place = self.param(node, &segment.pattern).filter(|_| !step.is_empty());
+            open.extend(place.map(|place| (place, self.hash(segment.text), depth + 1)));
+            let known = self
+                .child(node, step, depth)
+                .filter(|(child, _)| place != Some(*child));
+            open.extend(known.map(|(child, hash)| (child, hash, depth + 1)));
+        }
+        None
+    }
+
+    /// What was found last, after a correction.
     pub(super) fn find_again(&mut self, path: &[u8]) -> Option<NodeId> {
         let root = self.trail.first().map(|(root, _)| *root)?;
         self.find(root, path, self.steps)

@@ -73,6 +73,9 @@ pub(super) struct End {
 const SMALLEST: usize = 24;
 /// Words counted one by one among the values of a place; whoever behaves in a way of its own is among the frequent.
 const FREQUENT: usize = 32;
+/// Of times that words were seen, one in so many falls to words that recur where they are names. Among millions of random
+/// words some recur by chance, and fewer than this.
+const RECURRING: u64 = 10;
 
 /// Values seen in one place.
 #[derive(Clone, PartialEq, Default, Debug, serde::Serialize, serde::Deserialize)]
@@ -99,6 +102,8 @@ pub(super) struct Frequent {
     pub(super) hash: u32,
     pub(super) text: Box<[u8]>,
     pub(super) count: u32,
+    /// Of the count, what it took over from words that were pushed out.
+    inherited: u32,
 }
 
 impl Values {
@@ -158,31 +163,40 @@ impl Values {
 
     /// Counts a word; gives its count.
     pub(super) fn learn_word(&mut self, hash: u32, text: &[u8], times: u32) -> u32 {
-        if let Some(known) = self.frequent.iter_mut().find(|known| known.hash == hash) {
-            known.count = known.count.saturating_add(times);
-            return known.count;
-        }
-        let new = |count| Frequent {
-            hash,
-            text: text.into(),
-            count,
-        };
-        if self.frequent.len() < FREQUENT {
-            self.frequent.push(new(times));
+        self.count_word(hash, text, times, 0)
+    }
+
+    fn count_word(&mut self, hash: u32, text: &[u8], times: u32, inherited: u32) -> u32 {
+        let Some(word) = self.frequent_word(hash, text) else {
             return times;
+        };
+        word.count = word.count.saturating_add(times);
+        word.inherited = word.inherited.saturating_add(inherited);
+        word.count
+    }
+
+    /// The place of a word among the frequent ones: its own, a free one or that of the rarest, whose count it takes over.
+    fn frequent_word(&mut self, hash: u32, text: &[u8]) -> Option<&mut Frequent> {
+        if let Some(at) = self.frequent.iter().position(|known| known.hash == hash) {
+            return self.frequent.get_mut(at);
         }
-        let Some(rarest) = self
+        if self.frequent.len() < FREQUENT {
+            self.frequent.push(Frequent {
+                hash,
+                text: text.into(),
+                count: 0,
+                inherited: 0,
+            });
+            return self.frequent.last_mut();
+        }
+        let rarest = self
             .frequent
             .iter_mut()
-            .min_by_key(|known| (known.count, known.hash))
-        else {
-            return times;
-        };
-        // Only its count is taken over, and its memory where the new word fits.
-        rarest.count = rarest.count.saturating_add(times);
+            .min_by_key(|known| (known.count, known.hash))?;
         rarest.hash = hash;
         rarest.text = text.into();
-        rarest.count
+        rarest.inherited = rarest.count;
+        Some(rarest)
     }
 
     /// Different values, estimated beyond [`SMALLEST`].
@@ -213,18 +227,33 @@ impl Values {
         self.kinds.get(kind as usize).copied().unwrap_or_default()
     }
 
-    /// What the values are called: by their kind, where they are of one kind.
+    /// What the values are called: by their kind, where they are of one kind. Words that hardly recur are no kind beside
+    /// others: who floods a place of numbers with made-up words does not rename it.
     pub(super) fn name(&self) -> &'static str {
+        let seen = |kind: &ValueKind| self.count(*kind) > 0;
         let mut names = ValueKind::ALL
             .into_iter()
-            .filter(|kind| self.count(*kind) > 0)
+            .filter(|kind| *kind != ValueKind::Word && seen(kind))
             .map(ValueKind::name);
-        let first = names.next().unwrap_or("param");
-        if names.all(|name| name == first) {
-            first
-        } else {
-            "param"
+        let words = seen(&ValueKind::Word);
+        match names.next() {
+            Some(first) if names.all(|name| name == first) && !(words && self.words_recur()) => first,
+            None if words => ValueKind::Word.name(),
+            _ => "param",
         }
+    }
+
+    /// Words that were seen often enough to be believed are one in [`RECURRING`] of all times that words were seen.
+    fn words_recur(&self) -> bool {
+        let times = self
+            .frequent
+            .iter()
+            .map(|word| word.count.saturating_sub(word.inherited));
+        let believed: u64 = times
+            .filter(|times| *times >= super::CONFIRMED)
+            .map(u64::from)
+            .sum();
+        believed * RECURRING >= u64::from(self.count(ValueKind::Word))
     }
 
     /// A word is none of them any more.
@@ -244,7 +273,7 @@ impl Values {
             self.keep(*hash);
         }
         for word in &other.frequent {
-            self.learn_word(word.hash, &word.text, word.count);
+            self.count_word(word.hash, &word.text, word.count, word.inherited);
         }
         self.words |= other.words;
         self.any_ending |= other.any_ending;
@@ -306,4 +335,55 @@ fn constant(segment: &Segment<'_>) -> Option<Box<str>> {
     };
     let text = segment.is_plain().then_some(segment.text).filter(|_| version)?;
     std::str::from_utf8(text).ok().map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(number: u32) -> String {
+        let letter = |place: u32| char::from(b'a' + u8::try_from(number / 26_u32.pow(place) % 26).unwrap());
+        (0..4).map(letter).collect()
+    }
+
+    #[test]
+    fn made_up_words_do_not_rename_a_place_of_numbers() {
+        let mut values = Values::default();
+        for number in 0..3 {
+            values.take(number.to_string().as_bytes(), number);
+        }
+        for number in 0..1000 {
+            for _ in 0..=number % 2 {
+                values.take(word(number).as_bytes(), 1000 + number);
+            }
+            assert_eq!(values.name(), "id", "{number}");
+        }
+        // A few recur by chance.
+        values.learn_word(10, b"reef", 100);
+        assert_eq!(values.name(), "id");
+        for _ in 0..100 {
+            values.take(b"reef", 10);
+        }
+        assert_eq!(values.name(), "param");
+    }
+
+    #[test]
+    fn names_beside_numbers_are_told() {
+        let mut values = Values::default();
+        values.take(b"7", 7);
+        for _ in 0..super::super::CONFIRMED {
+            assert_eq!(values.name(), "id");
+            values.take(b"reef", 10);
+        }
+        assert_eq!(values.name(), "param");
+    }
+
+    #[test]
+    fn words_alone_are_names_however_rare() {
+        let mut values = Values::default();
+        for number in 0..100 {
+            values.take(word(number).as_bytes(), number);
+        }
+        assert_eq!(values.name(), "name");
+    }
 }

@@ -3,12 +3,24 @@
 //! Takes counts of one word and of those beside it. Gives log odds. Holds no state. The weights are those of a logistic
 //! regression over the tuning half of the evaluation's documents (`docs/decisions/templates.md`).
 
+use smallvec::SmallVec;
+
 /// What speaks for and against one child being a value.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "terms of a sum, not states")]
 pub(super) struct Features {
     /// How the word reads.
     pub(super) reads: f32,
+    /// Marks between its pieces.
+    pub(super) parts: f32,
+    /// What ends at it and below, and of that what ends nowhere else.
+    pub(super) answers: f32,
+    pub(super) own_answers: f32,
+    /// Share of visits to those.
+    pub(super) alone: f32,
+    /// Share of its visits that end where those of values end, and of theirs that end where its own do.
+    pub(super) answers_like_values: f32,
+    pub(super) values_like_it: f32,
     /// Words below it that others lead to as well, and that nobody else leads to.
     pub(super) shared: f32,
     pub(super) own: f32,
@@ -34,6 +46,13 @@ pub(super) struct Common {
     pub(super) rare: f32,
     /// How the words read on average.
     pub(super) reads: f32,
+    /// Marks between pieces, on average.
+    pub(super) parts: f32,
+    /// Different things that end at and below all of them; share of children that lead to one, on average.
+    pub(super) answers: f32,
+    pub(super) answered_by: f32,
+    /// Share of visits that end where several children lead.
+    pub(super) together: f32,
     /// Times that a word below is led to, on average over the words.
     pub(super) shared_by: f32,
     /// Different words below all of them.
@@ -50,38 +69,48 @@ pub(super) struct Common {
     pub(super) value_visits: f32,
 }
 
+/// What is weighed of words below which there is nothing, and of those below which there is something.
+const LEAF_TERMS: usize = 37;
+const INNER_TERMS: usize = 51;
+
 /// Of words below which there is nothing.
-const LEAF: [[f32; 22]; 3] = [
+const LEAF: [[f32; LEAF_TERMS]; 3] = [
     [
-        0.89, 0.28, 2.08, -3.07, -1.37, 2.65, 0.64, 0.13, -0.82, 0.28, -0.98, 0.16, -0.88, 2.13, 0.0, 0.0,
-        0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+        -10.09, 0.26, 3.49, 3.02, -0.54, 4.43, 0.32, -0.42, -0.70, 1.92, -0.36, 0.57, -0.47, -1.35, -0.23,
+        0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.74, -0.18, 1.14, -1.30, 0.08, 1.50, 2.60, 2.69, -1.30, -2.09,
+        -0.73, 0.18, 0.0, 0.0, 0.0,
     ],
     [
-        -1.03, 1.36, 0.69, -0.82, -0.48, 4.73, -0.13, -0.11, -3.29, 0.32, -0.83, 0.94, 0.17, -0.13, -0.19,
-        1.61, 1.04, 0.0, 0.0, -0.79, -1.29, -0.34,
+        -6.94, 1.65, 2.05, 0.46, -0.26, 2.66, 0.01, -0.59, -1.27, 1.97, -0.31, 1.30, -0.71, 0.0, 0.17, 3.23,
+        -0.28, 0.0, 0.0, 0.52, -0.11, -0.32, 2.19, -1.43, -1.96, -0.39, 1.89, -0.73, -0.78, 1.96, 0.69,
+        -1.98, 0.48, -1.10, 2.74, -0.56, -0.32,
     ],
     [
-        -6.58, 0.95, 0.49, -0.56, -0.57, 5.16, 0.21, -0.13, -1.79, 2.5, -0.77, 0.8, -0.45, 0.87, 0.24, -1.2,
-        3.35, 0.0, 0.0, 0.69, 0.31, -0.83,
+        -9.71, 2.22, 1.19, -0.23, -0.92, 2.26, 0.07, -0.78, -4.49, 2.04, -1.09, 0.25, -0.72, 0.60, 0.29,
+        0.79, 2.05, 0.0, 0.0, 1.10, -1.30, -0.72, 0.95, -0.31, 1.12, -0.64, 1.76, 2.72, 2.21, 2.77, -0.18,
+        0.44, 0.70, -0.72, 2.42, 1.18, 0.49,
     ],
 ];
 
 /// Of words below which there is something.
-const INNER: [[f32; 36]; 3] = [
+const INNER: [[f32; INNER_TERMS]; 3] = [
     [
-        3.17, 0.27, 1.13, -3.92, -2.53, 0.34, -0.19, -0.25, -1.06, -1.3, -1.21, 2.93, -0.45, -1.11, 1.97,
-        -0.36, -1.58, -0.17, -0.46, 0.48, -0.34, 3.55, 0.13, 1.43, -0.03, -0.83, -2.11, -0.91, 0.26, 0.0,
-        0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+        0.52, 0.34, 1.43, 0.86, -1.20, 1.30, -0.14, -0.32, -0.60, -1.41, -1.30, 3.21, 0.43, -2.26, 1.42,
+        0.35, -0.35, 0.11, 0.49, 1.47, 0.04, -1.03, -0.95, -0.02, 0.27, 0.25, 0.12, 0.07, -0.37, 0.0, 0.0,
+        0.0, 0.0, 0.0, 0.0, 0.0, 0.32, 0.82, 0.35, -0.46, -1.08, -0.40, -2.32, 0.26, -0.32, -2.20, 0.83,
+        0.40, 0.0, 0.0, 0.0,
     ],
     [
-        0.0, 0.54, 0.53, -0.97, -0.87, 6.18, -0.67, -1.23, -6.73, -2.22, -0.94, 2.36, 0.14, -0.62, 0.73,
-        0.76, -0.71, 0.08, -1.09, 0.42, 0.02, 1.14, 0.08, 0.0, 0.0, -3.07, 0.0, 0.45, 0.7, 0.66, -0.85, 3.79,
-        0.3, -0.86, -1.41, -0.82,
+        -5.64, 1.53, 3.32, -0.88, -0.30, 0.97, -0.32, 0.30, -1.83, 0.20, -1.58, 1.49, -2.26, 1.75, 1.01,
+        0.42, -0.17, -0.27, 2.17, 0.55, -0.58, 0.85, -0.24, -4.91, -4.06, -0.71, 0.73, -0.64, -0.57, 2.57,
+        -0.82, 3.05, 3.04, 0.41, -0.45, -0.32, 1.70, 1.05, -0.03, -1.07, -1.61, -2.61, 0.48, 0.93, 1.40,
+        -2.03, -1.34, 0.04, 1.57, -1.53, 4.93,
     ],
     [
-        -7.31, -0.19, -0.56, -1.3, -0.53, 6.81, -0.53, -2.49, -3.45, -0.54, -1.45, 4.46, 1.17, 1.79, 0.54,
-        1.38, 0.39, -0.82, -0.73, -0.87, 0.22, -1.01, 0.52, 6.01, 0.0, -0.91, -2.46, 1.91, 1.27, -0.95, 0.24,
-        2.29, -1.66, 1.49, 0.48, -0.8,
+        3.96, 0.83, 3.20, -1.28, -0.91, 1.57, -0.78, -1.37, -2.17, -0.96, -1.88, 3.00, 0.66, -1.60, 0.02,
+        0.0, -0.18, -0.25, -0.62, -0.02, -0.23, -0.34, 0.20, 4.01, 2.84, 1.78, -2.18, -0.81, 0.17, 1.25,
+        -0.78, 2.68, -0.13, 0.92, -0.95, -0.71, 1.54, 0.29, 0.20, -0.07, -1.40, -1.27, -4.06, 1.32, 0.35,
+        -1.88, 1.54, -0.16, 0.24, 0.68, 2.26,
     ],
 ];
 
@@ -93,38 +122,47 @@ pub(super) fn score(child: &Features, common: &Common) -> f32 {
         (true, false) => 1,
         (true, true) => 2,
     };
-    let often = narrow(f64::from(common.visits)).max(1.0) / float(common.children.max(1));
-    let terms = terms(child, common, often);
-    let values = value_terms(child, common);
-    let (weights, middle) = if child.leaf {
-        (
-            LEAF.get(situation).map(<[f32; 22]>::as_slice),
-            leaf_terms(child, common, often).to_vec(),
-        )
+    let weights = if child.leaf {
+        LEAF.get(situation).map(<[f32; LEAF_TERMS]>::as_slice)
     } else {
-        (
-            INNER.get(situation).map(<[f32; 36]>::as_slice),
-            inner_terms(child, common, often).to_vec(),
-        )
+        INNER.get(situation).map(<[f32; INNER_TERMS]>::as_slice)
     };
-    let all = terms.iter().chain(&middle).chain(&values);
-    let sum: f32 = std::iter::zip(weights.unwrap_or_default(), all)
+    let sum: f32 = std::iter::zip(weights.unwrap_or_default(), terms_of(child, common))
         .map(|(weight, term)| weight * term)
         .sum();
-    if is_herd(child, common) { sum + HERD } else { sum }
+    if is_crowd(child, common) { sum + CROWD } else { sum }
 }
 
-/// All lead to the same words, and none of them reads like an interface's own: no author writes one thing so often. Such
-/// groups are rare among the documents, so the regression says little of them.
-fn is_herd(child: &Features, common: &Common) -> bool {
-    let inner = (float(common.children) * (1.0 - common.leaves)).max(1.0);
-    let overlap = common.shared_by / inner;
-    let many = common.children >= 6 || common.below >= 8.0;
-    !child.leaf && child.own <= child.shared && overlap >= 0.7 && many && common.reads > 0.0
+/// One of many unknown words, most of which were seen once or twice, beside a few from which nearly all visits come: a
+/// scanner's, or names. The documents' traffic has none, for it calls no operation that rarely; and the few that are called
+/// often would speak for all.
+fn is_crowd(child: &Features, common: &Common) -> bool {
+    let hardly = child.visits < super::CONFIRMED && common.rare >= 0.5;
+    let unknown = child.reads > 0.0 && common.reads > 0.0;
+    let often = narrow(f64::from(common.visits)) >= OFTEN * float(common.children);
+    common.children >= MANY && hardly && unknown && often
 }
 
 /// What that weighs: more than any list of words that are called often.
-const HERD: f32 = 24.0;
+const CROWD: f32 = 24.0;
+/// Words from which it is one; of fewer the tree has room for all that is below them.
+const MANY: usize = 64;
+/// Visits for each word on average: were they spread as those of an interface are, most would have more than two.
+const OFTEN: f32 = 16.0;
+
+/// What is weighed.
+fn terms_of(child: &Features, common: &Common) -> SmallVec<[f32; INNER_TERMS]> {
+    let often = narrow(f64::from(common.visits)).max(1.0) / float(common.children.max(1));
+    let mut all = SmallVec::from_slice(&terms(child, common, often));
+    if child.leaf {
+        all.extend(leaf_terms(child, common, often));
+    } else {
+        all.extend(inner_terms(child, common, often));
+    }
+    all.extend(value_terms(child, common));
+    all.extend(answer_terms(child, common, often));
+    all
+}
 
 fn terms(child: &Features, common: &Common, often: f32) -> [f32; 10] {
     let count = float(common.children.max(1));
@@ -196,6 +234,28 @@ fn value_terms(child: &Features, common: &Common) -> [f32; 7] {
         common.distinct.ln_1p(),
         each.ln(),
         (visits(child) / each).ln(),
+    ]
+}
+
+fn answer_terms(child: &Features, common: &Common, often: f32) -> [f32; 15] {
+    let count = float(common.children.max(1));
+    let alike = child.answers_like_values * child.values_like_it;
+    [
+        child.parts.ln_1p(),
+        common.parts,
+        child.alone,
+        child.alone * visits(child).ln(),
+        child.own_answers.ln_1p(),
+        (child.answers - child.own_answers).ln_1p(),
+        common.answered_by,
+        common.answered_by * common.answers.ln_1p(),
+        common.answered_by * count.ln(),
+        common.answered_by * common.reads,
+        common.together,
+        common.together * often.ln(),
+        alike,
+        alike * visits(child).ln(),
+        alike * child.answers.ln_1p(),
     ]
 }
 

@@ -6,16 +6,24 @@
 pub(super) fn weight(word: &[u8]) -> f32 {
     let mut pieces = Pieces { rest: word };
     let (mut known, mut all, mut digits) = (0_u16, 0_u16, false);
-    let (mut first_verb, mut last_plural) = (false, false);
+    let (mut first_verb, mut last_plural, mut between) = (false, false, (0, 0));
     for piece in &mut pieces {
         let mut low = [0; LONGEST];
         let low = lower(piece, &mut low);
+        if BETWEEN.contains(&text(low)) {
+            between = (between.0 + u16::from(is_known(low)), between.1 + 1);
+            continue;
+        }
         digits |= piece.iter().any(u8::is_ascii_digit);
         let is_known = is_known(low) || is_joined(low);
         first_verb |= all == 0 && VERBS.binary_search(&text(low)).is_ok();
         last_plural = low.len() > 3 && low.ends_with(b"s") && !low.ends_with(b"ss");
         known += u16::from(is_known);
         all += 1;
+    }
+    if all == 0 {
+        // Nothing else: `by`, `or`.
+        (known, all) = between;
     }
     if all == 0 {
         return 0.0;
@@ -27,7 +35,8 @@ pub(super) fn weight(word: &[u8]) -> f32 {
         weight -= 0.6;
     }
     if last_plural {
-        weight -= 0.35;
+        // One word is the name of a collection; of several, only as far as they are words of interfaces.
+        weight -= if all == 1 { 0.35 } else { 0.35 * share };
     }
     if camel {
         weight -= 0.3;
@@ -44,6 +53,11 @@ pub(super) fn weight(word: &[u8]) -> f32 {
         .any(|format| word.eq_ignore_ascii_case(format.as_bytes()));
     if is_format { weight + 1.7 } else { weight }
 }
+
+/// Words between others: names of interfaces have them, and titles more often, so they say nothing of either.
+const BETWEEN: [&str; 15] = [
+    "a", "an", "and", "at", "by", "for", "from", "how", "in", "of", "on", "or", "the", "to", "with",
+];
 
 /// Words that stand beside values more often than they are one.
 pub(super) fn is_reserved(word: &[u8]) -> bool {
@@ -186,6 +200,9 @@ mod tests {
             "search",
             "OrderItems",
             "createschedulingpolicy",
+            // Two letters may as well be a code, such as that of Belarus.
+            "by",
+            "of",
         ] {
             assert!(
                 weight(word.as_bytes()) < 0.0,
@@ -193,7 +210,23 @@ mod tests {
                 weight(word.as_bytes())
             );
         }
-        for word in ["alice", "bob", "DE", "en-US", "acme", "zesty-falcon-7"] {
+        for word in ["by-day", "terms-and-conditions"] {
+            assert!(
+                weight(word.as_bytes()) <= OWN,
+                "{word} {}",
+                weight(word.as_bytes())
+            );
+        }
+        for word in [
+            "alice",
+            "bob",
+            "DE",
+            "en-US",
+            "acme",
+            "zesty-falcon-7",
+            "a",
+            "mice-and-geese",
+        ] {
             assert!(
                 weight(word.as_bytes()) > 0.0,
                 "{word} {}",
