@@ -169,6 +169,7 @@ pub(super) fn of_authentication() -> Vec<Finding> {
         is_new_daily: true,
         usual_daily: 1,
         days: 2,
+        at_home: false,
         all_hours: 300,
         proxied: false,
         direct: true,

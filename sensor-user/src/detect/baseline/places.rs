@@ -96,12 +96,14 @@ pub struct PlacesSign {
     pub as_many: u32,
     /// Client addresses within a day or two.
     pub addresses_daily: u16,
-    /// This is the first use from one of them, and not where the caller is as a rule.
+    /// This is the first use from one of them.
     pub is_new_daily: bool,
     /// Most addresses that a credential of the caller had in a day or two before.
     pub usual_daily: u16,
     /// Days on which the caller was seen before.
     pub days: u16,
+    /// This is where the caller is as a rule: whoever has the key as well is elsewhere.
+    pub at_home: bool,
     /// The request says that it came by a proxy that is not named.
     pub proxied: bool,
     /// The caller came without one today or yesterday.
@@ -156,8 +158,7 @@ impl Places {
             return PlacesSign::default();
         };
         let front = front(used.address);
-        // Whoever has the key as well moves on; its owner is back where it was.
-        let is_new = is_new && norm.home != front;
+        let at_home = norm.home == front;
         if hour > norm.hour {
             norm.vote(front);
         }
@@ -192,6 +193,7 @@ impl Places {
             is_new_daily: is_new,
             usual_daily: norm.usual_daily,
             days: norm.days,
+            at_home,
             proxied: used.proxied,
             direct,
         }
@@ -341,16 +343,16 @@ mod tests {
                 proxied: false,
             };
             let sign = places.observe(&used, hour * HOUR_S);
-            (sign.addresses_daily, sign.is_new_daily)
+            (sign.addresses_daily, sign.is_new_daily, sign.at_home)
         };
         for (address, hour, expected) in [
-            (1, 1, (1, true)),
-            (2, 2, (2, true)),
-            (3, 20, (3, true)),
-            (1, 21, (3, false)),
-            (1, 30, (3, false)),
-            (1, 72, (1, false)),
-            (3, 73, (2, true)),
+            (1, 1, (1, true, false)),
+            (2, 2, (2, true, false)),
+            (3, 20, (3, true, false)),
+            (1, 21, (3, false, false)),
+            (1, 30, (3, false, false)),
+            (1, 72, (1, true, true)),
+            (3, 73, (2, true, false)),
         ] {
             assert_eq!(seen(address, hour), expected, "{address} at {hour}");
         }

@@ -50,7 +50,7 @@ static META: RuleMeta = RuleMeta {
         and forth between them, or from 10 one after the other. It is three times as many as any of the caller's had in \
         an hour before, where the caller was seen in 6 hours; for a new user, fewer than one in a hundred hours of all \
         callers have two thirds as many. A program's key is told of as well at the fifth address and each further one within a day or two, three \
-        times as many as any day before, where the program was seen on 3 days. Of IPv6 the /64 is the address. A client is who is connected, or whom a proxy of \
+        times as many as any day before, where the program was seen on 3 days. Nothing is told where the caller is as a rule. Of IPv6 the /64 is the address. A client is who is connected, or whom a proxy of \
         identity.trusted_proxies names; behind other proxies the rule is blind, unless the caller came without one today or \
         yesterday: then it is the client that says so.",
     remedy: "Revoke the token and ask its owner to log in again. Bind tokens to their client (DPoP, RFC 9449, or mutual \
@@ -75,6 +75,10 @@ impl Detector for ManyPlaces {
             return Ok(());
         };
         let back_and_forth = places.addresses >= BACK_AND_FORTH && places.returns >= RETURNS;
+        // In the hours after a theft its owner is told of no more.
+        if places.at_home {
+            return Ok(());
+        }
         let moves = seen.caller.kind == PrincipalKind::Service && is_on_the_move(&places);
         if !back_and_forth && places.addresses < ONE_BY_ONE && !moves {
             return Ok(());
