@@ -8,12 +8,14 @@ use rustc_hash::FxHashMap;
 use super::node::{Edge, Node, NodeId, Values};
 use super::segment::{Pattern, ValueKind};
 use super::weigh::{Common, Features, float, narrow, score, wide};
-use super::{Tree, words};
+use super::{CONFIRMED, Tree, words};
 
 /// Children below which words are never taken for values: two are an alternative.
 const FEWEST: usize = 2;
 /// How much more is asked for after one visit; it falls with their root. Tried from 0 to 10.
 const CAUTION: f32 = 3.0;
+/// Words beside each other, most of them seen once or twice, that are a flood.
+const FLOOD: usize = 64;
 /// Steps below a child that are compared.
 const DEPTH: usize = 3;
 /// Endings beside each other, each with values, from which endings belong to the values.
@@ -44,9 +46,10 @@ impl Tree {
             }
             let (common, all) = self.features(&children, place);
             let least = least(common.visits);
+            self.spare(&children, &all, &common);
             let scores = all.iter().map(|features| score(features, &common));
             let values: Vec<(NodeId, f32)> = std::iter::zip(children.iter().copied(), scores)
-                .filter(|(_, score)| *score > least)
+                .filter(|(child, score)| *score > least && self.node(*child).is_some_and(|node| !node.own))
                 .collect();
             let takes_words = place
                 .and_then(|place| self.node(place))
@@ -62,6 +65,22 @@ impl Tree {
             changed = true;
         }
         changed
+    }
+
+    /// Words that were believed before a flood of others came beside them stay branches: what the others say of the place
+    /// says nothing of those that read like an interface's own.
+    fn spare(&mut self, children: &[NodeId], all: &[Features], common: &Common) {
+        if children.len() < FLOOD || common.rare < 0.5 {
+            return;
+        }
+        for (child, features) in std::iter::zip(children, all) {
+            if features.visits >= CONFIRMED
+                && features.reads <= words::OWN
+                && let Some(node) = self.nodes.get_mut(child.index())
+            {
+                node.own = true;
+            }
+        }
     }
 
     /// Words below a node by their ending.
