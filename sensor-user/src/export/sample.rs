@@ -171,8 +171,7 @@ pub(super) fn of_authentication() -> Vec<Finding> {
         days: 2,
         at_home: false,
         all_hours: 300,
-        proxied: false,
-        direct: true,
+        behind_proxy: false,
     };
     let skipped = SkippedStep {
         after: "POST api.example.com/login".into(),

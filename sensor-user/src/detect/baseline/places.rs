@@ -104,10 +104,9 @@ pub struct PlacesSign {
     pub days: u16,
     /// This is where the caller is as a rule: whoever has the key as well is elsewhere.
     pub at_home: bool,
-    /// The request says that it came by a proxy that is not named.
-    pub proxied: bool,
-    /// The caller came without one today or yesterday.
-    pub direct: bool,
+    /// The request says that it came by a proxy that is not named, and the caller came without one neither today nor
+    /// yesterday.
+    pub behind_proxy: bool,
 }
 
 /// What is known of places.
@@ -194,8 +193,7 @@ impl Places {
             usual_daily: norm.usual_daily,
             days: norm.days,
             at_home,
-            proxied: used.proxied,
-            direct,
+            behind_proxy: used.proxied && !direct,
         }
     }
 

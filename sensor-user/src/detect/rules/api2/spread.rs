@@ -83,7 +83,7 @@ impl Detector for ManyPlaces {
         if !back_and_forth && places.addresses < ONE_BY_ONE && !moves {
             return Ok(());
         }
-        if places.proxied && !places.direct {
+        if places.behind_proxy {
             return Err(Blind::ClientUnknown);
         }
         if seen.caller.ambiguous {
