@@ -2,7 +2,7 @@
 //!
 //! Takes every exchange that is judged, in order. Gives [`ObjectSigns`]. Never reads the clock and never keeps a value:
 //! keyed hashes and counts. Only whole exchanges that the server answered with success teach, and what is told teaches
-//! next to nothing; of an answer that is cut or sends elsewhere, what was seen is handed out, and no more. Memory is bounded by tables of fixed size, 85 MiB when all of them are full, which take their room as
+//! next to nothing; of an answer that is cut or sends elsewhere, what was seen is handed out, and no more. Memory is bounded by tables of fixed size, 86 MiB when all of them are full, which take their room as
 //! they need it. The same exchanges give the same signs. An operation is known by what its endpoint was called first, so that a
 //! corrected template changes nothing; of two that become one, what was learnt of the one that goes is not used again. A
 //! change of the installation's key begins it anew.
@@ -34,7 +34,7 @@ use scene::{Read, Scene};
 pub use signs::{Judged, ObjectSign, ObjectSigns, Shows};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 
 /// Everything that is learnt of objects.
 #[derive(Debug, Default)]

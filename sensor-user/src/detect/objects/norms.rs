@@ -5,9 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::people::bit;
 use crate::detect::baseline::table::{Kept, Table};
+use crate::exchange::value::ValueHash;
 
-/// Sets of places that values are at: 131,072 of them, thirteen for each of 10,000 endpoints, 40 bytes a place.
+/// Sets of places that values are at: 131,072 of them, thirteen for each of 10,000 endpoints, 48 bytes a place.
 const NAMING_SETS: usize = 16_384;
 /// Sets of places that requests name objects at: 65,536, 64 bytes a place.
 const USING_SETS: usize = 8192;
@@ -62,6 +64,8 @@ pub(super) struct Naming {
     /// Departures that were told.
     pub(super) lapses: u32,
     callers: u64,
+    /// Names that were the callers', a bit each.
+    names: u64,
 }
 
 /// Ids that requests had at a place.
@@ -152,6 +156,17 @@ impl Naming {
             Norm::Tight if self.unknown * TIGHT > self.own => Norm::None,
             norm => norm,
         }
+    }
+
+    /// The caller's name was there.
+    pub(super) const fn is_named(&mut self, name: ValueHash) {
+        self.own += 1;
+        self.names |= bit(name.0);
+    }
+
+    /// Whether no other name of a caller was ever there.
+    pub(super) const fn is_only(&self, name: ValueHash) -> bool {
+        self.names == bit(name.0)
     }
 
     /// Uses, all together.

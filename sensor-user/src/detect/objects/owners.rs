@@ -103,11 +103,16 @@ impl Objects {
         let mut all: SmallVec<[Name; 16]> = SmallVec::new();
         for at in values {
             let key = scene.place(at.path);
+            let naming = self.norms.naming(key);
+            let whose = match self.whose(scene, at, person) {
+                Whose::Foreign(_, true) if is_everybodys(scene, at, &naming) => Whose::Ours,
+                whose => whose,
+            };
             all.push(Name {
                 values: *at,
-                whose: self.whose(scene, at, person),
+                whose,
                 key,
-                naming: self.norms.naming(key),
+                naming,
             });
         }
         let said = said(&all);
@@ -247,7 +252,7 @@ impl Objects {
             if !odd && counts {
                 self.norms
                     .learn_naming(name.key, scene.bit(), scene.now_s, |naming| match name.whose {
-                        Whose::Own | Whose::Ours => naming.own += 1,
+                        Whose::Own | Whose::Ours => naming.is_named(name.values.first_name()),
                         Whose::Foreign(..) => naming.foreign += 1,
                         Whose::Unknown => naming.unknown += 1,
                     });
@@ -313,6 +318,11 @@ fn said(all: &[Name]) -> Said {
     } else {
         Said::Nothing
     }
+}
+
+/// Whether this tenant's name is what everybody has there, a state or a subject, and the caller's own is not known.
+fn is_everybodys(scene: &Scene<'_>, at: &Values, naming: &Naming) -> bool {
+    scene.seen.caller.tenant_value.is_none() && at.count == 1 && naming.is_only(at.first_name())
 }
 
 /// Whether a token or login says so.

@@ -133,7 +133,34 @@ fn tenants() -> Vec<Story> {
             then(own.get(..4).unwrap(), report(2, 1, 0)),
             Expect::Blind(Blind::NotEnoughEvidence),
         ),
+        story(
+            rule,
+            "what each ticket says, to somebody who read much else",
+            then(&tickets(), ticket(1, 900)),
+            Quiet,
+        ),
     ]
+}
+
+/// A ticket of some customer's; all are about the same.
+fn ticket(staff: u64, number: u64) -> Builder {
+    let answer = format!(
+        r#"{{"ticket":{},"customer":{},"subject":"where is my order"}}"#,
+        3000 + number,
+        40_000 + number
+    );
+    asks(staff, &format!("/tickets/{}", 3000 + number)).answer(&answer)
+}
+
+/// Staff read tickets, and one of them so many profiles that nothing else is remembered of its answers.
+fn tickets() -> Vec<Builder> {
+    let read = (0..CUSTOMERS * 12).map(|n| ticket(n % CUSTOMERS, n));
+    let profiles = (0..60).map(|n| {
+        let fields = (0..8).map(|at| format!(r#""field{at}":"{}""#, uuid(3, n * 8 + at)));
+        let fields: Vec<_> = fields.collect();
+        asks(1, &format!("/customers/{}", 40_000 + n)).answer(&format!("{{{}}}", fields.join(",")))
+    });
+    read.chain(profiles).collect()
 }
 
 fn listed(customer: u64, documents: &[u64]) -> Builder {
