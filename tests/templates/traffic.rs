@@ -18,6 +18,10 @@ pub(crate) struct Call {
     pub(crate) truth: Option<usize>,
 }
 
+/// Class of operations with a place that has fewer than ten values, words most of them: whether these are branches of the
+/// API no path tells.
+pub(crate) const FEW_WORDS: &str = "few_words";
+
 /// Makes calls of one document without end.
 #[derive(Debug)]
 pub(crate) struct Traffic<'a> {
@@ -154,13 +158,6 @@ impl<'a> Traffic<'a> {
 
     /// Whether values of an operation read like words.
     pub(crate) fn class(&self, operation: &Operation) -> &'static str {
-        let mixed = operation.template.split('/').any(|step| {
-            step.contains('{')
-                && !(step.starts_with('{') && step.ends_with('}') && step.matches('{').count() == 1)
-        });
-        if mixed {
-            return "mixed";
-        }
         let mut class = "literal";
         for name in names(&operation.template) {
             let Some(pool) = self.pools.get(name) else {
@@ -168,10 +165,17 @@ impl<'a> Traffic<'a> {
             };
             let wordy = pool.is_wordy();
             class = match (class, wordy, pool.len() < 10) {
-                (_, true, true) | ("few_words", ..) => "few_words",
+                (_, true, true) | (FEW_WORDS, ..) => FEW_WORDS,
                 (_, true, false) | ("words", ..) => "words",
                 _ => "values",
             };
+        }
+        let mixed = operation.template.split('/').any(|step| {
+            step.contains('{')
+                && !(step.starts_with('{') && step.ends_with('}') && step.matches('{').count() == 1)
+        });
+        if mixed && class != FEW_WORDS {
+            return "mixed";
         }
         class
     }

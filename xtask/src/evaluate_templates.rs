@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// Every sixteenth document, in a debug build.
     #[arg(long)]
     small: bool,
+    /// Calls of an operation, on average.
+    #[arg(long, default_value_t = 25)]
+    calls: u32,
     /// Seed of the traffic.
     #[arg(long, default_value_t = 1)]
     seed: u32,
@@ -51,7 +54,10 @@ fn run(arguments: &Arguments, directory: &Path, noise: &str) -> Result<()> {
     let half = if arguments.tune { "tune" } else { "evaluation" };
     let tell = if arguments.verbose { "tell" } else { "" };
     let every = if arguments.small { 16 } else { arguments.every };
-    let settings = format!("{half},{noise},{},{every},{tell}", arguments.seed);
+    let settings = format!(
+        "{half},{noise},{},{every},{},{tell}",
+        arguments.seed, arguments.calls
+    );
     let mut cargo = shell::cargo();
     cargo.args(["test", "-p", "sensor-tests", "--test", "templates"]);
     if !arguments.small {
