@@ -12,7 +12,7 @@ use super::room::STALE_S;
 /// Places of a set.
 const WAYS: usize = 8;
 /// Sets that get their memory together, when the first of them is used: a small service does not pay for a large one.
-const SEGMENT: usize = 64;
+const SEGMENT: usize = 8;
 
 /// Coming back counts once in so many seconds: a flood that repeats itself within a minute is one.
 const AGAIN_S: u32 = 60;
