@@ -196,8 +196,10 @@ impl Hash for Key<'_> {
             Claim::Expired { .. } | Claim::NotYetGood { .. } | Claim::Places(_) => {
                 discriminant(&self.claim).hash(state);
             }
-            // Of a campaign nobody is known but the host: the next day's is another.
-            Claim::LoginAttack(attack) if attack.subject.is_none() => (attack.shape, self.day).hash(state),
+            // Of a campaign nobody is known but the host: what begins after a pause is another.
+            Claim::LoginAttack(attack) if attack.subject.is_none() => {
+                (attack.shape, attack.since_s).hash(state);
+            }
             Claim::LoginAttack(attack) => (attack.shape, attack.got_in).hash(state),
             Claim::Telling(telling) => telling.by.hash(state),
             Claim::SkippedStep(skipped) => skipped.step.hash(state),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::campaigns::{QUIET_S, Run};
 use super::room::{self, Worth};
 use super::table::{Kept, Table};
 use super::tried::{Tried, TriedOnce};
@@ -59,6 +60,9 @@ struct Host {
     addresses: Spread,
     /// Sixteenths of failures of a window.
     usual_16: u32,
+    /// The window under way shows a campaign, and is not learnt.
+    odd: bool,
+    campaign: Run,
     /// When a login was last answered that there were too many, or that the name is locked.
     limited_s: u32,
     /// Logins that ended, and of those that succeeded; when the last was.
@@ -117,6 +121,8 @@ pub struct HostLogins {
     pub addresses: u16,
     /// Names of the hour under way that were tried and left.
     pub tried: TriedOnce,
+    /// When the campaign under way began, or the last one, by the traffic's clock; told again when it is a day older.
+    pub since_s: u32,
 }
 
 /// What is known when somebody logs in.
@@ -193,6 +199,7 @@ impl Logins {
             let mut known = host.observe(login, address, signs.familiar, now_s);
             // A proxy's address is nobody's, so nobody is elsewhere there.
             known.tried = host.tried.observe(login, home_of, elsewhere, now_s);
+            known.since_s = host.campaign_since(&known, now_s);
             signs.host = Some(known);
             signs.limits = host.limited_s != 0 && now_s.saturating_sub(host.limited_s) < DAY_S;
         }
@@ -310,7 +317,25 @@ impl Host {
             names: self.names.estimate(now_s, SHORT_S),
             addresses: self.addresses.estimate(now_s, SHORT_S),
             tried: TriedOnce::default(),
+            since_s: 0,
         }
+    }
+
+    /// Follows campaigns. What one does on its first day is not learnt: it would hide the next.
+    fn campaign_since(&mut self, known: &HostLogins, now_s: u32) -> u32 {
+        let (flooded, listed) = (
+            known.is_flooded() == Ok(true),
+            known.tried.is_listed() == Ok(true),
+        );
+        if flooded || listed {
+            self.campaign.goes_on(now_s, QUIET_S);
+            let young = self.campaign.lasts_s() < DAY_S;
+            self.odd |= young && flooded;
+            if young && listed {
+                self.tried.is_odd();
+            }
+        }
+        self.campaign.since_s()
     }
 
     /// A window ends: it is learnt, but never more than twice the usual and a few.
@@ -318,7 +343,7 @@ impl Host {
         if window <= self.window {
             return;
         }
-        if self.failures + self.successes > 0 {
+        if self.failures + self.successes > 0 && !self.odd {
             let most = self.usual_16.saturating_mul(2).saturating_add(STEP * 16);
             let learnt = self.failures.saturating_mul(16).min(most);
             self.usual_16 = if self.windows == 0 {
@@ -329,5 +354,6 @@ impl Host {
             self.windows = self.windows.saturating_add(1);
         }
         (self.window, self.failures, self.successes, self.unfamiliar) = (window, 0, 0, 0);
+        self.odd = false;
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::callers::{LoginFacts, LoginResult, PrincipalKind};
 use crate::classify::Confidence;
-use crate::detect::baseline::{AddressLogins, HostLogins, LoginSigns, TriedOnce};
+use crate::detect::baseline::{AddressLogins, HostLogins, LoginSigns};
 use crate::detect::{
     AttackShape, Blind, Claim, Detector, EvidenceKind, Input, LoginAttack, Observation, Past, RuleId,
     RuleMeta, Severity, Verdict, Verdicts,
@@ -25,21 +25,6 @@ const SPRAY: u16 = 10;
 const SPRAY_LONG: u16 = 30;
 /// Failures for each success: behind the address of an office or a proxy most logins succeed.
 const PER_SUCCESS: u32 = 4;
-/// Windows, of ten minutes and of hours, with logins before a host's failures have a norm.
-const MIN_WINDOWS: u32 = 6;
-/// Failures of a host within ten minutes, names and addresses, from which it may be a campaign.
-const CAMPAIGN: u32 = 40;
-const CAMPAIGN_NAMES: u16 = 30;
-const CAMPAIGN_ADDRESSES: u16 = 10;
-/// Names that were tried once within an hour, and left, from which it may be a slow campaign.
-const LEFT: u32 = 40;
-/// Percent of the names that did not get in: when a service breaks, its users try again, and many of them from where they
-/// always did.
-const LEFT_ONCE: u32 = 70;
-/// Times the usual.
-const BEYOND_USUAL: u32 = 5;
-/// Percent of names that never succeeded: when a service breaks, those who fail are its users.
-const STRANGERS: u32 = 70;
 /// Failures of one name before it is odd that nothing stopped them.
 const UNLIMITED: u32 = 50;
 /// The same within a day.
@@ -135,7 +120,7 @@ impl Detector for GuessedPasswords {
         let host = signs.host.ok_or(Blind::NoRoom)?;
         let attack = campaign(&host)?.filter(|_| !got_in && !signs.familiar);
         let attack = match attack {
-            None => tried_once(&host.tried)?,
+            None => tried_once(&host)?,
             known => known,
         };
         if let Some(attack) = attack {
@@ -204,6 +189,7 @@ fn brute_force(
         minutes,
         usual: 0,
         got_in,
+        since_s: 0,
     })
 }
 
@@ -255,22 +241,13 @@ fn spraying(
         minutes,
         usual: 0,
         got_in,
+        since_s: 0,
     })
 }
 
 /// Many names, many addresses.
 fn campaign(host: &HostLogins) -> Result<Option<LoginAttack>, Blind> {
-    let many =
-        host.failures >= CAMPAIGN && host.names >= CAMPAIGN_NAMES && host.addresses >= CAMPAIGN_ADDRESSES;
-    let strangers = host.unfamiliar * 100 >= host.failures * STRANGERS;
-    if !many {
-        return Ok(None);
-    }
-    if host.windows < MIN_WINDOWS {
-        return Err(Blind::NotEnoughEvidence);
-    }
-    let unusual = host.failures >= host.usual.max(1) * BEYOND_USUAL;
-    Ok((unusual && strangers).then_some(LoginAttack {
+    Ok(host.is_flooded()?.then_some(LoginAttack {
         shape: AttackShape::Stuffing,
         subject: None,
         failures: host.failures,
@@ -280,20 +257,14 @@ fn campaign(host: &HostLogins) -> Result<Option<LoginAttack>, Blind> {
         minutes: SHORT,
         usual: host.usual,
         got_in: false,
+        since_s: host.since_s,
     }))
 }
 
-/// The same at leisure, and whether or not the names logged in before: each is tried once, and left.
-fn tried_once(tried: &TriedOnce) -> Result<Option<LoginAttack>, Blind> {
-    let many = tried.once >= LEFT && tried.addresses >= CAMPAIGN_ADDRESSES;
-    if !tried.is_first || !many || tried.once * 100 < tried.left * LEFT_ONCE {
-        return Ok(None);
-    }
-    if tried.hours < MIN_WINDOWS {
-        return Err(Blind::NotEnoughEvidence);
-    }
-    let unusual = tried.once >= tried.usual.max(1) * BEYOND_USUAL;
-    Ok(unusual.then_some(LoginAttack {
+/// The same at leisure.
+fn tried_once(host: &HostLogins) -> Result<Option<LoginAttack>, Blind> {
+    let tried = &host.tried;
+    Ok(tried.is_listed()?.then_some(LoginAttack {
         shape: AttackShape::Stuffing,
         subject: None,
         failures: tried.left,
@@ -303,5 +274,6 @@ fn tried_once(tried: &TriedOnce) -> Result<Option<LoginAttack>, Blind> {
         minutes: HOUR,
         usual: tried.usual,
         got_in: false,
+        since_s: host.since_s,
     }))
 }

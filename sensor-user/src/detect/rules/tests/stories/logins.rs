@@ -58,6 +58,30 @@ pub(super) fn guessing() -> Vec<Story> {
         story(rule, "one address", sprayed, Fires(&[High])),
         story(rule, "one address, slowly", slowly, Fires(&[High])),
         story(rule, "many addresses", stuffed, Fires(&[High])),
+        story(
+            rule,
+            "many addresses, twice a day",
+            [
+                usual_days(),
+                campaign("leaked", 3 * HOUR).collect(),
+                campaign("other", 5 * HOUR).collect(),
+            ]
+            .concat(),
+            Fires(&[High, High]),
+        ),
+        story(
+            rule,
+            "many addresses, after two hours of it",
+            [
+                usual_days(),
+                (0..12)
+                    .flat_map(|at| campaign("leaked", 3 * HOUR + at * 10 * MINUTE))
+                    .collect(),
+                campaign("other", 7 * HOUR).collect(),
+            ]
+            .concat(),
+            Fires(&[High, High]),
+        ),
         story(rule, "one name, in a week", week_of(4, 6, 0), Fires(&[High])),
         story(
             rule,
