@@ -200,7 +200,12 @@ impl Hash for Key<'_> {
             Claim::LoginAttack(attack) if attack.subject.is_none() => {
                 (attack.shape, attack.since_s).hash(state);
             }
-            Claim::LoginAttack(attack) => (attack.shape, attack.got_in).hash(state),
+            // That nothing stops it is the service's, and stays.
+            Claim::LoginAttack(attack) if matches!(attack.shape, AttackShape::NoLockout) => {
+                attack.shape.hash(state);
+            }
+            // A name or an address that is tried on another day is tried again.
+            Claim::LoginAttack(attack) => (attack.shape, attack.got_in, self.day).hash(state),
             Claim::Telling(telling) => telling.by.hash(state),
             Claim::SkippedStep(skipped) => skipped.step.hash(state),
             Claim::Outsider(outsider) => outsider.function.hash(state),

@@ -30,6 +30,8 @@ pub(super) fn usual_days() -> Vec<Builder> {
 pub(super) fn guessing() -> Vec<Story> {
     let rule = "API2-006";
     let forced = |count: u64| (0..count).map(|at| fails("admin", at * 5)).collect::<Vec<_>>();
+    let again = (0..12).map(|at| fails("admin", 30 * HOUR + at * 5));
+    let on_two_days = forced(12).into_iter().chain(again).collect();
     let got_in = [forced(12), vec![succeeds("admin", 70)]].concat();
     let limited = [
         forced(8),
@@ -47,6 +49,7 @@ pub(super) fn guessing() -> Vec<Story> {
     vec![
         story(rule, "one name", forced(12), Fires(&[High])),
         story(rule, "one name, slowly", one_slowly, Fires(&[High])),
+        story(rule, "one name, on two days", on_two_days, Fires(&[High, High])),
         story(
             rule,
             "one name, and nothing stops it",
@@ -56,7 +59,8 @@ pub(super) fn guessing() -> Vec<Story> {
         story(rule, "one name, and it is slowed down", limited, Fires(&[High])),
         story(rule, "got in", got_in, Fires(&[High, Critical])),
         story(rule, "one address", sprayed, Fires(&[High])),
-        story(rule, "one address, slowly", slowly, Fires(&[High])),
+        // It goes on after midnight.
+        story(rule, "one address, slowly", slowly, Fires(&[High, High])),
         story(rule, "many addresses", stuffed, Fires(&[High])),
         story(
             rule,
@@ -82,12 +86,18 @@ pub(super) fn guessing() -> Vec<Story> {
             .concat(),
             Fires(&[High, High]),
         ),
-        story(rule, "one name, in a week", week_of(4, 6, 0), Fires(&[High])),
+        // Once a day from the thirtieth on.
+        story(
+            rule,
+            "one name, in a week",
+            week_of(4, 6, 0),
+            Fires(&[High, High, High]),
+        ),
         story(
             rule,
             "one name, in a week, whose user gets in",
             week_of(4, 6, 1),
-            Fires(&[High]),
+            Fires(&[High, High, High]),
         ),
         story(
             rule,
@@ -95,7 +105,12 @@ pub(super) fn guessing() -> Vec<Story> {
             week_of(3, 6, 7),
             Quiet,
         ),
-        story(rule, "one address, in a week", sprayed_slowly, Fires(&[High])),
+        story(
+            rule,
+            "one address, in a week",
+            sprayed_slowly,
+            Fires(&[High, High, High]),
+        ),
         story(rule, "an office, in a week", office_week(succeeds), Quiet),
         story(rule, "an office with a second factor", office_week(asks), Quiet),
         story(
