@@ -23,8 +23,9 @@ const LEFT_ONCE: u32 = 70;
 const BEYOND_USUAL: u32 = 5;
 /// Percent of names that never succeeded: when a service breaks, those who fail are its users.
 const STRANGERS: u32 = 70;
-/// Without one for an hour, a campaign is over, as an incident is.
-pub(super) const QUIET_S: u32 = 3600;
+/// Without one for so long, a campaign is over: what it tried counts for an hour or two, and until then whoever mistypes
+/// seems to be the next of its names.
+pub(super) const QUIET_S: u32 = 2 * 3600;
 const DAY_S: u32 = 86_400;
 
 /// What goes on without a pause, or did so last.

@@ -32,6 +32,8 @@ pub(super) fn guessing() -> Vec<Story> {
     let forced = |count: u64| (0..count).map(|at| fails("admin", at * 5)).collect::<Vec<_>>();
     let again = (0..12).map(|at| fails("admin", 30 * HOUR + at * 5));
     let on_two_days = forced(12).into_iter().chain(again).collect();
+    let mistypes = (1..4).map(|day| fails("admin", day * 24 * HOUR).remote(address(number(day))));
+    let by_its_user = forced(40).into_iter().chain(mistypes).collect();
     let got_in = [forced(12), vec![succeeds("admin", 70)]].concat();
     let limited = [
         forced(8),
@@ -52,6 +54,12 @@ pub(super) fn guessing() -> Vec<Story> {
         story(rule, "one name, on two days", on_two_days, Fires(&[High, High])),
         story(
             rule,
+            "one name, and its user in the next days",
+            by_its_user,
+            Fires(&[High]),
+        ),
+        story(
+            rule,
             "one name, and nothing stops it",
             forced(60),
             Fires(&[High, Medium]),
@@ -59,8 +67,7 @@ pub(super) fn guessing() -> Vec<Story> {
         story(rule, "one name, and it is slowed down", limited, Fires(&[High])),
         story(rule, "got in", got_in, Fires(&[High, Critical])),
         story(rule, "one address", sprayed, Fires(&[High])),
-        // It goes on after midnight.
-        story(rule, "one address, slowly", slowly, Fires(&[High, High])),
+        story(rule, "one address, slowly", slowly, Fires(&[High])),
         story(rule, "many addresses", stuffed, Fires(&[High])),
         story(
             rule,
@@ -75,6 +82,12 @@ pub(super) fn guessing() -> Vec<Story> {
         ),
         story(
             rule,
+            "somebody mistypes after it",
+            mistypes_after(),
+            Fires(&[High]),
+        ),
+        story(
+            rule,
             "many addresses, after two hours of it",
             [
                 usual_days(),
@@ -86,18 +99,12 @@ pub(super) fn guessing() -> Vec<Story> {
             .concat(),
             Fires(&[High, High]),
         ),
-        // Once a day from the thirtieth on.
-        story(
-            rule,
-            "one name, in a week",
-            week_of(4, 6, 0),
-            Fires(&[High, High, High]),
-        ),
+        story(rule, "one name, in a week", week_of(4, 6, 0), Fires(&[High])),
         story(
             rule,
             "one name, in a week, whose user gets in",
             week_of(4, 6, 1),
-            Fires(&[High, High, High]),
+            Fires(&[High]),
         ),
         story(
             rule,
@@ -105,12 +112,7 @@ pub(super) fn guessing() -> Vec<Story> {
             week_of(3, 6, 7),
             Quiet,
         ),
-        story(
-            rule,
-            "one address, in a week",
-            sprayed_slowly,
-            Fires(&[High, High, High]),
-        ),
+        story(rule, "one address, in a week", sprayed_slowly, Fires(&[High])),
         story(rule, "an office, in a week", office_week(succeeds), Quiet),
         story(rule, "an office with a second factor", office_week(asks), Quiet),
         story(
@@ -193,6 +195,14 @@ fn homes() -> Vec<Builder> {
     let comes =
         |(hour, at)| succeeds(&name("user", at), hour * HOUR + at * 40).remote(address(number(at % 16)));
     hours.map(comes).collect()
+}
+
+/// Two hundred names from sixteen addresses at the beginning of an hour, and in the middle of the next a user elsewhere.
+fn mistypes_after() -> Vec<Builder> {
+    let tries =
+        (0..200).map(|at| fails(&name("leaked", at), 24 * HOUR + at).remote(address(number(at % 16))));
+    let user = fails(&name("user", 1), 25 * HOUR + 30 * MINUTE).remote(address(150));
+    homes().into_iter().chain(tries).chain([user]).collect()
 }
 
 /// A day or two later the same names, so often each, within the hour, from other addresses unless `from` is 0.
