@@ -13,6 +13,7 @@ mod places;
 mod resets;
 mod room;
 mod steps;
+mod strays;
 pub(in crate::detect) mod table;
 mod telling;
 mod tried;
@@ -37,6 +38,7 @@ pub use doors::Door;
 pub use logins::{AddressLogins, HostLogins, LoginSigns};
 pub use places::PlacesSign;
 pub use steps::SkippedStep;
+pub use strays::Strays;
 pub use telling::{Asks, Telling, TellsBy};
 pub use tried::TriedOnce;
 

@@ -2,7 +2,7 @@
 
 use crate::callers::{LoginFacts, LoginResult, PrincipalKind};
 use crate::classify::Confidence;
-use crate::detect::baseline::{AddressLogins, HostLogins, LoginSigns};
+use crate::detect::baseline::{AddressLogins, HostLogins, LoginSigns, Strays};
 use crate::detect::{
     AttackShape, Blind, Claim, Detector, EvidenceKind, Input, LoginAttack, Observation, Past, RuleId,
     RuleMeta, Severity, Verdict, Verdicts,
@@ -52,7 +52,10 @@ static META: RuleMeta = RuleMeta {
         office behind one address is left alone. Stuffing: 40 \
         failures of 30 names from 10 addresses in ten minutes at one host, five times its usual, seven of ten of names \
         that never succeeded; or 40 names from 10 addresses in an hour, each tried once and from where it never \
-        succeeded, seven of ten of all that failed and did not get in, five times the usual. No lockout: 50 failures of \
+        succeeded, seven of ten of all that failed and did not get in, five times the usual; or, medium, names that are \
+        tried once a day at most, each from an address where nobody gets in, and that nobody comes back for within six \
+        hours: from 15 on beyond twice the usual and two a day, after three days. What goes on is told again after a day. \
+        No lockout: 50 failures of \
         one name in ten minutes, or 200 in a day, and the host answered neither 423 nor 429 within a day (medium). When \
         the login that completes such a shape succeeds, somebody got in: critical. Passwords are never looked at.",
     remedy: "Slow logins down by name and by address (429 with Retry-After), ask for a second factor, refuse \
@@ -93,6 +96,7 @@ impl Detector for GuessedPasswords {
         let mut tell = |attack: LoginAttack, confidence| {
             let severity = match attack.shape {
                 _ if got_in => Severity::Critical,
+                AttackShape::Stuffing if attack.minutes > HOUR => Severity::Medium,
                 AttackShape::NoLockout => Severity::Medium,
                 _ => Severity::High,
             };
@@ -125,6 +129,8 @@ impl Detector for GuessedPasswords {
         };
         if let Some(attack) = attack {
             tell(attack, 75);
+        } else if let Some(attack) = host.strays.map(one_by_one) {
+            tell(attack, 60);
         }
         Ok(())
     }
@@ -276,4 +282,20 @@ fn tried_once(host: &HostLogins) -> Result<Option<LoginAttack>, Blind> {
         got_in: false,
         since_s: host.since_s,
     }))
+}
+
+/// The same over days: as many names as nobody comes back for otherwise.
+fn one_by_one(strays: Strays) -> LoginAttack {
+    LoginAttack {
+        shape: AttackShape::Stuffing,
+        subject: None,
+        failures: strays.names,
+        successes: 0,
+        names: u16::try_from(strays.names).unwrap_or(u16::MAX),
+        addresses: strays.addresses,
+        minutes: strays.lasts_s / 60,
+        usual: strays.usual,
+        got_in: false,
+        since_s: strays.since_s,
+    }
 }

@@ -129,6 +129,30 @@ pub(super) fn guessing() -> Vec<Story> {
         ),
         story(
             rule,
+            "many addresses, one by one for days",
+            one_by_one(96, 30, None),
+            Fires(&[Medium]),
+        ),
+        story(
+            rule,
+            "as many as ever, one by one",
+            one_by_one(0, 80, None),
+            Quiet,
+        ),
+        story(
+            rule,
+            "they come back for it",
+            one_by_one(96, 30, Some("list")),
+            Quiet,
+        ),
+        story(
+            rule,
+            "they come back with another name",
+            one_by_one(96, 30, Some("right")),
+            Quiet,
+        ),
+        story(
+            rule,
             "many mistype once before a second factor",
             [homes(), second_factor()].concat(),
             Quiet,
@@ -214,6 +238,28 @@ fn leisurely(from: u64, times: u64) -> Vec<Builder> {
         fails(&name("user", at), second).remote(address(number(from + at % 16)))
     };
     names.map(comes).collect()
+}
+
+/// Sixteen users who log in each day for nine days; from that hour on, ten names a day, each once and from somewhere else,
+/// so many; and in an hour, somebody from there gets in, if so.
+fn one_by_one(hour: u64, count: u64, then: Option<&str>) -> Vec<Builder> {
+    let days = (0..9).flat_map(|day| (0..16).map(move |at| (day, at)));
+    let usual = days.map(|(day, at)| {
+        let second = (24 * day + 9) * HOUR + at * 40;
+        (
+            second,
+            succeeds(&name("user", at), second).remote(address(number(at))),
+        )
+    });
+    let tries = (0..count).flat_map(|at| {
+        let (second, from) = (hour * HOUR + at * 144 * MINUTE, address(number(20 + at)));
+        let wrong = fails(&name("list", at), second).remote(from);
+        let right = then.map(|sort| succeeds(&name(sort, at), second + HOUR).remote(from));
+        [Some((second, wrong)), right.map(|right| (second + HOUR, right))]
+    });
+    let mut all: Vec<_> = usual.chain(tries.flatten()).collect();
+    all.sort_by_key(|(second, _)| *second);
+    all.into_iter().map(|(_, exchange)| exchange).collect()
 }
 
 /// The same names from other addresses: each mistypes once, and is asked for a code then.
