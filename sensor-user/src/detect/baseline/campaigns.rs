@@ -47,17 +47,17 @@ impl Run {
     }
 
     /// It was so, and has not paused for longer than that.
-    pub(super) const fn is_on(&self, now_s: u32, pause_s: u32) -> bool {
+    pub(super) const fn is_on(self, now_s: u32, pause_s: u32) -> bool {
         self.seen_s > 0 && now_s.saturating_sub(self.seen_s) <= pause_s
     }
 
     /// How long it went on.
-    pub(super) const fn lasts_s(&self) -> u32 {
+    pub(super) const fn lasts_s(self) -> u32 {
         self.seen_s.saturating_sub(self.began_s)
     }
 
     /// When it began, or became a day older: what lasts is told each day.
-    pub(super) const fn since_s(&self) -> u32 {
+    pub(super) const fn since_s(self) -> u32 {
         self.seen_s - self.lasts_s() % DAY_S
     }
 }

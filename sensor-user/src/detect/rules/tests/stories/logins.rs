@@ -75,7 +75,7 @@ pub(super) fn guessing() -> Vec<Story> {
             [
                 usual_days(),
                 campaign("leaked", 3 * HOUR).collect(),
-                campaign("other", 5 * HOUR).collect(),
+                campaign("other", 6 * HOUR).collect(),
             ]
             .concat(),
             Fires(&[High, High]),
