@@ -26,7 +26,7 @@ const MIN_DAYS: u32 = 3;
 const SLACK: u32 = 2;
 /// Failures beyond that from which it is somebody's work.
 const BEYOND: u32 = 15;
-/// It is told with the next one so soon after another: it goes on.
+/// It is told with the next one so soon after another that nobody came back for: it goes on.
 const GOES_ON_S: u32 = 3 * HOUR_S;
 /// One failure. What may be lost in a day is in sixteenths, and each hour takes its part of that.
 const ONE: u32 = 16 * 24;
@@ -85,11 +85,12 @@ impl Lost {
         now_s: u32,
     ) -> Option<Strays> {
         self.roll(now_s / HOUR_S);
-        self.settle(came_back, now_s);
+        self.settle(&came_back, now_s);
         self.ended = self.ended.saturating_add(1);
         let stray = stray?;
-        let last = self.waiting.last();
-        let goes_on = last.is_some_and(|last| now_s.saturating_sub(last.at_s) <= GOES_ON_S);
+        let lately = |one: &&Waiting| now_s.saturating_sub(one.at_s) <= GOES_ON_S;
+        let mut latest = self.waiting.iter().rev().take_while(lately);
+        let goes_on = latest.any(|one| !came_back(one));
         if self.waiting.len() < MAX_WAITING {
             self.waiting.push(stray);
         }
@@ -192,6 +193,11 @@ mod tests {
     /// For so many days somebody gets in each hour, and in the first hours of a day somebody else is lost. Gives whether it
     /// was told.
     fn told(lost: &mut Lost, days: std::ops::Range<u32>, lost_a_day: u32) -> bool {
+        told_but(lost, days, lost_a_day, u32::MAX)
+    }
+
+    /// The same where somebody comes back for failures from that day on.
+    fn told_but(lost: &mut Lost, days: std::ops::Range<u32>, lost_a_day: u32, back: u32) -> bool {
         let hours = days.start * 24..days.end * 24;
         let strays = hours.map(|hour| {
             let [one, two, ..] = hour.to_le_bytes();
@@ -203,7 +209,8 @@ mod tests {
                 at_s: hour * HOUR_S,
             };
             let stray = (hour % 24 < lost_a_day).then_some(stray);
-            lost.observe(stray, |_| false, hour * HOUR_S).is_some()
+            lost.observe(stray, |one| one.at_s / DAY_S >= back, hour * HOUR_S)
+                .is_some()
         });
         strays.filter(|told| *told).count() > 0
     }
@@ -222,6 +229,13 @@ mod tests {
         assert!(told(&mut lost, 8..12, 10));
         assert!(!told(&mut lost, 12..13, 0) && !told(&mut lost, 13..15, 3));
         assert!(!told(&mut lost, 15..20, 1) && told(&mut lost, 20..25, 10));
+    }
+
+    #[test]
+    fn whose_failures_are_explained_at_once_is_not_told_after_an_attack() {
+        let mut lost = Lost::default();
+        assert!(!told(&mut lost, 0..8, 1) && told(&mut lost, 8..12, 18));
+        assert!(!told_but(&mut lost, 12..13, 3, 12));
     }
 
     #[test]
