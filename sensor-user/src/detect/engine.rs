@@ -12,8 +12,8 @@ use super::objects::Objects;
 use super::registry::RULES;
 use super::repeats::{Repeat, Repeats};
 use super::{
-    About, AttackShape, Blind, Claim, Finding, Mark, Observation, Past, RuleId, RuleMeta, Severity, Verdict,
-    Verdicts,
+    About, AttackShape, Blind, Claim, Finding, LoginAttack, Mark, Observation, Past, RuleId, RuleMeta,
+    Severity, Verdict, Verdicts,
 };
 use crate::classify::Half;
 use crate::exchange::{Caller, CallerHash, Exchange, Method};
@@ -168,6 +168,8 @@ impl Engine {
 }
 
 const DAY_S: u32 = 86_400;
+/// Minutes of an hour.
+const HOUR: u32 = 60;
 
 /// What makes two findings the same, whoever did it. Something worse is something else.
 struct Key<'a> {
@@ -196,8 +198,10 @@ impl Hash for Key<'_> {
             Claim::Expired { .. } | Claim::NotYetGood { .. } | Claim::Places(_) => {
                 discriminant(&self.claim).hash(state);
             }
-            // Of a campaign nobody is known but the host: the next day's is another.
-            Claim::LoginAttack(attack) if attack.subject.is_none() => (attack.shape, self.day).hash(state),
+            // Of a campaign nobody is known but the host: what begins after a pause is another.
+            Claim::LoginAttack(attack) if attack.subject.is_none() => {
+                (attack.shape, attack.since_s).hash(state);
+            }
             Claim::LoginAttack(attack) => (attack.shape, attack.got_in).hash(state),
             Claim::Telling(telling) => telling.by.hash(state),
             Claim::SkippedStep(skipped) => skipped.step.hash(state),
@@ -218,6 +222,19 @@ const fn is_hosts(claim: &Claim<'_>) -> bool {
         Claim::LoginAttack(attack) => matches!(attack.shape, AttackShape::Stuffing),
         _ => false,
     }
+}
+
+/// Whether it happens now, whatever was before: a name or an address that fails within minutes on another day is tried
+/// again. What fails within days may be the user, who mistypes after an attack.
+const fn is_of_minutes(claim: &Claim<'_>) -> bool {
+    matches!(
+        claim,
+        Claim::LoginAttack(LoginAttack {
+            shape: AttackShape::BruteForce | AttackShape::Spraying,
+            minutes: ..HOUR,
+            ..
+        })
+    )
 }
 
 /// Whose doing a finding is: what a service does to all is told once, what somebody does of each
@@ -293,7 +310,16 @@ impl Repeats {
             known => known,
         };
         match whose {
-            Whose::Somebody(who) => self.of_somebody(&key, who, now_s),
+            Whose::Somebody(who) => {
+                let known = self.of_somebody(&key, who, now_s);
+                if is_of_minutes(&key.claim) {
+                    let today = self.of_somebody((&key, key.day), who, now_s);
+                    if today.before == 0 {
+                        return today;
+                    }
+                }
+                known
+            }
             Whose::Service | Whose::OfFew => self.of_service(&key),
         }
     }

@@ -138,4 +138,6 @@ pub struct LoginAttack {
     pub usual: u32,
     /// This login succeeded.
     pub got_in: bool,
+    /// Since when the host's campaign lasts, by the traffic's clock: what tells it from the next. 0 of a name or address.
+    pub since_s: u32,
 }

@@ -2,7 +2,7 @@
 //!
 //! Takes what is found and whose doing it is. Gives how often it was seen before, and whether it is told now. Bounded:
 //! two generations of a table; when the younger is full the older is forgotten, so that a flood of new keys costs
-//! repeats of old findings, never memory. Of people who do the same, [`EACH`] are told a day.
+//! repeats of old findings, never memory. Of people who do the same, [`EACH`] are told a day, and again after a pause.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -10,6 +10,8 @@ use std::hash::{BuildHasher, Hash, RandomState};
 /// Callers who are told of each, of one finding at one endpoint in a day: whoever reads on knows by then that many do
 /// it. Further ones are told as the hundredth, the thousandth and so on.
 pub(super) const EACH: u32 = 10;
+/// Without another caller for an hour it is over, as an incident is: who comes then is told of again.
+const QUIET_S: u32 = 3600;
 /// Seconds of a day.
 const DAY_S: u32 = 86_400;
 
@@ -17,9 +19,10 @@ const DAY_S: u32 = 86_400;
 #[derive(Clone, Copy, Default, Debug)]
 struct Entry {
     count: u64,
-    /// Of what is found: callers of the day under way, and which that is.
+    /// Of what is found: callers of the day under way, which that is, and when the last of them came.
     callers: u32,
     day: u32,
+    came_s: u32,
     /// Of a caller: one of those who are told.
     listed: bool,
 }
@@ -91,9 +94,10 @@ impl Repeats {
         all.count += 1;
         let mut rank = 0;
         if is_new {
-            if now_s / DAY_S > all.day {
+            if now_s / DAY_S > all.day || now_s.saturating_sub(all.came_s) > QUIET_S {
                 (all.day, all.callers) = (now_s / DAY_S, 0);
             }
+            all.came_s = all.came_s.max(now_s);
             all.callers = all.callers.saturating_add(1);
             rank = all.callers;
         }
@@ -167,8 +171,9 @@ mod tests {
         assert_eq!(flood, [2, 3, 4, 5, 6, 7, 8, 9, 99, 999]);
         // Who was not listed is not told for asking again and again.
         assert_eq!((0..2000).filter(|_| told(3000, 200)).count(), 0);
-        // The next day has its own.
+        // What begins after a quiet hour has its own, and so has the next day.
+        assert!(!told(8000, 100 + QUIET_S) && told(8001, 101 + 2 * QUIET_S));
         assert!(told(9000, DAY_S) && told(9001, DAY_S));
-        assert_eq!(repeats.so_far("what"), 7005);
+        assert_eq!(repeats.so_far("what"), 7007);
     }
 }

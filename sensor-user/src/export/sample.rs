@@ -150,6 +150,7 @@ pub(super) fn of_authentication() -> Vec<Finding> {
         minutes: 10,
         usual: 1,
         got_in: false,
+        since_s: 0,
     };
     let telling = Telling {
         by: TellsBy::Status,

@@ -61,7 +61,9 @@ fn spray(w: &mut World, s: &mut Session, scene: &Scene) {
 
 /// All passwords for one.
 fn force(w: &mut World, s: &mut Session, scene: &Scene) {
-    let managers = w.people.all(Manager);
+    let mut managers = w.people.all(Manager);
+    // Clerks become managers while a slow attack goes on: it would have another victim after each.
+    managers.retain(|user| w.user(*user).promoted == 0);
     let user = managers[scene.base as usize % managers.len()];
     let mut name = String::new();
     identity::email(w, user, &mut name);

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::campaigns::{QUIET_S, Run};
 use super::room::{self, Worth};
+use super::strays::{Lost, Strays, Waiting};
 use super::table::{Kept, Table};
 use super::tried::{Tried, TriedOnce};
 use crate::callers::spread::{Count, Spread};
@@ -46,7 +48,7 @@ struct Address {
 }
 
 /// Logins of one host.
-#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
 struct Host {
     window: u32,
     /// Windows with logins that ended.
@@ -59,6 +61,9 @@ struct Host {
     addresses: Spread,
     /// Sixteenths of failures of a window.
     usual_16: u32,
+    /// The window under way shows a campaign, and is not learnt.
+    odd: bool,
+    campaign: Run,
     /// When a login was last answered that there were too many, or that the name is locked.
     limited_s: u32,
     /// Logins that ended, and of those that succeeded; when the last was.
@@ -66,6 +71,7 @@ struct Host {
     got_in: u32,
     seen_s: u32,
     tried: Tried,
+    lost: Lost,
 }
 
 /// Where somebody logs in from.
@@ -117,6 +123,10 @@ pub struct HostLogins {
     pub addresses: u16,
     /// Names of the hour under way that were tried and left.
     pub tried: TriedOnce,
+    /// Names that are tried hours apart, when they are too many.
+    pub strays: Option<Strays>,
+    /// When the campaign under way began, or the last one, by the traffic's clock; told again when it is a day older.
+    pub since_s: u32,
 }
 
 /// What is known when somebody logs in.
@@ -189,27 +199,24 @@ impl Logins {
             }
         }
         signs.address = address.map(|address| self.of_address(address, login, now_s));
-        if let Some(host) = self.host(host, now_s) {
+        let stray = stray(login, home_of, &signs, now_s);
+        if let Some(host) = followed(&mut self.hosts, host, now_s) {
             let mut known = host.observe(login, address, signs.familiar, now_s);
             // A proxy's address is nobody's, so nobody is elsewhere there.
             known.tried = host.tried.observe(login, home_of, elsewhere, now_s);
+            let (names, addresses) = (&self.names, &self.addresses);
+            let came_back = |one: &Waiting| {
+                let since = names.seen_s(one.name);
+                let from_there = addresses.get(CallerHash(one.address).front());
+                since.is_some_and(|seen_s| seen_s >= one.at_s)
+                    || from_there.is_some_and(|known| known.successes_week.sum(now_s, WEEK_S) > 0)
+            };
+            known.strays = host.lost.observe(stray, came_back, now_s);
+            known.since_s = host.campaign_since(&known, now_s);
             signs.host = Some(known);
             signs.limits = host.limited_s != 0 && now_s.saturating_sub(host.limited_s) < DAY_S;
         }
         signs
-    }
-
-    /// What is known of a host, which is given a place if there is room.
-    fn host(&mut self, host: &str, now_s: u32) -> Option<&mut Host> {
-        if self.hosts.contains_key(host) {
-            return self.hosts.get_mut(host);
-        }
-        if self.hosts.len() >= MAX_HOSTS {
-            let all = self.hosts.iter().map(|(name, host)| (name, host.worth()));
-            let goes = room::least(all, now_s)?.clone();
-            self.hosts.remove(&goes);
-        }
-        Some(self.hosts.entry(host.into()).or_default())
     }
 
     fn of_address(&mut self, address: CallerHash, login: &LoginFacts, now_s: u32) -> AddressLogins {
@@ -257,12 +264,45 @@ impl Logins {
         logins.names.restore(kept.names, |times| *times);
         logins.homes.restore(kept.homes, |times| *times);
         logins.addresses.restore(kept.addresses, |_| 0);
-        logins.hosts = kept.hosts.into_iter().take(MAX_HOSTS).collect();
+        let hosts = kept.hosts.into_iter().take(MAX_HOSTS);
+        logins.hosts = hosts.map(|(name, host)| (name, host.bound())).collect();
         logins
     }
 }
 
+/// What is known of a host, which is given a place if there is room.
+fn followed<'a>(hosts: &'a mut BTreeMap<Box<str>, Host>, host: &str, now_s: u32) -> Option<&'a mut Host> {
+    if hosts.contains_key(host) {
+        return hosts.get_mut(host);
+    }
+    if hosts.len() >= MAX_HOSTS {
+        let all = hosts.iter().map(|(name, host)| (name, host.worth()));
+        let goes = room::least(all, now_s)?.clone();
+        hosts.remove(&goes);
+    }
+    Some(hosts.entry(host.into()).or_default())
+}
+
+/// The first failure of name and address within a day, from where neither the name nor lately anybody got in.
+fn stray(login: &LoginFacts, home_of: Option<CallerHash>, signs: &LoginSigns, now_s: u32) -> Option<Waiting> {
+    let first = login.result == LoginResult::Failed && login.name_trouble.failures_day <= 1;
+    let address = home_of.filter(|_| first && !signs.at_home)?;
+    let known = signs.address?;
+    (known.failures_day <= 1 && known.successes_week == 0).then_some(Waiting {
+        name: login.name.front(),
+        address: address.0,
+        at_s: now_s,
+    })
+}
+
 impl Host {
+    fn bound(self) -> Self {
+        Self {
+            lost: self.lost.bound(),
+            ..self
+        }
+    }
+
     const fn worth(&self) -> Worth {
         Worth {
             established: self.got_in >= ESTABLISHED_BY,
@@ -310,7 +350,27 @@ impl Host {
             names: self.names.estimate(now_s, SHORT_S),
             addresses: self.addresses.estimate(now_s, SHORT_S),
             tried: TriedOnce::default(),
+            strays: None,
+            since_s: 0,
         }
+    }
+
+    /// Follows campaigns. What one does on its first day is not learnt: it would hide the next.
+    fn campaign_since(&mut self, known: &HostLogins, now_s: u32) -> u32 {
+        let (flooded, listed) = (
+            known.is_flooded() == Ok(true),
+            known.tried.is_listed() == Ok(true),
+        );
+        if flooded || listed {
+            self.campaign.goes_on(now_s, QUIET_S);
+            self.lost.explained(now_s);
+            let young = self.campaign.lasts_s() < DAY_S;
+            self.odd |= young && flooded;
+            if young && listed {
+                self.tried.is_odd();
+            }
+        }
+        self.campaign.since_s()
     }
 
     /// A window ends: it is learnt, but never more than twice the usual and a few.
@@ -318,7 +378,7 @@ impl Host {
         if window <= self.window {
             return;
         }
-        if self.failures + self.successes > 0 {
+        if self.failures + self.successes > 0 && !self.odd {
             let most = self.usual_16.saturating_mul(2).saturating_add(STEP * 16);
             let learnt = self.failures.saturating_mul(16).min(most);
             self.usual_16 = if self.windows == 0 {
@@ -329,5 +389,6 @@ impl Host {
             self.windows = self.windows.saturating_add(1);
         }
         (self.window, self.failures, self.successes, self.unfamiliar) = (window, 0, 0, 0);
+        self.odd = false;
     }
 }

@@ -5,6 +5,7 @@
 //! (`operations.rs` beside it: about 16 MiB); the same exchanges give the same signs. A change of the installation's
 //! key begins it anew.
 
+mod campaigns;
 mod dialogues;
 mod doors;
 mod logins;
@@ -12,6 +13,7 @@ mod places;
 mod resets;
 mod room;
 mod steps;
+mod strays;
 pub(in crate::detect) mod table;
 mod telling;
 mod tried;
@@ -36,11 +38,12 @@ pub use doors::Door;
 pub use logins::{AddressLogins, HostLogins, LoginSigns};
 pub use places::PlacesSign;
 pub use steps::SkippedStep;
+pub use strays::Strays;
 pub use telling::{Asks, Telling, TellsBy};
 pub use tried::TriedOnce;
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 9;
+const VERSION: u32 = 10;
 
 /// Fields of proxies: what is before them is not the client.
 const OF_PROXIES: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];

@@ -47,10 +47,11 @@ struct Norm {
     hours: u16,
     /// The day on which it came without a proxy last; 0 for never.
     direct_day: u16,
-    /// The same of days: the one under way, most addresses, the same of days before, and days that it was seen on.
+    /// The same of days: the one under way, most addresses, eighths of the same of days before, and days that it was seen
+    /// on.
     day: u16,
     most_daily: u16,
-    usual_daily: u16,
+    usual_daily_8: u16,
     days: u16,
     /// Front of the address that it is at as a rule, and votes for it: the first of each hour has one.
     home: u32,
@@ -190,7 +191,7 @@ impl Places {
             as_many: known().skip(from).sum::<u32>().saturating_sub(own),
             addresses_daily: daily,
             is_new_daily: is_new,
-            usual_daily: norm.usual_daily,
+            usual_daily: norm.usual_daily_8 / 8,
             days: norm.days,
             at_home,
             behind_proxy: used.proxied && !direct,
@@ -303,7 +304,7 @@ impl Norm {
             return;
         }
         if self.most_daily > 0 {
-            self.usual_daily = learnt(self.usual_daily, self.most_daily, self.days);
+            self.usual_daily_8 = learnt_slowly(self.usual_daily_8, self.most_daily, self.days);
             self.days = self.days.saturating_add(1);
         }
         (self.day, self.most_daily) = (day, 0);
@@ -324,6 +325,21 @@ fn learnt(usual: u16, most: u16, times: u16) -> u16 {
         most.min(usual.saturating_mul(2).max(2))
     };
     learnt.max(usual - usual / 8)
+}
+
+/// The same of days, in eighths. A stolen key is used for days, and each would hide the next: one day raises the norm by an
+/// eighth of what is more, up to twice the usual.
+fn learnt_slowly(usual_8: u16, most: u16, times: u16) -> u16 {
+    let most_8 = most.saturating_mul(8);
+    if times == 0 {
+        return most_8;
+    }
+    let more = most_8
+        .min(usual_8.saturating_mul(2).max(16))
+        .saturating_sub(usual_8);
+    // What is usual is kept longer than it takes to learn it.
+    let kept = usual_8 - usual_8 / 64;
+    kept.max(usual_8.min(most_8)) + more / 8
 }
 
 #[cfg(test)]

@@ -86,6 +86,12 @@ impl<R: Copy + Default> Table<R> {
         Some(&place.value)
     }
 
+    /// When it was entered last.
+    pub(in crate::detect) fn seen_s(&self, key: u64) -> Option<u32> {
+        let place = self.set(key).iter().find(|place| place.key == key && key != 0)?;
+        Some(place.seen_s)
+    }
+
     /// Whether something may have made room for something else where a hash has its place: then it may have been known.
     pub(in crate::detect) fn is_crowded(&self, key: u64) -> bool {
         let set = self.set(key);

@@ -27,6 +27,8 @@ pub(super) struct Tried {
     addresses: Spread,
     /// Sixteenths of names tried once in an hour.
     usual_16: u32,
+    /// The hour under way shows a campaign, and is not learnt.
+    odd: bool,
 }
 
 /// Names of an hour that were tried and left.
@@ -87,12 +89,17 @@ impl Tried {
         }
     }
 
+    /// The hour is one of a campaign.
+    pub(super) const fn is_odd(&mut self) {
+        self.odd = true;
+    }
+
     /// An hour ends: it is learnt, but never more than twice the usual and a few.
     fn roll(&mut self, hour: u32) {
         if hour <= self.hour {
             return;
         }
-        if self.ended > 0 {
+        if self.ended > 0 && !self.odd {
             let most = self.usual_16.saturating_mul(2).saturating_add(STEP * 16);
             let [once, _] = self.once;
             let learnt = once.saturating_mul(16).min(most);
@@ -108,7 +115,7 @@ impl Tried {
             let [now, _] = *counts;
             *counts = [0, if follows { now } else { 0 }];
         }
-        (self.hour, self.ended) = (hour, 0);
+        (self.hour, self.ended, self.odd) = (hour, 0, false);
     }
 }
 

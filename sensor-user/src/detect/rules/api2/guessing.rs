@@ -2,7 +2,7 @@
 
 use crate::callers::{LoginFacts, LoginResult, PrincipalKind};
 use crate::classify::Confidence;
-use crate::detect::baseline::{AddressLogins, HostLogins, LoginSigns, TriedOnce};
+use crate::detect::baseline::{AddressLogins, HostLogins, LoginSigns, Strays};
 use crate::detect::{
     AttackShape, Blind, Claim, Detector, EvidenceKind, Input, LoginAttack, Observation, Past, RuleId,
     RuleMeta, Severity, Verdict, Verdicts,
@@ -25,21 +25,6 @@ const SPRAY: u16 = 10;
 const SPRAY_LONG: u16 = 30;
 /// Failures for each success: behind the address of an office or a proxy most logins succeed.
 const PER_SUCCESS: u32 = 4;
-/// Windows, of ten minutes and of hours, with logins before a host's failures have a norm.
-const MIN_WINDOWS: u32 = 6;
-/// Failures of a host within ten minutes, names and addresses, from which it may be a campaign.
-const CAMPAIGN: u32 = 40;
-const CAMPAIGN_NAMES: u16 = 30;
-const CAMPAIGN_ADDRESSES: u16 = 10;
-/// Names that were tried once within an hour, and left, from which it may be a slow campaign.
-const LEFT: u32 = 40;
-/// Percent of the names that did not get in: when a service breaks, its users try again, and many of them from where they
-/// always did.
-const LEFT_ONCE: u32 = 70;
-/// Times the usual.
-const BEYOND_USUAL: u32 = 5;
-/// Percent of names that never succeeded: when a service breaks, those who fail are its users.
-const STRANGERS: u32 = 70;
 /// Failures of one name before it is odd that nothing stopped them.
 const UNLIMITED: u32 = 50;
 /// The same within a day.
@@ -67,7 +52,10 @@ static META: RuleMeta = RuleMeta {
         office behind one address is left alone. Stuffing: 40 \
         failures of 30 names from 10 addresses in ten minutes at one host, five times its usual, seven of ten of names \
         that never succeeded; or 40 names from 10 addresses in an hour, each tried once and from where it never \
-        succeeded, seven of ten of all that failed and did not get in, five times the usual. No lockout: 50 failures of \
+        succeeded, seven of ten of all that failed and did not get in, five times the usual; or, medium, names that are \
+        tried once a day at most, each from an address where nobody gets in, and that nobody comes back for within six \
+        hours: from 15 on beyond twice the usual and two a day, after three days. What goes on is told again after a day. \
+        No lockout: 50 failures of \
         one name in ten minutes, or 200 in a day, and the host answered neither 423 nor 429 within a day (medium). When \
         the login that completes such a shape succeeds, somebody got in: critical. Passwords are never looked at.",
     remedy: "Slow logins down by name and by address (429 with Retry-After), ask for a second factor, refuse \
@@ -108,6 +96,7 @@ impl Detector for GuessedPasswords {
         let mut tell = |attack: LoginAttack, confidence| {
             let severity = match attack.shape {
                 _ if got_in => Severity::Critical,
+                AttackShape::Stuffing if attack.minutes > HOUR => Severity::Medium,
                 AttackShape::NoLockout => Severity::Medium,
                 _ => Severity::High,
             };
@@ -135,11 +124,13 @@ impl Detector for GuessedPasswords {
         let host = signs.host.ok_or(Blind::NoRoom)?;
         let attack = campaign(&host)?.filter(|_| !got_in && !signs.familiar);
         let attack = match attack {
-            None => tried_once(&host.tried)?,
+            None => tried_once(&host)?,
             known => known,
         };
         if let Some(attack) = attack {
             tell(attack, 75);
+        } else if let Some(attack) = host.strays.map(one_by_one) {
+            tell(attack, 60);
         }
         Ok(())
     }
@@ -204,6 +195,7 @@ fn brute_force(
         minutes,
         usual: 0,
         got_in,
+        since_s: 0,
     })
 }
 
@@ -255,22 +247,13 @@ fn spraying(
         minutes,
         usual: 0,
         got_in,
+        since_s: 0,
     })
 }
 
 /// Many names, many addresses.
 fn campaign(host: &HostLogins) -> Result<Option<LoginAttack>, Blind> {
-    let many =
-        host.failures >= CAMPAIGN && host.names >= CAMPAIGN_NAMES && host.addresses >= CAMPAIGN_ADDRESSES;
-    let strangers = host.unfamiliar * 100 >= host.failures * STRANGERS;
-    if !many {
-        return Ok(None);
-    }
-    if host.windows < MIN_WINDOWS {
-        return Err(Blind::NotEnoughEvidence);
-    }
-    let unusual = host.failures >= host.usual.max(1) * BEYOND_USUAL;
-    Ok((unusual && strangers).then_some(LoginAttack {
+    Ok(host.is_flooded()?.then_some(LoginAttack {
         shape: AttackShape::Stuffing,
         subject: None,
         failures: host.failures,
@@ -280,20 +263,14 @@ fn campaign(host: &HostLogins) -> Result<Option<LoginAttack>, Blind> {
         minutes: SHORT,
         usual: host.usual,
         got_in: false,
+        since_s: host.since_s,
     }))
 }
 
-/// The same at leisure, and whether or not the names logged in before: each is tried once, and left.
-fn tried_once(tried: &TriedOnce) -> Result<Option<LoginAttack>, Blind> {
-    let many = tried.once >= LEFT && tried.addresses >= CAMPAIGN_ADDRESSES;
-    if !tried.is_first || !many || tried.once * 100 < tried.left * LEFT_ONCE {
-        return Ok(None);
-    }
-    if tried.hours < MIN_WINDOWS {
-        return Err(Blind::NotEnoughEvidence);
-    }
-    let unusual = tried.once >= tried.usual.max(1) * BEYOND_USUAL;
-    Ok(unusual.then_some(LoginAttack {
+/// The same at leisure.
+fn tried_once(host: &HostLogins) -> Result<Option<LoginAttack>, Blind> {
+    let tried = &host.tried;
+    Ok(tried.is_listed()?.then_some(LoginAttack {
         shape: AttackShape::Stuffing,
         subject: None,
         failures: tried.left,
@@ -303,5 +280,22 @@ fn tried_once(tried: &TriedOnce) -> Result<Option<LoginAttack>, Blind> {
         minutes: HOUR,
         usual: tried.usual,
         got_in: false,
+        since_s: host.since_s,
     }))
+}
+
+/// The same over days: as many names as nobody comes back for otherwise.
+fn one_by_one(strays: Strays) -> LoginAttack {
+    LoginAttack {
+        shape: AttackShape::Stuffing,
+        subject: None,
+        failures: strays.names,
+        successes: 0,
+        names: u16::try_from(strays.names).unwrap_or(u16::MAX),
+        addresses: strays.addresses,
+        minutes: strays.lasts_s / 60,
+        usual: strays.usual,
+        got_in: false,
+        since_s: strays.since_s,
+    }
 }

@@ -30,6 +30,10 @@ pub(super) fn usual_days() -> Vec<Builder> {
 pub(super) fn guessing() -> Vec<Story> {
     let rule = "API2-006";
     let forced = |count: u64| (0..count).map(|at| fails("admin", at * 5)).collect::<Vec<_>>();
+    let again = (0..12).map(|at| fails("admin", 30 * HOUR + at * 5));
+    let on_two_days = forced(12).into_iter().chain(again).collect();
+    let mistypes = (1..4).map(|day| fails("admin", day * 24 * HOUR).remote(address(number(day))));
+    let by_its_user = forced(40).into_iter().chain(mistypes).collect();
     let got_in = [forced(12), vec![succeeds("admin", 70)]].concat();
     let limited = [
         forced(8),
@@ -47,6 +51,13 @@ pub(super) fn guessing() -> Vec<Story> {
     vec![
         story(rule, "one name", forced(12), Fires(&[High])),
         story(rule, "one name, slowly", one_slowly, Fires(&[High])),
+        story(rule, "one name, on two days", on_two_days, Fires(&[High, High])),
+        story(
+            rule,
+            "one name, and its user in the next days",
+            by_its_user,
+            Fires(&[High]),
+        ),
         story(
             rule,
             "one name, and nothing stops it",
@@ -58,6 +69,36 @@ pub(super) fn guessing() -> Vec<Story> {
         story(rule, "one address", sprayed, Fires(&[High])),
         story(rule, "one address, slowly", slowly, Fires(&[High])),
         story(rule, "many addresses", stuffed, Fires(&[High])),
+        story(
+            rule,
+            "many addresses, twice a day",
+            [
+                usual_days(),
+                campaign("leaked", 3 * HOUR).collect(),
+                campaign("other", 6 * HOUR).collect(),
+            ]
+            .concat(),
+            Fires(&[High, High]),
+        ),
+        story(
+            rule,
+            "somebody mistypes after it",
+            mistypes_after(),
+            Fires(&[High]),
+        ),
+        story(
+            rule,
+            "many addresses, after two hours of it",
+            [
+                usual_days(),
+                (0..12)
+                    .flat_map(|at| campaign("leaked", 3 * HOUR + at * 10 * MINUTE))
+                    .collect(),
+                campaign("other", 7 * HOUR).collect(),
+            ]
+            .concat(),
+            Fires(&[High, High]),
+        ),
         story(rule, "one name, in a week", week_of(4, 6, 0), Fires(&[High])),
         story(
             rule,
@@ -85,6 +126,30 @@ pub(super) fn guessing() -> Vec<Story> {
             "many addresses, on two days",
             [homes(), leisurely(100, 1), leisurely(124, 1)].concat(),
             Fires(&[High, High]),
+        ),
+        story(
+            rule,
+            "many addresses, one by one for days",
+            one_by_one(96, 30, None),
+            Fires(&[Medium]),
+        ),
+        story(
+            rule,
+            "as many as ever, one by one",
+            one_by_one(0, 80, None),
+            Quiet,
+        ),
+        story(
+            rule,
+            "they come back for it",
+            one_by_one(96, 30, Some("list")),
+            Quiet,
+        ),
+        story(
+            rule,
+            "they come back with another name",
+            one_by_one(96, 30, Some("right")),
+            Quiet,
         ),
         story(
             rule,
@@ -156,6 +221,14 @@ fn homes() -> Vec<Builder> {
     hours.map(comes).collect()
 }
 
+/// Two hundred names from sixteen addresses at the beginning of an hour, and in the middle of the next a user elsewhere.
+fn mistypes_after() -> Vec<Builder> {
+    let tries =
+        (0..200).map(|at| fails(&name("leaked", at), 24 * HOUR + at).remote(address(number(at % 16))));
+    let user = fails(&name("user", 1), 25 * HOUR + 30 * MINUTE).remote(address(150));
+    homes().into_iter().chain(tries).chain([user]).collect()
+}
+
 /// A day or two later the same names, so often each, within the hour, from other addresses unless `from` is 0.
 fn leisurely(from: u64, times: u64) -> Vec<Builder> {
     let names = (0..64).flat_map(|at| (0..times).map(move |time| (at, time)));
@@ -165,6 +238,28 @@ fn leisurely(from: u64, times: u64) -> Vec<Builder> {
         fails(&name("user", at), second).remote(address(number(from + at % 16)))
     };
     names.map(comes).collect()
+}
+
+/// Sixteen users who log in each day for nine days; from that hour on, ten names a day, each once and from somewhere else,
+/// so many; and in an hour, somebody from there gets in, if so.
+fn one_by_one(hour: u64, count: u64, then: Option<&str>) -> Vec<Builder> {
+    let days = (0..9).flat_map(|day| (0..16).map(move |at| (day, at)));
+    let usual = days.map(|(day, at)| {
+        let second = (24 * day + 9) * HOUR + at * 40;
+        (
+            second,
+            succeeds(&name("user", at), second).remote(address(number(at))),
+        )
+    });
+    let tries = (0..count).flat_map(|at| {
+        let (second, from) = (hour * HOUR + at * 144 * MINUTE, address(number(20 + at)));
+        let wrong = fails(&name("list", at), second).remote(from);
+        let right = then.map(|sort| succeeds(&name(sort, at), second + HOUR).remote(from));
+        [Some((second, wrong)), right.map(|right| (second + HOUR, right))]
+    });
+    let mut all: Vec<_> = usual.chain(tries.flatten()).collect();
+    all.sort_by_key(|(second, _)| *second);
+    all.into_iter().map(|(_, exchange)| exchange).collect()
 }
 
 /// The same names from other addresses: each mistypes once, and is asked for a code then.

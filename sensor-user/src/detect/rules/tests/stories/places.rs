@@ -99,6 +99,7 @@ pub(super) fn all() -> Vec<Story> {
             Quiet,
         ),
         story(rule, "key on the move", moves(&key, 4), Fires(&[Medium])),
+        story(rule, "key on the move, slowly", moves(&key, 2), Fires(&[Medium])),
         story(rule, "key that moves house", moves(&key, 1), Quiet),
         story(rule, "telephone on the move", moves(&telephone, 4), Quiet),
         story(
