@@ -34,7 +34,7 @@ use scene::{Read, Scene};
 pub use signs::{Judged, ObjectSign, ObjectSigns, Shows};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 7;
+const VERSION: u32 = 8;
 
 /// Everything that is learnt of objects.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use super::people::bit;
 use crate::detect::baseline::table::{Kept, Table};
 use crate::exchange::value::ValueHash;
 
-/// Sets of places that values are at: 131,072 of them, thirteen for each of 10,000 endpoints, 48 bytes a place.
+/// Sets of places that values are at: 131,072 of them, thirteen for each of 10,000 endpoints, 56 bytes a place.
 const NAMING_SETS: usize = 16_384;
 /// Sets of places that requests name objects at: 65,536, 64 bytes a place.
 const USING_SETS: usize = 8192;
@@ -31,6 +31,8 @@ const ALMOST_NONE: u32 = 200;
 /// Departures that were told, one for each caller and day, that a norm outlives however young it is: an attacker with a
 /// few accounts. When more callers than these depart, it is a norm no longer.
 const LAPSES: u32 = 4;
+/// Callers among whom one may depart again and again: of fewer, one is a part of how the group works.
+const AMONG: u32 = 8;
 /// One value in so many that nobody is known by, at a place that names callers.
 const NAMING: u32 = 8;
 /// Uses of what was handed to the caller, and none of what was handed to those whom it shares ids with, before such a one
@@ -64,6 +66,8 @@ pub(super) struct Naming {
     /// Departures that were told.
     pub(super) lapses: u32,
     callers: u64,
+    /// Those of them who departed and were not told.
+    departed: u64,
     /// Names that were the callers', a bit each.
     names: u64,
 }
@@ -140,7 +144,8 @@ impl Naming {
     /// Whether another's name departs from a norm.
     pub(super) const fn norm(&self) -> Norm {
         let known = self.own.saturating_add(self.foreign);
-        let broken = self.foreign * TIGHT > known || self.lapses > LAPSES + known / TIGHT;
+        let common = self.foreign * TIGHT > known && !self.are_few();
+        let broken = common || self.lapses > LAPSES + known / TIGHT;
         if broken || self.unknown * NAMING > self.own {
             Norm::None
         } else if self.own < LEAST || self.callers.count_ones() < LEAST_CALLERS {
@@ -148,6 +153,19 @@ impl Naming {
         } else {
             Norm::Tight
         }
+    }
+
+    /// Whether so few departed that it is not how the group works, however often they did: one who came before anything
+    /// could be told, and counted through all there is.
+    const fn are_few(&self) -> bool {
+        let departed = self.departed.count_ones();
+        departed <= LAPSES && departed * AMONG <= self.callers.count_ones() && self.foreign <= self.own
+    }
+
+    /// Somebody else's name was there; `caller` is one bit.
+    pub(super) const fn is_anothers(&mut self, caller: u64) {
+        self.foreign += 1;
+        self.departed |= caller;
     }
 
     /// Whether a name that is nobody's departs from a norm.
@@ -304,6 +322,9 @@ impl Norms {
             naming.foreign /= 2;
             naming.unknown /= 2;
             naming.lapses /= 2;
+            if naming.foreign == 0 {
+                naming.departed = 0;
+            }
         }
     }
 
