@@ -11,7 +11,7 @@ use crate::exchange::value::ValueHash;
 
 /// Sets of places that values are at: 131,072 of them, thirteen for each of 10,000 endpoints, 56 bytes a place.
 const NAMING_SETS: usize = 16_384;
-/// Sets of places that requests name objects at: 65,536, 64 bytes a place.
+/// Sets of places that requests name objects at: 65,536, 76 bytes a place.
 const USING_SETS: usize = 8192;
 /// Groups of callers, by hash. Applications have dozens of roles.
 const GROUPS: usize = 1024;
@@ -93,6 +93,12 @@ pub(super) struct Using {
     lapses: u32,
     /// The same, of ids of those whom the caller shares other ids with: they end no norm but their own.
     met_lapses: u32,
+    /// Handed to the caller or to some of its team.
+    pub(super) team: u32,
+    /// Handed to others of the caller's group only.
+    pub(super) apart: u32,
+    /// Departures of this that were told.
+    pub(super) apart_lapses: u32,
     callers: u64,
 }
 
@@ -270,6 +276,28 @@ impl Using {
         self.norm_of_foreign(ours)
     }
 
+    /// Uses of what the caller or its team was handed, and all of what its group was.
+    pub(super) const fn among_colleagues(&self) -> (u32, u32) {
+        (self.team, self.team + self.apart)
+    }
+
+    /// Of so many uses, how many are of what was handed to others of the group only.
+    pub(super) fn expected_apart(&self, uses: u32) -> u32 {
+        expected((self.team, self.apart), uses)
+    }
+
+    /// Whether an id departs from a norm that was handed to others of the caller's group, and to nobody of its team.
+    pub(super) fn norm_of_apart(&self) -> Norm {
+        let common = self.apart * ALMOST_NONE > self.team + self.apart;
+        if common || self.apart_lapses > LAPSES + self.team / TIGHT {
+            Norm::None
+        } else if self.team < LEAST_ALONE || self.callers.count_ones() < LEAST_CALLERS {
+            Norm::Early
+        } else {
+            Norm::Tight
+        }
+    }
+
     /// Whether an id that was handed to nobody departs from a norm.
     pub(super) fn norm_of_fresh(&self) -> Norm {
         let sides = self.sides(self.fresh, false);
@@ -346,6 +374,9 @@ impl Norms {
                 &mut using.public,
                 &mut using.lapses,
                 &mut using.met_lapses,
+                &mut using.team,
+                &mut using.apart,
+                &mut using.apart_lapses,
             ] {
                 *count /= 2;
             }
