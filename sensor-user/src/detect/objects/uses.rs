@@ -65,7 +65,8 @@ impl Objects {
                 } else {
                     Self::standing(scene, used, found, person)
                 },
-                work: if is_own {
+                // What the answer says is the tenant's is no other team's.
+                work: if is_own || said == Said::Ours {
                     Work::Unknown
                 } else {
                     self.work(scene, used, person)
