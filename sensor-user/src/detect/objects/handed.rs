@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use super::colleagues::Work;
 use super::norms::Norms;
 use super::outlets::{Kind, Outlet, bit};
 use super::people::Person;
@@ -239,6 +240,24 @@ impl Handed {
         }
     }
 
+    /// Who of the caller's group was handed an id.
+    pub(super) fn work(&self, id: u64, by: Holder, person: &Person) -> Work {
+        let told = |known: &&Id| !known.is_public() && known.marks & OPEN == 0;
+        let Some(known) = self.ids.get(id).filter(told) else {
+            return Work::Unknown;
+        };
+        if known.is_of(by.caller, person) {
+            return Work::Team;
+        }
+        let mut colleagues = known.handed().filter(|holder| holder.group == by.group);
+        match colleagues.next() {
+            None => Work::Unknown,
+            Some(first) if person.is_colleague(first.caller) => Work::Team,
+            Some(_) if colleagues.any(|other| person.is_colleague(other.caller)) => Work::Team,
+            Some(first) => Work::Apart(first.caller),
+        }
+    }
+
     /// Whether answers said that it is another's: then a field that names whoever asks says nothing of it.
     pub(super) fn is_anothers(&self, id: u64, by: u32, person: &Person) -> bool {
         let owner = self.ids.get(id).map_or(0, |known| known.owner);
@@ -303,7 +322,7 @@ impl Handed {
 
     /// An answer handed ids to a caller at places, unasked (`ids`: place and id). Who has half of those of a place that are
     /// not everybody's, two at least, is of the caller's team.
-    pub(super) fn team(&self, ids: &[(u64, u64)], to: u32, person: &mut Person) {
+    pub(super) fn team(&self, ids: &[(u64, u64)], to: Holder, person: &mut Person) {
         let mut rest = ids;
         while let Some((at, _)) = rest.first() {
             let end = rest
@@ -320,7 +339,13 @@ impl Handed {
             let known: SmallVec<[&Id; UNASKED]> = known.filter(|id| !id.is_public()).collect();
             for holder in known.iter().flat_map(|id| id.handed()) {
                 let other = holder.caller;
-                if other == to || person.was(other) || person.is_of_team(other) {
+                if other == to.caller || person.was(other) {
+                    continue;
+                }
+                if holder.group == to.group {
+                    person.works_with(other);
+                }
+                if person.is_of_team(other) {
                     continue;
                 }
                 let same = known.iter().filter(|id| id.holders.contains(&other)).count();
@@ -428,7 +453,7 @@ mod tests {
             for (at, id) in &ids {
                 handed.hand(*id, *at, to, person, &norms, 10);
             }
-            handed.team(&ids, to.caller, person);
+            handed.team(&ids, to, person);
         }
         let met_by_chance = (0..30_u32).filter(|number| {
             let neighbour = number ^ 1;

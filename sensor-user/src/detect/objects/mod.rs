@@ -2,11 +2,12 @@
 //!
 //! Takes every exchange that is judged, in order. Gives [`ObjectSigns`]. Never reads the clock and never keeps a value:
 //! keyed hashes and counts. Only whole exchanges that the server answered with success teach, and what is told teaches
-//! next to nothing; of an answer that is cut or sends elsewhere, what was seen is handed out, and no more. Memory is bounded by tables of fixed size, 86 MiB when all of them are full, which take their room as
+//! next to nothing; of an answer that is cut or sends elsewhere, what was seen is handed out, and no more. Memory is bounded by tables of fixed size, 92 MiB when all of them are full, which take their room as
 //! they need it. The same exchanges give the same signs. An operation is known by what its endpoint was called first, so that a
 //! corrected template changes nothing; of two that become one, what was learnt of the one that goes is not used again. A
 //! change of the installation's key begins it anew.
 
+mod colleagues;
 mod handed;
 mod keys;
 mod many;
@@ -34,7 +35,7 @@ use scene::{Read, Scene};
 pub use signs::{Judged, ObjectSign, ObjectSigns, Shows};
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 7;
+const VERSION: u32 = 8;
 
 /// Everything that is learnt of objects.
 #[derive(Debug, Default)]
@@ -113,6 +114,7 @@ impl Objects {
         let uses = self.uses(scene, &read.used, &person, named.said);
         if scene.is_somebody() {
             Self::owned(scene, &named, read, &uses, &mut person, &mut signs);
+            Self::apart(scene, &uses, &mut person, &mut signs);
             self.provenance(scene, &uses, &mut person, &mut signs);
         }
         signs.many = self.count(scene, &uses, true);
@@ -191,7 +193,7 @@ impl Objects {
         // Places of a list come one by one, for each of its records.
         ids.sort_unstable();
         ids.dedup();
-        self.handed.team(&ids, to.caller, person);
+        self.handed.team(&ids, to, person);
         self.handed.hands(scene.operation, scene.kinds(read), scene.now_s);
         if own {
             for used in &read.used {

@@ -9,9 +9,9 @@ use super::people::bit;
 use crate::detect::baseline::table::{Kept, Table};
 use crate::exchange::value::ValueHash;
 
-/// Sets of places that values are at: 131,072 of them, thirteen for each of 10,000 endpoints, 48 bytes a place.
+/// Sets of places that values are at: 131,072 of them, thirteen for each of 10,000 endpoints, 56 bytes a place.
 const NAMING_SETS: usize = 16_384;
-/// Sets of places that requests name objects at: 65,536, 64 bytes a place.
+/// Sets of places that requests name objects at: 65,536, 76 bytes a place.
 const USING_SETS: usize = 8192;
 /// Groups of callers, by hash. Applications have dozens of roles.
 const GROUPS: usize = 1024;
@@ -31,6 +31,8 @@ const ALMOST_NONE: u32 = 200;
 /// Departures that were told, one for each caller and day, that a norm outlives however young it is: an attacker with a
 /// few accounts. When more callers than these depart, it is a norm no longer.
 const LAPSES: u32 = 4;
+/// Callers among whom one may depart again and again: of fewer, one is a part of how the group works.
+const AMONG: u32 = 8;
 /// One value in so many that nobody is known by, at a place that names callers.
 const NAMING: u32 = 8;
 /// Uses of what was handed to the caller, and none of what was handed to those whom it shares ids with, before such a one
@@ -64,6 +66,8 @@ pub(super) struct Naming {
     /// Departures that were told.
     pub(super) lapses: u32,
     callers: u64,
+    /// Those of them who departed and were not told.
+    departed: u64,
     /// Names that were the callers', a bit each.
     names: u64,
 }
@@ -89,6 +93,12 @@ pub(super) struct Using {
     lapses: u32,
     /// The same, of ids of those whom the caller shares other ids with: they end no norm but their own.
     met_lapses: u32,
+    /// Handed to the caller or to some of its team.
+    pub(super) team: u32,
+    /// Handed to others of the caller's group only.
+    pub(super) apart: u32,
+    /// Departures of this that were told.
+    pub(super) apart_lapses: u32,
     callers: u64,
 }
 
@@ -140,7 +150,8 @@ impl Naming {
     /// Whether another's name departs from a norm.
     pub(super) const fn norm(&self) -> Norm {
         let known = self.own.saturating_add(self.foreign);
-        let broken = self.foreign * TIGHT > known || self.lapses > LAPSES + known / TIGHT;
+        let common = self.foreign * TIGHT > known && !self.are_few();
+        let broken = common || self.lapses > LAPSES + known / TIGHT;
         if broken || self.unknown * NAMING > self.own {
             Norm::None
         } else if self.own < LEAST || self.callers.count_ones() < LEAST_CALLERS {
@@ -148,6 +159,19 @@ impl Naming {
         } else {
             Norm::Tight
         }
+    }
+
+    /// Whether so few departed that it is not how the group works, however often they did: one who came before anything
+    /// could be told, and counted through all there is.
+    const fn are_few(&self) -> bool {
+        let departed = self.departed.count_ones();
+        departed <= LAPSES && departed * AMONG <= self.callers.count_ones() && self.foreign <= self.own
+    }
+
+    /// Somebody else's name was there; `caller` is one bit.
+    pub(super) const fn is_anothers(&mut self, caller: u64) {
+        self.foreign += 1;
+        self.departed |= caller;
     }
 
     /// Whether a name that is nobody's departs from a norm.
@@ -252,6 +276,28 @@ impl Using {
         self.norm_of_foreign(ours)
     }
 
+    /// Uses of what the caller or its team was handed, and all of what its group was.
+    pub(super) const fn among_colleagues(&self) -> (u32, u32) {
+        (self.team, self.team + self.apart)
+    }
+
+    /// Of so many uses, how many are of what was handed to others of the group only.
+    pub(super) fn expected_apart(&self, uses: u32) -> u32 {
+        expected((self.team, self.apart), uses)
+    }
+
+    /// Whether an id departs from a norm that was handed to others of the caller's group, and to nobody of its team.
+    pub(super) fn norm_of_apart(&self) -> Norm {
+        let common = self.apart * ALMOST_NONE > self.team + self.apart;
+        if common || self.apart_lapses > LAPSES + self.team / TIGHT {
+            Norm::None
+        } else if self.team < LEAST_ALONE || self.callers.count_ones() < LEAST_CALLERS {
+            Norm::Early
+        } else {
+            Norm::Tight
+        }
+    }
+
     /// Whether an id that was handed to nobody departs from a norm.
     pub(super) fn norm_of_fresh(&self) -> Norm {
         let sides = self.sides(self.fresh, false);
@@ -304,6 +350,9 @@ impl Norms {
             naming.foreign /= 2;
             naming.unknown /= 2;
             naming.lapses /= 2;
+            if naming.foreign == 0 {
+                naming.departed = 0;
+            }
         }
     }
 
@@ -325,6 +374,9 @@ impl Norms {
                 &mut using.public,
                 &mut using.lapses,
                 &mut using.met_lapses,
+                &mut using.team,
+                &mut using.apart,
+                &mut using.apart_lapses,
             ] {
                 *count /= 2;
             }

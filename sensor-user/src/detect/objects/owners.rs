@@ -178,9 +178,6 @@ impl Objects {
         signs: &mut ObjectSigns,
     ) {
         let caller = scene.seen.caller;
-        if !person.is_mature() && caller.names.is_empty() && caller.tenant_value.is_none() {
-            return;
-        }
         let object = read.used.first().map(|used| used.id);
         let mut best: [Option<(&Name, u32)>; 2] = [None; 2];
         for name in &names.all {
@@ -253,7 +250,7 @@ impl Objects {
                 self.norms
                     .learn_naming(name.key, scene.bit(), scene.now_s, |naming| match name.whose {
                         Whose::Own | Whose::Ours => naming.is_named(name.values.first_name()),
-                        Whose::Foreign(..) => naming.foreign += 1,
+                        Whose::Foreign(..) => naming.is_anothers(scene.bit()),
                         Whose::Unknown => naming.unknown += 1,
                     });
             } else if lapse && departs {

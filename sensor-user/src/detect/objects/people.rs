@@ -9,7 +9,7 @@ use super::keys::tag;
 use crate::detect::baseline::table::{Kept, Table};
 use crate::exchange::value::ValueHash;
 
-/// Sets of callers: 131,072 of them, as many as identity keeps, 216 bytes a place.
+/// Sets of callers: 131,072 of them, as many as identity keeps, 248 bytes a place.
 const PEOPLE_SETS: usize = 16_384;
 /// Sets of values that name somebody: 262,144, two for each caller, 32 bytes a place.
 const OWNER_SETS: usize = 32_768;
@@ -51,6 +51,8 @@ pub(super) struct Person {
     peers: [u64; 4],
     /// Those of them who are handed the same unasked, so many ids that it is no chance.
     team: [u64; 4],
+    /// Those of its group who were handed anything of that, three bits of 256 each.
+    colleagues: [u64; 4],
     /// Kinds of places that named the caller, a bit each.
     named: u64,
     /// Kinds of ids that an answer may have handed out that was not seen to its end, a bit each, and when that was last.
@@ -243,6 +245,21 @@ impl Person {
         bits_of(other).all(|bit| is_set(&self.team, bit))
     }
 
+    /// Whether so much was seen of the caller that those are known who share with it what they are handed.
+    pub(super) fn knows_colleagues(&self) -> bool {
+        self.seen == u8::MAX && self.colleagues.iter().any(|word| *word != 0)
+    }
+
+    /// Another of the caller's group was handed unasked what this one was.
+    pub(super) fn works_with(&mut self, other: u32) {
+        bits_of(other).for_each(|bit| set(&mut self.colleagues, bit));
+    }
+
+    /// Whether another of the caller's group was ever handed unasked what this one was.
+    pub(super) fn is_colleague(&self, other: u32) -> bool {
+        bits_of(other).all(|bit| is_set(&self.colleagues, bit))
+    }
+
     /// Whether this caller shares ids with so many that it means nothing.
     pub(super) fn shares_with_all(&self) -> bool {
         self.peers.iter().map(|word| word.count_ones()).sum::<u32>() > TEAM
@@ -300,6 +317,9 @@ impl Person {
         }
         for (team, others) in self.team.iter_mut().zip(of.team) {
             *team |= others;
+        }
+        for (colleagues, others) in self.colleagues.iter_mut().zip(of.colleagues) {
+            *colleagues |= others;
         }
         self.named |= of.named;
         self.uses = self.uses.saturating_add(of.uses);

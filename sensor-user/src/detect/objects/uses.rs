@@ -6,6 +6,7 @@
 use smallvec::SmallVec;
 
 use super::Objects;
+use super::colleagues::Work;
 use super::handed::{Standing, Unclear};
 use super::many::{Strange, Use};
 use super::norms::{Norm, Using};
@@ -21,7 +22,7 @@ use crate::exchange::call::{Call, CallOutcome};
 const FRESH: u32 = 64;
 /// Times as many as its group has among as many uses: half of those who are as they should be have more than the mean, and
 /// nearly nobody three times as many.
-const BEYOND: u32 = 3;
+pub(super) const BEYOND: u32 = 3;
 /// Codes of gRPC (google.rpc.Code).
 const NOT_FOUND: i64 = 5;
 const PERMISSION_DENIED: i64 = 7;
@@ -29,14 +30,16 @@ const PERMISSION_DENIED: i64 = 7;
 /// An id, and what it is to the caller.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OneUse {
-    used: Used,
+    pub(super) used: Used,
     standing: Standing,
+    /// Who else does the same work has it.
+    pub(super) work: Work,
     /// Nobody had it before.
     is_new: bool,
     /// The answer says that it is the caller's tenant's.
     ours: bool,
     key: u64,
-    using: Using,
+    pub(super) using: Using,
 }
 
 pub(super) type AllUses = SmallVec<[OneUse; 16]>;
@@ -61,6 +64,12 @@ impl Objects {
                     Standing::Mine
                 } else {
                     Self::standing(scene, used, found, person)
+                },
+                // What the answer says is the tenant's is no other team's.
+                work: if is_own || said == Said::Ours {
+                    Work::Unknown
+                } else {
+                    self.work(scene, used, person)
                 },
                 is_new: found == Standing::Fresh,
                 ours: said == Said::Ours,
@@ -110,7 +119,9 @@ impl Objects {
         person.used(u16::try_from(ids).unwrap_or(u16::MAX), scene.now_s);
         if !self.norms.is_known(scene.group_number()) {
             if uses.iter().any(OneUse::is_strange) {
-                signs.handed = Err(Blind::NotEnoughEvidence);
+                if signs.handed == Ok(None) {
+                    signs.handed = Err(Blind::NotEnoughEvidence);
+                }
                 if signs.unissued == Ok(None) {
                     signs.unissued = Err(Blind::NotEnoughEvidence);
                 }
@@ -241,13 +252,19 @@ impl Objects {
     ) {
         for one in uses {
             let has_met = matches!(one.standing, Standing::Met(_));
-            if odd && has_met || matches!(one.standing, Standing::Foreign(_)) {
+            let apart = matches!(one.work, Work::Apart(_));
+            if odd && (has_met || apart) || matches!(one.standing, Standing::Foreign(_)) {
                 self.handed.strange(one.used.id, scene.tag(), person, scene.now_s);
             }
             if odd {
-                if lapse && (has_met || one.is_strange()) {
-                    self.norms
-                        .learn_using(one.key, 0, scene.now_s, |using| using.lapses(has_met));
+                let departs = has_met || one.is_strange();
+                if lapse && (departs || apart) {
+                    self.norms.learn_using(one.key, 0, scene.now_s, |using| {
+                        if departs {
+                            using.lapses(has_met);
+                        }
+                        using.apart_lapses += u32::from(apart);
+                    });
                 }
                 continue;
             }
@@ -265,14 +282,21 @@ impl Objects {
             return;
         }
         self.norms
-            .learn_using(one.key, scene.bit(), scene.now_s, |using| match standing {
-                Standing::Mine => using.mine += 1,
-                Standing::Related | Standing::Met(_) => using.related += 1,
-                Standing::Foreign(_) | Standing::Fresh if one.ours => using.ours += 1,
-                Standing::Foreign(_) => using.foreign += 1,
-                Standing::Fresh => using.fresh += 1,
-                Standing::Public | Standing::Everybodys => using.public += 1,
-                Standing::Unclear(_) => using.open += 1,
+            .learn_using(one.key, scene.bit(), scene.now_s, |using| {
+                match standing {
+                    Standing::Mine => using.mine += 1,
+                    Standing::Related | Standing::Met(_) => using.related += 1,
+                    Standing::Foreign(_) | Standing::Fresh if one.ours => using.ours += 1,
+                    Standing::Foreign(_) => using.foreign += 1,
+                    Standing::Fresh => using.fresh += 1,
+                    Standing::Public | Standing::Everybodys => using.public += 1,
+                    Standing::Unclear(_) => using.open += 1,
+                }
+                match one.work {
+                    Work::Team => using.team += 1,
+                    Work::Apart(_) => using.apart += 1,
+                    Work::Unknown => {}
+                }
             });
         if one.using.are_ids() && !matches!(standing, Standing::Unclear(_)) {
             let of_others = matches!(standing, Standing::Foreign(_) | Standing::Everybodys);

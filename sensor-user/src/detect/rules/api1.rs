@@ -91,7 +91,9 @@ static HANDED: RuleMeta = RuleMeta {
         where callers of its group use what they were given (over 15 at least), and the server answered with \
         success. What very many were given, what several strangers use (a shared link), and what the caller's team was \
         given is not meant; nor what those were given with whom the caller shares other ids, unless 30 uses were of the \
-        callers' own and next to none of such. Of 200 uses one may be of others' for this to be a norm. The first two within four days are low, three are \
+        callers' own and next to none of such. Of 200 uses one may be of others' for this to be a norm. Where a team \
+        uses what its members were given, it is what was given to three others or more of the caller's group, with none \
+        of whom it ever shared any. The first two within four days are low, three are \
         medium, and two where objects are changed.",
     remedy: REMEDY,
 };

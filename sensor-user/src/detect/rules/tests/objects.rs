@@ -1,5 +1,6 @@
 //! Stories of API1: customers with what is theirs, and what is not.
 
+mod colleagues;
 mod edges;
 
 use super::Expect::{self, Fires, Quiet};
@@ -397,6 +398,7 @@ pub(super) fn all() -> Vec<Story> {
         related(),
         met(),
         many(),
+        colleagues::all(),
         edges::all(),
     ]
     .into_iter()

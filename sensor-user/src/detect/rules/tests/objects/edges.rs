@@ -269,12 +269,63 @@ fn logins() -> Vec<Story> {
             numbered(customer, customer, 1),
         ]
     });
-    vec![story(
-        "API1-001",
-        "another's number, where logins tell one's own",
-        then(&all.collect::<Vec<_>>(), &[numbered(2, 3, 0)]),
-        Fires(&[High]),
-    )]
+    // With a session of which only the login knows whose it is.
+    let session = |customer: u64| opaque(&format!("s{customer}"));
+    let begins = |customer: u64| {
+        let answer = format!(
+            r#"{{"access_token":"{}","customer":{}}}"#,
+            session(customer),
+            40_000 + customer
+        );
+        let name = format!(r#"{{"username":"customer{customer}","password":"hunter22"}}"#);
+        Builder::post("/login").json(&name).at_s(NOW).answer(&answer)
+    };
+    let reads = |customer: u64, owner: u64| {
+        let id = 100_000 + owner * 100;
+        let answer = format!(r#"{{"id":{id},"customer":{},"total":12.5}}"#, 40_000 + owner);
+        bearer(&format!("/orders/{id}"), &session(customer)).answer(&answer)
+    };
+    let sessions = (0..2 * CUSTOMERS).flat_map(|customer| [begins(customer), reads(customer, customer)]);
+    vec![
+        story(
+            "API1-001",
+            "another's number, where logins tell one's own",
+            then(&all.collect::<Vec<_>>(), &[numbered(2, 3, 0)]),
+            Fires(&[High]),
+        ),
+        story(
+            "API1-001",
+            "of another, first of all after a login that tells one's own",
+            then(&sessions.collect::<Vec<_>>(), &[begins(30), reads(30, 3)]),
+            Fires(&[High]),
+        ),
+    ]
+}
+
+/// Who departs from a norm before anything can be told of it: its own number is not known.
+fn departures() -> Vec<Story> {
+    let news = |customer| asks(customer, "/news").answer(r#"{"title":"news"}"#);
+    let counts = |customer: u64| {
+        let orders = (0..20).map(move |number| numbered(customer, 2 + number % 8, number));
+        std::iter::repeat_n(news(customer), 8)
+            .chain(orders)
+            .collect::<Vec<_>>()
+    };
+    let all: Vec<_> = (30..34).flat_map(counts).collect();
+    vec![
+        story(
+            "API1-001",
+            "another's number, where one counted through all there is",
+            then(&numbers(), &[counts(30), vec![numbered(2, 3, 0)]].concat()),
+            Fires(&[High]),
+        ),
+        story(
+            "API1-001",
+            "another's number, where several count through all there is",
+            then(&numbers(), &[all, vec![numbered(2, 3, 0)]].concat()),
+            Quiet,
+        ),
+    ]
 }
 
 fn refusals() -> Vec<Story> {
@@ -301,6 +352,7 @@ pub(super) fn all() -> Vec<Story> {
         no_room(),
         newcomers(),
         logins(),
+        departures(),
         refusals(),
     ]
     .into_iter()
