@@ -156,7 +156,7 @@ fn every_weakness_of_the_shop_is_found() {
 }
 
 #[test]
-fn nothing_is_found_on_the_repaired_shop() {
+fn no_weakness_is_told_of_the_repaired_shop() {
     let what = "a repaired shop";
     let Some((played, found)) = observe(what, Twin::Repaired) else {
         return;
