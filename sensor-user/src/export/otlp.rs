@@ -3,8 +3,10 @@
 //! Takes events (as an [`Exporter`]). Gives batches to one receiver. Never waits for it: log records beyond the bound
 //! and those the receiver did not take are counted as [`Metric::ExportDropped`].
 
+mod batch;
 mod client;
 mod instrument;
+mod spool;
 
 use std::collections::HashMap;
 use std::io;
