@@ -1,5 +1,10 @@
-//! Does a real OTLP receiver get every finding and every metric, over both transports?
+//! Do real OTLP receivers get every finding, span and metric, over both transports, with mTLS, and when they are killed?
 #![expect(clippy::unwrap_used, reason = "a test panics with context")]
+
+mod otlp {
+    pub(crate) mod reader;
+    pub(crate) mod second;
+}
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +12,7 @@ use std::sync::Arc;
 use sensor_tests::receiver::{self, Receiver};
 use sensor_user::capture::{Comm, ProcessKey, Role, Source, StreamKey};
 use sensor_user::classify::{Confidence, DataKind, Half, Label, Masked, Part, Place};
-use sensor_user::config::{self, Protocol};
+use sensor_user::config::{self, Protocol, Sampler};
 use sensor_user::detect::{Evidence, Finding, RuleId, RuleMeta, Severity};
 use sensor_user::exchange::{CallerHash, Connection, Method};
 use sensor_user::export::otlp::Otlp;
@@ -100,6 +105,7 @@ fn exchange(role: Role, duration_ns: Option<u64>) -> Event {
         part: None,
         early_data: false,
         partial: false,
+        trace: None,
     })
 }
 
@@ -112,6 +118,7 @@ fn expected() -> Vec<String> {
         "-> server.address: Str(api.example.com)\n",
         "-> api_sensor.rule.id: Str(TEST-001)\n",
         "-> service.name: Str(there)\n",
+        "-> service.name: Str(unknown_service:curl)\n",
         "SeverityNumber: SEVERITY_NUMBER_ERROR(17)\n",
     ];
     let metrics = [
@@ -134,33 +141,30 @@ fn expected() -> Vec<String> {
         .collect()
 }
 
-fn everything_arrives(receiver: &Receiver, protocol: Protocol) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
-    let accounts = Accounts::default();
-    let otlp = config::Otlp {
+/// Settings under which every exchange is a span.
+fn settings(endpoint: String, protocol: Protocol) -> config::Otlp {
+    config::Otlp {
+        endpoint: Some(endpoint),
         protocol,
         service_name: "there".to_owned(),
+        sampler: Sampler::AlwaysOn,
+        spans_per_second: 1_000_000,
         ..config::Otlp::default()
-    };
+    }
+}
+
+fn start(otlp: &config::Otlp, state: Option<&Path>, accounts: &Accounts) -> Otlp {
+    Otlp::start(otlp, state, accounts, ClockOffset::RECORDED, &|_name| None).unwrap()
+}
+
+fn everything_arrives(receiver: &Receiver, protocol: Protocol) {
+    let accounts = Accounts::default();
     let address = if protocol == Protocol::Grpc {
         receiver.grpc
     } else {
         receiver.http
     };
-    let endpoint = format!("http://{address}");
-    let exporter = Otlp::start(
-        &endpoint,
-        &otlp,
-        4_096,
-        &accounts,
-        ClockOffset::RECORDED,
-        runtime.handle(),
-    )
-    .unwrap();
+    let exporter = start(&settings(format!("http://{address}"), protocol), None, &accounts);
     let mut sink = Sink::new(Filter::default(), Arc::clone(&accounts.sensor));
     sink.add(exporter, 4_096).unwrap();
     sink.send(exchange(Role::Server, Some(1_000_000)));
@@ -171,16 +175,29 @@ fn everything_arrives(receiver: &Receiver, protocol: Protocol) {
     }
     sink.finish();
     receiver.wait_for(&expected()).unwrap();
-    let records = receiver
-        .printed()
-        .matches("EventName: api_sensor.finding\n")
-        .count();
+    let printed = receiver.printed();
+    let records = printed.matches("EventName: api_sensor.finding\n").count();
     assert_eq!(records, FINDINGS, "each finding once over {protocol:?}");
-    assert_eq!(accounts.sensor.value(Metric::ExportDropped), 0, "{protocol:?}");
+    assert_eq!(
+        accounts.sensor.value(Metric::OtlpSent),
+        FINDINGS as u64 + 3,
+        "{protocol:?}"
+    );
+    let lost = [
+        Metric::ExportDropped,
+        Metric::OtlpRefused,
+        Metric::OtlpLostMemory,
+        Metric::OtlpLostStop,
+    ];
+    assert_eq!(
+        lost.map(|metric| accounts.sensor.value(metric)),
+        [0; 4],
+        "{protocol:?}"
+    );
 }
 
 #[test]
-fn every_finding_and_metric_arrives_over_both_transports() {
+fn every_finding_span_and_metric_arrives_over_both_transports() {
     let program = match receiver::install(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
         Ok(program) => program,
         Err(error) => {

@@ -78,7 +78,14 @@ impl Receiver {
                 "--debug-log-verbosity",
                 "detailed",
             ])
-            .args(["--debug-log", "logs", "--debug-log", "metrics"])
+            .args([
+                "--debug-log",
+                "logs",
+                "--debug-log",
+                "metrics",
+                "--debug-log",
+                "traces",
+            ])
             .args([
                 "--otlp-grpc-endpoint",
                 &grpc.to_string(),

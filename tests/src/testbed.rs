@@ -29,6 +29,8 @@ pub const PYTHON: &[&str] = &[
     // Published schemas, and the reference implementation to fill messages of their types.
     "protobuf==7.36.2",
     "googleapis-common-protos==1.76.0",
+    // Messages of OTLP as their publisher generates them, for a second reader.
+    "opentelemetry-proto==1.45.2",
 ];
 
 /// Servers and clients of APIs for Debian's Python, pinned. Apart from [`PYTHON`]: what one needs does not replace what

@@ -49,7 +49,12 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let clock = clock_offset();
     let settings = settings(config, &accounts.sensor, installation_key(config)?, clock)?;
     // What is judged and told has the calendar's times.
-    let mut outputs = outputs::start(config, &accounts, ClockOffset::RECORDED)?;
+    let mut outputs = outputs::start(
+        config,
+        &accounts,
+        ClockOffset::RECORDED,
+        Some(&config.state.directory),
+    )?;
     // Before capture: reading what was learnt may take longer than the rings hold.
     let store = stored::live(config, settings.key.print(), &accounts.sensor)?;
     let judge = Judge::new(&settings).with_store(store);
@@ -62,6 +67,7 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
     let mut judge = GuardedJudge::new(judge, Arc::clone(&settings.counters));
     let mut next_refresh = 0;
+    accounts.health.ready();
     // The end begins with the ring thread, which detaches; what it still gave runs through the shards to here, and
     // the channel closes behind it.
     loop {
@@ -78,6 +84,7 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
+        accounts.health.sign();
         let now = monotonic_ns();
         judge.tick(now, &mut |event| outputs.sink.send(event));
         if now >= next_refresh {

@@ -1,6 +1,7 @@
 //! The outputs that a configuration asks for, and the runtime that carries their connections.
 
 use std::io::{self, BufWriter};
+use std::path::Path;
 
 use tokio::runtime::Runtime;
 
@@ -30,8 +31,13 @@ pub(super) struct Outputs {
     pub(super) runtime: Runtime,
 }
 
-/// Starts every output.
-pub(super) fn start(config: &Config, accounts: &Accounts, clock: ClockOffset) -> Result<Outputs, Error> {
+/// Starts every output. What waits for a receiver may be kept in `state`.
+pub(super) fn start(
+    config: &Config,
+    accounts: &Accounts,
+    clock: ClockOffset,
+    state: Option<&Path>,
+) -> Result<Outputs, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
         .enable_all()
@@ -57,8 +63,9 @@ pub(super) fn start(config: &Config, accounts: &Accounts, clock: ClockOffset) ->
         Format::None => Ok(()),
     }
     .map_err(thread)?;
-    if let Some(endpoint) = &config.otlp.endpoint {
-        let otlp = Otlp::start(endpoint, &config.otlp, queue, accounts, clock, runtime.handle())?;
+    if config.otlp.has_receiver() {
+        let environment = |name: &str| std::env::var(name).ok();
+        let otlp = Otlp::start(&config.otlp, state, accounts, clock, &environment)?;
         sink.add(otlp, queue).map_err(thread)?;
     }
     if let Listen::At(address) = config.metrics.listen {

@@ -18,7 +18,7 @@ pub fn replay(config: &Config, path: &Path, store: Option<&Path>) -> Result<(), 
     // A replay is over in a moment; nobody could ask its metrics page.
     let mut config = config.clone();
     config.metrics.listen = Listen::Off;
-    let mut outputs = outputs::start(&config, &accounts, ClockOffset::RECORDED)?;
+    let mut outputs = outputs::start(&config, &accounts, ClockOffset::RECORDED, None)?;
     let store = stored::of_replay(&config, store, key.print(), &accounts.sensor)?;
     let settings = settings(&config, &accounts.sensor, key, ClockOffset::RECORDED)?;
     let mut pipeline = Pipeline::new(&settings).with_store(store);

@@ -70,6 +70,7 @@ pub(super) fn check(config: &Config, origins: &BTreeMap<String, Place>) -> Vec<P
     checker.capture(config);
     checker.watch(config);
     checker.otlp(config);
+    checker.otlp_rest(config);
     checker.rest(config);
     checker.problems
 }
@@ -244,8 +245,14 @@ impl Checker<'_> {
 
     fn otlp(&mut self, config: &Config) {
         let otlp = &config.otlp;
-        if let Some(endpoint) = &otlp.endpoint {
-            self.endpoint(endpoint);
+        let endpoints = [
+            ("otlp.endpoint", &otlp.endpoint),
+            ("otlp.logs_endpoint", &otlp.logs_endpoint),
+            ("otlp.traces_endpoint", &otlp.traces_endpoint),
+            ("otlp.metrics_endpoint", &otlp.metrics_endpoint),
+        ];
+        for (key, endpoint) in endpoints {
+            endpoint.iter().for_each(|endpoint| self.endpoint(key, endpoint));
         }
         for (name, source) in &otlp.headers {
             let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -269,27 +276,72 @@ impl Checker<'_> {
         );
     }
 
-    fn endpoint(&mut self, endpoint: &str) {
-        let key = "otlp.endpoint";
-        if endpoint.starts_with("https://") {
-            let remedy = "give an http:// address of a collector on this host and let it speak TLS onwards";
-            self.require(false, key, "this build does not speak TLS to a receiver", remedy);
-            return;
-        }
-        let authority = endpoint
+    fn endpoint(&mut self, key: &str, endpoint: &str) {
+        let rest = endpoint
             .strip_prefix("http://")
-            .map(|rest| rest.split('/').next().unwrap_or(rest));
-        let right = authority.is_some_and(|authority| {
+            .or_else(|| endpoint.strip_prefix("https://"));
+        let right = rest.is_some_and(|rest| {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte);
-            !authority.is_empty() && authority.bytes().all(plain)
+            let path = rest
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+            !authority.is_empty() && authority.bytes().all(plain) && path
         });
         // The value is not repeated: somebody may have put credentials into it.
+        let remedy = "write it like http://127.0.0.1:4317 or https://collector.example:4317, credentials as otlp.headers";
+        self.require(right, key, "not an http:// or https:// address", remedy);
+    }
+
+    fn otlp_rest(&mut self, config: &Config) {
+        let otlp = &config.otlp;
+        let right = (Duration::from_millis(100)..=Duration::from_mins(10)).contains(&otlp.timeout.0);
+        let what = format!("{} is outside 100ms to 10m", otlp.timeout);
+        self.require(right, "otlp.timeout", what, "10s suits most");
+        let what = format!("{} is outside 0 to 1", otlp.sampler_ratio);
+        let right = (0.0..=1.0).contains(&otlp.sampler_ratio);
         self.require(
             right,
-            key,
-            "not an http:// address",
-            "write it like http://127.0.0.1:4317",
+            "otlp.sampler_ratio",
+            what,
+            "0.01 keeps one trace in a hundred",
         );
+        let memory = (1 << 20, 1 << 30);
+        self.size("otlp.queue_bytes", otlp.queue_bytes, memory, "16MiB suits most");
+        if otlp.spool_bytes.0 != 0 {
+            let spool = (1 << 20, 64 << 30);
+            self.size(
+                "otlp.spool_bytes",
+                otlp.spool_bytes,
+                spool,
+                "256MiB suits most, 0 is none",
+            );
+        }
+        let (certificate, key) = ("otlp.client_certificate_file", "otlp.client_key_file");
+        let named = (
+            otlp.client_certificate_file.is_some(),
+            otlp.client_key_file.is_some(),
+        );
+        self.require(
+            named != (true, false),
+            certificate,
+            "a certificate without its key",
+            "name both files",
+        );
+        self.require(
+            named != (false, true),
+            key,
+            "a key without its certificate",
+            "name both files",
+        );
+        let files = [
+            ("otlp.ca_file", &otlp.ca_file),
+            (certificate, &otlp.client_certificate_file),
+            (key, &otlp.client_key_file),
+        ];
+        for (key, file) in files {
+            file.iter().for_each(|file| self.absolute(key, file));
+        }
     }
 
     fn store(&mut self, config: &Config) {

@@ -23,7 +23,21 @@ pub(super) const FILE_VARIABLE: &str = "API_SENSOR_CONFIG";
 /// OpenTelemetry's own variables. Those that begin with `API_SENSOR_` go before them.
 pub(super) const STANDARD_VARIABLES: &[(&str, &str)] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp.endpoint"),
+    ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "otlp.logs_endpoint"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "otlp.traces_endpoint"),
+    ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "otlp.metrics_endpoint"),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "otlp.protocol"),
+    ("OTEL_EXPORTER_OTLP_COMPRESSION", "otlp.compression"),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "otlp.timeout"),
+    ("OTEL_EXPORTER_OTLP_CERTIFICATE", "otlp.ca_file"),
+    (
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        "otlp.client_certificate_file",
+    ),
+    ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "otlp.client_key_file"),
+    ("OTEL_METRIC_EXPORT_INTERVAL", "otlp.interval"),
+    ("OTEL_TRACES_SAMPLER", "otlp.sampler"),
+    ("OTEL_TRACES_SAMPLER_ARG", "otlp.sampler_ratio"),
     ("OTEL_SERVICE_NAME", "otlp.service_name"),
     ("OTEL_RESOURCE_ATTRIBUTES", "otlp.resource"),
 ];
@@ -249,9 +263,18 @@ impl Loader {
         for (variable, key) in STANDARD_VARIABLES {
             if let (Some((_, text)), Some(setting)) = (given(variable), setting::find(key)) {
                 let place = Place::Variable((*variable).to_owned());
-                self.put((*key).to_owned(), setting, setting.kind.value(text), place);
+                // OpenTelemetry's durations are milliseconds without a unit.
+                let millis = matches!(*key, "otlp.timeout" | "otlp.interval")
+                    && text.bytes().all(|byte| byte.is_ascii_digit());
+                let value = if millis {
+                    setting.kind.value(&format!("{text}ms"))
+                } else {
+                    setting.kind.value(text)
+                };
+                self.put((*key).to_owned(), setting, value, place);
             }
         }
+        self.signals(&given);
         if let Some((_, text)) = given(HEADERS_VARIABLE)
             && text.split(',').any(|pair| !pair.contains('='))
         {
@@ -270,6 +293,15 @@ impl Loader {
                 self.variable(name, text);
             }
         }
+    }
+
+    /// `OTEL_SDK_DISABLED` and `OTEL_*_EXPORTER` say which signals are not sent.
+    fn signals<'e>(&mut self, given: &impl Fn(&str) -> Option<&'e (String, String)>) {
+        let off = given("OTEL_SDK_DISABLED").is_some_and(|(_, text)| text.eq_ignore_ascii_case("true"));
+        self.config.otlp.signals.retain(|signal| {
+            let variable = format!("OTEL_{}_EXPORTER", signal.name().to_uppercase());
+            !off && given(&variable).is_none_or(|(_, text)| !text.eq_ignore_ascii_case("none"))
+        });
     }
 
     fn variable(&mut self, name: &str, text: &str) {

@@ -182,14 +182,42 @@ section! {
 }
 
 section! {
-    /// OpenTelemetry: findings as log events, exchanges and the sensor's accounts as metrics. Off without an endpoint.
+    /// OpenTelemetry: findings as log events, exchanges as spans and metrics, the sensor's accounts as metrics. Off without an endpoint.
     Otlp is otlp {
-        /// Receiver, such as `http://127.0.0.1:4317`; plain HTTP to a collector near by, which speaks TLS onwards.
+        /// Receiver of all signals, such as `http://127.0.0.1:4317` or `https://collector.example:4317`. `http/protobuf` adds `/v1/logs`, `/v1/traces` and `/v1/metrics`.
         endpoint: Option<String> = None, Text, "--otlp-endpoint";
+        /// Receiver of findings and incidents alone; with `http/protobuf` the whole address.
+        logs_endpoint: Option<String> = None, Text, "";
+        /// Receiver of spans alone.
+        traces_endpoint: Option<String> = None, Text, "";
+        /// Receiver of metrics alone.
+        metrics_endpoint: Option<String> = None, Text, "";
+        /// What is sent: `logs`, `traces`, `metrics`.
+        signals: Vec<Signal> = Signal::ALL.to_vec(), Texts, "";
         /// `grpc` or `http/protobuf`.
         protocol: Protocol = Protocol::Grpc, Text, "--otlp-protocol";
-        /// Headers sent along, each read from a file or a variable: `authorization = { file = "/path" }`.
+        /// `gzip` or `none`.
+        compression: Compression = Compression::Gzip, Text, "";
+        /// Headers sent along, each read from a file or a variable: `authorization = { file = "/path" }`. A file is read for each request, so that what it holds may be replaced.
         headers: BTreeMap<String, HeaderSource> = BTreeMap::new(), FileOnly, "";
+        /// Time that one request may take, 100ms to 10m.
+        timeout: Interval = Interval(std::time::Duration::from_secs(10)), Text, "";
+        /// PEM file of the authorities that receivers are trusted by, instead of the system's.
+        ca_file: Option<PathBuf> = None, Text, "";
+        /// PEM file of the certificates that the sensor shows (mTLS), its own first; needs `client_key_file`.
+        client_certificate_file: Option<PathBuf> = None, Text, "";
+        /// PEM file of their key.
+        client_key_file: Option<PathBuf> = None, Text, "";
+        /// Which exchanges become spans, by OpenTelemetry's names: `always_on`, `always_off`, `traceidratio`, or one of these behind `parentbased_`, which does as the `traceparent` of a request says. An exchange with a finding always does.
+        sampler: Sampler = Sampler::ParentbasedTraceidratio, Text, "";
+        /// Share of traces that `traceidratio` keeps, 0 to 1.
+        sampler_ratio: f64 = 0.01, Number, "";
+        /// Spans in a second, at most, those of findings excepted: anybody can send a `traceparent` that asks for spans.
+        spans_per_second: u32 = 100, Number, "";
+        /// Bytes of records that wait in memory, 1MiB to 1GiB.
+        queue_bytes: ByteSize = ByteSize(16 << 20), Text, "";
+        /// Bytes of the spool in the state directory, where records wait while the receiver takes none, also over a restart; up to 64GiB. `0` for none: what does not fit into memory is lost, and counted.
+        spool_bytes: ByteSize = ByteSize(256 << 20), Text, "";
         /// Time between two batches of metrics, 100ms to 1h.
         interval: Interval = Interval(std::time::Duration::from_secs(10)), Text, "";
         /// `service.name` of the sensor itself.
@@ -202,7 +230,7 @@ section! {
 section! {
     /// Metrics and health for Prometheus, without authentication: keep it on loopback.
     Metrics is metrics {
-        /// Address and port of `/metrics`, `/coverage` and `/healthz`, or `off`.
+        /// Address and port of `/metrics`, `/coverage`, `/healthz` (the sensor lives) and `/readyz` (it sees), or `off`.
         listen: Listen = Listen::At(std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464)), Text, "--metrics-listen";
     }
 }
@@ -326,6 +354,68 @@ pub enum Protocol {
     /// OTLP/HTTP with protobuf bodies.
     #[serde(rename = "http/protobuf")]
     HttpProtobuf,
+}
+
+/// A signal of OpenTelemetry.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signal {
+    /// Findings, incidents and what was held back.
+    Logs,
+    /// Exchanges.
+    Traces,
+    /// Sums and histograms.
+    Metrics,
+}
+
+impl Signal {
+    /// Every signal.
+    pub const ALL: [Self; 3] = [Self::Logs, Self::Traces, Self::Metrics];
+
+    /// Its name, as in paths of OTLP/HTTP.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Logs => "logs",
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
+impl Otlp {
+    /// Whether anything is sent.
+    pub fn has_receiver(&self) -> bool {
+        let each = [&self.logs_endpoint, &self.traces_endpoint, &self.metrics_endpoint];
+        !self.signals.is_empty() && (self.endpoint.is_some() || each.into_iter().any(Option::is_some))
+    }
+}
+
+/// How what is sent is compressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// By gzip.
+    Gzip,
+}
+
+/// Which exchanges become spans: values of `OTEL_TRACES_SAMPLER`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampler {
+    /// All.
+    AlwaysOn,
+    /// None.
+    AlwaysOff,
+    /// A share of the traces.
+    Traceidratio,
+    /// As the parent; all without one.
+    ParentbasedAlwaysOn,
+    /// As the parent; none without one.
+    ParentbasedAlwaysOff,
+    /// As the parent; a share without one.
+    ParentbasedTraceidratio,
 }
 
 /// Where the value of a header is. Never the value itself.

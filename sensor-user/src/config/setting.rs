@@ -13,7 +13,7 @@ use super::Config;
 pub enum Kind {
     /// As it stands.
     Text,
-    /// A whole number.
+    /// A number.
     Number,
     /// Texts separated by commas.
     Texts,
@@ -99,8 +99,10 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn number(text: &str) -> Value {
-    text.parse()
-        .map_or_else(|_not_a_number| Value::String(text.to_owned()), Value::Integer)
+    let whole = text.parse().map(Value::Integer);
+    whole
+        .or_else(|_not_whole| text.parse().map(Value::Float))
+        .unwrap_or_else(|_not_a_number| Value::String(text.to_owned()))
 }
 
 fn pair(text: &str) -> Option<(String, Value)> {

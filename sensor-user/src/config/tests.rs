@@ -142,7 +142,7 @@ fn every_mistake_is_reported_with_its_place() {
         "many.toml:6: unknown section `watched`",
         "many.toml:10: watch.comm: `a-name-that-is-too-long` is no command name",
         "many.toml:11: watch.exe: `nginx` is not an absolute path",
-        "many.toml:14: otlp.endpoint: this build does not speak TLS",
+        "many.toml:14: otlp.endpoint: not an http:// or https:// address",
         "many.toml:15: otlp.headers: not a table of this shape",
         "many.toml:18: metrics.listen: `everywhere` is neither",
         "many.toml:21: output.log: not a log level",

@@ -28,6 +28,7 @@ mod shed;
 mod streams;
 #[cfg(test)]
 pub(crate) mod test_support;
+pub mod trace;
 mod turns;
 mod upgrade;
 pub mod value;

@@ -93,7 +93,10 @@ mod tests {
         assert!(!parsed(&GOOD.replace("-01", "-00")).unwrap().sampled);
         assert!(parsed(&GOOD.replace("-01", "-ff")).unwrap().sampled);
         assert_eq!(parsed(&format!("cc{}", &GOOD[2..])), Some(context));
-        assert_eq!(parsed(&format!("cc{}-what-comes-later", &GOOD[2..])), Some(context));
+        assert_eq!(
+            parsed(&format!("cc{}-what-comes-later", &GOOD[2..])),
+            Some(context)
+        );
     }
 
     #[test]

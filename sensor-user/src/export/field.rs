@@ -168,7 +168,7 @@ fn of_operation(operation: &ShownOperation, fields: &mut Fields<'_>) {
 }
 
 /// The container and pod of the process, by OpenTelemetry's names.
-fn of_container<'a>(container: Option<&'a Container>, fields: &mut Fields<'a>) {
+pub(super) fn of_container<'a>(container: Option<&'a Container>, fields: &mut Fields<'a>) {
     let Some(container) = container else {
         return;
     };
@@ -221,7 +221,34 @@ pub fn of_finding(finding: &Finding) -> Fields<'_> {
     of_part(finding.part, &mut fields);
     fields.push(("api_sensor.partial", Value::Flag(words.partial)));
     fields.push(("api_sensor.repeats", Value::Count(finding.repeats)));
+    identify("finding", finding.time_ns, &mut fields);
     fields
+}
+
+/// `log.record.uid` (semantic conventions, General logs): the same in every output and each time that a record is sent,
+/// so that whoever gets it twice can tell. Made of all that is told, and when.
+pub(super) fn identify(kind: &str, time_ns: u64, fields: &mut Fields<'_>) {
+    let mut hasher = blake3::Hasher::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    part(kind.as_bytes());
+    part(&time_ns.to_le_bytes());
+    for (name, value) in &*fields {
+        part(name.as_bytes());
+        match value {
+            Value::Text(text) => part(text.as_bytes()),
+            Value::Count(count) => part(&count.to_le_bytes()),
+            Value::Seconds(seconds) => part(&seconds.to_le_bytes()),
+            Value::Flag(flag) => part(&[u8::from(*flag)]),
+            Value::Texts(texts) => texts.iter().for_each(|text| part(text.as_bytes())),
+        }
+    }
+    let mut uid = [0; 16];
+    hasher.finalize_xof().fill(&mut uid);
+    let uid = uid.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    fields.push(("log.record.uid", Value::Text(uid.into())));
 }
 
 /// Figures of the evidence; those of data have fields of their own.
@@ -367,10 +394,12 @@ fn of_attack(attack: &LoginAttack, fields: &mut Fields<'_>) {
 pub fn of_held(held: &Held) -> Fields<'static> {
     let counts = held.by_severity();
     let counts = counts.map(|(severity, count)| format!("{}:{count}", severity.name()));
-    vec![
+    let mut fields = vec![
         ("api_sensor.held", Value::Texts(counts.collect())),
         ("api_sensor.told", Value::Count(held.told)),
-    ]
+    ];
+    identify("held", held.time_ns, &mut fields);
+    fields
 }
 
 /// Counters of a snapshot by the side they belong to.

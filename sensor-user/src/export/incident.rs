@@ -134,5 +134,6 @@ pub(super) fn fields(incident: &Incident, clock: ClockOffset) -> Fields<'_> {
         ("api_sensor.incident.between", Value::Count(incident.between)),
         ("api_sensor.explanation", text(explanation(incident))),
     ]);
+    super::field::identify("incident", last, &mut fields);
     fields
 }

@@ -1,6 +1,7 @@
 //! JSON lines: one object per event. `docs/OUTPUT.md` describes the fields.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
@@ -74,7 +75,7 @@ impl<W: Write + Send + 'static> Exporter for JsonLines<W> {
         "json"
     }
 
-    fn export(&mut self, event: &Event) -> io::Result<()> {
+    fn export(&mut self, event: &Arc<Event>) -> io::Result<()> {
         serde_json::to_writer(&mut self.to, &Line::of(event, self.clock))?;
         self.to.write_all(b"\n")
     }
@@ -98,7 +99,7 @@ mod tests {
     fn lines(events: &[Event]) -> String {
         let mut writer = JsonLines::new(Vec::new(), ClockOffset::RECORDED);
         for event in events {
-            writer.export(event).unwrap();
+            writer.export(&Arc::new(event.clone())).unwrap();
         }
         String::from_utf8(writer.to).unwrap()
     }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use crate::classify::{DataKind, Half, ShownCall};
 use crate::detect::Finding;
+use crate::exchange::trace::TraceContext;
 use crate::exchange::{AuthScheme, CallerHash, Connection, PartKind};
 use crate::incident::Incident;
 use crate::incident::budget::Held;
@@ -94,6 +95,8 @@ pub struct Summary {
     pub early_data: bool,
     /// Holes, limits or a missing response.
     pub partial: bool,
+    /// The trace that its request says it belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 /// Takes events on a thread of its own, behind a [`sink::Sink`]'s bounded queue.
@@ -102,7 +105,7 @@ pub trait Exporter: Send + 'static {
     fn name(&self) -> &'static str;
 
     /// Takes one event. An error ends this output: whatever it wrote to is gone.
-    fn export(&mut self, event: &Event) -> std::io::Result<()>;
+    fn export(&mut self, event: &Arc<Event>) -> std::io::Result<()>;
 
     /// The queue is empty for now: what was buffered may go out.
     fn rest(&mut self) -> std::io::Result<()> {

@@ -1,36 +1,43 @@
-//! OpenTelemetry: findings as log events, exchanges and the sensor's accounts as metrics, over OTLP.
+//! OpenTelemetry: findings as log events, exchanges as spans and metrics, the sensor's accounts as metrics, over OTLP.
 //!
-//! Takes events (as an [`Exporter`]). Gives batches to one receiver. Never waits for it: log records beyond the bound
-//! and those the receiver did not take are counted as [`Metric::ExportDropped`].
+//! Takes events (as an [`Exporter`]). Gives requests to receivers, from a thread of its own. Never waits for them: what
+//! they do not take now waits in memory and, bounded, on disk. Every record ends as sent, or as lost for a reason that
+//! is counted (`otlp_…` of docs/ACCOUNTS.md).
 
+mod answer;
+mod backoff;
 mod batch;
 mod client;
+mod headers;
 mod instrument;
+mod metrics;
+mod queue;
+mod records;
+mod resource;
+mod sampler;
+mod sender;
 mod spool;
+mod wire;
 
-use std::collections::HashMap;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity as Number};
-use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{
-    BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, SdkLogger, SdkLoggerProvider,
-};
+use bytes::Bytes;
+use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
-use tokio::runtime::Handle;
 
-use super::field::{self, Fields, Value};
-use super::{ClockOffset, Event, Exporter};
-use crate::config;
+use super::field::{self, Fields};
+use super::{ClockOffset, Event, Exporter, Summary};
+use crate::config::{self, Signal};
 use crate::detect::{Finding, Severity};
-use crate::incident::Incident;
-use crate::incident::budget::Held;
 use crate::telemetry::{Accounts, Counters, Metric};
+
+use records::Told;
+use sampler::{Choice, Sampler, SpanIds};
 
 /// Name of the event that carries a finding.
 const FINDING_EVENT: &str = "api_sensor.finding";
@@ -38,23 +45,19 @@ const FINDING_EVENT: &str = "api_sensor.finding";
 const INCIDENT_EVENT: &str = "api_sensor.incident";
 /// Of the event that says what was held back.
 const HELD_EVENT: &str = "api_sensor.held";
-
-/// Records per request: the specification's default for batches.
-const BATCH: usize = 512;
-/// Time a record waits for others.
-const BATCH_DELAY: Duration = Duration::from_secs(1);
-/// Time one request may take: the specification's default.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for the last batch of each signal when the sensor stops: both fit what `sink` grants an output.
-const SHUTDOWN: Duration = Duration::from_secs(2);
+/// Below the state directory.
+const SPOOL: &str = "spool";
+/// Share of the spool that spans have: they must not take the room of findings.
+const SPANS_SHARE: u64 = 4;
+/// Time in which what waits may be sent when the sensor stops, and then to put the rest away: both fit what `sink`
+/// grants an output.
+const LAST_SENDS: Duration = Duration::from_secs(3);
+const LAST: Duration = Duration::from_secs(4);
 
 /// Why OTLP cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OtlpError {
-    /// The exporter refuses its settings.
-    #[error("cannot set up the OTLP exporter")]
-    Build(#[from] opentelemetry_otlp::ExporterBuildError),
     /// A header's source cannot be read. Never contains its value.
     #[error("cannot read OTLP header `{name}` from {source_name}")]
     Header {
@@ -63,117 +66,196 @@ pub enum OtlpError {
         /// Variable or file.
         source_name: String,
     },
+    /// An address is none. Never contains it: somebody may have put credentials into it.
+    #[error("the OTLP endpoint for {signal} is no address")]
+    Address {
+        /// Signal.
+        signal: &'static str,
+    },
+    /// What TLS needs does not fit.
+    #[error("cannot set up TLS to the OTLP receiver: {what}: {why}")]
+    Tls {
+        /// Setting, or what was read.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// A file that the configuration names.
+    #[error("cannot read {}: {why}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The spool's directory.
+    #[error("cannot open the spool {}: {source}", path.display())]
+    Spool {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The thread that sends.
+    #[error("cannot start the thread that sends")]
+    Thread(#[from] io::Error),
 }
 
 /// The exporter.
 #[derive(Debug)]
 pub struct Otlp {
-    logs: SdkLoggerProvider,
-    logger: SdkLogger,
+    queue: Arc<queue::Queue>,
+    /// Told when the thread that sends has ended.
+    ended: Receiver<()>,
     metrics: SdkMeterProvider,
     instruments: instrument::Instruments,
-    flow: Flow,
+    resource: resource::Resource,
+    /// The resource of log records, encoded.
+    own: Bytes,
+    spans: bool,
+    logs: bool,
+    sampler: Sampler,
+    /// The exchange before: a finding follows its own at once.
+    last: Option<Last>,
+    counters: Arc<Counters>,
     clock: ClockOffset,
 }
 
-/// Records on their way: bounded before the SDK's own queue, which drops without telling.
-#[derive(Clone, Debug)]
-struct Flow {
-    waiting: Arc<AtomicUsize>,
-    most: usize,
-    counters: Arc<Counters>,
+#[derive(Debug)]
+struct Last {
+    event: Arc<Event>,
+    ids: SpanIds,
+    kept: bool,
 }
 
 impl Otlp {
-    /// Sets up both signals for `endpoint`. `queue` bounds the records that wait; `runtime` carries the connections.
+    /// Starts to send. What waits goes to a spool below `state` if there is one. `environment` reads variables: the
+    /// process's own.
     pub fn start(
-        endpoint: &str,
         otlp: &config::Otlp,
-        queue: usize,
+        state: Option<&Path>,
         accounts: &Accounts,
         clock: ClockOffset,
-        runtime: &Handle,
+        environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, OtlpError> {
-        let headers = client::headers(otlp)?;
-        let (log_exporter, metric_exporter) = client::exporters(endpoint, otlp.protocol, &headers, runtime)?;
-        let flow = Flow {
-            waiting: Arc::default(),
-            most: queue,
-            counters: Arc::clone(&accounts.sensor),
+        let counters = Arc::clone(&accounts.sensor);
+        let client = client::Client::new(otlp, environment)?;
+        let (logs, spans) = (client.sends(Signal::Logs), client.sends(Signal::Traces));
+        let spools = match state.filter(|_| otlp.spool_bytes.0 > 0) {
+            Some(state) => spools(state, otlp.spool_bytes.0, &counters)?,
+            None => Vec::new(),
         };
-        // The SDK's queue holds what `Flow` admits and never fills.
-        let config = BatchConfigBuilder::default()
-            .with_max_queue_size(queue.saturating_add(1))
-            .with_max_export_batch_size(BATCH.min(queue))
-            .with_scheduled_delay(BATCH_DELAY)
-            .build();
-        let counted = Counted {
-            exporter: log_exporter,
-            flow: flow.clone(),
-        };
-        let processor = BatchLogProcessor::builder(counted)
-            .with_batch_config(config)
-            .build();
-        let resource = resource(otlp);
-        let logs = SdkLoggerProvider::builder()
-            .with_resource(resource.clone())
-            .with_log_processor(processor)
-            .build();
-        let reader = PeriodicReader::builder(metric_exporter)
-            .with_interval(otlp.interval.0)
-            .build();
-        let metrics = SdkMeterProvider::builder()
-            .with_resource(resource)
-            .with_reader(reader)
-            .build();
+        let queue_bytes = usize::try_from(otlp.queue_bytes.0).unwrap_or(usize::MAX);
+        let queue = Arc::new(queue::Queue::new(queue_bytes, Arc::clone(&counters)));
+        let resource = resource::Resource::of(otlp);
+        let metrics = provider(otlp, &resource, &queue, client.sends(Signal::Metrics));
         let scope = InstrumentationScope::builder("api-sensor")
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
-        let instruments = instrument::Instruments::new(&metrics, scope.clone(), accounts);
-        let logger = logs.logger_with_scope(scope);
+        let instruments = instrument::Instruments::new(&metrics, scope, accounts);
+        let sender = sender::Sender {
+            queue: Arc::clone(&queue),
+            client,
+            spools,
+            counters: Arc::clone(&counters),
+            state: sender::State::default(),
+        };
         Ok(Self {
-            logs,
-            logger,
+            queue,
+            ended: start(sender)?,
             metrics,
             instruments,
-            flow,
+            own: resource.of_sensor(),
+            resource,
+            spans,
+            logs,
+            sampler: Sampler::new(otlp),
+            last: None,
+            counters,
             clock,
         })
     }
 
-    fn finding(&self, finding: &Finding) {
+    fn exchange(&mut self, event: &Arc<Event>, call: &Summary) {
+        self.instruments.call(call);
+        let ids = self.sampler.ids(call.trace);
+        let mut kept = false;
+        if self.spans {
+            match self.sampler.choose(call.trace, ids, call.time_ns) {
+                Choice::Kept => kept = true,
+                Choice::LeftOut => self.counters.add(Metric::SpansLeftOut, 1),
+                Choice::HeldBack => self.counters.add(Metric::SpansHeldBack, 1),
+            }
+        }
+        if kept {
+            self.span(call, ids);
+        }
+        self.last = Some(Last {
+            event: Arc::clone(event),
+            ids,
+            kept,
+        });
+    }
+
+    fn span(&self, call: &Summary, ids: SpanIds) {
+        let resource = self.resource.of_watched(&call.connection);
+        let span = records::span(call, ids, self.clock);
+        self.queue.add(Signal::Traces, &resource, &span);
+    }
+
+    fn finding(&mut self, finding: &Finding) {
+        self.instruments.finding(finding);
+        let span = self.span_of(finding);
         let fields = field::of_finding(finding);
-        self.record(FINDING_EVENT, finding.time_ns, finding.severity, &fields);
+        self.log(FINDING_EVENT, finding.time_ns, finding.severity, span, &fields);
     }
 
-    fn incident(&self, incident: &Incident) {
-        let fields = super::incident::fields(incident, self.clock);
-        self.record(INCIDENT_EVENT, incident.time_ns.1, incident.severity, &fields);
+    /// The span of the exchange that shows a finding: it is sent whatever the sampler said. Where no spans are sent, that
+    /// of whoever sent the request.
+    fn span_of(&mut self, finding: &Finding) -> Option<(SpanIds, bool)> {
+        let last = self.last.as_mut()?;
+        let Event::Exchange(call) = &*last.event else {
+            return None;
+        };
+        if call.endpoint != finding.endpoint {
+            return None;
+        }
+        if !self.spans {
+            let context = call.trace?;
+            let ids = SpanIds {
+                trace: context.trace,
+                span: context.parent,
+            };
+            return Some((ids, context.sampled));
+        }
+        let (ids, event) = (last.ids, Arc::clone(&last.event));
+        if !std::mem::replace(&mut last.kept, true)
+            && let Event::Exchange(call) = &*event
+        {
+            self.span(call, ids);
+        }
+        Some((ids, true))
     }
 
-    fn held(&self, held: &Held) {
-        let worst = held.by_severity().next();
-        let severity = worst.map_or(Severity::Info, |(severity, _)| severity);
-        self.record(HELD_EVENT, held.time_ns, severity, &field::of_held(held));
-    }
-
-    fn record(&self, event: &'static str, time_ns: u64, severity: Severity, fields: &Fields<'_>) {
-        if !self.flow.admit() {
+    fn log(
+        &self,
+        event: &'static str,
+        time_ns: u64,
+        severity: Severity,
+        span: Option<(SpanIds, bool)>,
+        fields: &Fields<'_>,
+    ) {
+        if !self.logs {
             return;
         }
-        let mut record = self.logger.create_log_record();
-        record.set_event_name(event);
-        record.set_timestamp(self.clock.system_time(time_ns));
-        record.set_severity_number(number(severity));
-        record.set_severity_text(severity.name());
-        let in_words = |name: &str| matches!(name, "api_sensor.evidence" | "api_sensor.explanation");
-        if let Some((_, sentence)) = fields.iter().find(|(name, _)| in_words(name)) {
-            record.set_body(any(sentence));
-        }
-        for (name, value) in fields {
-            record.add_attribute(*name, any(value));
-        }
-        self.logger.emit(record);
+        let told = Told {
+            event,
+            time_ns: self.clock.unix_ns(time_ns),
+            severity,
+            span,
+        };
+        self.queue
+            .add(Signal::Logs, &self.own, &records::log(&told, fields));
     }
 }
 
@@ -182,15 +264,25 @@ impl Exporter for Otlp {
         "otlp"
     }
 
-    fn export(&mut self, event: &Event) -> io::Result<()> {
-        match event {
-            Event::Exchange(call) => self.instruments.call(call),
-            Event::Finding(finding) => {
-                self.instruments.finding(finding);
-                self.finding(finding);
+    fn export(&mut self, event: &Arc<Event>) -> io::Result<()> {
+        match &**event {
+            Event::Exchange(call) => self.exchange(event, call),
+            Event::Finding(finding) => self.finding(finding),
+            Event::Incident(incident) => {
+                let fields = super::incident::fields(incident, self.clock);
+                self.log(
+                    INCIDENT_EVENT,
+                    incident.time_ns.1,
+                    incident.severity,
+                    None,
+                    &fields,
+                );
             }
-            Event::Incident(incident) => self.incident(incident),
-            Event::Held(held) => self.held(held),
+            Event::Held(held) => {
+                let worst = held.by_severity().next();
+                let severity = worst.map_or(Severity::Info, |(severity, _)| severity);
+                self.log(HELD_EVENT, held.time_ns, severity, None, &field::of_held(held));
+            }
             // The accounts are metrics: they are read when a batch is due.
             Event::Accounts(_) => {}
         }
@@ -198,106 +290,78 @@ impl Exporter for Otlp {
     }
 
     fn finish(&mut self) {
-        let logs = self.logs.shutdown_with_timeout(SHUTDOWN);
-        let metrics = self.metrics.shutdown_with_timeout(SHUTDOWN);
-        let left = self.flow.waiting.swap(0, Ordering::AcqRel);
-        self.flow.counters.add(Metric::ExportDropped, left as u64);
-        for error in [logs, metrics].into_iter().filter_map(Result::err) {
-            tracing::warn!(%error, left, "otlp receiver did not take the last batch");
+        // The last metrics are in the queue when this returns.
+        if let Err(error) = self.metrics.shutdown_with_timeout(Duration::from_secs(1)) {
+            tracing::debug!(%error, "the last metrics were not collected");
+        }
+        self.queue.stop(deadline(LAST_SENDS));
+        if self.ended.recv_timeout(LAST).is_err() {
+            tracing::warn!("gave up waiting for the thread that sends to the OTLP receiver");
         }
     }
 }
 
-impl Flow {
-    fn admit(&self) -> bool {
-        let admitted = self.waiting.fetch_add(1, Ordering::AcqRel) < self.most;
-        if !admitted {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
-            self.counters.add(Metric::ExportDropped, 1);
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a deadline for the network, not of the data path"
+)]
+fn deadline(after: Duration) -> Instant {
+    Instant::now() + after
+}
+
+fn spools(state: &Path, most: u64, counters: &Counters) -> Result<Vec<(Signal, spool::Spool)>, OtlpError> {
+    let spans = most / SPANS_SHARE;
+    let mut spools = Vec::new();
+    for (signal, most) in [(Signal::Logs, most - spans), (Signal::Traces, spans)] {
+        let path = state.join(SPOOL).join(signal.name());
+        let mut spool =
+            spool::Spool::open(&path, most).map_err(|source| OtlpError::Spool { path, source })?;
+        let lost = spool.take_lost();
+        counters.add(Metric::OtlpLostSpool, lost.crowded);
+        counters.add(Metric::OtlpLostDamaged, lost.damaged);
+        counters.add(Metric::OtlpRecovered, spool.records());
+        if spool.records() > 0 {
+            let (records, bytes) = (spool.records(), spool.bytes());
+            tracing::info!(
+                signal = signal.name(),
+                records,
+                bytes,
+                "records of an earlier run wait in the spool"
+            );
         }
-        admitted
+        spools.push((signal, spool));
     }
-
-    fn done(&self, records: usize, taken: bool) {
-        let subtract = |waiting: usize| Some(waiting.saturating_sub(records));
-        let before = self
-            .waiting
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, subtract);
-        if !taken {
-            // Those that `finish` gave up were counted there.
-            let known = before.unwrap_or_else(|same| same).min(records);
-            self.counters.add(Metric::ExportDropped, known as u64);
-        }
-    }
+    Ok(spools)
 }
 
-/// Counts what passes, and what the receiver did not take.
-#[derive(Debug)]
-struct Counted<E> {
-    exporter: E,
-    flow: Flow,
+fn provider(
+    otlp: &config::Otlp,
+    resource: &resource::Resource,
+    queue: &Arc<queue::Queue>,
+    sends: bool,
+) -> SdkMeterProvider {
+    let provider = SdkMeterProvider::builder().with_resource(resource.of_metrics());
+    if !sends {
+        return provider.build();
+    }
+    let reader = PeriodicReader::builder(metrics::ToQueue(Arc::clone(queue)))
+        .with_interval(otlp.interval.0)
+        .build();
+    provider.with_reader(reader).build()
 }
 
-impl<E: LogExporter> LogExporter for Counted<E> {
-    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        static FAILED: crate::telemetry::log::Repeat = crate::telemetry::log::Repeat::new();
-        let records = batch.iter().count();
-        let result = self.exporter.export(batch).await;
-        self.flow.done(records, result.is_ok());
-        if let Err(error) = &result
-            && let Some(repeats) = FAILED.pass()
-        {
-            tracing::warn!(%error, records, repeats, "otlp receiver did not take findings");
-        }
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.set_resource(resource);
-    }
+/// Starts the thread that sends. It speaks to receivers on a runtime of its own: disk is waited for there, too.
+fn start(sender: sender::Sender) -> Result<Receiver<()>, OtlpError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (end, ended) = sync_channel(1);
+    thread::Builder::new().name("otlp".to_owned()).spawn(move || {
+        runtime.block_on(sender.run());
+        let _gave_up = end.send(()).is_err();
+    })?;
+    Ok(ended)
 }
-
-fn resource(otlp: &config::Otlp) -> Resource {
-    let further = otlp
-        .resource
-        .iter()
-        .map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
-    Resource::builder_empty()
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_attributes(further)
-        .with_service_name(otlp.service_name.clone())
-        .build()
-}
-
-const fn number(severity: Severity) -> Number {
-    match severity {
-        Severity::Info => Number::Info,
-        Severity::Low => Number::Info3,
-        Severity::Medium => Number::Warn,
-        Severity::High => Number::Error,
-        Severity::Critical => Number::Fatal,
-    }
-}
-
-fn any(value: &Value<'_>) -> AnyValue {
-    let text = |text: &str| AnyValue::String(StringValue::from(text.to_owned()));
-    match value {
-        Value::Text(content) => text(content),
-        Value::Count(number) => AnyValue::Int(i64::try_from(*number).unwrap_or(i64::MAX)),
-        Value::Seconds(number) => AnyValue::Double(*number),
-        Value::Flag(flag) => AnyValue::Boolean(*flag),
-        Value::Texts(texts) => {
-            AnyValue::ListAny(Box::new(texts.iter().map(|content| text(content)).collect()))
-        }
-    }
-}
-
-/// Headers by name, their values read.
-type Headers = HashMap<String, String>;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! `/metrics` in the Prometheus text format and `/healthz`.
+//! `/metrics` in the Prometheus text format, `/healthz` and `/readyz`.
 //!
 //! Takes events (as an [`Exporter`]) and the sensor's accounts. Gives two pages over HTTP. Never holds more series than
 //! [`Series::MOST`] and a fixed number more.
@@ -26,6 +26,7 @@ use super::series::{DURATION_BOUNDS, Labels, MESSAGES, Series};
 use super::{Event, Exporter, Summary, field, wording};
 use crate::classify::{DataKind, Half};
 use crate::detect::Severity;
+use crate::telemetry::health::State;
 use crate::telemetry::{Accounts, Metric};
 
 /// Connections served at once: a scraper uses one.
@@ -142,9 +143,9 @@ impl Exporter for Prometheus {
         "prometheus"
     }
 
-    fn export(&mut self, event: &Event) -> io::Result<()> {
+    fn export(&mut self, event: &Arc<Event>) -> io::Result<()> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        match event {
+        match &**event {
             Event::Exchange(call) => table.call(call),
             Event::Finding(finding) => {
                 *table
@@ -316,6 +317,25 @@ async fn accept(listener: TcpListener, shown: Prometheus) {
     }
 }
 
+/// A sensor that starts is healthy and not ready; one that stands still is neither.
+fn health(state: State, asks_ready: bool) -> (StatusCode, String) {
+    match state {
+        State::Ready => (StatusCode::OK, "ok\n".to_owned()),
+        State::Starting if asks_ready => {
+            let body = "starting: probes are not attached yet\n";
+            (StatusCode::SERVICE_UNAVAILABLE, body.to_owned())
+        }
+        State::Starting => (StatusCode::OK, "starting\n".to_owned()),
+        State::Still(silent) => {
+            let body = format!(
+                "nothing is judged since {} s: restart the sensor, and report it\n",
+                silent.as_secs()
+            );
+            (StatusCode::SERVICE_UNAVAILABLE, body)
+        }
+    }
+}
+
 fn answer(shown: &Prometheus, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let (status, kind, body) = match (request.method(), request.uri().path()) {
         (&Method::GET, "/metrics") => (
@@ -331,11 +351,14 @@ fn answer(shown: &Prometheus, request: &Request<Incoming>) -> Response<Full<Byte
                 "no report yet\n".to_owned(),
             ),
         },
-        (&Method::GET, "/healthz") => (StatusCode::OK, "text/plain", "ok\n".to_owned()),
+        (&Method::GET, page @ ("/healthz" | "/readyz")) => {
+            let (status, body) = health(shown.accounts.health.state(), page == "/readyz");
+            (status, "text/plain", body)
+        }
         (&Method::GET, _) => (
             StatusCode::NOT_FOUND,
             "text/plain",
-            "see /metrics, /coverage or /healthz\n".to_owned(),
+            "see /metrics, /coverage, /healthz or /readyz\n".to_owned(),
         ),
         _ => (
             StatusCode::METHOD_NOT_ALLOWED,
@@ -363,7 +386,7 @@ mod tests {
         accounts.kernel.set(Counter::TlsCalls, 7);
         let mut prometheus = Prometheus::new(accounts);
         for event in events {
-            prometheus.export(event).unwrap();
+            prometheus.export(&Arc::new(event.clone())).unwrap();
         }
         prometheus
     }

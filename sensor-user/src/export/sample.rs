@@ -92,6 +92,7 @@ pub(super) fn summary(role: Role) -> Summary {
         part: None,
         early_data: false,
         partial: false,
+        trace: None,
     }
 }
 

@@ -212,7 +212,7 @@ mod tests {
         fn name(&self) -> &'static str {
             "kept"
         }
-        fn export(&mut self, event: &Event) -> io::Result<()> {
+        fn export(&mut self, event: &Arc<Event>) -> io::Result<()> {
             self.0.lock().unwrap().push(crate::export::field::kind(event));
             Ok(())
         }
@@ -225,7 +225,7 @@ mod tests {
         fn name(&self) -> &'static str {
             "stuck"
         }
-        fn export(&mut self, _event: &Event) -> io::Result<()> {
+        fn export(&mut self, _event: &Arc<Event>) -> io::Result<()> {
             self.0.recv().map_err(io::Error::other)
         }
     }

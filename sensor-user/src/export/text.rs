@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::Arc;
 
 use super::wording::{self, Wording};
 use super::{ClockOffset, Event, Exporter, Snapshot, Summary};
@@ -413,7 +414,7 @@ impl<W: Write + Send + 'static> Exporter for Text<W> {
         "text"
     }
 
-    fn export(&mut self, event: &Event) -> io::Result<()> {
+    fn export(&mut self, event: &Arc<Event>) -> io::Result<()> {
         self.to.write_all(self.view.lines(event).as_bytes())
     }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::detect::Observation;
+use crate::exchange::trace::TraceContext;
 use crate::exchange::{AuthScheme, Caller, CallerHash};
 use crate::export::{Event, Summary};
 use crate::incident::alerts::Told;
@@ -44,6 +45,7 @@ pub(super) fn summary(seen: &Observation<'_>) -> Summary {
         part: exchange.part,
         early_data: exchange.request.early_data,
         partial: !whole,
+        trace: TraceContext::of(&exchange.request.head),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every queue is bounded and every loss is named here. Labels are enum values, never text from outside.
 
 pub mod coverage;
+pub mod health;
 pub mod ledger;
 pub mod log;
 
@@ -103,6 +104,34 @@ metrics! {
     HookRunsSkipped = "hook_runs_skipped",
     /// Events that an exporter could not take in time.
     ExportDropped = "export_dropped",
+    // otlp
+    /// Log records and spans that the OTLP receiver took.
+    OtlpSent = "otlp_sent",
+    /// Log records and spans that the OTLP receiver refused for good.
+    OtlpRefused = "otlp_refused",
+    /// Requests to the OTLP receiver that failed and are made again.
+    OtlpRetries = "otlp_retries",
+    /// Log records and spans that found no room in memory while the receiver took none.
+    OtlpLostMemory = "otlp_lost_memory",
+    /// Log records and spans that were written to the spool; those that the receiver took from there are in `otlp_sent`.
+    OtlpSpooled = "otlp_spooled",
+    /// Log records and spans of an earlier run that waited in the spool at the start.
+    OtlpRecovered = "otlp_recovered",
+    /// Log records and spans that made room in the spool for newer ones.
+    OtlpLostSpool = "otlp_lost_spool",
+    /// Log records and spans in the spool that were damaged on disk, as far as it says how many.
+    OtlpLostDamaged = "otlp_lost_damaged",
+    /// Writes that the spool's directory refused: no room, or read-only. What was to be written waits in memory.
+    OtlpSpoolFailed = "otlp_spool_failed",
+    /// Log records and spans that neither the receiver nor a spool had taken when the sensor stopped.
+    OtlpLostStop = "otlp_lost_stop",
+    /// Batches of metrics that newer ones replaced before the receiver took them, or that it refused; sums go on
+    /// counting, so that only their times are lost.
+    OtlpMetricsSkipped = "otlp_metrics_skipped",
+    /// Exchanges that the sampler makes no spans of.
+    SpansLeftOut = "spans_left_out",
+    /// Exchanges that are no spans because of the bound of a second.
+    SpansHeldBack = "spans_held_back",
     // store
     /// Flushes of the store put off because the one before was not written yet; what they hold goes with the next.
     StoreSkipped = "store_skipped",
@@ -208,6 +237,8 @@ pub struct Accounts {
     pub kernel: Arc<KernelCounters>,
     /// What is seen of each process.
     pub coverage: Arc<coverage::Board>,
+    /// Whether the sensor works.
+    pub health: Arc<health::Health>,
 }
 
 impl Accounts {

@@ -1,22 +1,23 @@
 //! What is sent at once: the records of one signal, encoded.
+//!
+//! Takes encoded records. Gives requests of a bounded size. Bounded by [`RECORDS`] and [`BYTES`] of each signal.
+
+use std::mem;
+use std::time::Instant;
 
 use bytes::Bytes;
 
-/// A signal of OpenTelemetry.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) enum Signal {
-    /// Findings, incidents and what was held back.
-    Logs,
-    /// Exchanges.
-    Traces,
-    /// Sums and histograms.
-    Metrics,
-}
+use super::wire;
+pub(super) use crate::config::Signal;
+
+/// Records in a request: the specification's default for batches (`OTEL_BLRP_MAX_EXPORT_BATCH_SIZE`).
+pub(super) const RECORDS: u32 = 512;
+/// Bytes after which a request is full: a quarter of what gRPC receivers take by default.
+pub(super) const BYTES: usize = 1 << 20;
+/// Resources in a request: processes whose exchanges are spans.
+const RESOURCES: usize = 64;
 
 impl Signal {
-    /// Every signal.
-    pub(super) const ALL: [Self; 3] = [Self::Logs, Self::Traces, Self::Metrics];
-
     /// Its number in files.
     pub(super) const fn number(self) -> u8 {
         match self {
@@ -40,3 +41,81 @@ pub(super) struct Batch {
     pub(super) records: u32,
     pub(super) bytes: Bytes,
 }
+
+/// Records that wait for others to be sent with.
+#[derive(Debug)]
+pub(super) struct Open {
+    signal: Signal,
+    /// By resource: its encoded attributes, and records, each behind its key and length.
+    groups: Vec<(Bytes, Vec<u8>)>,
+    records: u32,
+    bytes: usize,
+    since: Option<Instant>,
+}
+
+impl Open {
+    pub(super) const fn new(signal: Signal) -> Self {
+        Self {
+            signal,
+            groups: Vec::new(),
+            records: 0,
+            bytes: 0,
+            since: None,
+        }
+    }
+
+    /// Adds a record of a resource. Gives the batch when it is full.
+    pub(super) fn add(&mut self, resource: &Bytes, record: &[u8], now: Instant) -> Option<Batch> {
+        let at = self.groups.iter().position(|(known, _)| known == resource);
+        let at = at.unwrap_or_else(|| {
+            self.groups.push((resource.clone(), Vec::new()));
+            self.groups.len() - 1
+        });
+        if let Some((_, records)) = self.groups.get_mut(at) {
+            wire::bytes(records, RECORD, record);
+        }
+        self.records += 1;
+        self.bytes += record.len();
+        self.since.get_or_insert(now);
+        let full = self.records >= RECORDS || self.bytes >= BYTES || self.groups.len() >= RESOURCES;
+        if full { self.seal() } else { None }
+    }
+
+    /// When its first record came.
+    pub(super) const fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// Bytes of its records.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What there is as a request. `ResourceLogs` and `ResourceSpans`, `ScopeLogs` and `ScopeSpans` are of one shape:
+    /// resource or scope 1, what is inside 2.
+    pub(super) fn seal(&mut self) -> Option<Batch> {
+        let (records, groups) = (mem::take(&mut self.records), mem::take(&mut self.groups));
+        (self.bytes, self.since) = (0, None);
+        if records == 0 {
+            return None;
+        }
+        let mut request = Vec::new();
+        for (resource, records) in groups {
+            let mut scoped = Vec::with_capacity(records.len() + 64);
+            wire::bytes(&mut scoped, 1, &wire::scope());
+            scoped.extend_from_slice(&records);
+            let mut group = Vec::with_capacity(scoped.len() + resource.len() + 16);
+            wire::bytes(&mut group, 1, &resource);
+            wire::bytes(&mut group, 2, &scoped);
+            wire::bytes(&mut request, 1, &group);
+        }
+        Some(Batch {
+            signal: self.signal,
+            records,
+            bytes: request.into(),
+        })
+    }
+}
+
+/// Field of a record in `ScopeLogs` and `ScopeSpans`.
+const RECORD: u32 = 2;

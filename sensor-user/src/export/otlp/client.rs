@@ -1,147 +1,294 @@
-//! The two transports.
+//! One request over HTTP/1.1 or gRPC, with TLS where the address says so.
+//!
+//! Takes a batch. Gives the receiver's [`Answer`]. Never shows a header's value, nor an address that could hold one.
+//! Bounded by the timeout and by [`answer::LONGEST`].
 
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::HeaderMap;
-use hyper::header::{HeaderName, HeaderValue};
-use opentelemetry_http::hyper::HyperClient;
-use opentelemetry_http::{HttpClient, HttpError, Request, Response};
-use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
-use opentelemetry_otlp::{
-    ExporterBuildError, LogExporter, MetricExporter, WithExportConfig as _, WithHttpConfig as _,
-    WithTonicConfig as _,
-};
-use tokio::runtime::Handle;
+use flate2::write::GzEncoder;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, TE, USER_AGENT};
+use hyper::{Method, Request, Uri};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as Hyper;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 
-use super::{Headers, OtlpError, TIMEOUT};
-use crate::config::{self, HeaderSource, Protocol};
+use super::answer::{self, Answer};
+use super::batch::{Batch, Signal};
+use super::{OtlpError, headers};
+use crate::config::{self, Compression, Protocol};
 
-/// Reads the values of the configured headers. Those in `OTEL_EXPORTER_OTLP_HEADERS` the SDK adds by itself.
-pub(super) fn headers(otlp: &config::Otlp) -> Result<Headers, OtlpError> {
-    let read = |source: &HeaderSource| match source {
-        HeaderSource::Env(name) => std::env::var(name).ok(),
-        HeaderSource::File(path) => std::fs::read_to_string(path)
-            .ok()
-            .map(|text| text.trim().to_owned()),
-    };
-    let valid = |value: &String| value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    let header = |(name, source): (&String, &HeaderSource)| match read(source).filter(valid) {
-        Some(value) => Ok((name.to_ascii_lowercase(), value)),
-        None => Err(OtlpError::Header {
-            name: name.clone(),
-            source_name: shown(source),
-        }),
-    };
-    otlp.headers.iter().map(header).collect()
-}
+/// Idle connections are closed before a receiver or what is between is likely to.
+const IDLE: Duration = Duration::from_secs(50);
+/// The cheapest level: higher ones take ten times as long for a tenth of the bytes.
+const LEVEL: flate2::Compression = flate2::Compression::fast();
+/// Bytes before a message of gRPC: whether it is compressed, and its length.
+const PREFIX: usize = 5;
 
-fn shown(source: &HeaderSource) -> String {
-    match source {
-        HeaderSource::Env(name) => format!("variable {name}"),
-        HeaderSource::File(path) => path.display().to_string(),
-    }
-}
-
-/// One exporter per signal.
-pub(super) fn exporters(
-    endpoint: &str,
+/// Sends to the receivers that a configuration names.
+#[derive(Debug)]
+pub(super) struct Client {
+    hyper: Hyper<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// Where each signal goes; `None`: it is not sent.
+    to: [Option<Uri>; 3],
     protocol: Protocol,
-    headers: &Headers,
-    runtime: &Handle,
-) -> Result<(LogExporter, MetricExporter), ExporterBuildError> {
-    match protocol {
-        Protocol::Grpc => grpc(endpoint, headers, runtime),
-        Protocol::HttpProtobuf => http(endpoint, headers, runtime),
-    }
+    gzip: bool,
+    timeout: Duration,
+    headers: headers::Headers,
 }
 
-fn grpc(
-    endpoint: &str,
-    headers: &Headers,
-    runtime: &Handle,
-) -> Result<(LogExporter, MetricExporter), ExporterBuildError> {
-    let mut metadata = HeaderMap::new();
-    for (name, value) in headers {
-        // Both were checked when they were read.
-        if let (Ok(name), Ok(mut value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            value.set_sensitive(true);
-            metadata.insert(name, value);
+impl Client {
+    /// Reads what the configuration names. Connects when there is something to send.
+    pub(super) fn new(
+        otlp: &config::Otlp,
+        environment: &headers::Environment<'_>,
+    ) -> Result<Self, OtlpError> {
+        let builder = HttpsConnectorBuilder::new()
+            .with_tls_config(tls(otlp)?)
+            .https_or_http();
+        let connector = match otlp.protocol {
+            Protocol::Grpc => builder.enable_http2().build(),
+            Protocol::HttpProtobuf => builder.enable_http1().build(),
+        };
+        let mut client = Hyper::builder(TokioExecutor::new());
+        client
+            .pool_timer(hyper_util::rt::TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .http2_only(otlp.protocol == Protocol::Grpc);
+        let mut to = [None, None, None];
+        for (to, signal) in to.iter_mut().zip(Signal::ALL) {
+            *to = address(otlp, signal)?;
+        }
+        let headers = headers::Headers::of(otlp, environment);
+        headers.read()?;
+        Ok(Self {
+            hyper: client.build(connector),
+            to,
+            protocol: otlp.protocol,
+            gzip: otlp.compression == Compression::Gzip,
+            timeout: otlp.timeout.0,
+            headers,
+        })
+    }
+
+    /// Whether a signal has a receiver.
+    pub(super) fn sends(&self, signal: Signal) -> bool {
+        self.uri(signal).is_some()
+    }
+
+    /// Sends a batch and waits for what becomes of it.
+    pub(super) async fn send(&self, batch: &Batch) -> Answer {
+        let Some(uri) = self.uri(batch.signal) else {
+            return Answer::Refused {
+                why: "no receiver for this signal".to_owned(),
+            };
+        };
+        let request = match self.request(uri, batch) {
+            Ok(request) => request,
+            Err(why) => return Answer::Later { after: None, why },
+        };
+        match tokio::time::timeout(self.timeout, self.exchange(request)).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => Answer::Later {
+                after: None,
+                why: format!("no answer within {:?}", self.timeout),
+            },
         }
     }
-    let metadata = MetadataMap::from_headers(metadata);
-    // The channel's task is spawned when the exporter is built.
-    let _context = runtime.enter();
-    let logs = LogExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .with_timeout(TIMEOUT)
-        .with_metadata(metadata.clone())
-        .build()?;
-    let metrics = MetricExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .with_timeout(TIMEOUT)
-        .with_metadata(metadata)
-        .build()?;
-    Ok((logs, metrics))
+
+    fn uri(&self, signal: Signal) -> Option<&Uri> {
+        let mut known = self.to.iter().zip(Signal::ALL);
+        known.find_map(|(to, known)| to.as_ref().filter(|_| known == signal))
+    }
+
+    fn request(&self, uri: &Uri, batch: &Batch) -> Result<Request<Full<Bytes>>, String> {
+        let headers = self.headers.read().map_err(|error| error.to_string())?;
+        let mut request = Request::new(Full::new(self.body(&batch.bytes)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri.clone();
+        let fields = request.headers_mut();
+        fields.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("api-sensor/", env!("CARGO_PKG_VERSION"))),
+        );
+        let gzip = HeaderValue::from_static("gzip");
+        match self.protocol {
+            Protocol::Grpc => {
+                fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+                fields.insert(TE, HeaderValue::from_static("trailers"));
+                if self.gzip {
+                    fields.insert(HeaderName::from_static("grpc-encoding"), gzip);
+                }
+            }
+            Protocol::HttpProtobuf => {
+                fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+                if self.gzip {
+                    fields.insert(CONTENT_ENCODING, gzip);
+                }
+            }
+        }
+        fields.extend(headers);
+        Ok(request)
+    }
+
+    fn body(&self, message: &Bytes) -> Bytes {
+        let grpc = self.protocol == Protocol::Grpc;
+        if !grpc && !self.gzip {
+            return message.clone();
+        }
+        let mut body = vec![0; if grpc { PREFIX } else { 0 }];
+        if self.gzip {
+            // Writing to memory does not fail.
+            let mut encoder = GzEncoder::new(&mut body, LEVEL);
+            encoder.write_all(message).ok();
+            encoder.finish().ok();
+        } else {
+            body.extend_from_slice(message);
+        }
+        if grpc {
+            let length = u32::try_from(body.len() - PREFIX).unwrap_or(u32::MAX);
+            let prefix = std::iter::once(u8::from(self.gzip)).chain(length.to_be_bytes());
+            body.iter_mut().zip(prefix).for_each(|(to, from)| *to = from);
+        }
+        body.into()
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Answer {
+        let unreachable = |error: &dyn std::error::Error| Answer::Later {
+            after: None,
+            why: causes(error),
+        };
+        let response = match self.hyper.request(request).await {
+            Ok(response) => response,
+            Err(error) => return unreachable(&error),
+        };
+        let (head, body) = response.into_parts();
+        let collected = match Limited::new(body, answer::LONGEST).collect().await {
+            Ok(collected) => collected,
+            Err(error) => return unreachable(&*error),
+        };
+        let trailers = collected.trailers().cloned();
+        let body = collected.to_bytes();
+        let status = head.status.as_u16();
+        match self.protocol {
+            Protocol::Grpc => answer::of_grpc(status, &trailers.unwrap_or(head.headers), &body),
+            Protocol::HttpProtobuf => answer::of_http(status, &head.headers, &body),
+        }
+    }
 }
 
-fn http(
-    endpoint: &str,
-    headers: &Headers,
-    runtime: &Handle,
-) -> Result<(LogExporter, MetricExporter), ExporterBuildError> {
-    let base = endpoint.trim_end_matches('/');
-    let client = OnRuntime {
-        client: HyperClient::with_default_connector(TIMEOUT, None),
-        runtime: runtime.clone(),
+/// An error and what it comes from: that of a client says little by itself.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+/// Where a signal goes.
+fn address(otlp: &config::Otlp, signal: Signal) -> Result<Option<Uri>, OtlpError> {
+    let own = match signal {
+        Signal::Logs => &otlp.logs_endpoint,
+        Signal::Traces => &otlp.traces_endpoint,
+        Signal::Metrics => &otlp.metrics_endpoint,
     };
-    let logs = LogExporter::builder()
-        .with_http()
-        .with_endpoint(format!("{base}/v1/logs"))
-        .with_timeout(TIMEOUT)
-        .with_headers(headers.clone())
-        .with_http_client(client.clone())
-        .build()?;
-    let metrics = MetricExporter::builder()
-        .with_http()
-        .with_endpoint(format!("{base}/v1/metrics"))
-        .with_timeout(TIMEOUT)
-        .with_headers(headers.clone())
-        .with_http_client(client)
-        .build()?;
-    Ok((logs, metrics))
+    let Some(endpoint) = own
+        .as_ref()
+        .or(otlp.endpoint.as_ref())
+        .filter(|_| otlp.signals.contains(&signal))
+    else {
+        return Ok(None);
+    };
+    let base = endpoint.trim_end_matches('/');
+    let text = match otlp.protocol {
+        Protocol::Grpc => format!("{base}/{}", service(signal)),
+        Protocol::HttpProtobuf if own.is_some() => endpoint.clone(),
+        Protocol::HttpProtobuf => format!("{base}/v1/{}", signal.name()),
+    };
+    text.parse()
+        .map(Some)
+        .map_err(|_not_an_address| OtlpError::Address {
+            signal: signal.name(),
+        })
 }
 
-/// The SDK exports from threads of its own, outside of any runtime; hyper needs one.
-#[derive(Clone)]
-struct OnRuntime {
-    client: HyperClient,
-    runtime: Handle,
-}
-
-impl fmt::Debug for OnRuntime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnRuntime")
+const fn service(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Logs => "opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        Signal::Traces => "opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Signal::Metrics => "opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     }
 }
 
-impl HttpClient for OnRuntime {
-    fn send_bytes<'this, 'future>(
-        &'this self,
-        request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'future>>
-    where
-        'this: 'future,
-        Self: 'future,
-    {
-        let client = self.client.clone();
-        let sent = self
-            .runtime
-            .spawn(async move { client.send_bytes(request).await });
-        Box::pin(async move { sent.await? })
+/// TLS as the configuration has it. Only what is used is read: without an `https://` address no roots.
+fn tls(otlp: &config::Otlp) -> Result<ClientConfig, OtlpError> {
+    let unfit = |what: &'static str, error: &dyn std::error::Error| OtlpError::Tls {
+        what,
+        why: causes(error),
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unfit("TLS", &error))?;
+    let endpoints = [
+        &otlp.endpoint,
+        &otlp.logs_endpoint,
+        &otlp.traces_endpoint,
+        &otlp.metrics_endpoint,
+    ];
+    let used = endpoints
+        .into_iter()
+        .flatten()
+        .any(|endpoint| endpoint.starts_with("https://"));
+    let builder = match &otlp.ca_file {
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(path)? {
+                roots
+                    .add(certificate)
+                    .map_err(|error| unfit("otlp.ca_file", &error))?;
+            }
+            builder.with_root_certificates(roots)
+        }
+        None if used => builder
+            .with_native_roots()
+            .map_err(|error| unfit("the system's certificates", &error))?,
+        None => builder.with_root_certificates(RootCertStore::empty()),
+    };
+    match (&otlp.client_certificate_file, &otlp.client_key_file) {
+        (Some(certificate), Some(key)) => {
+            let key =
+                PrivateKeyDer::from_pem_file(key).map_err(|error| unfit("otlp.client_key_file", &error))?;
+            builder
+                .with_client_auth_cert(certificates(certificate)?, key)
+                .map_err(|error| unfit("otlp.client_certificate_file", &error))
+        }
+        _ => Ok(builder.with_no_client_auth()),
     }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, OtlpError> {
+    let unreadable = |why: String| OtlpError::File {
+        path: path.to_owned(),
+        why,
+    };
+    let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
+        .map_err(|error| unreadable(error.to_string()))?
+        .collect();
+    let read = read.map_err(|error| unreadable(error.to_string()))?;
+    if read.is_empty() {
+        return Err(unreadable("no certificate in it".to_owned()));
+    }
+    Ok(read)
 }

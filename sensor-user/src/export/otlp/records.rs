@@ -2,12 +2,13 @@
 //!
 //! Takes events. Gives log records and spans, encoded, ready to stand in a batch. Holds nothing. Bounded by the event.
 
+use super::sampler::SpanIds;
 use super::wire::{self, any_value, attribute, bytes, fixed32, fixed64, number};
 use crate::capture::Role;
 use crate::detect::Severity;
-use crate::exchange::trace::TraceContext;
-use crate::export::Summary;
 use crate::export::field::{self, Fields, Value};
+use crate::export::wording::clean;
+use crate::export::{ClockOffset, Summary};
 
 /// `SeverityNumber` of the logs data model.
 const fn severity_number(severity: Severity) -> u64 {
@@ -28,8 +29,8 @@ pub(super) struct Told {
     /// When it happened, in nanoseconds since 1970.
     pub(super) time_ns: u64,
     pub(super) severity: Severity,
-    /// The trace of the request that shows it.
-    pub(super) trace: Option<TraceContext>,
+    /// The span of the exchange that shows it, or of whoever sent its request; and whether it is kept.
+    pub(super) span: Option<(SpanIds, bool)>,
 }
 
 /// A `LogRecord`.
@@ -45,25 +46,19 @@ pub(super) fn log(told: &Told, fields: &Fields<'_>) -> wire::Bytes {
     for (name, value) in fields {
         attribute(&mut out, 6, name, value);
     }
-    if let Some(trace) = told.trace {
-        fixed32(&mut out, 8, trace.sampled.into());
-        bytes(&mut out, 9, &trace.trace);
-        bytes(&mut out, 10, &trace.parent);
+    if let Some((ids, kept)) = told.span {
+        fixed32(&mut out, 8, kept.into());
+        bytes(&mut out, 9, &ids.trace);
+        bytes(&mut out, 10, &ids.span);
     }
     fixed64(&mut out, 11, told.time_ns);
     bytes(&mut out, 12, told.event.as_bytes());
     out
 }
 
-/// Identifiers of a span.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SpanIds {
-    pub(super) trace: [u8; 16],
-    pub(super) span: [u8; 8],
-}
-
 /// A `Span`: the exchange as the watched process took part in it (semantic conventions for HTTP spans).
-pub(super) fn span(call: &Summary, ids: SpanIds, time_ns: u64) -> wire::Bytes {
+pub(super) fn span(call: &Summary, ids: SpanIds, clock: ClockOffset) -> wire::Bytes {
+    let time_ns = clock.unix_ns(call.time_ns);
     let mut out = Vec::with_capacity(1024);
     bytes(&mut out, 1, &ids.trace);
     bytes(&mut out, 2, &ids.span);
@@ -71,7 +66,7 @@ pub(super) fn span(call: &Summary, ids: SpanIds, time_ns: u64) -> wire::Bytes {
         bytes(&mut out, 4, &context.parent);
     }
     let name = format!("{} {}", call.endpoint.method.name(), call.endpoint.template);
-    bytes(&mut out, 5, field::cleaned(&name).as_bytes());
+    bytes(&mut out, 5, clean(&name).as_bytes());
     let kind = match call.connection.role {
         Role::Server => SERVER,
         Role::Client => CLIENT,
@@ -80,8 +75,10 @@ pub(super) fn span(call: &Summary, ids: SpanIds, time_ns: u64) -> wire::Bytes {
     number(&mut out, 6, kind);
     fixed64(&mut out, 7, time_ns);
     fixed64(&mut out, 8, time_ns.saturating_add(call.duration_ns.unwrap_or(0)));
-    for (name, value) in field::of_exchange(call) {
-        attribute(&mut out, 9, name, &value);
+    // Its end says how long it took.
+    let fields = field::of_exchange(call);
+    for (name, value) in fields.iter().filter(|(name, _)| *name != "duration") {
+        attribute(&mut out, 9, name, value);
     }
     if let Some(error) = error_type(call) {
         attribute(&mut out, 9, "error.type", &Value::Text(error.into()));

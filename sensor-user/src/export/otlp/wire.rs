@@ -72,6 +72,14 @@ pub(super) fn any_value(out: &mut Bytes, tag: u32, value: &Value<'_>) {
     }
 }
 
+/// `InstrumentationScope` of everything that the sensor tells: name 1, version 2.
+pub(super) fn scope() -> Bytes {
+    let mut out = Vec::new();
+    bytes(&mut out, 1, b"api-sensor");
+    bytes(&mut out, 2, env!("CARGO_PKG_VERSION").as_bytes());
+    out
+}
+
 /// OTLP's whole numbers have a sign.
 const fn signed(count: u64) -> u64 {
     if count > i64::MAX.cast_unsigned() {
@@ -111,8 +119,8 @@ mod tests {
     use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
     use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
     use opentelemetry_proto::tonic::resource::v1::Resource;
-    use prost::Message as _;
     use proptest::prelude::*;
+    use prost::Message as _;
 
     use super::*;
 
@@ -136,8 +144,8 @@ mod tests {
     fn values() -> impl Strategy<Value = Value<'static>> {
         prop_oneof![
             ".{0,300}".prop_map(|text| Value::Text(text.into())),
-            any::<bool>().prop_map(Value::Flag),
-            any::<u64>().prop_map(Value::Count),
+            proptest::bool::ANY.prop_map(Value::Flag),
+            proptest::num::u64::ANY.prop_map(Value::Count),
             (-1e9..1e9_f64).prop_map(Value::Seconds),
             proptest::collection::vec(".{0,200}", 0..4).prop_map(Value::Texts),
         ]

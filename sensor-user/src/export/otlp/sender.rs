@@ -1,0 +1,286 @@
+//! The thread that sends: from memory and from the spool by turns, one request at a time.
+//!
+//! Takes batches. Gives them to the receiver, or to the spool while it takes none. Every record ends as one that was
+//! sent, or lost for a reason that is counted. Disk and network are waited for here and nowhere else.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::{sleep_until, timeout_at};
+
+use super::answer::Answer;
+use super::backoff::Backoff;
+use super::batch::{Batch, Signal};
+use super::client::Client;
+use super::queue::Queue;
+use super::spool::Spool;
+use crate::telemetry::log::Repeat;
+use crate::telemetry::{Counters, Metric};
+
+/// How long a spool whose directory refused is left alone.
+const SPOOL_REST: Duration = Duration::from_secs(5);
+/// The sender looks up at least this often.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Sends until the sensor stops.
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub(super) queue: Arc<Queue>,
+    pub(super) client: Client,
+    /// Of findings, and of spans.
+    pub(super) spools: Vec<(Signal, Spool)>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) state: State,
+}
+
+/// What the next step depends on.
+#[derive(Default, Debug)]
+pub(super) struct State {
+    backoff: Backoff,
+    /// The receiver is left alone until then.
+    rest: Option<Instant>,
+    /// And the spool.
+    spool_rest: Option<Instant>,
+    /// It is the spool's turn.
+    spool_next: bool,
+    random: RandomState,
+    drawn: u64,
+}
+
+/// Where a batch came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum From {
+    Memory,
+    Spool(Signal),
+}
+
+impl Sender {
+    /// Until the queue is stopped and empty, or its time is over.
+    pub(super) async fn run(mut self) {
+        loop {
+            let due = self.queue.seal();
+            let until = self.queue.until();
+            if until.is_some_and(|until| Instant::now() >= until) {
+                break;
+            }
+            let rest = self.state.rest.filter(|rest| Instant::now() < *rest);
+            if rest.is_some() {
+                self.to_spool();
+            } else if let Some((batch, from)) = self.next(until.is_some()) {
+                self.send(batch, from).await;
+                continue;
+            }
+            // Nothing is left; or the receiver takes nothing now, and the spool did.
+            if until.is_some() && (rest.is_none() || !self.spools.is_empty()) {
+                break;
+            }
+            let at = until.unwrap_or_else(|| Instant::now() + due.unwrap_or(IDLE));
+            let at = rest.map_or(at, |rest| rest.min(at));
+            let _woken_or_due = timeout_at(at.into(), self.queue.wake.notified()).await.is_ok();
+        }
+        self.give_up();
+    }
+
+    /// What is new and what is on disk by turns: what happens now is not kept waiting by an hour's backlog, nor the other
+    /// way round. Once the sensor stops, what is on disk stays there.
+    fn next(&mut self, stopping: bool) -> Option<(Batch, From)> {
+        self.state.spool_next = !self.state.spool_next;
+        if self.state.spool_next && !stopping {
+            self.from_spool().or_else(|| self.from_memory())
+        } else {
+            let memory = self.from_memory();
+            if stopping {
+                memory
+            } else {
+                memory.or_else(|| self.from_spool())
+            }
+        }
+    }
+
+    fn from_memory(&self) -> Option<(Batch, From)> {
+        Some((self.queue.take()?, From::Memory))
+    }
+
+    fn from_spool(&mut self) -> Option<(Batch, From)> {
+        let found = self
+            .spools
+            .iter_mut()
+            .find_map(|(signal, spool)| Some((spool.front()?, From::Spool(*signal))));
+        self.count_lost();
+        found
+    }
+
+    async fn send(&mut self, batch: Batch, from: From) {
+        let queue = Arc::clone(&self.queue);
+        let answer = {
+            let Self {
+                client,
+                spools,
+                counters,
+                state,
+                ..
+            } = self;
+            let mut sending = std::pin::pin!(client.send(&batch));
+            loop {
+                let until = queue.until().unwrap_or_else(|| Instant::now() + IDLE);
+                tokio::select! {
+                    answer = &mut sending => break answer,
+                    () = queue.wake.notified() => {
+                        queue.seal();
+                        if queue.is_crowded() && from == From::Memory {
+                            spool_all(&queue, spools, counters, state);
+                        }
+                    }
+                    () = sleep_until(until.into()), if queue.until().is_some() => {
+                        break Answer::Later { after: None, why: "the sensor stops".to_owned() };
+                    }
+                }
+            }
+        };
+        self.settle(batch, from, answer);
+    }
+
+    fn settle(&mut self, batch: Batch, from: From, answer: Answer) {
+        let records = u64::from(batch.records);
+        let signal = batch.signal;
+        match answer {
+            Answer::Taken { rejected, why } => {
+                self.state.backoff.reset();
+                self.state.rest = None;
+                let rejected = rejected.min(records);
+                self.refused(signal, rejected, &why);
+                self.count(signal, Metric::OtlpSent, records - rejected);
+                self.done(from);
+            }
+            Answer::Refused { why } => {
+                self.refused(signal, records, &why);
+                self.done(from);
+            }
+            Answer::Later { after, why } => {
+                static LATER: Repeat = Repeat::new();
+                if let Some(repeats) = LATER.pass() {
+                    tracing::warn!(
+                        signal = signal.name(),
+                        why,
+                        repeats,
+                        "the OTLP receiver takes nothing now; sent again later"
+                    );
+                }
+                self.counters.add(Metric::OtlpRetries, 1);
+                let random = self.state.random();
+                let delay = self.state.backoff.next(random, after);
+                self.state.rest = Some(Instant::now() + delay);
+                if from == From::Memory {
+                    if signal == Signal::Metrics {
+                        self.queue.metrics_again(batch);
+                    } else {
+                        self.queue.again(batch);
+                    }
+                }
+            }
+        }
+    }
+
+    fn done(&mut self, from: From) {
+        if let From::Spool(signal) = from
+            && let Some((_, spool)) = self.spools.iter_mut().find(|(known, _)| *known == signal)
+        {
+            spool.pop();
+        }
+    }
+
+    fn refused(&self, signal: Signal, records: u64, why: &str) {
+        static REFUSED: Repeat = Repeat::new();
+        if records == 0 {
+            return;
+        }
+        self.count(signal, Metric::OtlpRefused, records);
+        if let Some(repeats) = REFUSED.pass() {
+            tracing::warn!(
+                signal = signal.name(),
+                records,
+                why,
+                repeats,
+                "the OTLP receiver refused records"
+            );
+        }
+    }
+
+    /// Batches of metrics are no records.
+    fn count(&self, signal: Signal, metric: Metric, records: u64) {
+        if signal != Signal::Metrics {
+            self.counters.add(metric, records);
+        } else if metric == Metric::OtlpRefused {
+            self.counters.add(Metric::OtlpMetricsSkipped, 1);
+        }
+    }
+
+    fn to_spool(&mut self) {
+        spool_all(&self.queue, &mut self.spools, &self.counters, &mut self.state);
+    }
+
+    fn count_lost(&mut self) {
+        for (_, spool) in &mut self.spools {
+            count_lost(spool, &self.counters);
+        }
+    }
+
+    /// The sensor stops: what neither the receiver nor the spool takes is lost.
+    fn give_up(mut self) {
+        self.state.spool_rest = None;
+        self.to_spool();
+        let mut left = 0;
+        while let Some(batch) = self.queue.take_records() {
+            left += u64::from(batch.records);
+        }
+        if left > 0 {
+            self.counters.add(Metric::OtlpLostStop, left);
+            tracing::warn!(
+                records = left,
+                "the OTLP receiver did not take the last records, and no spool did"
+            );
+        }
+    }
+}
+
+/// Moves what waits in memory to disk.
+fn spool_all(queue: &Queue, spools: &mut [(Signal, Spool)], counters: &Counters, state: &mut State) {
+    if spools.is_empty() || state.spool_rest.is_some_and(|rest| Instant::now() < rest) {
+        return;
+    }
+    while let Some(batch) = queue.take_records() {
+        let Some((_, spool)) = spools.iter_mut().find(|(signal, _)| *signal == batch.signal) else {
+            return queue.again(batch);
+        };
+        let pushed = spool.push(&batch);
+        count_lost(spool, counters);
+        match pushed {
+            Ok(()) => counters.add(Metric::OtlpSpooled, batch.records.into()),
+            Err(error) => {
+                static FAILED: Repeat = Repeat::new();
+                if let Some(repeats) = FAILED.pass() {
+                    tracing::warn!(%error, repeats, "cannot write to the spool; what waits stays in memory");
+                }
+                counters.add(Metric::OtlpSpoolFailed, 1);
+                state.spool_rest = Some(Instant::now() + SPOOL_REST);
+                return queue.again(batch);
+            }
+        }
+    }
+}
+
+fn count_lost(spool: &mut Spool, counters: &Counters) {
+    let lost = spool.take_lost();
+    counters.add(Metric::OtlpLostSpool, lost.crowded);
+    counters.add(Metric::OtlpLostDamaged, lost.damaged);
+}
+
+impl State {
+    /// Evenly distributed.
+    fn random(&mut self) -> u32 {
+        self.drawn += 1;
+        let [a, b, c, d, ..] = self.random.hash_one(self.drawn).to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
+    }
+}
