@@ -126,11 +126,10 @@ fn dispatch(command: Command) -> Result<(), Stop> {
                 .what(run.what)
                 .outputs(run.outputs);
             let duration = interval("--duration", run.capture.duration.as_deref());
-            let config = flags
-                .capture(run.capture)
-                .settings(&run.settings)
-                .load(duration.as_ref().err());
-            Ok(app::run(&start_log(config?)?, duration.ok().flatten())?)
+            let inputs = flags.capture(run.capture).settings(&run.settings).inputs();
+            let config = start_log(load(&inputs, duration.as_ref().err())?)?;
+            let reread = || config::load(&inputs);
+            Ok(app::run(&config, duration.ok().flatten(), &reread)?)
         }
         Command::Doctor(doctor) => {
             let watch = interval("--watch", doctor.watch.as_deref());
@@ -306,22 +305,30 @@ impl Flags {
 
     /// Reads the other layers. A mistake found elsewhere is reported with the rest.
     fn load(self, further: Option<&Problem>) -> Result<Config, Stop> {
+        load(&self.inputs(), further)
+    }
+
+    /// With the environment as it is.
+    fn inputs(self) -> Inputs {
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
         });
-        let inputs = Inputs {
+        Inputs {
             file: self.file.unwrap_or(File::Usual),
             environment: environment.collect(),
             flags: self.list,
             rules: app::rules().iter().map(|rule| rule.id.0).collect(),
-        };
-        match (config::load(&inputs), further) {
-            (Ok(config), None) => Ok(config),
-            (Ok(_), Some(problem)) => Err(Stop::Problems(vec![problem.clone()])),
-            (Err(mut problems), further) => {
-                problems.extend(further.cloned());
-                Err(Stop::Problems(problems))
-            }
+        }
+    }
+}
+
+fn load(inputs: &Inputs, further: Option<&Problem>) -> Result<Config, Stop> {
+    match (config::load(inputs), further) {
+        (Ok(config), None) => Ok(config),
+        (Ok(_), Some(problem)) => Err(Stop::Problems(vec![problem.clone()])),
+        (Err(mut problems), further) => {
+            problems.extend(further.cloned());
+            Err(Stop::Problems(problems))
         }
     }
 }

@@ -343,6 +343,11 @@ impl Judge {
         self.count_suppressed();
     }
 
+    /// Takes other decisions on what is told.
+    pub fn decide(&mut self, alerts: incident::Settings) {
+        self.bench.alerts.decide(alerts);
+    }
+
     /// Exchanges that still wait.
     pub fn waiting(&self) -> usize {
         self.ends.waiting()

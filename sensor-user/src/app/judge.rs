@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::export::Event;
+use crate::incident;
 use crate::pipeline::{Judge, Observed};
 use crate::telemetry::{Counters, Metric};
 
@@ -28,6 +29,11 @@ impl GuardedJudge {
             fail_if(fault);
             judge.take(observed, now_ns, sink);
         });
+    }
+
+    /// Takes other decisions on what is told.
+    pub(super) fn decide(&mut self, alerts: incident::Settings) {
+        self.guarded(|judge| judge.decide(alerts));
     }
 
     pub(super) fn tick(&mut self, now_ns: u64, sink: &mut dyn FnMut(Event)) {

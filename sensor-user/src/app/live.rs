@@ -16,7 +16,7 @@ use super::books::Books;
 use super::judge::GuardedJudge;
 use super::names::Names;
 use super::shard::Guarded;
-use super::{Error, installation_key, outputs, settings, stored};
+use super::{Error, Reread, alerts, installation_key, outputs, reload, settings, stored};
 use crate::capture::attach::Backend;
 use crate::capture::beyond::Beyond;
 use crate::capture::kernel::{Exclude, KernelSource, Options, monotonic_ns};
@@ -43,8 +43,9 @@ const REFRESH: Duration = Duration::from_secs(1);
 /// Parsing threads at most when the number is left to the sensor: it is a guest on its host.
 const MAX_SHARDS: usize = 4;
 
-/// Watches until it is asked to stop, `duration` is over or the output is closed.
-pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
+/// Watches until it is asked to stop, `duration` is over or the output is closed. On SIGHUP the configuration is read
+/// again.
+pub fn run(config: &Config, duration: Option<Interval>, reread: Reread<'_>) -> Result<(), Error> {
     let accounts = Accounts::default();
     let clock = clock_offset();
     let settings = settings(config, &accounts.sensor, installation_key(config)?, clock)?;
@@ -60,6 +61,8 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     let judge = Judge::new(&settings).with_store(store);
     let source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
     let asked = signals(&outputs.runtime)?;
+    let hung_up = hangups(&outputs.runtime)?;
+    let mut in_force = config.clone();
     announce(config, &source);
     let mut books = Books::new(&source, &accounts);
     let stop = Arc::new(AtomicBool::new(false));
@@ -73,6 +76,13 @@ pub fn run(config: &Config, duration: Option<Interval>) -> Result<(), Error> {
     loop {
         if asked.load(Ordering::Relaxed) || over(end) || outputs.sink.has_ended() {
             stop.store(true, Ordering::Relaxed);
+        }
+        if hung_up.swap(false, Ordering::Relaxed)
+            && let Some(next) = reload::reload(&in_force, reread, &accounts.sensor)
+        {
+            judge.decide(alerts(&next));
+            outputs.sink.filter(outputs::filter(&next));
+            in_force = next;
         }
         match threads.observed.recv_timeout(TICK) {
             Ok(batch) => {
@@ -337,6 +347,24 @@ fn signals(runtime: &tokio::runtime::Runtime) -> Result<Arc<AtomicBool>, Error> 
             _ = terminate.recv() => {}
         }
         std::process::exit(i32::from(Exit::Failure as u8));
+    });
+    Ok(asked)
+}
+
+/// Raised whenever the configuration is to be read again.
+fn hangups(runtime: &tokio::runtime::Runtime) -> Result<Arc<AtomicBool>, Error> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let _context = runtime.enter();
+    let mut hangup = signal(SignalKind::hangup()).map_err(|source| Error::Start {
+        what: "signal handling",
+        source,
+    })?;
+    let asked = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&asked);
+    runtime.spawn(async move {
+        while hangup.recv().await.is_some() {
+            raised.store(true, Ordering::Relaxed);
+        }
     });
     Ok(asked)
 }

@@ -21,6 +21,7 @@ mod live;
 #[cfg(feature = "kernel")]
 mod names;
 mod outputs;
+mod reload;
 mod replay;
 #[cfg(feature = "kernel")]
 mod shard;
@@ -32,18 +33,19 @@ pub use doctor::doctor;
 pub use live::{record, run};
 #[cfg(not(feature = "kernel"))]
 pub use no_kernel::{doctor, record, run};
+pub use reload::Reread;
 pub use replay::replay;
 pub use stored::{found, learnt, store_path};
 
 /// The live commands of a build without the kernel source.
 #[cfg(not(feature = "kernel"))]
 mod no_kernel {
-    use super::{Config, Error};
+    use super::{Config, Error, Reread};
     use crate::config::Interval;
     use std::path::Path;
 
     /// Cannot.
-    pub fn run(_config: &Config, _duration: Option<Interval>) -> Result<(), Error> {
+    pub fn run(_config: &Config, _duration: Option<Interval>, _reread: Reread<'_>) -> Result<(), Error> {
         Err(Error::NoKernelSource)
     }
 

@@ -31,6 +31,14 @@ pub(super) struct Outputs {
     pub(super) runtime: Runtime,
 }
 
+/// Which events are shown.
+pub(super) fn filter(config: &Config) -> Filter {
+    Filter {
+        ports: config.watch.port.clone(),
+        paths: config.watch.path.clone(),
+    }
+}
+
 /// Starts every output. What waits for a receiver may be kept in `state`.
 pub(super) fn start(
     config: &Config,
@@ -46,11 +54,7 @@ pub(super) fn start(
             what: "the runtime for outputs",
             source,
         })?;
-    let filter = Filter {
-        ports: config.watch.port.clone(),
-        paths: config.watch.path.clone(),
-    };
-    let mut sink = Sink::new(filter, std::sync::Arc::clone(&accounts.sensor));
+    let mut sink = Sink::new(filter(config), std::sync::Arc::clone(&accounts.sensor));
     let queue = config.limits.queue as usize;
     let thread = |source| Error::Start {
         what: "an output's thread",

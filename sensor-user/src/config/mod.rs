@@ -291,6 +291,30 @@ section! {
     }
 }
 
+impl Config {
+    /// Keys of the settings in which two differ, in order; `suppress` is one.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        // Whatever was read can be written.
+        let [one, two] = [self, other].map(|config| toml::Table::try_from(config).unwrap_or_default());
+        let mut keys = std::collections::BTreeSet::new();
+        for (section, value) in one.iter().chain(&two) {
+            let (one, two) = (one.get(section), two.get(section));
+            match value {
+                toml::Value::Table(settings) => {
+                    let of = |table: Option<&toml::Value>, name: &str| table?.get(name).cloned();
+                    let differ = settings.keys().filter(|name| of(one, name) != of(two, name));
+                    keys.extend(differ.map(|name| format!("{section}.{name}")));
+                }
+                _ if one != two => {
+                    keys.insert(section.clone());
+                }
+                _ => {}
+            }
+        }
+        keys.into_iter().collect()
+    }
+}
+
 /// How probes are attached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

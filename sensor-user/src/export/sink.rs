@@ -74,6 +74,11 @@ impl Sink {
         }
     }
 
+    /// Shows other events from now on.
+    pub fn filter(&mut self, filter: Filter) {
+        self.filter = filter;
+    }
+
     /// Adds an output with a queue of that many events.
     pub fn add(&mut self, exporter: impl Exporter, capacity: usize) -> io::Result<()> {
         self.queues

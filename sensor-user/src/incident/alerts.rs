@@ -48,6 +48,12 @@ impl Alerts {
         }
     }
 
+    /// Takes other decisions on what is told, from now on. What the hour has told counts against the new budget.
+    pub fn decide(&mut self, settings: Settings) {
+        self.budget.limit(settings.budget);
+        self.settings.suppressions = settings.suppressions;
+    }
+
     /// Whether somebody decided not to be told of a verdict.
     pub fn is_suppressed(&self, mark: &Mark) -> bool {
         self.settings.suppressions.iter().any(|one| one.covers(mark))

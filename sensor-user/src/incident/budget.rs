@@ -87,6 +87,11 @@ impl Budget {
         }
     }
 
+    /// Takes other limits, for what is left of the hour as well.
+    pub const fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Whether something of that severity is told; if not, it is counted.
     pub fn admit(&mut self, severity: Severity) -> bool {
         let most = u64::from(self.limits.each_hour);

@@ -132,6 +132,11 @@ metrics! {
     SpansLeftOut = "spans_left_out",
     /// Exchanges that are no spans because of the bound of a second.
     SpansHeldBack = "spans_held_back",
+    // configuration
+    /// Times that a changed configuration was taken over.
+    Reloads = "reloads",
+    /// Times that a changed configuration was refused for its mistakes; the one before stayed in force.
+    ReloadsRefused = "reloads_refused",
     // store
     /// Flushes of the store put off because the one before was not written yet; what they hold goes with the next.
     StoreSkipped = "store_skipped",

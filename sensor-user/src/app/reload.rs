@@ -1,0 +1,97 @@
+//! A changed configuration, taken over while the sensor runs.
+//!
+//! Takes what is in force and what was read anew. Gives what changes now, and names what does not. Never loses what was
+//! learnt: only decisions on what is told change. Bounded by the number of settings.
+
+use crate::config::{Config, Problem};
+use crate::telemetry::{Counters, Metric};
+
+/// Reads every layer again.
+pub type Reread<'a> = &'a dyn Fn() -> Result<Config, Vec<Problem>>;
+
+/// Settings that a running sensor takes over. All others are of threads, maps and connections that are made at the start.
+const TAKEN: [&str; 5] = [
+    "alerts.critical_per_hour",
+    "alerts.per_hour",
+    "suppress",
+    "watch.path",
+    "watch.port",
+];
+
+/// Reads the configuration again. Gives the one that is in force from now on, if it is another.
+pub(super) fn reload(in_force: &Config, reread: Reread<'_>, counters: &Counters) -> Option<Config> {
+    let read = match reread() {
+        Ok(read) => read,
+        Err(problems) => {
+            counters.add(Metric::ReloadsRefused, 1);
+            for problem in &problems {
+                tracing::error!(place = %problem.place, what = problem.what, to_do = problem.remedy, "mistake in the configuration");
+            }
+            let mistakes = problems.len();
+            tracing::error!(
+                mistakes,
+                "the configuration was not taken over; the one before stays in force"
+            );
+            return None;
+        }
+    };
+    counters.add(Metric::Reloads, 1);
+    let changed = in_force.differences(&read);
+    let (taken, waiting): (Vec<&str>, Vec<&str>) = changed
+        .iter()
+        .map(String::as_str)
+        .partition(|key| TAKEN.contains(key));
+    tracing::info!(changed = taken.join(", "), "the configuration was read again");
+    if !waiting.is_empty() {
+        let waiting = waiting.join(", ");
+        tracing::warn!(waiting, "these settings change with the next start");
+    }
+    let mut next = in_force.clone();
+    next.alerts = read.alerts;
+    next.suppress = read.suppress;
+    next.watch.path = read.watch.path;
+    next.watch.port = read.watch.port;
+    Some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Place;
+
+    #[test]
+    fn decisions_are_taken_over_and_the_rest_waits() {
+        let counters = Counters::default();
+        let in_force = Config::default();
+        let mut read = in_force.clone();
+        read.alerts.per_hour = 7;
+        read.watch.port = vec![443];
+        read.limits.shards = 3;
+        let next = reload(&in_force, &|| Ok(read.clone()), &counters).unwrap();
+        assert_eq!(next.differences(&in_force), ["alerts.per_hour", "watch.port"]);
+        assert_eq!(next.differences(&read), ["limits.shards"], "said again next time");
+        assert_eq!(counters.value(Metric::Reloads), 1);
+    }
+
+    #[test]
+    fn a_bad_one_changes_nothing() {
+        let counters = Counters::default();
+        let problem = Problem {
+            place: Place::Default,
+            what: "wrong".to_owned(),
+            remedy: "correct it".to_owned(),
+        };
+        let read = || Err(vec![problem.clone()]);
+        assert_eq!(reload(&Config::default(), &read, &counters), None);
+        assert_eq!(counters.value(Metric::ReloadsRefused), 1);
+    }
+
+    /// The list above is what the code does.
+    #[test]
+    fn each_setting_that_is_taken_over_exists() {
+        let default = toml::Value::try_from(Config::default()).unwrap();
+        for key in TAKEN.iter().filter_map(|key| key.split_once('.')) {
+            assert!(default[key.0].get(key.1).is_some(), "{key:?}");
+        }
+    }
+}
