@@ -5,7 +5,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
