@@ -100,7 +100,7 @@ impl Checks {
     /// The chart, and that it renders what the plain manifests say.
     fn chart(&mut self, plain: &[Document]) -> Result<()> {
         let chart = self.deploy.join("helm/api-sensor");
-        let problems = self.judges.lint(&chart)?;
+        let problems = judges::lint(&chart)?;
         self.told("deploy/helm: helm lint --strict", problems);
         let monitor = ["--set", "serviceMonitor.enabled=true"];
         for (what, flags) in [("default", &[] as &[&str]), ("with monitor", &monitor[..])] {
@@ -149,7 +149,9 @@ impl Checks {
         match unit::verify(&directory)? {
             Some(problems) => self.told("deploy/systemd: systemd-analyze verify", problems),
             None => {
-                println!("SKIPPED deploy/systemd: systemd-analyze is not installed (apt-get install systemd)")
+                println!(
+                    "SKIPPED deploy/systemd: systemd-analyze is not installed (apt-get install systemd)"
+                );
             }
         }
         let file = self.deploy.join("seccomp.json");

@@ -123,22 +123,6 @@ impl Judges {
         Ok(values.into_iter().map(|value| Document { value }).collect())
     }
 
-    /// What `helm lint --strict` refuses.
-    pub(super) fn lint(&self, chart: &Path) -> Result<Vec<String>> {
-        let output = helm()?.args(["lint", "--strict"]).arg(chart).output()?;
-        if output.status.success() {
-            return Ok(Vec::new());
-        }
-        let said = lines(&output)
-            .into_iter()
-            .filter(|line| line.contains("[ERROR]") || line.contains("[WARNING]"));
-        let mut found: Vec<String> = said.map(|line| format!("{}: {line}", chart.display())).collect();
-        if found.is_empty() {
-            found.push(format!("{}: helm lint failed; run it by hand", chart.display()));
-        }
-        Ok(found)
-    }
-
     /// What the chart renders.
     pub(super) fn render(&self, chart: &Path, flags: &[&str]) -> Result<Vec<Document>> {
         let output = helm()?.args(RELEASE).arg(chart).args(flags).output()?;
@@ -152,6 +136,22 @@ impl Judges {
         self.parsed(&String::from_utf8_lossy(&output.stdout))
             .with_context(|| format!("{} renders no YAML", chart.display()))
     }
+}
+
+/// What `helm lint --strict` refuses.
+pub(super) fn lint(chart: &Path) -> Result<Vec<String>> {
+    let output = helm()?.args(["lint", "--strict"]).arg(chart).output()?;
+    if output.status.success() {
+        return Ok(Vec::new());
+    }
+    let said = lines(&output)
+        .into_iter()
+        .filter(|line| line.contains("[ERROR]") || line.contains("[WARNING]"));
+    let mut found: Vec<String> = said.map(|line| format!("{}: {line}", chart.display())).collect();
+    if found.is_empty() {
+        found.push(format!("{}: helm lint failed; run it by hand", chart.display()));
+    }
+    Ok(found)
 }
 
 /// Helm with its own files below the testbed, not in the user's home.
