@@ -9,8 +9,12 @@
     reason = "tests panic with context and print their figures, their parts included"
 )]
 
+#[path = "faults/hour.rs"]
+mod hour;
 #[path = "faults/panic.rs"]
 mod panic;
+#[path = "faults/reload.rs"]
+mod reload;
 #[expect(dead_code, reason = "shared with live_privacy, which uses all of it")]
 #[path = "privacy/sensor.rs"]
 mod sensor;

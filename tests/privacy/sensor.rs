@@ -67,12 +67,24 @@ pub(crate) struct Sensor {
 impl Sensor {
     /// Adds what every run needs to `command`, starts it and waits until it watches; skips, aloud, where root may not
     /// use BPF.
-    pub(crate) fn start(what: &str, mut command: Command, config: &str) -> Option<Self> {
+    pub(crate) fn start(what: &str, command: Command, config: &str) -> Option<Self> {
+        Self::start_with_state(what, command, config, None)
+    }
+
+    /// As [`Self::start`], with a state directory elsewhere.
+    pub(crate) fn start_with_state(
+        what: &str,
+        mut command: Command,
+        config: &str,
+        state: Option<&Path>,
+    ) -> Option<Self> {
         let directory = TempDir::with_prefix("api-sensor-privacy-").unwrap();
         let path = |name: &str| directory.path().join(name);
         fs::write(path("config.toml"), config).unwrap();
         command.arg("--config").arg(path("config.toml"));
-        command.arg("--state-dir").arg(path("state"));
+        command
+            .arg("--state-dir")
+            .arg(state.map_or_else(|| path("state"), Path::to_owned));
         command
             .stdin(Stdio::null())
             .stdout(File::create(path("stdout")).unwrap())

@@ -66,9 +66,13 @@ fn free_port() -> anyhow::Result<SocketAddr> {
 impl Receiver {
     /// Starts `program` on free ports and waits until it listens.
     pub fn start(program: &Path) -> anyhow::Result<Self> {
+        Self::start_at(program, free_port()?, free_port()?)
+    }
+
+    /// Starts `program` at these addresses, where another one was, and waits until it listens.
+    pub fn start_at(program: &Path, grpc: SocketAddr, http: SocketAddr) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let log = directory.path().join("log");
-        let (grpc, http) = (free_port()?, free_port()?);
         let output = File::create(&log)?;
         let child = Command::new(program)
             .args([
