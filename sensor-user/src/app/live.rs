@@ -50,12 +50,8 @@ pub fn run(config: &Config, duration: Option<Interval>, reread: Reread<'_>) -> R
     let clock = clock_offset();
     let settings = settings(config, &accounts.sensor, installation_key(config)?, clock)?;
     // What is judged and told has the calendar's times.
-    let mut outputs = outputs::start(
-        config,
-        &accounts,
-        ClockOffset::RECORDED,
-        Some(&config.state.directory),
-    )?;
+    let state = Some(config.state.directory.as_path());
+    let mut outputs = outputs::start(config, &accounts, ClockOffset::RECORDED, state)?;
     // Before capture: reading what was learnt may take longer than the rings hold.
     let store = stored::live(config, settings.key.print(), &accounts.sensor)?;
     let judge = Judge::new(&settings).with_store(store);

@@ -252,7 +252,9 @@ impl Checker<'_> {
             ("otlp.metrics_endpoint", &otlp.metrics_endpoint),
         ];
         for (key, endpoint) in endpoints {
-            endpoint.iter().for_each(|endpoint| self.endpoint(key, endpoint));
+            if let Some(endpoint) = endpoint {
+                self.endpoint(key, endpoint);
+            }
         }
         for (name, source) in &otlp.headers {
             let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -340,7 +342,9 @@ impl Checker<'_> {
             (key, &otlp.client_key_file),
         ];
         for (key, file) in files {
-            file.iter().for_each(|file| self.absolute(key, file));
+            if let Some(file) = file {
+                self.absolute(key, file);
+            }
         }
     }
 

@@ -127,8 +127,8 @@ mod tests {
 
         #[test]
         fn what_is_written_is_read(trace: [u8; 16], parent: [u8; 8], flags: u8) {
-            let text = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            let value = format!("00-{}-{}-{flags:02x}", text(&trace), text(&parent));
+            let (long, short) = (u128::from_be_bytes(trace), u64::from_be_bytes(parent));
+            let value = format!("00-{long:032x}-{short:016x}-{flags:02x}");
             let real = trace != [0; 16] && parent != [0; 8];
             let expected = real.then_some(TraceContext { trace, parent, sampled: flags & 1 == 1 });
             prop_assert_eq!(parsed(&value), expected);

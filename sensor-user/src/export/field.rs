@@ -247,8 +247,8 @@ pub(super) fn identify(kind: &str, time_ns: u64, fields: &mut Fields<'_>) {
     }
     let mut uid = [0; 16];
     hasher.finalize_xof().fill(&mut uid);
-    let uid = uid.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    fields.push(("log.record.uid", Value::Text(uid.into())));
+    let uid = u128::from_be_bytes(uid);
+    fields.push(("log.record.uid", Value::Text(format!("{uid:032x}").into())));
 }
 
 /// Figures of the evidence; those of data have fields of their own.

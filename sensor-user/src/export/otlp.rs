@@ -294,7 +294,7 @@ impl Exporter for Otlp {
         if let Err(error) = self.metrics.shutdown_with_timeout(Duration::from_secs(1)) {
             tracing::debug!(%error, "the last metrics were not collected");
         }
-        self.queue.stop(deadline(LAST_SENDS));
+        self.queue.stop(now() + LAST_SENDS);
         if self.ended.recv_timeout(LAST).is_err() {
             tracing::warn!("gave up waiting for the thread that sends to the OTLP receiver");
         }
@@ -303,10 +303,10 @@ impl Exporter for Otlp {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a deadline for the network, not of the data path"
+    reason = "the network and the disk are waited for by real time; no stage depends on it"
 )]
-fn deadline(after: Duration) -> Instant {
-    Instant::now() + after
+fn now() -> Instant {
+    Instant::now()
 }
 
 fn spools(state: &Path, most: u64, counters: &Counters) -> Result<Vec<(Signal, spool::Spool)>, OtlpError> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Without a sign of life for so long the sensor stands still. A flush of the store or a full queue delays one by
 /// seconds.
-pub const STILL: Duration = Duration::from_secs(60);
+pub const STILL: Duration = Duration::from_mins(1);
 
 /// State of the sensor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,10 +72,6 @@ impl Health {
         }
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "whether a thread still runs is no matter of the traffic's clock"
-    )]
     fn now_ms(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }

@@ -75,7 +75,7 @@ impl Queue {
         let [logs, traces] = &mut state.open;
         let open = if signal == Signal::Logs { logs } else { traces };
         let first = open.since().is_none();
-        let full = open.add(resource, record, Instant::now());
+        let full = open.add(resource, record, super::now());
         let wake = first || full.is_some();
         state.push(full);
         drop(state);
@@ -124,7 +124,7 @@ impl Queue {
     /// have.
     pub(super) fn seal(&self) -> Option<Duration> {
         let mut state = self.state();
-        let (now, all) = (Instant::now(), state.until.is_some());
+        let (now, all) = (super::now(), state.until.is_some());
         let mut next = None::<Duration>;
         for at in 0..state.open.len() {
             let Some(open) = state.open.get_mut(at) else {

@@ -91,8 +91,8 @@ impl Sampler {
 
     fn is_sampled(&self, context: Option<TraceContext>, ids: SpanIds) -> bool {
         let share = || {
-            let [.., a, b, c, d, e, f, g, h] = ids.trace;
-            u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1 < self.below
+            let last = ids.trace.last_chunk().map_or(0, |last| u64::from_be_bytes(*last));
+            last >> 1 < self.below
         };
         let parent = context.map(|context| context.sampled);
         match self.kind {

@@ -21,7 +21,7 @@ use crate::telemetry::{Counters, Metric};
 /// How long a spool whose directory refused is left alone.
 const SPOOL_REST: Duration = Duration::from_secs(5);
 /// The sender looks up at least this often.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// Sends until the sensor stops.
 #[derive(Debug)]
@@ -61,12 +61,12 @@ impl Sender {
         loop {
             let due = self.queue.seal();
             let until = self.queue.until();
-            if until.is_some_and(|until| Instant::now() >= until) {
+            if until.is_some_and(|until| super::now() >= until) {
                 break;
             }
-            let rest = self.state.rest.filter(|rest| Instant::now() < *rest);
+            let rest = self.state.rest.filter(|rest| super::now() < *rest);
             if rest.is_some() {
-                self.to_spool();
+                self.put_away();
             } else if let Some((batch, from)) = self.next(until.is_some()) {
                 self.send(batch, from).await;
                 continue;
@@ -75,7 +75,7 @@ impl Sender {
             if until.is_some() && (rest.is_none() || !self.spools.is_empty()) {
                 break;
             }
-            let at = until.unwrap_or_else(|| Instant::now() + due.unwrap_or(IDLE));
+            let at = until.unwrap_or_else(|| super::now() + due.unwrap_or(IDLE));
             let at = rest.map_or(at, |rest| rest.min(at));
             let _woken_or_due = timeout_at(at.into(), self.queue.wake.notified()).await.is_ok();
         }
@@ -87,22 +87,22 @@ impl Sender {
     fn next(&mut self, stopping: bool) -> Option<(Batch, From)> {
         self.state.spool_next = !self.state.spool_next;
         if self.state.spool_next && !stopping {
-            self.from_spool().or_else(|| self.from_memory())
+            self.of_spool().or_else(|| self.of_memory())
         } else {
-            let memory = self.from_memory();
+            let memory = self.of_memory();
             if stopping {
                 memory
             } else {
-                memory.or_else(|| self.from_spool())
+                memory.or_else(|| self.of_spool())
             }
         }
     }
 
-    fn from_memory(&self) -> Option<(Batch, From)> {
+    fn of_memory(&self) -> Option<(Batch, From)> {
         Some((self.queue.take()?, From::Memory))
     }
 
-    fn from_spool(&mut self) -> Option<(Batch, From)> {
+    fn of_spool(&mut self) -> Option<(Batch, From)> {
         let found = self
             .spools
             .iter_mut()
@@ -123,7 +123,7 @@ impl Sender {
             } = self;
             let mut sending = std::pin::pin!(client.send(&batch));
             loop {
-                let until = queue.until().unwrap_or_else(|| Instant::now() + IDLE);
+                let until = queue.until().unwrap_or_else(|| super::now() + IDLE);
                 tokio::select! {
                     answer = &mut sending => break answer,
                     () = queue.wake.notified() => {
@@ -170,7 +170,7 @@ impl Sender {
                 self.counters.add(Metric::OtlpRetries, 1);
                 let random = self.state.random();
                 let delay = self.state.backoff.next(random, after);
-                self.state.rest = Some(Instant::now() + delay);
+                self.state.rest = Some(super::now() + delay);
                 if from == From::Memory {
                     if signal == Signal::Metrics {
                         self.queue.metrics_again(batch);
@@ -216,7 +216,7 @@ impl Sender {
         }
     }
 
-    fn to_spool(&mut self) {
+    fn put_away(&mut self) {
         spool_all(&self.queue, &mut self.spools, &self.counters, &mut self.state);
     }
 
@@ -229,7 +229,7 @@ impl Sender {
     /// The sensor stops: what neither the receiver nor the spool takes is lost.
     fn give_up(mut self) {
         self.state.spool_rest = None;
-        self.to_spool();
+        self.put_away();
         let mut left = 0;
         while let Some(batch) = self.queue.take_records() {
             left += u64::from(batch.records);
@@ -246,7 +246,7 @@ impl Sender {
 
 /// Moves what waits in memory to disk.
 fn spool_all(queue: &Queue, spools: &mut [(Signal, Spool)], counters: &Counters, state: &mut State) {
-    if spools.is_empty() || state.spool_rest.is_some_and(|rest| Instant::now() < rest) {
+    if spools.is_empty() || state.spool_rest.is_some_and(|rest| super::now() < rest) {
         return;
     }
     while let Some(batch) = queue.take_records() {
@@ -263,7 +263,7 @@ fn spool_all(queue: &Queue, spools: &mut [(Signal, Spool)], counters: &Counters,
                     tracing::warn!(%error, repeats, "cannot write to the spool; what waits stays in memory");
                 }
                 counters.add(Metric::OtlpSpoolFailed, 1);
-                state.spool_rest = Some(Instant::now() + SPOOL_REST);
+                state.spool_rest = Some(super::now() + SPOOL_REST);
                 return queue.again(batch);
             }
         }

@@ -110,9 +110,15 @@ impl Head {
     }
 
     fn front(&self) -> [u8; HEAD - SUM] {
-        let [a, b, c, d] = self.length.to_le_bytes();
-        let [e, f, g, h] = self.records.to_le_bytes();
-        [a, b, c, d, e, f, g, h, self.signal.number(), 0, 0, 0]
+        let mut front = [0; HEAD - SUM];
+        let numbers = self
+            .length
+            .to_le_bytes()
+            .into_iter()
+            .chain(self.records.to_le_bytes());
+        let all = numbers.chain([self.signal.number()]);
+        front.iter_mut().zip(all).for_each(|(to, from)| *to = from);
+        front
     }
 
     fn bytes(&self) -> [u8; HEAD] {

@@ -16,10 +16,13 @@ use crate::config::{ByteSize, Compression, Protocol};
 use crate::exchange::trace::TraceContext;
 use crate::export::sample;
 
+/// Paths and bodies.
+type Taken = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// A receiver that answers as it is told to: no real one can be made to refuse, or to say when to come back.
 struct Receiver {
     address: SocketAddr,
-    taken: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    taken: Taken,
 }
 
 impl Receiver {
@@ -27,7 +30,7 @@ impl Receiver {
     fn start(answers: &'static [&'static str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let taken = Arc::<Mutex<Vec<_>>>::default();
+        let taken = Taken::default();
         let kept = Arc::clone(&taken);
         thread::spawn(move || {
             let mut answers = answers.iter();
@@ -74,11 +77,11 @@ impl Receiver {
 }
 
 /// Answers the requests of one connection until it ends.
-fn serve<'a>(
-    mut connection: TcpStream,
-    answers: &mut impl Iterator<Item = &'a &'static str>,
-    kept: &Mutex<Vec<(String, Vec<u8>)>>,
-) {
+#[expect(
+    clippy::disallowed_types,
+    reason = "what the sensor itself wrote is read back"
+)]
+fn serve<'a>(mut connection: TcpStream, answers: &mut impl Iterator<Item = &'a &'static str>, kept: &Taken) {
     let mut reader = BufReader::new(connection.try_clone().unwrap());
     loop {
         let (mut path, mut length, mut gzip) = (String::new(), 0, false);
@@ -217,7 +220,6 @@ fn what_waits_on_disk_is_sent_by_the_next_run() {
     assert_eq!(ids.len(), 1_500);
 }
 
-#[expect(clippy::disallowed_methods, reason = "a deadline for another thread")]
 fn wait(mut done: impl FnMut() -> bool) {
     for _ in 0..1_000 {
         if done() {

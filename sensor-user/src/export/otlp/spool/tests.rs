@@ -31,7 +31,9 @@ fn what_is_kept_comes_back_in_order_also_after_a_restart() {
     let directory = home.path().join("spool");
     let all: Vec<_> = (0..40).map(|number| batch(number, 9_000)).collect();
     let mut first = spool(&directory, 16 << 20);
-    all.iter().for_each(|batch| first.push(batch).unwrap());
+    for batch in &all {
+        first.push(batch).unwrap();
+    }
     assert_eq!(first.records(), (1..=40).sum::<u64>());
     let fronts: Vec<_> = (0..3)
         .map(|_| {
@@ -131,9 +133,9 @@ fn a_file_that_was_cut_gives_what_was_whole() {
     }
     fs::write(home.path().join("000000000000ffff.batches"), b"noise").unwrap();
     let others = ["readme", "ffff.batches"].map(|name| home.path().join(name));
-    others
-        .iter()
-        .for_each(|path| fs::write(path, b"not ours").unwrap());
+    for path in &others {
+        fs::write(path, b"not ours").unwrap();
+    }
     let mut again = spool(home.path(), 4 << 20);
     assert_eq!(taken(&mut again), []);
     assert_eq!(again.take_lost().damaged, 1);
