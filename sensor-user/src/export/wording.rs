@@ -223,6 +223,9 @@ fn login_attack(attack: &LoginAttack) -> String {
             format!("{failures} failed logins of one name in {within}, and none was answered with 423 or 429")
         }
     };
+    if attack.put_off > 0 {
+        let _infallible = write!(text, "; {} were put off with 423 or 429", attack.put_off);
+    }
     if attack.got_in {
         text.push_str("; this one succeeded");
     }
