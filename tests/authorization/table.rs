@@ -26,9 +26,6 @@ pub(crate) const LANDED: &[&str] = &[
     "API8-001", //
 ];
 
-/// Rules that tell of attempts, whether the service repels them or not: they may fire on the repaired twin.
-pub(crate) const OF_ATTEMPTS: &[&str] = &["API2-006"];
-
 /// A weakness of the shop, by the name that the attacks give it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weakness {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sensor_tests::programs;
 use sensor_tests::servers::Certificate;
 use sensor_tests::wait::{self, Deadline};
 use sensor_user::capture::Role;
@@ -23,7 +24,7 @@ use crate::{exchange, finding, settings, start};
 fn reader(what: &str, tls: bool) -> Option<Reader> {
     let started = Reader::start(tls);
     started
-        .inspect_err(|error| println!("SKIPPED otlp {what}: {error:#}"))
+        .inspect_err(|error| programs::skipped(&format!("otlp {what}"), &format!("{error:#}")))
         .ok()
 }
 
@@ -78,7 +79,7 @@ fn a_second_reader_agrees_with_json_lines_over_mutual_tls() {
         panic!("it was asked for")
     };
     let accounts = Accounts::default();
-    let mut otlp = config::Otlp {
+    let otlp = config::Otlp {
         ca_file: Some(certificate.clone()),
         client_certificate_file: Some(certificate.clone()),
         client_key_file: Some(key.clone()),
@@ -126,8 +127,11 @@ fn a_second_reader_agrees_with_json_lines_over_mutual_tls() {
         names.contains("\"http.server.request.duration\"") && names.contains("\"api_sensor.otlp_sent\""),
         "{names:?}"
     );
+    turned_away(&reader, otlp);
+}
 
-    // Whoever does not show a certificate is turned away, and nothing is lost without being counted.
+/// Whoever does not show a certificate is turned away, and nothing is lost without being counted.
+fn turned_away(reader: &Reader, mut otlp: config::Otlp) {
     (otlp.client_certificate_file, otlp.client_key_file) = (None, None);
     let accounts = Accounts::default();
     let mut sink = Sink::new(Filter::default(), Arc::clone(&accounts.sensor));

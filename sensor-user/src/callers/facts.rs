@@ -103,6 +103,11 @@ impl LoginFacts {
         self.result == LoginResult::Succeeded || self.ticket
     }
 
+    /// It failed and nobody looked at the password: there were too many tries (429), or the name is locked (423).
+    pub fn is_put_off(&self) -> bool {
+        self.result == LoginResult::Failed && matches!(self.status, 423 | 429)
+    }
+
     /// The server did not refuse: somebody is let in, or perhaps asked for another step.
     pub fn passes(&self) -> bool {
         let goes_on = self.result == LoginResult::Unknown && (200..300).contains(&self.status);
@@ -134,10 +139,32 @@ pub struct Trouble {
     pub failures_week: u32,
     /// The same within a week.
     pub successes_week: u32,
+    /// Of the failures within ten minutes, those where nobody looked at the password.
+    pub put_off: u32,
+    /// Within a day.
+    pub put_off_day: u32,
+    /// Within a week.
+    pub put_off_week: u32,
     /// Of an address: how many names failed within ten minutes; of a name: from how many addresses.
     pub others: u16,
     /// The same within a week or two.
     pub others_week: u16,
+}
+
+impl Trouble {
+    /// Without the tries that were put off: what the service let somebody guess.
+    #[must_use]
+    pub const fn judged(self) -> Self {
+        Self {
+            failures: self.failures.saturating_sub(self.put_off),
+            failures_day: self.failures_day.saturating_sub(self.put_off_day),
+            failures_week: self.failures_week.saturating_sub(self.put_off_week),
+            put_off: 0,
+            put_off_day: 0,
+            put_off_week: 0,
+            ..self
+        }
+    }
 }
 
 impl From<Counts> for Trouble {
@@ -148,6 +175,9 @@ impl From<Counts> for Trouble {
             successes_day: counts.successes_day,
             failures_week: counts.failures_week,
             successes_week: counts.successes_week,
+            put_off: counts.put_off,
+            put_off_day: counts.put_off_day,
+            put_off_week: counts.put_off_week,
             others: counts.others,
             others_week: counts.others_week,
         }

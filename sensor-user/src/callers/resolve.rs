@@ -394,6 +394,7 @@ impl Callers {
             answer_ns: response.map_or(0, |response| response.time_ns.0.saturating_sub(asked_ns)),
         };
         let what = match result {
+            LoginResult::Failed if login.is_put_off() => Some(Try::PutOff),
             LoginResult::Failed => Some(Try::Failed),
             _ => login.passes().then_some(Try::Succeeded),
         };

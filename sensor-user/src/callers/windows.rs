@@ -29,6 +29,10 @@ pub(super) struct Record {
     successes_day: Count,
     failures_week: Count,
     successes_week: Count,
+    /// Of the failures.
+    put_off: Count,
+    put_off_day: Count,
+    put_off_week: Count,
     others: Spread,
     others_week: Spread,
 }
@@ -37,6 +41,8 @@ pub(super) struct Record {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Try {
     Failed,
+    /// A failure that says nothing of the password: nobody looked at it.
+    PutOff,
     Succeeded,
 }
 
@@ -48,6 +54,9 @@ pub(super) struct Counts {
     pub(super) successes_day: u32,
     pub(super) failures_week: u32,
     pub(super) successes_week: u32,
+    pub(super) put_off: u32,
+    pub(super) put_off_day: u32,
+    pub(super) put_off_week: u32,
     pub(super) others: u16,
     pub(super) others_week: u16,
 }
@@ -79,18 +88,23 @@ impl Windows {
     /// Notes a try; `other` is counted as different from others: the name tried from an address, the address that a name
     /// was tried from. Only failures take a place: whoever just succeeds is nobody's trouble.
     pub(super) fn note(&mut self, hash: CallerHash, what: Try, other: Option<CallerHash>, now_s: u32) {
-        let Some(record) = self.place(hash, what == Try::Failed, now_s) else {
+        let Some(record) = self.place(hash, what != Try::Succeeded, now_s) else {
             return;
         };
         record.seen_s = record.seen_s.max(now_s);
         match what {
-            Try::Failed => {
+            Try::Failed | Try::PutOff => {
                 record.failures.add(now_s, SHORT_S);
                 record.failures_day.add(now_s, DAY_S);
                 record.failures_week.add(now_s, WEEK_S);
                 if let Some(other) = other {
                     record.others.add(other, now_s, SHORT_S);
                     record.others_week.add(other, now_s, WEEK_S);
+                }
+                if what == Try::PutOff {
+                    record.put_off.add(now_s, SHORT_S);
+                    record.put_off_day.add(now_s, DAY_S);
+                    record.put_off_week.add(now_s, WEEK_S);
                 }
             }
             Try::Succeeded => {
@@ -116,6 +130,9 @@ impl Windows {
             successes_day: record.successes_day.sum(now_s, DAY_S),
             failures_week: record.failures_week.sum(now_s, WEEK_S),
             successes_week: record.successes_week.sum(now_s, WEEK_S),
+            put_off: record.put_off.sum(now_s, SHORT_S),
+            put_off_day: record.put_off_day.sum(now_s, DAY_S),
+            put_off_week: record.put_off_week.sum(now_s, WEEK_S),
             others: record.others.estimate(now_s, SHORT_S),
             others_week: record.others_week.estimate(now_s, WEEK_S),
         }
@@ -174,5 +191,8 @@ mod tests {
         windows.note(hash(1), Try::Succeeded, None, 1);
         let counts = windows.counts(hash(1), 1);
         assert_eq!((counts.failures, counts.successes_day, counts.others), (1, 1, 1));
+        windows.note(hash(1), Try::PutOff, Some(hash(2)), 1);
+        let counts = windows.counts(hash(1), 1);
+        assert_eq!((counts.failures, counts.put_off, counts.others), (2, 1, 1));
     }
 }

@@ -126,6 +126,8 @@ pub struct LoginAttack {
     pub subject: Option<CallerHash>,
     /// Failures.
     pub failures: u32,
+    /// Of those, tries where nobody looked at the password: too many, or the name is locked.
+    pub put_off: u32,
     /// Successes beside them, within a day; of a host within the window.
     pub successes: u32,
     /// Names that failed.

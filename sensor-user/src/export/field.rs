@@ -380,6 +380,7 @@ fn of_attack(attack: &LoginAttack, fields: &mut Fields<'_>) {
     }
     let figures = [
         ("api_sensor.login.failures", attack.failures.into()),
+        ("api_sensor.login.put_off", attack.put_off.into()),
         ("api_sensor.login.successes", attack.successes.into()),
         ("api_sensor.login.names", attack.names.into()),
         ("api_sensor.login.addresses", attack.addresses.into()),

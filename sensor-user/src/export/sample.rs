@@ -145,6 +145,7 @@ pub(super) fn of_authentication() -> Vec<Finding> {
         shape: AttackShape::Stuffing,
         subject: Some(CallerHash([0xcd; 16])),
         failures: 64,
+        put_off: 12,
         successes: 3,
         names: 62,
         addresses: 16,

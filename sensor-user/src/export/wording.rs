@@ -223,6 +223,9 @@ fn login_attack(attack: &LoginAttack) -> String {
             format!("{failures} failed logins of one name in {within}, and none was answered with 423 or 429")
         }
     };
+    if attack.put_off > 0 {
+        let _infallible = write!(text, "; {} were put off with 423 or 429", attack.put_off);
+    }
     if attack.got_in {
         text.push_str("; this one succeeded");
     }
@@ -438,7 +441,8 @@ mod tests {
                 "the token is good for 365 days",
                 "the token had expired 2 hours before",
                 "the token is good only in 10 minutes",
-                "64 failed logins of 62 names from 16 addresses in 10 minutes, 3 succeeded; usually 1 fail",
+                "64 failed logins of 62 names from 16 addresses in 10 minutes, 3 succeeded; usually 1 fail; 12 were put off \
+                 with 423 or 429",
                 "the status tells which names exist: 401 for 12 that logged in before, 404 for 8 others",
                 "one credential from 12 addresses within two hours, 20 times back to an earlier one; before, usually \
                  at most 1 in 8 hours of this caller, and two thirds as many in 2 of 300 hours of all",

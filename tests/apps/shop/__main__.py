@@ -26,7 +26,7 @@ def application(database, checks):
 
     @shop.exception_handler(Refused)
     async def refuse(_request: Request, refused: Refused):
-        return JSONResponse({"error": refused.detail}, status_code=refused.status)
+        return JSONResponse({"error": refused.detail}, status_code=refused.status, headers=refused.headers)
 
     return shop
 
@@ -39,8 +39,9 @@ def bound():
 
 
 def server(shop, **tls):
+    # Connections outlast the script: one that is closed as it is used again would fail it.
     return uvicorn.Server(uvicorn.Config(
-        shop, loop="asyncio", http="h11", lifespan="off", log_level="error", access_log=False, timeout_keep_alive=60,
+        shop, loop="asyncio", http="h11", lifespan="off", log_level="error", access_log=False, timeout_keep_alive=320,
         proxy_headers=False, **tls))
 
 

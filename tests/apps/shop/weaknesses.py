@@ -8,18 +8,20 @@ import time
 from shop import tokens
 
 STAFF = {"support", "manager", "admin"}
-# Failed logins of an account, and of an address, after which the repaired twin asks to wait.
-FAILURES_OF_ACCOUNT, FAILURES_OF_ADDRESS = 5, 10
+# Failed logins of an account or of an address within so many seconds, after which the repaired twin asks to wait:
+# as fail2ban has it where nobody says otherwise.
+FAILURES, WITHIN = 5, 600
 # Largest page of a list in the repaired twin.
 PAGE = 50
 
 
 class Refused(Exception):
-    """What is answered instead: status and a short text."""
+    """What is answered instead: status, a short text, and after how many seconds it may be otherwise."""
 
-    def __init__(self, status, detail):
+    def __init__(self, status, detail, wait=None):
         super().__init__(detail)
         self.status, self.detail = status, detail
+        self.headers = {} if wait is None else {"Retry-After": str(wait)}
 
 
 class Checks:
@@ -132,13 +134,15 @@ class Checks:
         """API2:2023. Nobody counts failed logins: brute force, stuffing and spraying go on for ever."""
         if not self.repaired:
             return
-        counts = (("account", name, FAILURES_OF_ACCOUNT), ("address", address, FAILURES_OF_ADDRESS))
-        if any(self.failures.get((kind, key), 0) >= limit for kind, key, limit in counts):
-            raise Refused(429, "wait a while")
+        now = time.monotonic()
+        for key in (("account", name), ("address", address)):
+            times = [each for each in self.failures.get(key, ()) if each > now - WITHIN]
+            if len(times) >= FAILURES:
+                raise Refused(429, "wait a while", wait=int(times[-FAILURES] + WITHIN - now) + 1)
 
     def failed(self, name, address):
         for key in (("account", name), ("address", address)):
-            self.failures[key] = self.failures.get(key, 0) + 1
+            self.failures.setdefault(key, []).append(time.monotonic())
 
     def succeeded(self, name):
         self.failures.pop(("account", name), None)

@@ -142,13 +142,14 @@ class Attacks:
                    statuses[-1])
 
     def stolen_token(self):
-        """One token from a dozen addresses within a moment."""
+        """One token from sixteen addresses within a moment: the sensor estimates how many, and tells ten."""
         token = self.cast["tara"].login().token
-        for place in range(20, 32):
+        places = range(20, 36)
+        for place in places:
             thief = self.fresh(place)
             thief.token = token
             status = thief.ask("GET", "/api/me").status_code
-        yield Step("token-from-many-places", "API2:2023", ["GET /api/me"], "tara's token", 12, status)
+        yield Step("token-from-many-places", "API2:2023", ["GET /api/me"], "tara's token", len(places), status)
 
     def skipped_step(self):
         thief = Caller(self.shop, PEOPLE["ben"].address, PEOPLE["ben"])

@@ -11,7 +11,7 @@ TOGETHER = 4
 
 
 def play(shop):
-    """Some two and a half thousand exchanges in rounds, customers side by side. Gives the callers, logged in, by name."""
+    """Some three thousand exchanges in rounds, customers side by side. Gives the callers, logged in, by name."""
     cast = {person.name: Caller(shop, person.address, person) for person in everybody()}
     job = Caller(shop, "127.0.0.40")
     partner = Caller(shop, "127.0.0.41")
@@ -19,10 +19,10 @@ def play(shop):
     with ThreadPoolExecutor(TOGETHER) as pool:
         list(pool.map(lambda name: regular(cast[name]), REGULARS))
     for number in range(ROUNDS):
-        names = list(CUSTOMERS)
-        random.Random(number).shuffle(names)
+        parts = [(customer, name) for name in CUSTOMERS] + [(reader, name) for name in REGULARS[number::ROUNDS]]
+        random.Random(number).shuffle(parts)
         with ThreadPoolExecutor(TOGETHER) as pool:
-            list(pool.map(lambda name, number=number: customer(cast[name], number), names))
+            list(pool.map(lambda part, number=number: part[0](cast[part[1]], number), parts))
         for helper in ("uma", "vera"):
             support(cast[helper], number)
         manager(cast["walt"])
@@ -41,6 +41,13 @@ def regular(one):
     one.login()
     one.get("/api/me")
     one.get(f"/api/products/{1 + one.person.number % 20}")
+
+
+def reader(one, number):
+    """Comes back for what others say of a product, and looks up who they are: profiles are for everybody."""
+    product = 1 + (one.person.number + number) % 20
+    for review in one.get(f"/api/products/{product}/reviews")[:2]:
+        one.get(f"/api/users/{review['reviewer']}")
 
 
 def customer(one, number):

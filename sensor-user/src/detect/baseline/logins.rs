@@ -18,7 +18,7 @@ use crate::exchange::CallerHash;
 
 /// Sets of names and of pairs of name and address: 65,536 of each, 24 bytes a place.
 const FAMILIAR_SETS: usize = 8192;
-/// Sets of addresses that logins fail from: 8,192 places of 200 bytes.
+/// Sets of addresses that logins fail from: 8,192 places of 220 bytes.
 const ADDRESS_SETS: usize = 1024;
 /// Hosts whose logins are followed. Clients say which host they mean, so those where nobody gets in make room.
 const MAX_HOSTS: usize = 256;
@@ -42,6 +42,10 @@ struct Address {
     successes_day: Count,
     failures_week: Count,
     successes_week: Count,
+    /// Of the failures, those where nobody looked at the password.
+    put_off: Count,
+    put_off_day: Count,
+    put_off_week: Count,
     names: Spread,
     names_day: Spread,
     names_week: Spread,
@@ -102,6 +106,39 @@ pub struct AddressLogins {
     pub names_week: u16,
     /// Logins that were not refused within a week.
     pub successes_week: u32,
+    /// Of the failures within ten minutes, those where nobody looked at the password.
+    pub put_off: u32,
+    /// Within a day.
+    pub put_off_day: u32,
+    /// Within a week.
+    pub put_off_week: u32,
+}
+
+impl AddressLogins {
+    /// Without the tries that were put off. Names are counted with those: no more of them than failures that are left.
+    #[must_use]
+    pub fn judged(self) -> Self {
+        let names_of = |names: u16, failures: u32, put_off: u32| {
+            let judged = failures.saturating_sub(put_off);
+            if put_off == 0 {
+                names
+            } else {
+                names.min(u16::try_from(judged).unwrap_or(u16::MAX))
+            }
+        };
+        Self {
+            failures: self.failures.saturating_sub(self.put_off),
+            names: names_of(self.names, self.failures, self.put_off),
+            failures_day: self.failures_day.saturating_sub(self.put_off_day),
+            names_day: names_of(self.names_day, self.failures_day, self.put_off_day),
+            failures_week: self.failures_week.saturating_sub(self.put_off_week),
+            names_week: names_of(self.names_week, self.failures_week, self.put_off_week),
+            put_off: 0,
+            put_off_day: 0,
+            put_off_week: 0,
+            ..self
+        }
+    }
 }
 
 /// Logins of a host in the ten minutes under way, and what is usual.
@@ -235,6 +272,11 @@ impl Logins {
                 known.names.add(login.name, now_s, SHORT_S);
                 known.names_day.add(login.name, now_s, DAY_S);
                 known.names_week.add(login.name, now_s, WEEK_S);
+                if login.is_put_off() {
+                    known.put_off.add(now_s, SHORT_S);
+                    known.put_off_day.add(now_s, DAY_S);
+                    known.put_off_week.add(now_s, WEEK_S);
+                }
             }
         }
         let known = self.addresses.find(key).unwrap_or_default();
@@ -247,6 +289,9 @@ impl Logins {
             failures_week: known.failures_week.sum(now_s, WEEK_S),
             names_week: known.names_week.estimate(now_s, WEEK_S),
             successes_week: known.successes_week.sum(now_s, WEEK_S),
+            put_off: known.put_off.sum(now_s, SHORT_S),
+            put_off_day: known.put_off_day.sum(now_s, DAY_S),
+            put_off_week: known.put_off_week.sum(now_s, WEEK_S),
         }
     }
 
@@ -285,9 +330,10 @@ fn followed<'a>(hosts: &'a mut BTreeMap<Box<str>, Host>, host: &str, now_s: u32)
 
 /// The first failure of name and address within a day, from where neither the name nor lately anybody got in.
 fn stray(login: &LoginFacts, home_of: Option<CallerHash>, signs: &LoginSigns, now_s: u32) -> Option<Waiting> {
-    let first = login.result == LoginResult::Failed && login.name_trouble.failures_day <= 1;
+    let is_guess = login.result == LoginResult::Failed && !login.is_put_off();
+    let first = is_guess && login.name_trouble.judged().failures_day <= 1;
     let address = home_of.filter(|_| first && !signs.at_home)?;
-    let known = signs.address?;
+    let known = signs.address?.judged();
     (known.failures_day <= 1 && known.successes_week == 0).then_some(Waiting {
         name: login.name.front(),
         address: address.0,
@@ -330,6 +376,8 @@ impl Host {
             self.limited_s = now_s;
         }
         match login.result {
+            // Where nobody looked at the password nothing was guessed.
+            LoginResult::Failed if login.is_put_off() => {}
             LoginResult::Failed => {
                 self.failures = self.failures.saturating_add(1);
                 self.unfamiliar = self.unfamiliar.saturating_add(u32::from(!familiar));

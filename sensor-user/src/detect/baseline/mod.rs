@@ -43,7 +43,7 @@ pub use telling::{Asks, Telling, TellsBy};
 pub use tried::TriedOnce;
 
 /// Version of [`Snapshot`]; another one is not read.
-const VERSION: u32 = 10;
+const VERSION: u32 = 11;
 
 /// Fields of proxies: what is before them is not the client.
 const OF_PROXIES: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];

@@ -58,10 +58,11 @@ impl Tried {
         now_s: u32,
     ) -> TriedOnce {
         self.roll(now_s / HOUR_S);
-        let trouble = login.name_trouble;
+        let trouble = login.name_trouble.judged();
         let ([once, _], [left, _]) = (&mut self.once, &mut self.left);
         let mut is_first = false;
         match login.result {
+            LoginResult::Failed if login.is_put_off() => {}
             LoginResult::Failed if trouble.failures_day <= 1 => {
                 is_first = elsewhere;
                 *left += 1;

@@ -1,6 +1,6 @@
 //! Passwords that are guessed: API2-006.
 
-use crate::callers::{LoginFacts, LoginResult, PrincipalKind};
+use crate::callers::{LoginFacts, LoginResult, PrincipalKind, Trouble};
 use crate::classify::Confidence;
 use crate::detect::baseline::{AddressLogins, HostLogins, LoginSigns, Strays};
 use crate::detect::{
@@ -56,8 +56,11 @@ static META: RuleMeta = RuleMeta {
         tried once a day at most, each from an address where nobody gets in, and that nobody comes back for within six \
         hours: from 15 on beyond twice the usual and two a day, after three days. What goes on is told again after a day. \
         No lockout: 50 failures of \
-        one name in ten minutes, or 200 in a day, and the host answered neither 423 nor 429 within a day (medium). When \
-        the login that completes such a shape succeeds, somebody got in: critical. Passwords are never looked at.",
+        one name in ten minutes, or 200 in a day, and the host answered neither 423 nor 429 within a day (medium). A try \
+        that was answered with 423 or 429 is no guess: nobody looked at its password. A shape of one name or address \
+        that only such tries complete was withstood: information. When \
+        the login that completes such a shape succeeds, somebody got in: critical, those tries included. Passwords are \
+        never looked at.",
     remedy: "Slow logins down by name and by address (429 with Retry-After), ask for a second factor, refuse \
         passwords from leaked lists (NIST SP 800-63B), and tell users of failed logins. Where somebody got in, end the \
         sessions of the account and reset its password.",
@@ -93,9 +96,10 @@ impl Detector for GuessedPasswords {
             .handover
             .as_ref()
             .is_none_or(|told| told.asker.login.is_none());
-        let mut tell = |attack: LoginAttack, confidence| {
+        let mut tell = |attack: LoginAttack, withstood, confidence| {
             let severity = match attack.shape {
                 _ if got_in => Severity::Critical,
+                _ if withstood => Severity::Info,
                 AttackShape::Stuffing if attack.minutes > HOUR => Severity::Medium,
                 AttackShape::NoLockout => Severity::Medium,
                 _ => Severity::High,
@@ -106,31 +110,28 @@ impl Detector for GuessedPasswords {
                 claim: Claim::LoginAttack(attack),
             });
         };
-        let one_name = brute_force(login, signs, each_request, got_in);
-        if let Some(attack) = one_name {
-            tell(attack, 85);
+        let trouble = login.name_trouble;
+        let of_name = |tries| brute_force(login, tries, signs, each_request, got_in);
+        let guessed = of_name(trouble.judged());
+        if let Some(attack) = guessed.or_else(|| of_name(trouble)) {
+            tell(attack, guessed.is_none(), 85);
             if !got_in && is_unlimited(login, signs) {
                 let shape = AttackShape::NoLockout;
-                tell(LoginAttack { shape, ..attack }, 70);
+                tell(LoginAttack { shape, ..attack }, false, 70);
             }
         }
         let Some(address) = signs.address else {
             return Err(Blind::ClientUnknown);
         };
         // An address that a campaign uses is told by itself when it does enough.
-        if let Some(attack) = spraying(seen, &address, signs, got_in) {
-            tell(attack, 85);
+        let of_address = |tries: &AddressLogins| spraying(seen, tries, signs, got_in);
+        let guessed = of_address(&address.judged());
+        if let Some(attack) = guessed.or_else(|| of_address(&address)) {
+            tell(attack, guessed.is_none(), 85);
         }
         let host = signs.host.ok_or(Blind::NoRoom)?;
-        let attack = campaign(&host)?.filter(|_| !got_in && !signs.familiar);
-        let attack = match attack {
-            None => tried_once(&host)?,
-            known => known,
-        };
-        if let Some(attack) = attack {
-            tell(attack, 75);
-        } else if let Some(attack) = host.strays.map(one_by_one) {
-            tell(attack, 60);
+        if let Some((attack, confidence)) = of_host(&host, !got_in && !signs.familiar)? {
+            tell(attack, false, confidence);
         }
         Ok(())
     }
@@ -150,11 +151,11 @@ const fn few_succeed(successes: u32, failures: u32) -> bool {
 /// One name, many passwords.
 fn brute_force(
     login: &LoginFacts,
+    trouble: Trouble,
     signs: &LoginSigns,
     each_request: bool,
     got_in: bool,
 ) -> Option<LoginAttack> {
-    let trouble = login.name_trouble;
     let lenient = signs.at_home || each_request;
     // Who gets in at home remembered the password.
     if lenient && got_in {
@@ -164,13 +165,17 @@ fn brute_force(
     let by_day = few_succeed(trouble.successes_day, trouble.failures_day);
     // The name's own user gets in as well, from wherever that is.
     let by_week = trouble.successes_week <= trouble.failures_week;
-    let (failures, successes, addresses, minutes) = if by_day && trouble.failures >= most {
-        (trouble.failures, trouble.successes_day, trouble.others, SHORT)
+    let (failures, put_off, successes, addresses, minutes) = if by_day && trouble.failures >= most {
+        let Trouble {
+            failures, put_off, ..
+        } = trouble;
+        (failures, put_off, trouble.successes_day, trouble.others, SHORT)
     } else if lenient {
         return None;
     } else if by_day && trouble.failures_day >= FORCE_LONG {
         (
             trouble.failures_day,
+            trouble.put_off_day,
             trouble.successes_day,
             trouble.others_week,
             DAY,
@@ -178,6 +183,7 @@ fn brute_force(
     } else if by_week && trouble.failures_week >= FORCE_LONG && !got_in {
         (
             trouble.failures_week,
+            trouble.put_off_week,
             trouble.successes_week,
             trouble.others_week,
             WEEK,
@@ -189,6 +195,7 @@ fn brute_force(
         shape: AttackShape::BruteForce,
         subject: Some(login.name),
         failures,
+        put_off,
         successes,
         names: 1,
         addresses,
@@ -218,11 +225,18 @@ fn spraying(
     }
     let by_day = few_succeed(address.successes_day, address.failures_day);
     let by_week = few_succeed(address.successes_week, address.failures_week);
-    let (failures, successes, names, minutes) = if by_day && address.names >= SPRAY {
-        (address.failures, address.successes_day, address.names, SHORT)
+    let (failures, put_off, successes, names, minutes) = if by_day && address.names >= SPRAY {
+        (
+            address.failures,
+            address.put_off,
+            address.successes_day,
+            address.names,
+            SHORT,
+        )
     } else if by_day && address.names_day >= SPRAY_LONG {
         (
             address.failures_day,
+            address.put_off_day,
             address.successes_day,
             address.names_day,
             DAY,
@@ -230,6 +244,7 @@ fn spraying(
     } else if by_week && address.names_week >= SPRAY_LONG {
         (
             address.failures_week,
+            address.put_off_week,
             address.successes_week,
             address.names_week,
             WEEK,
@@ -241,6 +256,7 @@ fn spraying(
         shape: AttackShape::Spraying,
         subject: seen.exchange.client.hash,
         failures,
+        put_off,
         successes,
         names,
         addresses: 1,
@@ -251,12 +267,24 @@ fn spraying(
     })
 }
 
+/// Many names from many addresses, fast or slowly, and how sure that is in percent. `of_stranger`: this login fails, of a
+/// name that never succeeded.
+fn of_host(host: &HostLogins, of_stranger: bool) -> Result<Option<(LoginAttack, u8)>, Blind> {
+    let attack = match campaign(host)?.filter(|_| of_stranger) {
+        None => tried_once(host)?,
+        known => known,
+    };
+    let one_by_one = || host.strays.map(|strays| (one_by_one(strays), 60));
+    Ok(attack.map(|attack| (attack, 75)).or_else(one_by_one))
+}
+
 /// Many names, many addresses.
 fn campaign(host: &HostLogins) -> Result<Option<LoginAttack>, Blind> {
     Ok(host.is_flooded()?.then_some(LoginAttack {
         shape: AttackShape::Stuffing,
         subject: None,
         failures: host.failures,
+        put_off: 0,
         successes: host.successes,
         names: host.names,
         addresses: host.addresses,
@@ -274,6 +302,7 @@ fn tried_once(host: &HostLogins) -> Result<Option<LoginAttack>, Blind> {
         shape: AttackShape::Stuffing,
         subject: None,
         failures: tried.left,
+        put_off: 0,
         successes: 0,
         names: u16::try_from(tried.left).unwrap_or(u16::MAX),
         addresses: tried.addresses,
@@ -290,6 +319,7 @@ fn one_by_one(strays: Strays) -> LoginAttack {
         shape: AttackShape::Stuffing,
         subject: None,
         failures: strays.names,
+        put_off: 0,
         successes: 0,
         names: u16::try_from(strays.names).unwrap_or(u16::MAX),
         addresses: strays.addresses,

@@ -29,7 +29,7 @@ static META: RuleMeta = RuleMeta {
         single value in the answer to a caller who is known and named nothing (no value in path, query or body) is that \
         person's own: e-mail addresses and telephone numbers are information then, bank accounts low, cards medium. \
         Tokens and secrets that a POST with credentials (a password, a client secret, a refresh token or Basic) gets \
-        back are what a login is for and are not told, and neither are those in messages of a WebSocket within a minute \
+        back, or a POST of a known caller to a path that names a login or token, are what a login is for and are not told, and neither are those in messages of a WebSocket within a minute \
         of such a message; where the credentials were not recognised but the path names \
         a login or token, they are told as information. Session cookies that a response sets are not told either.",
     remedy: "Return only the properties that the client needs, by an explicit list for each response; never \
@@ -109,14 +109,21 @@ fn severity(label: &Label, seen: &Observation<'_>, past: &Past<'_>) -> Option<Se
 /// One value, in the answer to somebody who is known and named nothing: what a person is told of themselves.
 fn is_own(label: &Label, seen: &Observation<'_>) -> bool {
     let single = label.count == 1 && !label.place.name.contains("[]");
-    let known = seen.caller.is_known() || matches!(seen.exchange.caller, Caller::Known { .. });
-    if !single || !known || seen.endpoint.template.contains('{') || seen.exchange.part.is_some() {
+    if !single
+        || !is_caller_known(seen)
+        || seen.endpoint.template.contains('{')
+        || seen.exchange.part.is_some()
+    {
         return false;
     }
     let outline = &seen.labels.outline;
     let mut asked = outline.identifiers().map(|(root, _)| root);
     let names = |root: Root| root.half == Half::Request && matches!(root.part, Part::Query | Part::Body);
     !asked.any(names)
+}
+
+fn is_caller_known(seen: &Observation<'_>) -> bool {
+    seen.caller.is_known() || matches!(seen.exchange.caller, Caller::Known { .. })
 }
 
 /// Whether the exchange is a login.
@@ -166,7 +173,9 @@ fn grant(label: &Label, seen: &Observation<'_>, past: &Past<'_>) -> Grant {
                 DataKind::Password | DataKind::SecretField | DataKind::Jwt
             )
     };
-    if basic || seen.labels.found.iter().any(given) {
+    // A ticket of the first step, or a token that is exchanged for one of another use (RFC 8693).
+    let exchanged = matches!(likely, Grant::Likely) && is_caller_known(seen);
+    if basic || exchanged || seen.labels.found.iter().any(given) {
         return Grant::Seen;
     }
     likely

@@ -68,6 +68,26 @@ pub(super) fn api3() -> Vec<Case> {
         ),
         case(
             rule,
+            "token for a token",
+            Builder::post("/reports/token").known().answer(token),
+            Quiet,
+        ),
+        case(
+            rule,
+            "token for a token, where nobody expects one",
+            Builder::post("/reports").known().answer(token),
+            Fires(&[High]),
+        ),
+        case(
+            rule,
+            "password for a token",
+            Builder::post("/reports/token")
+                .known()
+                .answer(r#"{"password":"hunter2"}"#),
+            Fires(&[Critical]),
+        ),
+        case(
+            rule,
             "many e-mails",
             Builder::get("/x").answer(&format!("[{}]", bulk.join(","))),
             Fires(&[Medium]),

@@ -41,6 +41,26 @@ pub(super) fn guessing() -> Vec<Story> {
         (10..70).map(|at| fails("admin", at * 5)).collect(),
     ]
     .concat();
+    let put_off = |from: u64, count: u64| (from..from + count).map(|at| attempt("admin", at * 5).status(429));
+    let withstood = || [forced(5), put_off(5, 40).collect()].concat();
+    let locked = forced(5)
+        .into_iter()
+        .chain((5..45).map(|at| attempt("admin", at * 5).status(423)));
+    let leaky = [withstood(), vec![succeeds("admin", 300)]].concat();
+    let too_late = forced(12).into_iter().chain(put_off(12, 40)).collect();
+    let turned_away = (0..40).map(|at| {
+        let who = name("u", at);
+        if at < 5 {
+            fails(&who, at * 5)
+        } else {
+            attempt(&who, at * 5).status(429)
+        }
+    });
+    let busy = (0..9).map(|at| attempt(&name("u", at), at * 5).status(429));
+    let flooded = campaign("leaked", 3 * HOUR).map(|one| one.status(429));
+    let flooded = usual_days().into_iter().chain(flooded).collect();
+    let at_leisure = leisurely(100, 1).into_iter().map(|one| one.status(429));
+    let at_leisure = homes().into_iter().chain(at_leisure).collect();
     let sprayed = (0..14).map(|at| fails(&name("u", at), at * 5)).collect();
     let slowly = (0..45)
         .map(|at| fails(&name("u", at), at * 20 * MINUTE))
@@ -64,7 +84,35 @@ pub(super) fn guessing() -> Vec<Story> {
             forced(60),
             Fires(&[High, Medium]),
         ),
-        story(rule, "one name, and it is slowed down", limited, Fires(&[High])),
+        story(
+            rule,
+            "one name, and it is slowed down",
+            limited,
+            Fires(&[Info, High]),
+        ),
+        story(rule, "one name, and it is withstood", withstood(), Fires(&[Info])),
+        story(
+            rule,
+            "one name, and it is locked",
+            locked.collect(),
+            Fires(&[Info]),
+        ),
+        story(rule, "one name, withstood too late", too_late, Fires(&[High])),
+        story(rule, "got in past the limit", leaky, Fires(&[Info, Critical])),
+        story(
+            rule,
+            "one address, and it is withstood",
+            turned_away.collect(),
+            Fires(&[Info]),
+        ),
+        story(
+            rule,
+            "one address, turned away a few times",
+            busy.collect(),
+            Quiet,
+        ),
+        story(rule, "many addresses, and all are turned away", flooded, Quiet),
+        story(rule, "many addresses, turned away at leisure", at_leisure, Quiet),
         story(rule, "got in", got_in, Fires(&[High, Critical])),
         story(rule, "one address", sprayed, Fires(&[High])),
         story(rule, "one address, slowly", slowly, Fires(&[High])),
