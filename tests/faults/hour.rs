@@ -85,7 +85,7 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         let unmounted = Command::new("umount").arg("-l").arg(self.0.path()).status();
         if !unmounted.is_ok_and(|status| status.success()) {
-            eprintln!("{} stays mounted", self.0.path().display());
+            println!("{} stays mounted", self.0.path().display());
         }
     }
 }
@@ -140,7 +140,7 @@ fn faults(count: usize, pause: Duration, processes: usize) {
         assert!(!running.has_ended().unwrap(), "the load ended before `{fault}`");
         match fault {
             "receiver gone" => {
-                receiver = None;
+                drop(receiver.take());
                 std::thread::sleep(pause / 2);
                 receiver = Some(Receiver::start_at(&program, grpc, http).unwrap());
             }

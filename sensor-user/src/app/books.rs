@@ -45,7 +45,7 @@ impl Books {
     /// Reads the figures, and checks those of processes at rest.
     pub(super) fn refresh(&mut self, now_ns: u64) {
         self.read();
-        tell(&self.accounts, &self.accounts.sensor.ledger().check());
+        tell(&self.accounts, &self.accounts.sensor.ledger().check(), "at rest");
         if now_ns >= self.next_report {
             self.next_report = now_ns.saturating_add(REPORT_NS);
             self.report(now_ns);
@@ -56,7 +56,7 @@ impl Books {
     pub(super) fn close(&mut self, now_ns: u64) {
         self.read();
         let open = self.accounts.sensor.ledger().unbalanced();
-        tell(&self.accounts, open.as_slice());
+        tell(&self.accounts, open.as_slice(), "at the end");
         self.report(now_ns);
     }
 
@@ -79,12 +79,12 @@ impl Books {
     }
 }
 
-fn tell(accounts: &Accounts, open: &[Imbalance]) {
+fn tell(accounts: &Accounts, open: &[Imbalance], when: &str) {
     static OPEN: Repeat = Repeat::new();
     accounts.sensor.add(Metric::LedgerUnbalanced, open.len() as u64);
     for imbalance in open {
         if let Some(repeats) = OPEN.pass() {
-            tracing::error!(%imbalance, repeats, "the accounts do not add up: a fault of the sensor");
+            tracing::error!(%imbalance, when, repeats, "the accounts do not add up: a fault of the sensor");
         }
     }
 }

@@ -291,8 +291,9 @@ struct Row {
     /// Of processes that made room, in the row of all others.
     folded: Option<[u64; ENTRIES]>,
     ended: bool,
-    /// As it was at the last check.
+    /// As it was at the last check, and how many checks it has been so.
     checked: Option<([u64; ENTRIES], [u64; POSTS])>,
+    rest: u32,
     /// Told of already.
     told: bool,
 }
@@ -315,6 +316,10 @@ impl Row {
 
 /// Names remembered: of every process that has an account, and of as many that may get one when they are read next.
 const NAMES: usize = 2 * PROCESSES;
+
+/// Checks after which a process is at rest, a second each. Where the sensor is behind, what a process sent before it
+/// ended waits in the ring for seconds.
+const REST: u32 = 10;
 
 /// The accounts of all processes.
 #[derive(Debug, Default)]
@@ -384,15 +389,16 @@ impl Ledger {
         self.accounts().iter().find_map(Account::unbalanced)
     }
 
-    /// Equations that do not hold of processes that have been at rest since the last check. Each process is told of
-    /// once. While bytes are under way, the figures are read one after the other and need not agree.
+    /// Equations that do not hold of processes that have been at rest for [`REST`] checks. Each process is told of once.
+    /// While bytes are under way, the figures are read one after the other and need not agree.
     pub fn check(&self) -> Vec<Imbalance> {
         let mut found = Vec::new();
         for (process, row) in self.rows().iter_mut() {
             let now = (row.kernel.unwrap_or_default(), row.user.values());
-            let at_rest = row.checked.as_ref() == Some(&now);
+            let same = row.checked.as_ref() == Some(&now);
+            row.rest = if same { row.rest.saturating_add(1) } else { 0 };
             row.checked = Some(now);
-            if at_rest
+            if row.rest >= REST
                 && !row.told
                 && let Some(imbalance) = row.account(*process).unbalanced()
             {
