@@ -8,7 +8,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::export::Event;
-use crate::incident;
 use crate::pipeline::{Judge, Observed};
 use crate::telemetry::{Counters, Metric};
 
@@ -32,7 +31,8 @@ impl GuardedJudge {
     }
 
     /// Takes other decisions on what is told.
-    pub(super) fn decide(&mut self, alerts: incident::Settings) {
+    #[cfg(feature = "kernel")]
+    pub(super) fn decide(&mut self, alerts: crate::incident::Settings) {
         self.guarded(|judge| judge.decide(alerts));
     }
 

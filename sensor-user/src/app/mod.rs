@@ -21,6 +21,7 @@ mod live;
 #[cfg(feature = "kernel")]
 mod names;
 mod outputs;
+#[cfg(feature = "kernel")]
 mod reload;
 mod replay;
 #[cfg(feature = "kernel")]
@@ -33,9 +34,11 @@ pub use doctor::doctor;
 pub use live::{record, run};
 #[cfg(not(feature = "kernel"))]
 pub use no_kernel::{doctor, record, run};
-pub use reload::Reread;
 pub use replay::replay;
 pub use stored::{found, learnt, store_path};
+
+/// Reads every layer of the configuration again.
+pub type Reread<'a> = &'a dyn Fn() -> Result<Config, Vec<config::Problem>>;
 
 /// The live commands of a build without the kernel source.
 #[cfg(not(feature = "kernel"))]

@@ -3,11 +3,9 @@
 //! Takes what is in force and what was read anew. Gives what changes now, and names what does not. Never loses what was
 //! learnt: only decisions on what is told change. Bounded by the number of settings.
 
-use crate::config::{Config, Problem};
+use super::Reread;
+use crate::config::Config;
 use crate::telemetry::{Counters, Metric};
-
-/// Reads every layer again.
-pub type Reread<'a> = &'a dyn Fn() -> Result<Config, Vec<Problem>>;
 
 /// Settings that a running sensor takes over. All others are of threads, maps and connections that are made at the start.
 const TAKEN: [&str; 5] = [
@@ -57,7 +55,7 @@ pub(super) fn reload(in_force: &Config, reread: Reread<'_>, counters: &Counters)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Place;
+    use crate::config::{Place, Problem};
 
     #[test]
     fn decisions_are_taken_over_and_the_rest_waits() {
