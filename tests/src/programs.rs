@@ -58,6 +58,8 @@ programs! {
     Runc "runc" of "runc";
     /// unshare, for namespaces.
     Unshare "unshare" of "util-linux";
+    /// crun, a runtime of containers.
+    Crun "crun" of "crun";
     /// Apache httpd with its modules.
     Apache "apache2" of "apache2-bin";
     /// The proxy `HAProxy`.
