@@ -76,6 +76,24 @@ struct Given {
     state: Vec<u8>,
 }
 
+/// Where the sensor exports to.
+#[derive(Clone, Copy)]
+enum Collector {
+    /// A receiver that takes everything, by this protocol.
+    Takes(&'static str),
+    /// A port where nobody listens, so that everything is spooled.
+    Gone,
+}
+
+impl Collector {
+    const fn protocol(self) -> &'static str {
+        match self {
+            Self::Takes(protocol) => protocol,
+            Self::Gone => "grpc",
+        }
+    }
+}
+
 /// A receiver, and the tap before it.
 fn otlp(what: &str, protocol: &str) -> Option<(Receiver, Tap)> {
     match receiver::install(Path::new(env!("CARGO_TARGET_TMPDIR"))) {
@@ -93,10 +111,14 @@ fn otlp(what: &str, protocol: &str) -> Option<(Receiver, Tap)> {
     }
 }
 
-/// Runs the sensor with both kinds of output at once: `form` on standard output, OTLP by `protocol`.
-fn run(what: &str, form: &str, protocol: &str) -> Option<(Vec<Call>, Given)> {
+/// Runs the sensor with both kinds of output at once: `form` on standard output, OTLP to `collector`.
+fn run(what: &str, form: &str, collector: Collector) -> Option<(Vec<Call>, Given)> {
     let mut command = root_command(what, &NEEDED)?;
-    let otlp = otlp(what, protocol);
+    let protocol = collector.protocol();
+    let otlp = match collector {
+        Collector::Takes(protocol) => otlp(what, protocol),
+        Collector::Gone => None,
+    };
     let stage = Stage::set();
     let page = format!("127.0.0.1:{}", wait::free_port().unwrap());
     command.args([
@@ -108,12 +130,19 @@ fn run(what: &str, form: &str, protocol: &str) -> Option<(Vec<Call>, Given)> {
         "--metrics-listen",
         &page,
     ]);
-    if let Some((_, tap)) = &otlp {
-        let endpoint = format!("http://{}", tap.address);
+    let address = match (&otlp, collector) {
+        (Some((_, tap)), _) => Some(tap.address.to_string()),
+        (None, Collector::Gone) => Some(format!("127.0.0.1:{}", wait::free_port().unwrap())),
+        (None, Collector::Takes(_)) => None,
+    };
+    if let Some(address) = address {
+        let endpoint = format!("http://{address}");
         command.args(["--otlp-endpoint", &endpoint, "--otlp-protocol", protocol]);
     }
     stage.watched_by(&mut command);
-    let mut sensor = Sensor::start(what, command, "[otlp]\ninterval = \"200ms\"\n")?;
+    // Compressed, what is sent could not be searched.
+    let config = "[otlp]\ninterval = \"200ms\"\ncompression = \"none\"\n";
+    let mut sensor = Sensor::start(what, command, config)?;
     let output = stage.client.release().unwrap().finish(soon()).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "a call failed: {errors}");
@@ -180,7 +209,7 @@ fn assert_private(calls: &[Call], protocol: &str, given: &Given) {
 #[test]
 fn planted_values_are_found_and_in_none_of_the_outputs() {
     let what = "planted values in JSON";
-    let Some((calls, given)) = run(what, "json", "http/protobuf") else {
+    let Some((calls, given)) = run(what, "json", Collector::Takes("http/protobuf")) else {
         return;
     };
     assert_private(&calls, "json, http/protobuf", &given);
@@ -240,11 +269,25 @@ fn missed(call: &Call, lines: &[Json]) -> Vec<String> {
 #[test]
 fn planted_values_are_not_in_text_or_grpc() {
     let what = "planted values in text";
-    let Some((calls, given)) = run(what, "text", "grpc") else {
+    let Some((calls, given)) = run(what, "text", Collector::Takes("grpc")) else {
         return;
     };
     assert_private(&calls, "text, grpc", &given);
     for kind in ["payment_card", "private_key", "code_host_token"] {
         assert!(given.stdout.contains(kind), "{kind} is not in the text");
+    }
+}
+
+#[test]
+fn planted_values_are_not_in_the_spool() {
+    let what = "planted values in the spool";
+    let Some((calls, given)) = run(what, "json", Collector::Gone) else {
+        return;
+    };
+    assert_private(&calls, "json, collector gone", &given);
+    // Spans and findings wait in the state directory, as they would be sent: without compression.
+    for written in ["url.template", "api_sensor.finding"] {
+        let mut windows = given.state.windows(written.len());
+        assert!(windows.any(|window| window == written.as_bytes()), "{written}");
     }
 }

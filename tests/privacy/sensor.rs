@@ -135,14 +135,21 @@ impl Sensor {
         self.directory.path().join("state")
     }
 
-    /// Every file of its state directory, names included.
+    /// Every file of its state directory and of the directories in it (the spool), names included.
     pub(crate) fn state(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for entry in fs::read_dir(self.state_directory()).unwrap() {
-            let path = entry.unwrap().path();
-            bytes.extend(path.to_string_lossy().as_bytes());
-            bytes.push(b'\n');
-            bytes.extend(fs::read(&path).unwrap());
+        let mut directories = vec![self.state_directory()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                bytes.extend(path.to_string_lossy().as_bytes());
+                bytes.push(b'\n');
+                if path.is_dir() {
+                    directories.push(path);
+                } else {
+                    bytes.extend(fs::read(&path).unwrap());
+                }
+            }
         }
         bytes
     }
