@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use sensor_tests::testbed;
@@ -33,7 +33,12 @@ pub(super) fn build(sensor: &Path, directory: &Path, compression: Compression) -
         .with_context(|| format!("cannot copy {}", sensor.display()))?;
     pages::write(&built)?;
     pack(&built.join("man"))?;
-    let package = directory.join(format!("api-sensor_{}-1.deb", env!("CARGO_PKG_VERSION")));
+    let name = format!(
+        "api-sensor_{}-1_{}.deb",
+        env!("CARGO_PKG_VERSION"),
+        architecture()?
+    );
+    let package = directory.join(name);
     let mut cargo_deb = shell::cargo();
     cargo_deb
         .args([
@@ -48,10 +53,22 @@ pub(super) fn build(sensor: &Path, directory: &Path, compression: Compression) -
         ])
         .arg(&package)
         .args((compression == Compression::Fast).then_some("--fast"))
+        // It says the path.
+        .stdout(Stdio::null())
         .env("CARGO_TARGET_DIR", &target)
         .env("PATH", with_front(&program)?);
     shell::run(&mut cargo_deb)?;
     Ok(package)
+}
+
+/// As Debian calls it.
+fn architecture() -> Result<String> {
+    let mut dpkg = Command::new("dpkg");
+    let output = dpkg
+        .arg("--print-architecture")
+        .output()
+        .context("cannot start dpkg")?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Debian's policy (12.1): pages are packed, and without time. cargo-deb leaves what stands below target/release as it is.

@@ -112,8 +112,11 @@ fn control(package: &Path) -> Result<Vec<String>> {
             ));
         }
     }
-    if !field("Depends")?.contains("libc6") {
-        found.push("Depends does not name the C library; is dpkg-dev installed?".to_owned());
+    let depends = field("Depends")?;
+    for library in ["libc6", "libgcc-s1"] {
+        if !depends.contains(library) {
+            found.push(format!("Depends does not name {library}; is dpkg-dev installed?"));
+        }
     }
     let part = |name: &str| said(Command::new("dpkg-deb").arg("--info").arg(package).arg(name));
     if part("conffiles")?.trim() != format!("/{CONFIGURATION}") {
