@@ -199,7 +199,8 @@ mod tests {
         FILES
             .iter()
             .map(|(mode, name)| format!("{mode} 0/0 10 2026-11-23 12:00 {name}\n"))
-            .collect()
+            .collect::<Vec<_>>()
+            .concat()
     }
 
     #[test]

@@ -141,7 +141,9 @@ mod tests {
     fn completions_know_every_flag() {
         for (name, text) in completions() {
             let text = String::from_utf8(text).unwrap();
-            let is_fish = name.ends_with(".fish");
+            let is_fish = Path::new(name)
+                .extension()
+                .is_some_and(|extension| extension == "fish");
             for one in command().get_subcommands() {
                 for long in longs(one) {
                     let wanted = if is_fish {
