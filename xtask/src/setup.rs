@@ -74,6 +74,16 @@ pub(crate) fn emulator(programs: &[Program]) -> Result<()> {
     apt_install(&packages)
 }
 
+/// Makes sure that packages can be judged, where that is possible; whoever asks lintian says that it is absent.
+pub(crate) fn lintian() {
+    if Path::new("/usr/bin/lintian").is_file() || !shell::is_root() || !has_apt() {
+        return;
+    }
+    if let Err(error) = apt_install(&["lintian"]) {
+        println!("{error:#}");
+    }
+}
+
 fn debian_programs() -> Vec<(String, String)> {
     let absent: Vec<Absent> = Program::ALL
         .iter()

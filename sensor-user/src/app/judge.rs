@@ -8,6 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::export::Event;
+#[cfg(feature = "kernel")]
+use crate::incident;
 use crate::pipeline::{Judge, Observed};
 use crate::telemetry::{Counters, Metric};
 
@@ -32,7 +34,7 @@ impl GuardedJudge {
 
     /// Takes other decisions on what is told.
     #[cfg(feature = "kernel")]
-    pub(super) fn decide(&mut self, alerts: crate::incident::Settings) {
+    pub(super) fn decide(&mut self, alerts: incident::Settings) {
         self.guarded(|judge| judge.decide(alerts));
     }
 

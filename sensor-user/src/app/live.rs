@@ -52,12 +52,13 @@ pub fn run(config: &Config, duration: Option<Interval>, reread: Reread<'_>) -> R
     // What is judged and told has the calendar's times.
     let state = Some(config.state.directory.as_path());
     let mut outputs = outputs::start(config, &accounts, ClockOffset::RECORDED, state)?;
+    // From the first moment on: unheeded, SIGHUP ends a program, and systemd takes that for a clean end.
+    let hung_up = hangups(&outputs.runtime)?;
     // Before capture: reading what was learnt may take longer than the rings hold.
     let store = stored::live(config, settings.key.print(), &accounts.sensor)?;
     let judge = Judge::new(&settings).with_store(store);
     let source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
     let asked = signals(&outputs.runtime)?;
-    let hung_up = hangups(&outputs.runtime)?;
     let mut in_force = config.clone();
     announce(config, &source);
     let mut books = Books::new(&source, &accounts);

@@ -1,4 +1,7 @@
-//! `docs/ACCOUNTS.md`: every counter with its unit and what to do, from the definitions themselves.
+//! `docs/ACCOUNTS.md`, and the counters in `docs/OPERATIONS.md`: units and meanings from the definitions themselves, and
+//! what to do.
+
+mod advice;
 
 use std::fmt::Write as _;
 
@@ -8,10 +11,12 @@ use sensor_common::counter::Counter;
 use crate::capture::coverage::State;
 use crate::telemetry::Metric;
 use crate::telemetry::ledger::Post;
+use advice::of as advice;
 
 const FRONT: &str = "# Accounts
 
-Generated from the sources; a test keeps it current (`SENSOR_BLESS=1 cargo test -p sensor-user --lib accounts_page`).
+Generated from the sources; a test keeps it current (`SENSOR_BLESS=1 cargo test -p sensor-user --lib export::docs`).
+Counters of the whole sensor are in `docs/OPERATIONS.md`.
 
 Every byte that a watched process moves is counted where it is seen first, and again wherever it goes. For each process
 and stage these equations hold, in the product as in every live test; one that does not is logged as an error, counted in
@@ -68,20 +73,39 @@ pub fn accounts_page() -> String {
             (post.name(), unit, post.help())
         }),
     );
-    table(
-        &mut page,
-        "Of the whole kernel object: `api_sensor_kernel_NAME_total`",
-        Counter::ALL
-            .iter()
-            .map(|counter| (counter.name(), by_name(counter.name()), counter.help())),
-    );
-    table(
-        &mut page,
-        "Of the whole of user space: `api_sensor_NAME_total`",
-        Metric::ALL
-            .iter()
-            .map(|metric| (metric.name(), by_name(metric.name()), metric.help())),
-    );
+    page
+}
+
+/// Every counter of the whole sensor: part of `docs/OPERATIONS.md`.
+pub fn counter_tables() -> String {
+    let mut page = String::new();
+    let kernel = Counter::ALL
+        .iter()
+        .map(|counter| (counter.name(), counter.help()));
+    let user = Metric::ALL.iter().map(|metric| (metric.name(), metric.help()));
+    let parts: [(&str, Vec<(&str, &str)>); 2] = [
+        (
+            "User space: `api_sensor_NAME_total`, `api_sensor.NAME`",
+            user.collect(),
+        ),
+        (
+            "Kernel object: `api_sensor_kernel_NAME_total`, `api_sensor.kernel.NAME`",
+            kernel.collect(),
+        ),
+    ];
+    for (title, rows) in parts {
+        let _infallible = write!(
+            page,
+            "\n### {title}\n\n| counter | unit | meaning | alert | when it grows |\n| --- | --- | --- | --- | --- |\n"
+        );
+        for (name, help) in rows {
+            let advice = advice(name);
+            let alert = advice.map_or("", |advice| advice.alert.name());
+            let to_do = advice.map_or("", |advice| advice.to_do);
+            let (unit, help) = (by_name(name), help.trim());
+            let _infallible = writeln!(page, "| `{name}` | {unit} | {help} | {alert} | {to_do} |");
+        }
+    }
     page
 }
 
@@ -93,7 +117,8 @@ fn table(page: &mut String, title: &str, rows: impl Iterator<Item = Row>) {
         "\n## {title}\n\n| name | unit | meaning | when it grows |\n| --- | --- | --- | --- |\n"
     );
     for (name, unit, help) in rows {
-        let _infallible = writeln!(page, "| `{name}` | {unit} | {} | {} |", help.trim(), advice(name));
+        let to_do = advice(name).map_or("", |advice| advice.to_do);
+        let _infallible = writeln!(page, "| `{name}` | {unit} | {} | {to_do} |", help.trim());
     }
 }
 
@@ -116,82 +141,61 @@ fn by_name(name: &str) -> &'static str {
     "number"
 }
 
-/// What an operator does about a counter that grows. Most only say what happens.
-fn advice(name: &str) -> &'static str {
-    match name {
-        "ring_full_bytes" | "ring_full_records" | "missing_lost" | "control_ring_full" => {
-            "raise `capture.ring_bytes` (or `capture.control_ring_bytes`), or watch fewer processes"
-        }
-        "limit_bytes" | "missing_limit" => {
-            "raise `capture.body_limit` or `capture.call_limit` if bodies matter"
-        }
-        "fault_bytes" | "missing_fault" => {
-            "nothing, where it is rare: the process moved bytes it had not touched"
-        }
-        "iovec_bytes" | "missing_iovecs" => "nothing; a kernel with `bpf_loop` (5.17) walks more elements",
-        "unseen_bytes" | "missing_unseen" => {
-            "nothing for `sendfile` and `splice`, which serve files; for `io_uring` see `bypass_unseen_bytes`"
-        }
-        "bypass_unseen_bytes" => {
-            "a kernel with kprobes or BPF trampolines lets them be seen; else switch `io_uring` off in the program"
-        }
-        "no_stream_slot" | "no_stream_bytes" => "raise `capture.stream_entries`",
-        "no_account_slot" => "nothing is lost: only whose bytes they were is not known",
-        "no_policy_slot" | "no_call_slot" | "no_bio_slot" | "no_import_slot" => "watch fewer processes",
-        "streams_evicted" => "raise `limits.streams`",
-        "cipher_bytes" | "cipher_calls" | "socket_tls_bytes" => {
-            "see the coverage report: right where the TLS library is probed or TLS is passed on"
-        }
-        "opaque_bytes" | "unrecognised_bytes" | "bytes_unrecognised" => {
-            "nothing, unless an API's calls are missing: its protocol is not read"
-        }
-        "export_dropped" => "look at the receiver; raise `limits.queue`",
-        "store_skipped" | "store_failed" | "store_lost" => {
-            "see the log: free the disk of the state directory, or raise `store.interval`"
-        }
-        "store_clock" => "check the clock, then start the sensor again",
-        "store_states" => "see the log: raise `store.max_bytes`, or nothing: what was learnt begins anew",
-        "store_damaged" => "look at the disk; what was in it is beside it, with `.damaged` at its end",
-        "probes" => "see who asks for what is not there",
-        "endpoints_overflow" | "schemas_left_out" => {
-            "see which host has so many endpoints, or such large bodies"
-        }
-        "callers_forgotten" => {
-            "nothing, unless it keeps growing: then somebody makes up tokens, or gets new ones all the time"
-        }
-        "ledger_unbalanced" | "records_malformed" | "shard_panics" | "judge_panics" => {
-            "report it: a fault of the sensor"
-        }
-        "missed_returns" => "nothing, where it is rare: threads that are killed inside a call",
-        "ambiguous_sockets" => "nothing: the exchanges say that their addresses are not to be trusted",
-        _ => "",
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    #[test]
-    fn the_accounts_page_is_current() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/ACCOUNTS.md");
-        let written = accounts_page();
+    const BEGIN: &str = "<!-- counters: generated -->\n";
+    const END: &str = "\n<!-- end of the counters -->";
+
+    fn is_current(page: &str, written: impl Fn(&str) -> String) {
+        let path = format!("{}/../docs/{page}", env!("CARGO_MANIFEST_DIR"));
+        let mut recorded = std::fs::read_to_string(&path).unwrap_or_default();
+        let written = written(&recorded);
         if std::env::var_os("SENSOR_BLESS").is_some() {
-            std::fs::write(path, &written).unwrap();
+            std::fs::write(&path, &written).unwrap();
+            recorded.clone_from(&written);
         }
-        let recorded = std::fs::read_to_string(path).unwrap_or_default();
         assert!(
             written == recorded,
-            "docs/ACCOUNTS.md is not current: SENSOR_BLESS=1 cargo test -p sensor-user --lib accounts_page"
+            "docs/{page} is not current: SENSOR_BLESS=1 cargo test -p sensor-user --lib export::docs"
         );
     }
 
     #[test]
-    fn every_loss_says_what_to_do() {
-        for counter in Counter::ALL {
-            let name = counter.name();
-            let loss = name.contains("full") || name.starts_with("no_") || name.starts_with("limit");
-            assert!(!loss || !advice(name).is_empty(), "{name}");
+    fn the_accounts_page_is_current() {
+        is_current("ACCOUNTS.md", |_| accounts_page());
+    }
+
+    #[test]
+    fn the_counters_of_the_operations_page_are_current() {
+        is_current("OPERATIONS.md", |page| {
+            let (front, rest) = page.split_once(BEGIN).unwrap();
+            let (_, back) = rest.split_once(END).unwrap();
+            format!("{front}{BEGIN}{}{END}{back}", counter_tables())
+        });
+    }
+
+    #[test]
+    fn every_counter_says_what_to_do_and_nothing_else_does() {
+        let counters = Counter::ALL.iter().map(|counter| counter.name());
+        let counters: BTreeSet<_> = counters
+            .chain(Metric::ALL.iter().map(|metric| metric.name()))
+            .collect();
+        for name in &counters {
+            let advice = advice(name);
+            assert!(advice.is_some_and(|advice| !advice.to_do.is_empty()), "{name}");
+        }
+        let of_processes = Entry::ALL.iter().map(|entry| entry.name());
+        let of_processes: BTreeSet<_> = of_processes
+            .chain(Post::ALL.iter().map(|post| post.name()))
+            .collect();
+        let mut advised = BTreeSet::new();
+        for name in advice::names() {
+            assert!(counters.contains(name) || of_processes.contains(name), "{name}");
+            assert!(advised.insert(name), "{name} has two rows");
         }
     }
 }

@@ -117,4 +117,6 @@ pub trait Exporter: Send + 'static {
 }
 
 #[cfg(test)]
+mod registry;
+#[cfg(test)]
 mod sample;

@@ -1,9 +1,14 @@
 //! The log on standard error: lower-case messages about the sensor itself, never payload, headers or full paths.
 
+mod journal;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tracing_subscriber::EnvFilter;
+
+use journal::Journal;
+pub use journal::error_text;
 
 /// The level is not one.
 #[derive(Debug, thiserror::Error)]
@@ -14,13 +19,17 @@ pub struct BadLevel(String);
 pub fn start(level: &str) -> Result<(), BadLevel> {
     let filter =
         EnvFilter::try_new(level).map_err(|_unreadable| BadLevel(level.escape_debug().to_string()))?;
-    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let _already_started = tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
-        .with_target(false)
-        .try_init();
+        .with_writer(std::io::stderr);
+    let _already_started = if journal::is_stderr() {
+        log.with_ansi(false).event_format(Journal).try_init()
+    } else {
+        let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        log.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
+            .with_target(false)
+            .try_init()
+    };
     Ok(())
 }
 

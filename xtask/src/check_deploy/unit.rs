@@ -10,10 +10,12 @@ use anyhow::{Context, Result};
 use super::claims::{Capabilities, Set, other_than};
 
 const ANALYZE: &str = "/usr/bin/systemd-analyze";
-const UNIT: &str = "api-sensor.service";
-const DROP_IN: &str = "older-kernels.conf";
-/// What the unit starts, and what stands in for it where it is not installed.
-const PROGRAM: (&str, &str) = ("ExecStart=/usr/bin/api-sensor ", "ExecStart=/bin/true ");
+/// Its name.
+pub(super) const UNIT: &str = "api-sensor.service";
+/// The drop-in's.
+pub(super) const DROP_IN: &str = "older-kernels.conf";
+/// What the unit starts, until it is installed from somewhere else.
+const PROGRAM: &str = "ExecStart=/usr/bin/api-sensor ";
 /// Settings of capabilities; both must name the same.
 const SETTINGS: [&str; 2] = ["AmbientCapabilities", "CapabilityBoundingSet"];
 
@@ -50,21 +52,24 @@ fn set(text: &str, setting: &str) -> Set {
     set
 }
 
-/// What systemd-analyze says of the unit, without and with the drop-in; nothing where it is not installed.
-pub(super) fn verify(directory: &Path) -> Result<Option<Vec<String>>> {
+/// What systemd-analyze says of the unit, without and with the drop-in, with another program in place of the installed
+/// one; or why it cannot be asked.
+pub(crate) fn verify(unit: &Path, drop_in: &Path, program: &Path) -> Result<Result<Vec<String>, String>> {
     if !Path::new(ANALYZE).is_file() {
-        return Ok(None);
+        return Ok(Err(
+            "systemd-analyze is not installed (apt-get install systemd)".to_owned()
+        ));
     }
-    let copy = tempfile::tempdir()?;
-    let unit = copy.path().join(UNIT);
-    let text = read(&directory.join(UNIT))?;
-    std::fs::write(&unit, text.replacen(PROGRAM.0, PROGRAM.1, 1))?;
-    let mut found = analyze(&unit, UNIT)?;
-    let drop_ins = copy.path().join(format!("{UNIT}.d"));
+    let directory = tempfile::tempdir()?;
+    let copy = directory.path().join(UNIT);
+    let started = format!("ExecStart={} ", program.display());
+    std::fs::write(&copy, read(unit)?.replacen(PROGRAM, &started, 1))?;
+    let mut found = analyze(&copy, UNIT)?;
+    let drop_ins = directory.path().join(format!("{UNIT}.d"));
     std::fs::create_dir(&drop_ins)?;
-    std::fs::copy(directory.join(DROP_IN), drop_ins.join(DROP_IN))?;
-    found.extend(analyze(&unit, DROP_IN)?);
-    Ok(Some(found))
+    std::fs::copy(drop_in, drop_ins.join(DROP_IN))?;
+    found.extend(analyze(&copy, DROP_IN)?);
+    Ok(Ok(found))
 }
 
 /// It warns of directives that it does not know, and succeeds.
