@@ -21,6 +21,7 @@ use crate::flow::{FlowEvent, FlowTable};
 use crate::incident::alerts::Alerts;
 use crate::inventory::Inventory;
 use crate::inventory::schema::{self, Schemas};
+use crate::kubernetes::Directory;
 use crate::protocol::protobuf::Schema;
 use crate::store::{Remembered, Store};
 use crate::telemetry::{Counters, Metric};
@@ -52,6 +53,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<Network>,
     /// Key of caller hashes.
     pub key: HashKey,
+    /// What is known of pods.
+    pub pods: Option<Arc<Directory>>,
     /// Where losses are counted.
     pub counters: Arc<Counters>,
 }
@@ -70,6 +73,7 @@ impl Settings {
             clock: ClockOffset::RECORDED,
             trusted_proxies: Vec::new(),
             key,
+            pods: None,
             counters,
         }
     }
@@ -234,6 +238,7 @@ struct Bench {
     store: Option<Store>,
     /// Latest time told, by the calendar.
     now_ns: u64,
+    pods: Option<Arc<Directory>>,
     counters: Arc<Counters>,
 }
 
@@ -287,6 +292,7 @@ impl Judge {
                 alerts: Alerts::new(settings.alerts.clone(), Arc::clone(&settings.counters)),
                 store: None,
                 now_ns: 0,
+                pods: settings.pods.clone(),
                 counters: Arc::clone(&settings.counters),
             },
         }
@@ -456,7 +462,13 @@ impl Bench {
                 store.probe(&seen);
             }
         }
-        let summary = tell::summary(&seen);
+        let directory = self.pods.as_deref();
+        let pods = directory.map(|directory| tell::pods(&observed.exchange.connection, directory));
+        let pods = pods.unwrap_or_default();
+        for finding in &mut self.findings {
+            finding.pod.clone_from(&pods.own);
+        }
+        let summary = tell::summary(&seen, pods);
         self.counters.add(Metric::Exchanges, 1);
         self.counters
             .add(Metric::ExchangesPartial, u64::from(summary.partial));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::live::options;
-use super::{Error, settings};
+use super::{Error, outputs, settings};
 use crate::capture::attach::seccomp::Verdict;
 use crate::capture::attach::trial;
 use crate::capture::attacher::filter_of;
@@ -20,6 +20,7 @@ use crate::capture::{load, tracefs};
 use crate::config::{Config, Interval};
 use crate::exchange::secret::HashKey;
 use crate::export::ClockOffset;
+use crate::kubernetes;
 use crate::pipeline::Shard;
 use crate::telemetry::Accounts;
 
@@ -55,7 +56,7 @@ pub fn doctor(config: &Config, json: bool, watch: Option<Interval>) -> Result<()
 }
 
 fn examine(config: &Config) -> Result<Report, Error> {
-    let filter = filter_of(&options(config));
+    let filter = filter_of(&options(config, None));
     let host = Abilities::read().tried(tried());
     let proc = Path::new("/proc");
     coverage::report(proc, &filter, host, &mut Cache::default()).map_err(|source| Error::Proc {
@@ -74,7 +75,10 @@ fn watched(config: &Config, duration: Duration) -> Result<Live, Error> {
         HashKey::new([0; 32]),
         ClockOffset::RECORDED,
     )?;
-    let mut source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
+    // Whose annotation forbids it is not watched here either.
+    let runtime = outputs::runtime()?;
+    let pods = kubernetes::start(&config.kubernetes, runtime.handle(), &accounts);
+    let mut source = KernelSource::start(&options(config, pods.as_ref()), Arc::clone(&accounts.sensor))?;
     let (reader, ledger) = (source.account_reader(), accounts.sensor.ledger());
     let mut observer = Observer::new(source.attachments(), source.rings());
     let mut shard = Shard::new(&settings);

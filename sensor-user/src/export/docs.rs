@@ -146,6 +146,11 @@ fn advice(name: &str) -> &'static str {
             "nothing, unless an API's calls are missing: its protocol is not read"
         }
         "export_dropped" => "look at the receiver; raise `limits.queue`",
+        "pods_unjudged" => {
+            "see why the API server is away; with `kubernetes.watch = \"annotated\"` such pods are not watched"
+        }
+        "pods_overflow" => "see who makes so many pods on one node",
+        "kubernetes_failures" => "see the log, and `api_sensor_kubernetes_up`",
         "store_skipped" | "store_failed" | "store_lost" => {
             "see the log: free the disk of the state directory, or raise `store.interval`"
         }

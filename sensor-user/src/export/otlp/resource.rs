@@ -8,8 +8,9 @@ use opentelemetry_sdk::Resource as Sdk;
 
 use super::wire;
 use crate::config;
-use crate::exchange::Connection;
+use crate::export::Summary;
 use crate::export::field::{self, Fields, Value};
+use crate::export::wording::clean;
 
 /// The sensor's own attributes, and those that its host shares with whom it watches.
 #[derive(Debug)]
@@ -75,20 +76,38 @@ impl Resource {
         encoded(&self.sensor(), &Vec::new())
     }
 
-    /// Of spans: the process that took part in the exchange. Its service is not known by name but for its executable's
-    /// (semantic conventions, Service: `unknown_service:` and the name of the process).
-    pub(super) fn of_watched(&self, connection: &Connection) -> Bytes {
+    /// Of spans: the process that took part in the exchange. Its service is the pod's (semantic conventions, Kubernetes:
+    /// service attributes), else not known by name but for its executable's (`unknown_service:` and the name of the
+    /// process).
+    pub(super) fn of_watched(&self, call: &Summary) -> Bytes {
+        let connection = &*call.connection;
+        let pod = call.pods.own.as_deref();
         let comm = connection.comm.to_string();
-        let service = format!("unknown_service:{comm}");
-        let mut shared = vec![
-            ("service.name", service.as_str()),
-            ("process.executable.name", &comm),
-        ];
-        shared.extend(self.shared());
+        let unknown = format!("unknown_service:{comm}");
+        let service = pod.map_or(unknown.as_str().into(), |pod| clean(&pod.service));
+        let namespace = pod.map(|pod| clean(&pod.service_namespace));
         let mut fields = vec![("process.pid", Value::Count(connection.process.pid.into()))];
         field::of_container(connection.container.as_deref(), &mut fields);
-        encoded(&shared, &fields)
+        field::of_pod(pod, &mut fields);
+        let mut texts = vec![
+            ("service.name", &*service),
+            ("process.executable.name", comm.as_str()),
+        ];
+        texts.extend(namespace.as_deref().map(|name| ("service.namespace", name)));
+        let known = |name: &str| texts.iter().any(|(known, _)| *known == name);
+        let told = |name: &str| fields.iter().any(|(known, _)| *known == name);
+        let shared = self.shared().into_iter();
+        let shared = shared.filter(|(name, _)| !known(name) && !told(name) && !is_sensors(name));
+        let shared: Vec<_> = shared.collect();
+        texts.extend(shared);
+        encoded(&texts, &fields)
     }
+}
+
+/// Whether a configured attribute is of the sensor's own pod, which the manifests name, and of nobody it watches.
+fn is_sensors(name: &str) -> bool {
+    let own = ["k8s.pod.", "k8s.container.", "k8s.daemonset.", "k8s.namespace."];
+    own.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn encoded(texts: &[(&str, &str)], fields: &Fields<'_>) -> Bytes {
