@@ -13,4 +13,4 @@ mod watch;
 pub use directory::{Choice, Directory};
 pub use pod::{Peers, Pod, Workload};
 pub use select::Pods;
-pub use watch::{Access, is_wanted, start};
+pub use watch::{Access, AccessError, run, start};

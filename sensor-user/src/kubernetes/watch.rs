@@ -75,7 +75,7 @@ pub enum AccessError {
 }
 
 /// Whether a configuration asks for the API server, here.
-pub fn is_wanted(settings: &Kubernetes) -> bool {
+fn is_wanted(settings: &Kubernetes) -> bool {
     match settings.mode {
         KubernetesMode::Off => false,
         KubernetesMode::On => true,
@@ -116,7 +116,7 @@ pub fn start(settings: &Kubernetes, runtime: &Handle, accounts: &Accounts) -> Op
 }
 
 /// Fills the directory for ever.
-pub(super) async fn run(access: Access, directory: Arc<Directory>) {
+pub async fn run(access: Access, directory: Arc<Directory>) {
     let (pods, namespaces) = loop {
         match clients(&access, &directory) {
             Ok(clients) => break clients,

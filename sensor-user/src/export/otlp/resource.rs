@@ -120,3 +120,70 @@ fn encoded(texts: &[(&str, &str)], fields: &Fields<'_>) -> Bytes {
     }
     out.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use opentelemetry_proto::tonic::common::v1::any_value::Value as Told;
+    use opentelemetry_proto::tonic::resource::v1::Resource as Decoded;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::capture::Role;
+    use crate::export::sample;
+    use crate::kubernetes::Peers;
+
+    /// Texts of the resource of spans, each name once.
+    fn texts(call: &Summary) -> BTreeMap<String, String> {
+        let configured = [
+            "k8s.cluster.name",
+            "k8s.node.name",
+            "k8s.namespace.name",
+            "k8s.pod.name",
+        ];
+        let mut otlp = config::Otlp::default();
+        otlp.resource
+            .extend(configured.map(|name| (name.to_owned(), "configured".to_owned())));
+        let decoded = Decoded::decode(Resource::of(&otlp).of_watched(call)).unwrap();
+        let mut texts = BTreeMap::new();
+        for attribute in decoded.attributes {
+            let told = match attribute.value.unwrap().value.unwrap() {
+                Told::StringValue(text) => text,
+                other => format!("{other:?}"),
+            };
+            assert_eq!(texts.insert(attribute.key, told), None, "told twice");
+        }
+        texts
+    }
+
+    #[test]
+    fn spans_are_of_the_pods_service() {
+        let texts = texts(&sample::summary(Role::Server));
+        for (name, expected) in [
+            ("service.name", "shop"),
+            ("service.namespace", "shop"),
+            ("k8s.pod.name", "shop-7c9-x2v"),
+            ("k8s.namespace.name", "shop"),
+            ("k8s.node.name", "node-1"),
+            ("k8s.deployment.name", "shop"),
+            ("k8s.pod.label.tier", "web?[2J"),
+            ("k8s.cluster.name", "configured"),
+        ] {
+            assert_eq!(texts.get(name).map(String::as_str), Some(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_known_pod_the_sensors_own_is_not_told_instead() {
+        let mut call = sample::summary(Role::Server);
+        call.pods = Peers::default();
+        let texts = texts(&call);
+        let told = |name: &str| texts.get(name).map(String::as_str);
+        assert_eq!(told("service.name"), Some("unknown_service:curl"));
+        assert_eq!(told("k8s.node.name"), Some("configured"), "the node is the same");
+        for name in ["k8s.pod.name", "k8s.namespace.name", "service.namespace"] {
+            assert_eq!(told(name), None, "{name}");
+        }
+    }
+}

@@ -108,14 +108,14 @@ impl Server {
     }
 
     pub(super) fn put(&self, kind: &'static str, name: &str, object: Value) {
-        self.change(kind, name, Some(&object));
+        self.change(kind, name, Some(object));
     }
 
     pub(super) fn take_away(&self, kind: &'static str, name: &str) {
         self.change(kind, name, None);
     }
 
-    fn change(&self, kind: &'static str, name: &str, object: Option<&Value>) {
+    fn change(&self, kind: &'static str, name: &str, object: Option<Value>) {
         let mut world = self.shared.world.lock().unwrap();
         world.version += 1;
         let version = world.version;
@@ -126,9 +126,10 @@ impl Server {
             (None, Some(_)) => "ADDED",
             (Some(_), Some(_)) => "MODIFIED",
         };
-        let mut told = object.cloned().or(before).unwrap();
+        let stays = object.is_some();
+        let mut told = object.or(before).unwrap();
         told["metadata"]["resourceVersion"] = version.to_string().into();
-        if object.is_some() {
+        if stays {
             world.objects.insert(key, told.clone());
         }
         world
