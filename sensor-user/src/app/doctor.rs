@@ -3,10 +3,9 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::live::options;
+use super::live::{options, source};
 use super::{Error, outputs, settings};
 use crate::capture::attach::seccomp::Verdict;
 use crate::capture::attach::trial;
@@ -15,7 +14,7 @@ use crate::capture::beyond::{Beyond, Source};
 use crate::capture::calls::Calls;
 use crate::capture::coverage::{self, Abilities, Ability, Live, Observer, Report};
 use crate::capture::discover::Cache;
-use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
+use crate::capture::kernel::{Options, monotonic_ns};
 use crate::capture::{load, tracefs};
 use crate::config::{Config, Interval};
 use crate::exchange::secret::HashKey;
@@ -78,7 +77,7 @@ fn watched(config: &Config, duration: Duration) -> Result<Live, Error> {
     // Whose annotation forbids it is not watched here either.
     let runtime = outputs::runtime()?;
     let pods = kubernetes::start(&config.kubernetes, runtime.handle(), &accounts);
-    let mut source = KernelSource::start(&options(config, pods.as_ref()), Arc::clone(&accounts.sensor))?;
+    let mut source = source(config, pods.as_ref(), &accounts)?;
     let (reader, ledger) = (source.account_reader(), accounts.sensor.ledger());
     let mut observer = Observer::new(source.attachments(), source.rings());
     let mut shard = Shard::new(&settings);

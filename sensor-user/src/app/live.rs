@@ -61,10 +61,7 @@ pub fn run(config: &Config, duration: Option<Interval>, reread: Reread<'_>) -> R
     // Before capture: reading what was learnt may take longer than the rings hold.
     let store = stored::live(config, settings.key.print(), &accounts.sensor)?;
     let judge = Judge::new(&settings).with_store(store);
-    let source = KernelSource::start(
-        &options(config, settings.pods.as_ref()),
-        Arc::clone(&accounts.sensor),
-    )?;
+    let source = source(config, settings.pods.as_ref(), &accounts)?;
     let asked = signals(&outputs.runtime)?;
     let hung_up = hangups(&outputs.runtime)?;
     let mut in_force = config.clone();
@@ -126,8 +123,7 @@ pub fn record(config: &Config, path: &Path, duration: Option<Interval>) -> Resul
     let runtime = outputs::runtime()?;
     // Whose annotation forbids it is not recorded either.
     let pods = kubernetes::start(&config.kubernetes, runtime.handle(), &accounts);
-    let options = options(config, pods.as_ref());
-    let mut source = KernelSource::start(&options, Arc::clone(&accounts.sensor))?;
+    let mut source = source(config, pods.as_ref(), &accounts)?;
     let asked = signals(&runtime)?;
     announce(config, pods.as_ref(), &source);
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
@@ -152,6 +148,18 @@ pub fn record(config: &Config, path: &Path, duration: Option<Interval>) -> Resul
     }
     writer.finish()?;
     Ok(())
+}
+
+/// The running capture.
+pub(super) fn source(
+    config: &Config,
+    pods: Option<&Arc<Directory>>,
+    accounts: &Accounts,
+) -> Result<KernelSource, Error> {
+    Ok(KernelSource::start(
+        &options(config, pods),
+        Arc::clone(&accounts.sensor),
+    )?)
 }
 
 /// What the kernel source is told.

@@ -2,6 +2,7 @@ use super::*;
 use crate::capture::Container;
 use crate::classify;
 use crate::config::WatchedPods;
+use crate::exchange::secret::HashKey;
 use crate::exchange::test_support::{Builder, identify};
 use crate::incident::Stage;
 use crate::kubernetes::{Pod, directory};
