@@ -19,6 +19,7 @@ use sensor_user::export::otlp::Otlp;
 use sensor_user::export::sink::{Filter, Sink};
 use sensor_user::export::{ClockOffset, Event, Summary};
 use sensor_user::inventory::{Endpoint, EndpointRef};
+use sensor_user::kubernetes::Peers;
 use sensor_user::telemetry::{Accounts, Metric};
 
 /// More than one batch of 512.
@@ -63,6 +64,7 @@ fn finding(number: usize) -> Event {
         caller: Some(CallerHash([0xab; 16])),
         process: ProcessKey { pid: 77, start_ns: 1 },
         container: None,
+        pod: None,
         time_ns: TIME_NS,
         evidence: Evidence::Data(label),
         repeats: 0,
@@ -96,6 +98,7 @@ fn exchange(role: Role, duration_ns: Option<u64>) -> Event {
         time_ns: TIME_NS,
         endpoint: endpoint(),
         connection: Arc::new(connection),
+        pods: Peers::default(),
         status: 200,
         duration_ns,
         body_bytes: (0, 100),

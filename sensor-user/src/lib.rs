@@ -8,7 +8,7 @@
 //!
 //! Modules stand in the order of that picture. A stage uses the types of the stages before it and never of those
 //! after it; `cargo xtask layers` checks the `use` lines. `telemetry` and `config` are leaves that every stage may
-//! use; `pipeline` joins the stages for one thread, `app` wires threads and channels.
+//! use, as is `kubernetes`, which uses these two; `pipeline` joins the stages for one thread, `app` wires threads and channels.
 
 pub mod callers;
 pub mod capture;
@@ -28,4 +28,5 @@ pub mod app;
 pub mod cli;
 
 pub mod config;
+pub mod kubernetes;
 pub mod telemetry;

@@ -3,77 +3,30 @@
 //! A [`Shard`] holds the stateless heavy work of the connections that hash to it; the one [`Judge`] holds what needs
 //! memory of the whole. `app` gives each its thread; [`Pipeline`] runs both on the caller's.
 
+mod settings;
 mod tell;
 mod whole;
 
 use std::sync::Arc;
 
-use crate::callers::{self, Callers};
+use crate::callers::Callers;
 use crate::capture::{Comm, ProcessKey, Record};
 use crate::classify::{Classifier, Labels};
-use crate::config::Network;
 use crate::detect::{Engine, Finding, Observation};
 use crate::exchange::credentials::Clients;
-use crate::exchange::secret::HashKey;
 use crate::exchange::{Conversations, Ends, Exchange, Outcome, Patience, View};
 use crate::export::{ClockOffset, Event};
 use crate::flow::{FlowEvent, FlowTable};
 use crate::incident::alerts::Alerts;
 use crate::inventory::Inventory;
 use crate::inventory::schema::{self, Schemas};
-use crate::protocol::protobuf::Schema;
+use crate::kubernetes::Directory;
 use crate::store::{Remembered, Store};
 use crate::telemetry::{Counters, Metric};
-use crate::{classify, detect, exchange, flow, incident, inventory};
+use crate::{detect, incident, inventory};
 
+pub use settings::Settings;
 pub use whole::Pipeline;
-
-/// Bounds and key of the whole pipeline.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Of the flow table.
-    pub flow: flow::Limits,
-    /// Of pairing.
-    pub exchange: exchange::Limits,
-    /// Of classification.
-    pub classify: classify::Limits,
-    /// Of what is remembered of callers.
-    pub callers: callers::Limits,
-    /// Of the inventory.
-    pub inventory: inventory::Limits,
-    /// Types of gRPC messages.
-    pub schema: Arc<Schema>,
-    /// What is told, and what is not.
-    pub alerts: incident::Settings,
-    /// From the clock of the records to the calendar, by which everything from the judge on goes: what is learnt outlives
-    /// a boot, at which the clock of live records begins anew.
-    pub clock: ClockOffset,
-    /// Proxies that are believed when they say who sent a request.
-    pub trusted_proxies: Vec<Network>,
-    /// Key of caller hashes.
-    pub key: HashKey,
-    /// Where losses are counted.
-    pub counters: Arc<Counters>,
-}
-
-impl Settings {
-    /// Bounds as they are by default, records of a recording, no types of gRPC messages and no proxies that are believed.
-    pub fn new(key: HashKey, counters: Arc<Counters>) -> Self {
-        Self {
-            flow: flow::Limits::default(),
-            exchange: exchange::Limits::default(),
-            classify: classify::Limits::default(),
-            callers: callers::Limits::default(),
-            inventory: inventory::Limits::default(),
-            alerts: incident::Settings::default(),
-            schema: Arc::default(),
-            clock: ClockOffset::RECORDED,
-            trusted_proxies: Vec::new(),
-            key,
-            counters,
-        }
-    }
-}
 
 /// An exchange and what is in it: what a shard hands to the judge.
 #[derive(Clone, Debug)]
@@ -234,6 +187,7 @@ struct Bench {
     store: Option<Store>,
     /// Latest time told, by the calendar.
     now_ns: u64,
+    pods: Option<Arc<Directory>>,
     counters: Arc<Counters>,
 }
 
@@ -287,6 +241,7 @@ impl Judge {
                 alerts: Alerts::new(settings.alerts.clone(), Arc::clone(&settings.counters)),
                 store: None,
                 now_ns: 0,
+                pods: settings.pods.clone(),
                 counters: Arc::clone(&settings.counters),
             },
         }
@@ -456,7 +411,11 @@ impl Bench {
                 store.probe(&seen);
             }
         }
-        let summary = tell::summary(&seen);
+        let pods = tell::pods(&observed.exchange.connection, self.pods.as_deref());
+        for finding in &mut self.findings {
+            finding.pod.clone_from(&pods.own);
+        }
+        let summary = tell::summary(&seen, pods);
         self.counters.add(Metric::Exchanges, 1);
         self.counters
             .add(Metric::ExchangesPartial, u64::from(summary.partial));

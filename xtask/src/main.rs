@@ -14,6 +14,7 @@ mod coverage;
 mod demo;
 mod evaluate_authorization;
 mod evaluate_templates;
+mod kube_apiserver;
 mod layers;
 mod lint_kernel;
 mod overhead;
@@ -67,6 +68,8 @@ enum Task {
     Conformance(conformance::Arguments),
     /// Measure what the rules find, miss and make up in a simulated estate of a million exchanges.
     EvaluateAuthorization(evaluate_authorization::Arguments),
+    /// Build a real API server of Kubernetes, once, and run the watch on pods against it.
+    KubeApiserver,
     /// Compare templates learnt from traffic with the descriptions it was made from.
     EvaluateTemplates(evaluate_templates::Arguments),
     /// Measure of which programs every byte is seen and write docs/COVERAGE.md.
@@ -108,6 +111,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Conformance(arguments) => conformance::conformance(&arguments),
         Task::EvaluateAuthorization(arguments) => evaluate_authorization::evaluate_authorization(&arguments),
         Task::EvaluateTemplates(arguments) => evaluate_templates::evaluate_templates(&arguments),
+        Task::KubeApiserver => kube_apiserver::kube_apiserver(),
         Task::Coverage => coverage::coverage(),
         Task::BenchSites(arguments) => bench_sites::bench_sites(&arguments),
         Task::BenchOverhead(arguments) => overhead::bench_overhead(&arguments),

@@ -53,23 +53,15 @@ const EMULATOR: [(&str, &str); 4] = [
     ("/usr/bin/strip", "binutils"),
 ];
 
-/// Makes sure that other kernels can be booted, with these programs in their guests.
-pub(crate) fn emulator(programs: &[Program]) -> Result<()> {
-    let absent = programs.iter().filter_map(|program| program.find().err());
-    let packages: Vec<&str> = EMULATOR
-        .iter()
-        .filter(|(path, _)| !Path::new(path).exists())
-        .map(|(_, package)| *package)
-        .chain(absent.map(|absent| absent.0.package()))
-        .collect();
+/// Makes sure of programs (each with its package), or says what does not work without them.
+pub(crate) fn packages(needed: &[(&str, &str)], otherwise: &str) -> Result<()> {
+    let missing = needed.iter().filter(|(path, _)| !Path::new(path).exists());
+    let packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
     if packages.is_empty() {
         return Ok(());
     }
     if !shell::is_root() || !has_apt() {
-        bail!(
-            "other kernels cannot be booted; as root: {}",
-            shell::line(&apt(&packages))
-        );
+        bail!("{otherwise}; as root: {}", shell::line(&apt(&packages)));
     }
     apt_install(&packages)
 }
@@ -82,6 +74,15 @@ pub(crate) fn lintian() {
     if let Err(error) = apt_install(&["lintian"]) {
         println!("{error:#}");
     }
+}
+
+/// Makes sure that other kernels can be booted, with these programs in their guests.
+pub(crate) fn emulator(programs: &[Program]) -> Result<()> {
+    let absent = programs.iter().filter_map(|program| program.find().err());
+    // A path that is not there stands for a program that was not found.
+    let absent = absent.map(|absent| ("", absent.0.package()));
+    let needed: Vec<(&str, &str)> = EMULATOR.into_iter().chain(absent).collect();
+    packages(&needed, "other kernels cannot be booted")
 }
 
 fn debian_programs() -> Vec<(String, String)> {

@@ -1,17 +1,21 @@
 //! The sensor's first words: whom it watches, whom it leaves alone, and what it cannot probe.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::capture::discover::process::printable;
 use crate::capture::kernel::KernelSource;
-use crate::config::{Config, Watch};
+use crate::config::{Config, Watch, WatchedPods};
+use crate::kubernetes::Directory;
+use crate::kubernetes::pod::WATCH;
 
 /// On standard error, so that standard output stays what was asked for.
 #[expect(clippy::print_stderr, reason = "a command line tool's first words, not a log")]
-pub(super) fn announce(config: &Config, source: &KernelSource) {
+pub(super) fn announce(config: &Config, pods: Option<&Arc<Directory>>, source: &KernelSource) {
+    let pods = pods.map(|pods| pods.watched());
     eprintln!(
         "api-sensor: watching {}; {} probes by {}; Ctrl-C stops",
-        whom(&config.watch),
+        whom(&config.watch, pods),
         source.probes(),
         source.backend()
     );
@@ -20,7 +24,7 @@ pub(super) fn announce(config: &Config, source: &KernelSource) {
     }
 }
 
-fn whom(watch: &Watch) -> String {
+fn whom(watch: &Watch, pods: Option<WatchedPods>) -> String {
     let mut chosen: Vec<String> = watch
         .pid
         .iter()
@@ -31,11 +35,17 @@ fn whom(watch: &Watch) -> String {
         (&watch.exe, &watch.cgroup),
         (&watch.container, &watch.label),
     ));
-    let excluded = named(
+    if pods == Some(WatchedPods::Annotated) {
+        chosen.push(format!("pods with {WATCH}=true"));
+    }
+    let mut excluded = named(
         &watch.exclude_comm,
         (&watch.exclude_exe, &watch.exclude_cgroup),
         (&watch.exclude_container, &watch.exclude_label),
     );
+    if pods.is_some_and(|pods| pods != WatchedPods::Regardless) {
+        excluded.push(format!("pods with {WATCH}=false"));
+    }
     let mut text = if chosen.is_empty() {
         "every process on this host but itself (one allow-all policy entry; choose with --pid, --comm, --exe or \
          --cgroup)"

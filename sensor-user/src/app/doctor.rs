@@ -3,11 +3,10 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::live::options;
-use super::{Error, settings};
+use super::live::{options, source};
+use super::{Error, outputs, settings};
 use crate::capture::attach::seccomp::Verdict;
 use crate::capture::attach::trial;
 use crate::capture::attacher::filter_of;
@@ -15,11 +14,12 @@ use crate::capture::beyond::{Beyond, Source};
 use crate::capture::calls::Calls;
 use crate::capture::coverage::{self, Abilities, Ability, Live, Observer, Report};
 use crate::capture::discover::Cache;
-use crate::capture::kernel::{KernelSource, Options, monotonic_ns};
+use crate::capture::kernel::{Options, monotonic_ns};
 use crate::capture::{load, tracefs};
 use crate::config::{Config, Interval};
 use crate::exchange::secret::HashKey;
 use crate::export::ClockOffset;
+use crate::kubernetes;
 use crate::pipeline::Shard;
 use crate::telemetry::Accounts;
 
@@ -55,7 +55,7 @@ pub fn doctor(config: &Config, json: bool, watch: Option<Interval>) -> Result<()
 }
 
 fn examine(config: &Config) -> Result<Report, Error> {
-    let filter = filter_of(&options(config));
+    let filter = filter_of(&options(config, None));
     let host = Abilities::read().tried(tried());
     let proc = Path::new("/proc");
     coverage::report(proc, &filter, host, &mut Cache::default()).map_err(|source| Error::Proc {
@@ -74,7 +74,10 @@ fn watched(config: &Config, duration: Duration) -> Result<Live, Error> {
         HashKey::new([0; 32]),
         ClockOffset::RECORDED,
     )?;
-    let mut source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
+    // Whose annotation forbids it is not watched here either.
+    let runtime = outputs::runtime()?;
+    let pods = kubernetes::start(&config.kubernetes, runtime.handle(), &accounts);
+    let mut source = source(config, pods.as_ref(), &accounts)?;
     let (reader, ledger) = (source.account_reader(), accounts.sensor.ledger());
     let mut observer = Observer::new(source.attachments(), source.rings());
     let mut shard = Shard::new(&settings);

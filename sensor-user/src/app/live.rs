@@ -22,8 +22,9 @@ use crate::capture::beyond::Beyond;
 use crate::capture::kernel::{Exclude, KernelSource, Options, monotonic_ns};
 use crate::capture::{Record, pcapng};
 use crate::cli::Exit;
-use crate::config::{AttachBackend, Config, Interval, ReturnProbes, TcpHooks};
+use crate::config::{AttachBackend, Config, Interval, ReturnProbes, TcpHooks, WatchedPods};
 use crate::export::{ClockOffset, Event, Snapshot};
+use crate::kubernetes::{self, Directory};
 use crate::pipeline::{Judge, Observed, Settings};
 use crate::telemetry::Accounts;
 
@@ -48,19 +49,20 @@ const MAX_SHARDS: usize = 4;
 pub fn run(config: &Config, duration: Option<Interval>, reread: Reread<'_>) -> Result<(), Error> {
     let accounts = Accounts::default();
     let clock = clock_offset();
-    let settings = settings(config, &accounts.sensor, installation_key(config)?, clock)?;
+    let mut settings = settings(config, &accounts.sensor, installation_key(config)?, clock)?;
     // What is judged and told has the calendar's times.
     let state = Some(config.state.directory.as_path());
     let mut outputs = outputs::start(config, &accounts, ClockOffset::RECORDED, state)?;
     // From the first moment on: unheeded, SIGHUP ends a program, and systemd takes that for a clean end.
     let hung_up = hangups(&outputs.runtime)?;
+    settings.pods = kubernetes::start(&config.kubernetes, outputs.runtime.handle(), &accounts);
     // Before capture: reading what was learnt may take longer than the rings hold.
     let store = stored::live(config, settings.key.print(), &accounts.sensor)?;
     let judge = Judge::new(&settings).with_store(store);
-    let source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
+    let source = source(config, settings.pods.as_ref(), &accounts)?;
     let asked = signals(&outputs.runtime)?;
     let mut in_force = config.clone();
-    announce(config, &source);
+    announce(config, settings.pods.as_ref(), &source);
     let mut books = Books::new(&source, &accounts);
     let stop = Arc::new(AtomicBool::new(false));
     let threads = start_threads(config, &settings, source, &stop)?;
@@ -115,17 +117,12 @@ pub fn record(config: &Config, path: &Path, duration: Option<Interval>) -> Resul
     let accounts = Accounts::default();
     let clock = clock_offset();
     let mut writer = pcapng::create(path, clock.unix_ns(0))?;
-    let mut source = KernelSource::start(&options(config), Arc::clone(&accounts.sensor))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|source| Error::Start {
-            what: "the runtime for signals",
-            source,
-        })?;
+    let runtime = outputs::runtime()?;
+    // Whose annotation forbids it is not recorded either.
+    let pods = kubernetes::start(&config.kubernetes, runtime.handle(), &accounts);
+    let mut source = source(config, pods.as_ref(), &accounts)?;
     let asked = signals(&runtime)?;
-    announce(config, &source);
+    announce(config, pods.as_ref(), &source);
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
     let mut records = Vec::new();
     let mut names = Names::default();
@@ -150,15 +147,28 @@ pub fn record(config: &Config, path: &Path, duration: Option<Interval>) -> Resul
     Ok(())
 }
 
+/// The running capture.
+pub(super) fn source(
+    config: &Config,
+    pods: Option<&Arc<Directory>>,
+    accounts: &Accounts,
+) -> Result<KernelSource, Error> {
+    Ok(KernelSource::start(
+        &options(config, pods),
+        Arc::clone(&accounts.sensor),
+    )?)
+}
+
 /// What the kernel source is told.
-pub(super) fn options(config: &Config) -> Options {
+pub(super) fn options(config: &Config, pods: Option<&Arc<Directory>>) -> Options {
     let watch = &config.watch;
     let everyone = watch.pid.is_empty()
         && watch.comm.is_empty()
         && watch.exe.is_empty()
         && watch.cgroup.is_empty()
         && watch.container.is_empty()
-        && watch.label.is_empty();
+        && watch.label.is_empty()
+        && pods.is_none_or(|pods| pods.watched() != WatchedPods::Annotated);
     let bytes = |size: u64| u32::try_from(size).unwrap_or(u32::MAX);
     Options {
         pids: watch.pid.clone(),
@@ -174,6 +184,7 @@ pub(super) fn options(config: &Config) -> Options {
             containers: watch.exclude_container.clone(),
             labels: watch.exclude_label.clone(),
         },
+        pods: pods.map(Arc::clone),
         everyone,
         libraries: config.capture.libraries.clone(),
         ring_bytes: bytes(config.capture.ring_bytes.0),

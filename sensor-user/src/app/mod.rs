@@ -230,6 +230,7 @@ fn settings(
         inventory: inventory::Limits::default(),
         alerts: alerts(config),
         clock,
+        pods: None,
         trusted_proxies: config.identity.trusted_proxies.clone(),
         schema: Arc::new(descriptors::load(&config.protocol.grpc_descriptors)?),
         key,

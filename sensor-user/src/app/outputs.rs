@@ -39,6 +39,18 @@ pub(super) fn filter(config: &Config) -> Filter {
     }
 }
 
+/// What carries connections and waits for signals.
+pub(super) fn runtime() -> Result<Runtime, Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Start {
+            what: "the runtime for connections",
+            source,
+        })
+}
+
 /// Starts every output. What waits for a receiver may be kept in `state`.
 pub(super) fn start(
     config: &Config,
@@ -46,14 +58,7 @@ pub(super) fn start(
     clock: ClockOffset,
     state: Option<&Path>,
 ) -> Result<Outputs, Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(RUNTIME_THREADS)
-        .enable_all()
-        .build()
-        .map_err(|source| Error::Start {
-            what: "the runtime for outputs",
-            source,
-        })?;
+    let runtime = runtime()?;
     let mut sink = Sink::new(filter(config), std::sync::Arc::clone(&accounts.sensor));
     let queue = config.limits.queue as usize;
     let thread = |source| Error::Start {

@@ -27,6 +27,7 @@ use super::discover::standard_libraries;
 use super::imports::Imports;
 use super::kernel::{KernelError, Options};
 use super::load::Loaded;
+use crate::kubernetes::{Choice, Pods};
 use worker::Worker;
 
 /// Requests waiting: an exec maps some thirty files, so this is a hundred programs starting at once.
@@ -219,6 +220,7 @@ fn returns(backend: &mut dyn AttachBackend, options: &Options) -> Result<Returns
 /// The process filter that options make.
 pub(crate) fn filter_of(options: &Options) -> Filter {
     let exclude = &options.exclude;
+    let pods = |said| Some(Pods::of(Arc::clone(options.deciding()?), said));
     Filter {
         pids: options.pids.clone(),
         comms: options.comms.clone(),
@@ -226,13 +228,15 @@ pub(crate) fn filter_of(options: &Options) -> Filter {
         cgroups: cgroup_names(&options.cgroups),
         containers: options.containers.clone(),
         labels: options.labels.clone(),
-        exclude: (!exclude.is_empty()).then(|| {
+        pods: pods(Choice::Chosen).filter(|_| options.wants_pods()),
+        exclude: (!exclude.is_empty() || options.deciding().is_some()).then(|| {
             Box::new(Filter {
                 comms: exclude.comms.clone(),
                 exes: exclude.exes.clone(),
                 cgroups: cgroup_names(&exclude.cgroups),
                 containers: exclude.containers.clone(),
                 labels: exclude.labels.clone(),
+                pods: pods(Choice::LeftAlone),
                 ..Filter::default()
             })
         }),

@@ -25,10 +25,12 @@ use super::descriptors::Talkers;
 use super::discover::container;
 use super::discover::process::{self, Filter, Process};
 use super::load::{self, LoadError, Loaded};
+use super::pods::{Answer, Waiting};
 use super::privilege;
 use super::ring::RingReader;
-use super::scan::{exclude_what_runs, watch_what_runs};
-use super::{Notice, ProcessEvent, Record};
+use super::scan::{self, exclude_what_runs, watch_what_runs};
+use super::{Container, Notice, ProcessEvent, Record};
+use crate::kubernetes::Pods;
 use crate::telemetry::log::Repeat;
 use crate::telemetry::{Counters, Metric};
 
@@ -96,6 +98,8 @@ pub struct KernelSource {
     adjacency: Adjacency,
     loaded: Loaded,
     filter: Filter,
+    /// Where pods decide.
+    waiting: Option<Waiting>,
     counters: Arc<Counters>,
     beyond: Source,
     beyond_refused: Vec<String>,
@@ -136,9 +140,15 @@ impl KernelSource {
         for why in &beyond_refused {
             tracing::debug!(source = beyond.name(), why, "a better source is not available");
         }
-        exclude_what_runs(&mut loaded, &filter)?;
-        loaded.watch(options, &filter)?;
-        let rings = watch_what_runs(&mut loaded, &attacher, &filter, options.everyone)?;
+        let waiting = options.deciding().map(|pods| {
+            let mut waiting = Waiting::new(Arc::clone(pods));
+            waiting.begin(scan::pods(), monotonic_ns());
+            waiting
+        });
+        let at_start = without_unknown_pods(&filter, waiting.is_some());
+        exclude_what_runs(&mut loaded, &at_start)?;
+        loaded.watch(options, &at_start)?;
+        let rings = watch_what_runs(&mut loaded, &attacher, &at_start, options.everyone)?;
         attacher.settle();
         give_back();
         Ok(Self {
@@ -150,6 +160,7 @@ impl KernelSource {
             log: Logger(loaded.kernel_log()),
             loaded,
             filter,
+            waiting,
             counters,
             beyond,
             beyond_refused,
@@ -230,6 +241,7 @@ impl KernelSource {
         }
         self.drain(monotonic_ns(), out);
         self.notice(out, before);
+        self.follow_pods();
         self.talkers.follow(out, before);
         out.len() - before
     }
@@ -295,18 +307,26 @@ impl KernelSource {
         }
         out.retain(|record| !matches!(record, Record::Undecided(_)));
         for event in undecided {
-            self.decide(&event);
+            self.decide(&event, Ask::First);
         }
     }
 
     /// Judges the container of a process that waits for it.
-    fn decide(&mut self, event: &ProcessEvent) {
+    fn decide(&mut self, event: &ProcessEvent, ask: Ask) {
         let proc = Path::new("/proc");
         let pid = event.origin.process.pid;
         // Ended meanwhile: the next process there asks again.
         let Ok(container) = container::read(proc, pid) else {
             return;
         };
+        if let Some(waiting) = self.waiting.as_mut().filter(|_| ask == Ask::First)
+            && let Some(uid) = container
+                .as_deref()
+                .and_then(|container| container.pod.as_deref())
+            && waiting.ask(event, uid, monotonic_ns()) == Answer::Wait
+        {
+            return;
+        }
         let mounts = if self.loaded.has_mounts {
             let Some(mounts) = process::mount_namespace(proc, pid) else {
                 return;
@@ -315,10 +335,19 @@ impl KernelSource {
         } else {
             0
         };
+        let place = Place {
+            cgroup: event.origin.cgroup,
+            mounts,
+        };
+        if self.judge(place, container.as_ref()) != RULE_EXCLUDE {
+            self.look_at(pid);
+        }
+    }
+
+    /// Tells the kernel object what the rules make of a place, and gives it.
+    fn judge(&mut self, place: Place, container: Option<&Arc<Container>>) -> u32 {
         let named = |filter: &Filter| {
-            container
-                .as_deref()
-                .is_some_and(|container| filter.has_container(proc, container))
+            container.is_some_and(|container| filter.has_container(Path::new("/proc"), container))
         };
         let rule = if self.filter.exclude.as_deref().is_some_and(named) {
             RULE_EXCLUDE
@@ -327,14 +356,34 @@ impl KernelSource {
         } else {
             RULE_NONE
         };
-        let place = Place {
-            cgroup: event.origin.cgroup,
-            mounts,
-        };
+        if let (Some(waiting), Some(container)) = (&mut self.waiting, container) {
+            waiting.judged(place, container);
+        }
         if let Err(error) = self.loaded.judge_place(place, rule) {
             tracing::warn!(%error, "a container's processes stay unwatched");
-        } else if rule != RULE_EXCLUDE {
-            self.look_at(pid);
+            return RULE_EXCLUDE;
+        }
+        rule
+    }
+
+    /// Judges who waited for a pod to be known, and those of whose pods other things are said now.
+    fn follow_pods(&mut self) {
+        let Some(waiting) = &mut self.waiting else {
+            return;
+        };
+        let due = waiting.due(monotonic_ns());
+        for event in due.starts {
+            self.decide(&event, Ask::Again);
+        }
+        for (place, container) in due.places {
+            self.judge(place, Some(&container));
+        }
+        if due.pods.is_empty() {
+            return;
+        }
+        let attacher = self.attacher.as_ref();
+        if let Err(error) = scan::judge_anew(&mut self.loaded, attacher, &self.filter, &due.pods) {
+            tracing::warn!(%error, "processes of pods are not judged anew");
         }
     }
 
@@ -381,6 +430,22 @@ impl Drop for KernelSource {
     fn drop(&mut self) {
         self.detach();
     }
+}
+
+/// Whether the start of a program is judged for the first time, or waited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    First,
+    Again,
+}
+
+/// At the start, who is in a pod that is not known yet is left alone until it is.
+fn without_unknown_pods(filter: &Filter, waits: bool) -> Filter {
+    let mut filter = filter.clone();
+    if let Some(exclude) = filter.exclude.as_deref_mut().filter(|_| waits) {
+        exclude.pods = exclude.pods.as_ref().map(Pods::or_unknown);
+    }
+    filter
 }
 
 /// What the sensor cannot see through is said once per process, when it is noticed.

@@ -145,11 +145,15 @@ impl CounterReader {
 
 /// Globals that say which kinds of rules there are, so that the verifier drops the code for the others.
 fn rules(options: &Options) -> [(&'static str, u32); 4] {
-    let wants_places = !options.containers.is_empty() || !options.labels.is_empty();
-    let has_places = wants_places || options.exclude.has_places();
+    let wants_places = !options.containers.is_empty() || !options.labels.is_empty() || options.wants_pods();
+    let by_pods = options.deciding().is_some();
+    let has_places = wants_places || options.exclude.has_places() || by_pods;
     [
         ("HAS_EVERYONE", u32::from(options.everyone)),
-        ("HAS_EXCLUSIONS", u32::from(!options.exclude.is_empty())),
+        (
+            "HAS_EXCLUSIONS",
+            u32::from(!options.exclude.is_empty() || by_pods),
+        ),
         ("HAS_PLACES", u32::from(has_places)),
         ("HAS_WANTED_PLACES", u32::from(wants_places)),
     ]

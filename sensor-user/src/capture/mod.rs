@@ -32,6 +32,8 @@ pub mod load;
 #[cfg(feature = "kernel")]
 mod offsets;
 pub mod pcapng;
+#[cfg(any(feature = "kernel", test))]
+mod pods;
 #[cfg(feature = "kernel")]
 pub mod policy;
 #[cfg(feature = "kernel")]

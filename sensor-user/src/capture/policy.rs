@@ -103,6 +103,13 @@ impl Loaded {
         self.enter(found, entry)
     }
 
+    /// Leaves it to the entry for everyone.
+    pub(super) fn forget(&mut self, found: &Process) {
+        if found.pid != std::process::id() {
+            self.policy.remove(&found.pid).ok();
+        }
+    }
+
     /// Leaves a process alone that runs already, and what it forks.
     pub(super) fn exclude_running(&mut self, found: &Process) -> Result<(), LoadError> {
         self.enter(found, EXCLUDED)

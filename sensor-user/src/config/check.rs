@@ -69,10 +69,26 @@ pub(super) fn check(config: &Config, origins: &BTreeMap<String, Place>) -> Vec<P
     };
     checker.capture(config);
     checker.watch(config);
+    checker.kubernetes(config);
     checker.otlp(config);
     checker.otlp_rest(config);
     checker.rest(config);
     checker.problems
+}
+
+/// Labels of a pod that are shown at most.
+pub const MAX_LABELS: usize = 16;
+
+/// Whether a text may be a node's name: an RFC 1123 subdomain. Nothing else may stand in a field selector.
+pub fn is_node_name(name: &str) -> bool {
+    let right = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'.');
+    (1..=253).contains(&name.len()) && name.bytes().all(right)
+}
+
+/// Whether a text may be a label's key: a name, with a prefix or without.
+fn is_label_key(key: &str) -> bool {
+    let right = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_' | b'/');
+    (1..=317).contains(&key.len()) && key.bytes().all(right)
 }
 
 struct Checker<'a> {
@@ -206,6 +222,24 @@ impl Checker<'_> {
             "watch.path",
             "a path begins with /",
             "write it like /users",
+        );
+    }
+
+    fn kubernetes(&mut self, config: &Config) {
+        let settings = &config.kubernetes;
+        self.require(
+            settings.node.as_deref().is_none_or(is_node_name),
+            "kubernetes.node",
+            "not the name of a node",
+            "use lower-case letters, digits, - and ., as `kubectl get nodes` shows it",
+        );
+        let labels = &settings.labels;
+        let right = labels.len() <= MAX_LABELS && labels.iter().all(|label| is_label_key(label));
+        self.require(
+            right,
+            "kubernetes.labels",
+            "not at most 16 keys of labels",
+            "write them like app.kubernetes.io/name or tier",
         );
     }
 

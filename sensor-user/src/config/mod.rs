@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use check::{Place, Problem};
+pub use check::{MAX_LABELS, Place, Problem, is_node_name};
 pub use docs::{annotated_example, reference};
 pub use load::{DEFAULT_FILE, File, Flag, Inputs, load};
 pub use network::Network;
@@ -69,6 +69,8 @@ pub struct Config {
     pub capture: Capture,
     /// Whom and what to watch.
     pub watch: Watch,
+    /// Pods.
+    pub kubernetes: Kubernetes,
     /// How protocols are read.
     pub protocol: Protocols,
     /// The terminal.
@@ -96,6 +98,7 @@ pub struct Config {
 pub const SECTIONS: &[Section] = &[
     Capture::SECTION,
     Watch::SECTION,
+    Kubernetes::SECTION,
     Protocols::SECTION,
     Output::SECTION,
     Otlp::SECTION,
@@ -160,6 +163,20 @@ section! {
         port: Vec<u16> = Vec::new(), Numbers, "--port";
         /// Show only endpoints whose path template begins with one of these segments, such as `/users`.
         path: Vec<String> = Vec::new(), Texts, "--path";
+    }
+}
+
+section! {
+    /// The API server of Kubernetes: names of this node's pods, and which of them are watched. Without one everything else works.
+    Kubernetes is kubernetes {
+        /// `auto` (in a pod with a service account), `on` (it is asked, and its absence said) or `off`.
+        mode: KubernetesMode = KubernetesMode::Auto, Text, "";
+        /// Name of the node whose pods are asked for; without it that of the variable `NODE_NAME`, which the manifests set. Without either it is not asked.
+        node: Option<String> = None, Text, "";
+        /// Labels of pods that are shown as `k8s.pod.label.KEY`, at most 16.
+        labels: Vec<String> = ["app.kubernetes.io/name", "app.kubernetes.io/version", "app.kubernetes.io/component", "app.kubernetes.io/part-of"].map(str::to_owned).to_vec(), Texts, "";
+        /// Pods that are watched, by the annotation `api-sensor/watch` of the pod or else of its namespace: `all` but those with `"false"`, `annotated` (of pods, only those with `"true"`), or `regardless` of annotations: whoever may make pods may otherwise hide one.
+        watch: WatchedPods = WatchedPods::All, Text, "";
     }
 }
 
@@ -345,6 +362,30 @@ pub enum TcpHooks {
     Auto,
     /// Not at all: what `io_uring` moves is neither seen nor counted.
     Never,
+}
+
+/// Whether the API server of Kubernetes is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KubernetesMode {
+    /// In a pod with a service account.
+    Auto,
+    /// Yes, and its absence is said.
+    On,
+    /// No.
+    Off,
+}
+
+/// Which pods are watched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WatchedPods {
+    /// All but those whose annotation forbids it.
+    All,
+    /// Those whose annotation asks for it.
+    Annotated,
+    /// All, whatever annotations say.
+    Regardless,
 }
 
 /// Whether there is a store.

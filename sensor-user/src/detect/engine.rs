@@ -358,6 +358,7 @@ fn finding(rule: &'static RuleMeta, seen: &Observation<'_>, verdict: &Verdict<'_
         caller: seen.caller.id.filter(|_| seen.caller.is_known()).map(|id| id.0),
         process: exchange.connection.process,
         container: exchange.connection.container.as_ref().map(Arc::clone),
+        pod: None,
         time_ns: exchange.request.time_ns.0,
         evidence: verdict.claim.to_evidence(),
         partial: is_partial(exchange) || !seen.labels.blind.is_empty(),

@@ -26,6 +26,7 @@ use crate::capture::{Container, ProcessKey};
 use crate::classify::{Confidence, DataKind, Label, Labels, Masked, Place};
 use crate::exchange::{CallerHash, Exchange, PartKind};
 use crate::inventory::{EndpointId, EndpointRef, History};
+use crate::kubernetes::Pod;
 use baseline::{PlacesSign, Signs, SkippedStep, Telling};
 use objects::ObjectSign;
 
@@ -352,6 +353,8 @@ pub struct Finding {
     pub process: ProcessKey,
     /// Its container, if any.
     pub container: Option<Arc<Container>>,
+    /// Its pod, where an API server told of it.
+    pub pod: Option<Arc<Pod>>,
     /// When: the clock of the exchange.
     pub time_ns: u64,
     /// What was seen.

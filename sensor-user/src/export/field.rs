@@ -13,6 +13,7 @@ use crate::detect::objects::ObjectSign;
 use crate::detect::{Evidence, Finding, LoginAttack, Outsider, TokenFlaw};
 use crate::exchange::{Connection, PartKind};
 use crate::incident::budget::Held;
+use crate::kubernetes::Pod;
 
 /// Value of a field.
 #[derive(Clone, PartialEq, Debug)]
@@ -30,7 +31,7 @@ pub enum Value<'a> {
 }
 
 /// Fields in the order in which they are written.
-pub type Fields<'a> = Vec<(&'static str, Value<'a>)>;
+pub type Fields<'a> = Vec<(&'a str, Value<'a>)>;
 
 /// Name of the kind of event.
 pub const fn kind(event: &Event) -> &'static str {
@@ -74,12 +75,20 @@ pub fn of_exchange(call: &Summary) -> Fields<'_> {
     fields.push(("http.request.body.size", Value::Count(call.body_bytes.0)));
     fields.push(("http.response.body.size", Value::Count(call.body_bytes.1)));
     addresses(connection, &mut fields);
+    if let Some(peer) = &call.pods.peer {
+        fields.push(("api_sensor.peer.k8s.pod.name", Value::Text(clean(&peer.name))));
+        fields.push((
+            "api_sensor.peer.k8s.namespace.name",
+            Value::Text(clean(&peer.namespace)),
+        ));
+    }
     fields.push(("process.pid", Value::Count(connection.process.pid.into())));
     fields.push((
         "api_sensor.process.comm",
         Value::Text(connection.comm.to_string().into()),
     ));
     of_container(connection.container.as_deref(), &mut fields);
+    of_pod(call.pods.own.as_deref(), &mut fields);
     fields.push(("api_sensor.role", Value::Text(role_name(connection.role).into())));
     let evidence = connection
         .evidence
@@ -181,6 +190,24 @@ pub(super) fn of_container<'a>(container: Option<&'a Container>, fields: &mut Fi
     }
 }
 
+/// The pod, by OpenTelemetry's names. Its texts are chosen by whoever made it.
+pub(super) fn of_pod<'a>(pod: Option<&'a Pod>, fields: &mut Fields<'a>) {
+    let Some(pod) = pod else {
+        return;
+    };
+    fields.push(("k8s.pod.name", Value::Text(clean(&pod.name))));
+    fields.push(("k8s.namespace.name", Value::Text(clean(&pod.namespace))));
+    if let Some(node) = &pod.node {
+        fields.push(("k8s.node.name", Value::Text(clean(node))));
+    }
+    if let Some((workload, name)) = &pod.workload {
+        fields.push((workload.attribute(), Value::Text(clean(name))));
+    }
+    for (name, value) in &pod.labels {
+        fields.push((name, Value::Text(clean(value))));
+    }
+}
+
 /// Fields of a finding.
 pub fn of_finding(finding: &Finding) -> Fields<'_> {
     let words = Wording::of(finding);
@@ -199,6 +226,7 @@ pub fn of_finding(finding: &Finding) -> Fields<'_> {
     }
     fields.push(("process.pid", Value::Count(finding.process.pid.into())));
     of_container(finding.container.as_deref(), &mut fields);
+    of_pod(finding.pod.as_deref(), &mut fields);
     let optional = [
         ("api_sensor.caller.hash", words.caller.map(Cow::from)),
         ("api_sensor.data.kind", words.kind.map(Cow::from)),

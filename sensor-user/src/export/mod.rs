@@ -26,6 +26,7 @@ use crate::exchange::{AuthScheme, CallerHash, Connection, PartKind};
 use crate::incident::Incident;
 use crate::incident::budget::Held;
 use crate::inventory::EndpointRef;
+use crate::kubernetes::Peers;
 use crate::telemetry::Accounts;
 
 pub use time::ClockOffset;
@@ -76,6 +77,8 @@ pub struct Summary {
     pub endpoint: EndpointRef,
     /// The connection.
     pub connection: Arc<Connection>,
+    /// The pods at its ends, where an API server told of them.
+    pub pods: Peers,
     /// Status code, 0 when no response was seen.
     pub status: u16,
     /// First byte of the request to last byte of the response, of a part its own first to its last, nanoseconds; `None`

@@ -198,7 +198,7 @@ impl Otlp {
     }
 
     fn span(&self, call: &Summary, ids: SpanIds) {
-        let resource = self.resource.of_watched(&call.connection);
+        let resource = self.resource.of_watched(call);
         let span = records::span(call, ids, self.clock);
         self.queue.add(Signal::Traces, &resource, &span);
     }

@@ -2,11 +2,14 @@
 //!
 //! Takes the accounts. Gives the [`MOST`] processes that moved most bytes by name and id, and the rest as one.
 
+use std::fmt::Write as _;
+
 use sensor_common::account::Entry;
 
 use super::prometheus::{escaped, head, sample};
 use crate::capture::Comm;
 use crate::telemetry::Accounts;
+use crate::telemetry::apiserver::{ApiServer, Contact};
 use crate::telemetry::ledger::{Account, Key};
 
 /// Processes with series of their own.
@@ -113,6 +116,36 @@ pub(super) fn write(page: &mut String, accounts: &Accounts) {
     for (state, count) in accounts.coverage.states() {
         sample(page, coverage, &format!("state=\"{state}\""), count);
     }
+    api_server(page, &accounts.apiserver);
+}
+
+/// Nothing where it is not asked.
+fn api_server(page: &mut String, server: &ApiServer) {
+    let contact = server.contact();
+    if contact == Contact::Off {
+        return;
+    }
+    let rows = [
+        (
+            "api_sensor_kubernetes_up",
+            "Whether the API server answers.",
+            u64::from(contact == Contact::InTouch),
+        ),
+        (
+            "api_sensor_kubernetes_up_changed_seconds",
+            "Time since that changed.",
+            server.since().as_secs(),
+        ),
+        (
+            "api_sensor_kubernetes_pods",
+            "Pods that the directory knows.",
+            server.known_pods(),
+        ),
+    ];
+    for (name, help, value) in rows {
+        head(page, name, help, "gauge");
+        let _infallible = writeln!(page, "{name} {value}");
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +175,12 @@ mod tests {
         accounts.coverage.show("{}".to_owned(), vec![("captured", 3)]);
         let mut page = String::new();
         write(&mut page, &accounts);
+        assert!(!page.contains("kubernetes"), "nobody asks");
+        accounts.apiserver.set(Contact::InTouch);
+        accounts.apiserver.pods(12);
+        write(&mut page, &accounts);
+        assert!(page.contains("\napi_sensor_kubernetes_up 1\n"), "{page}");
+        assert!(page.contains("\napi_sensor_kubernetes_pods 12\n"), "{page}");
         assert!(
             page.contains("api_sensor_process_bytes{pid=\"29\",comm=\"a\\\"?\",stage=\"fired\"} 29"),
             "{page}"

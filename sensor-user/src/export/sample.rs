@@ -16,6 +16,8 @@ use crate::exchange::{AuthScheme, CallerHash, Connection, Method, PartKind};
 use crate::incident::budget::Held;
 use crate::incident::{Incident, Moment, Stage, Subject, Tally};
 use crate::inventory::{Endpoint, EndpointRef};
+use crate::kubernetes::pod::Served;
+use crate::kubernetes::{Peers, Pod};
 use crate::protocol::soap::FaultCode;
 use crate::telemetry::{Accounts, Metric};
 
@@ -44,6 +46,22 @@ fn container() -> Arc<Container> {
         pod: Some("1f0c9f6e-2a8b-4c5d-9e7f-0123456789ab".into()),
         runtime: Some(Runtime::Containerd),
     })
+}
+
+/// A pod whose maker chose a label that a terminal would obey.
+fn pod(name: &str) -> Arc<Pod> {
+    let object = serde_json::json!({
+        "metadata": {
+            "name": name, "namespace": "shop", "uid": "1f0c9f6e-2a8b-4c5d-9e7f-0123456789ab",
+            "labels": {"pod-template-hash": "7c9", "app.kubernetes.io/name": "shop", "tier": "web\u{1b}[2J"},
+            "ownerReferences": [
+                {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "shop-7c9", "uid": "r", "controller": true},
+            ],
+        },
+        "spec": {"nodeName": "node-1"},
+    });
+    let served: Served = serde_json::from_value(object).unwrap();
+    Arc::new(served.pod(&["tier".into()]))
 }
 
 pub(super) fn connection(role: Role) -> Connection {
@@ -80,6 +98,10 @@ pub(super) fn summary(role: Role) -> Summary {
         time_ns: 1_795_000_000_123_000_000,
         endpoint: endpoint("api.example.com", "/users/{id}"),
         connection: Arc::new(connection(role)),
+        pods: Peers {
+            own: Some(pod("shop-7c9-x2v")),
+            peer: (role == Role::Server).then(|| pod("gate-0")),
+        },
         status: 200,
         duration_ns: Some(12_345_678),
         body_bytes: (0, 512),
@@ -108,6 +130,7 @@ fn finding(evidence: Evidence, severity: Severity) -> Finding {
             start_ns: 1,
         },
         container: Some(container()),
+        pod: Some(pod("shop-7c9-x2v")),
         time_ns: 1_795_000_000_135_000_000,
         evidence,
         partial: false,

@@ -231,6 +231,7 @@ fn finding(mark: &Mark) -> Finding {
         caller: mark.caller,
         process: ProcessKey { pid: 1, start_ns: 1 },
         container: None,
+        pod: None,
         time_ns: mark.time_ns,
         evidence: Evidence::Credentials("basic"),
         partial: false,

@@ -1,7 +1,11 @@
 use super::*;
+use crate::capture::Container;
 use crate::classify;
+use crate::config::WatchedPods;
+use crate::exchange::secret::HashKey;
 use crate::exchange::test_support::{Builder, identify};
 use crate::incident::Stage;
+use crate::kubernetes::{Pod, directory};
 use crate::store::{self, Bounds, FILE, Pace, Whose};
 
 const SECOND: u64 = 1_000_000_000;
@@ -126,4 +130,54 @@ fn what_is_told_has_the_calendars_time() {
     let (before, _) = reboot(12, 60);
     let times = before.told.iter().map(crate::export::field::time_ns);
     assert_eq!(times.min(), Some((BOOT + LATE) * SECOND));
+}
+
+#[test]
+fn pods_at_both_ends_are_told_where_they_are_known() {
+    let (container, peer) = (Some("own"), [10, 1, 0, 8]);
+    let directory = Directory::new(
+        &[],
+        WatchedPods::Regardless,
+        directory::Limits::default(),
+        Arc::default(),
+        Arc::default(),
+    );
+    for (uid, address) in [("own", "10.1.0.7"), ("peer", "10.1.0.8")] {
+        let object = serde_json::json!({"metadata": {"name": uid, "uid": uid}, "status": {"podIP": address}});
+        directory.pod(directory::Step::Apply(serde_json::from_value(object).unwrap()));
+    }
+    let settings = Settings {
+        pods: Some(Arc::new(directory)),
+        ..Settings::new(HashKey::new([7; 32]), Arc::default())
+    };
+    let told = |container: Option<&str>, peer: [u8; 4], ambiguous| {
+        let mut exchange = Builder::get("/carts").remote(peer.into()).build();
+        let connection = Arc::make_mut(&mut exchange.connection);
+        connection.ambiguous = ambiguous;
+        connection.container = container.map(|uid| {
+            Arc::new(Container {
+                id: "c".into(),
+                pod: Some(uid.into()),
+                runtime: None,
+            })
+        });
+        let labels = Labels::default();
+        let (mut judge, mut names) = (Judge::new(&settings), None);
+        judge.judge(&Observed { exchange, labels }, &mut |event| {
+            if let Event::Exchange(call) = event {
+                let name = |pod: Option<Arc<Pod>>| pod.map(|pod| pod.name.to_string());
+                names = Some((name(call.pods.own), name(call.pods.peer)));
+            }
+        });
+        names.unwrap()
+    };
+    let own = || Some("own".to_owned());
+    assert_eq!(told(container, peer, false), (own(), Some("peer".to_owned())));
+    assert_eq!(
+        told(container, peer, true),
+        (own(), None),
+        "its address is not to be trusted"
+    );
+    assert_eq!(told(Some("gone"), [10, 1, 0, 9], false), (None, None));
+    assert_eq!(told(None, [10, 1, 0, 9], false), (None, None));
 }

@@ -2,6 +2,7 @@
 //!
 //! Every queue is bounded and every loss is named here. Labels are enum values, never text from outside.
 
+pub mod apiserver;
 pub mod coverage;
 pub mod health;
 pub mod ledger;
@@ -132,6 +133,18 @@ metrics! {
     SpansLeftOut = "spans_left_out",
     /// Exchanges that are no spans because of the bound of a second.
     SpansHeldBack = "spans_held_back",
+    // kubernetes
+    /// Complete lists of the node's pods that the API server gave.
+    PodsListed = "pods_listed",
+    /// Failures of watches on the API server: each is tried again, and what is known stays.
+    KubernetesFailures = "kubernetes_failures",
+    /// Pods, and namespaces with an annotation, that the directory had no room for.
+    PodsOverflow = "pods_overflow",
+    /// Starts of programs in pods that waited, unwatched, until the directory knew the pod.
+    PodsHeld = "pods_held",
+    /// Starts of programs in pods that were judged without the directory: the API server was away, or did not tell of the
+    /// pod in time. An annotation against being watched was not known.
+    PodsUnjudged = "pods_unjudged",
     // configuration
     /// Times that a changed configuration was taken over.
     Reloads = "reloads",
@@ -244,6 +257,8 @@ pub struct Accounts {
     pub coverage: Arc<coverage::Board>,
     /// Whether the sensor works.
     pub health: Arc<health::Health>,
+    /// How things stand with the API server of Kubernetes.
+    pub apiserver: Arc<apiserver::ApiServer>,
 }
 
 impl Accounts {

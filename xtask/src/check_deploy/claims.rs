@@ -151,12 +151,12 @@ pub(super) fn other_than(set: &Set, expected: &Set) -> Option<String> {
 }
 
 fn rules(title: &str, value: &Value) -> Vec<String> {
-    let pods = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]);
-    if value["rules"] == pods {
+    let read = json!([{"apiGroups": [""], "resources": ["namespaces", "pods"], "verbs": ["list", "watch"]}]);
+    if value["rules"] == read {
         return Vec::new();
     }
     vec![format!(
-        "{title} grants {}; reading pods is all that the sensor may do",
+        "{title} grants {}; reading pods and namespaces is all that the sensor may do",
         value["rules"]
     )]
 }

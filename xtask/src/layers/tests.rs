@@ -86,6 +86,25 @@ fn leaves_and_protocol_use_nothing_of_the_crate() {
 }
 
 #[test]
+fn kubernetes_uses_the_leaves_only_and_every_stage_may_use_it() {
+    breaks(
+        "kubernetes/watch.rs",
+        "use crate::capture::Record;\n",
+        1,
+        "the leaves only",
+    );
+    keeps("kubernetes/watch.rs", "use crate::telemetry::Metric;\n");
+    keeps("capture/kernel.rs", "use crate::kubernetes::Pods;\n");
+    breaks("config/mod.rs", "use crate::kubernetes::Pods;\n", 1, "a leaf");
+    breaks(
+        "protocol/xml.rs",
+        "use crate::kubernetes::Pods;\n",
+        1,
+        "uses nothing",
+    );
+}
+
+#[test]
 fn nobody_uses_the_wiring_and_the_wiring_uses_all() {
     breaks("export/mod.rs", "use crate::pipeline::Observed;\n", 1, "wiring");
     keeps("app.rs", "use crate::export::Event;\nuse std::time::Instant;\n");

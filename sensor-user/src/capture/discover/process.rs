@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::{container, labels};
 use crate::capture::{Comm, Container};
+use crate::kubernetes::Pods;
 
 /// Text of `/proc/PID/maps` read at most: `vm.max_map_count` of 65,530 lines of some 100 bytes.
 pub const MAX_MAPS_BYTES: u64 = 8 << 20;
@@ -37,6 +38,8 @@ pub struct Filter {
     pub containers: Vec<String>,
     /// Labels of containers, as `key=value` or `key`.
     pub labels: Vec<String>,
+    /// Containers of these pods.
+    pub pods: Option<Pods>,
     /// Whom it does not let pass, whatever the other conditions say.
     pub exclude: Option<Box<Filter>>,
 }
@@ -83,6 +86,7 @@ impl Filter {
             && self.cgroups.is_empty()
             && self.containers.is_empty()
             && self.labels.is_empty()
+            && self.pods.is_none()
     }
 
     /// Whether it excludes a process.
@@ -92,7 +96,7 @@ impl Filter {
             .is_some_and(|exclude| exclude.names(proc, process))
     }
 
-    /// Whether a container is named, by its id or by a label. The host's files are those that process 1 sees, for
+    /// Whether a container is named, by its id, its pod or a label. The host's files are those that process 1 sees, for
     /// the sensor may run in a container itself; its own where those are not to be read.
     pub fn has_container(&self, proc: &Path, container: &Container) -> bool {
         let begins = |wanted: &String| {
@@ -101,7 +105,10 @@ impl Filter {
                 .get(..wanted.len())
                 .is_some_and(|front| front.eq_ignore_ascii_case(wanted))
         };
+        let pod = container.pod.as_deref();
+        let of_pod = |pods: &Pods| pod.is_some_and(|uid| pods.has(uid));
         self.containers.iter().any(begins)
+            || self.pods.as_ref().is_some_and(of_pod)
             || (!self.labels.is_empty()
                 && [proc.join("1/root"), PathBuf::from("/")]
                     .iter()

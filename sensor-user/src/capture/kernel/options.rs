@@ -1,11 +1,14 @@
 //! What the live source is asked for.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capture::attach::Backend;
 use crate::capture::beyond::Beyond;
 use crate::capture::calls::Calls;
+use crate::config::WatchedPods;
+use crate::kubernetes::Directory;
 
 /// What to capture and with what resources.
 #[derive(Clone, Debug)]
@@ -24,6 +27,8 @@ pub struct Options {
     pub labels: Vec<String>,
     /// Whom to leave alone whatever else is asked for.
     pub exclude: Exclude,
+    /// What is known of pods, where that decides who is watched.
+    pub pods: Option<Arc<Directory>>,
     /// Watch every process but the sensor.
     pub everyone: bool,
     /// Files to probe before any process is seen using them.
@@ -50,6 +55,20 @@ pub struct Options {
     pub beyond: Beyond,
     /// How long a probed file stays probed after the last process that maps it ended.
     pub release_after: Duration,
+}
+
+impl Options {
+    /// What decides on pods; `None` where nothing does.
+    pub(in crate::capture) fn deciding(&self) -> Option<&Arc<Directory>> {
+        let decides = |pods: &&Arc<Directory>| pods.watched() != WatchedPods::Regardless;
+        self.pods.as_ref().filter(decides)
+    }
+
+    /// Whether only pods whose annotation asks for it are watched.
+    pub(in crate::capture) fn wants_pods(&self) -> bool {
+        self.deciding()
+            .is_some_and(|pods| pods.watched() == WatchedPods::Annotated)
+    }
 }
 
 /// Whom to leave alone.
@@ -89,6 +108,7 @@ impl Default for Options {
             containers: Vec::new(),
             labels: Vec::new(),
             exclude: Exclude::default(),
+            pods: None,
             everyone: false,
             libraries: Vec::new(),
             ring_bytes: 16 << 20,

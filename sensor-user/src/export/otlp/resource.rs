@@ -8,8 +8,9 @@ use opentelemetry_sdk::Resource as Sdk;
 
 use super::wire;
 use crate::config;
-use crate::exchange::Connection;
+use crate::export::Summary;
 use crate::export::field::{self, Fields, Value};
+use crate::export::wording::clean;
 
 /// The sensor's own attributes, and those that its host shares with whom it watches.
 #[derive(Debug)]
@@ -75,20 +76,38 @@ impl Resource {
         encoded(&self.sensor(), &Vec::new())
     }
 
-    /// Of spans: the process that took part in the exchange. Its service is not known by name but for its executable's
-    /// (semantic conventions, Service: `unknown_service:` and the name of the process).
-    pub(super) fn of_watched(&self, connection: &Connection) -> Bytes {
+    /// Of spans: the process that took part in the exchange. Its service is the pod's (semantic conventions, Kubernetes:
+    /// service attributes), else not known by name but for its executable's (`unknown_service:` and the name of the
+    /// process).
+    pub(super) fn of_watched(&self, call: &Summary) -> Bytes {
+        let connection = &*call.connection;
+        let pod = call.pods.own.as_deref();
         let comm = connection.comm.to_string();
-        let service = format!("unknown_service:{comm}");
-        let mut shared = vec![
-            ("service.name", service.as_str()),
-            ("process.executable.name", &comm),
-        ];
-        shared.extend(self.shared());
+        let unknown = format!("unknown_service:{comm}");
+        let service = pod.map_or(unknown.as_str().into(), |pod| clean(&pod.service));
+        let namespace = pod.map(|pod| clean(&pod.service_namespace));
         let mut fields = vec![("process.pid", Value::Count(connection.process.pid.into()))];
         field::of_container(connection.container.as_deref(), &mut fields);
-        encoded(&shared, &fields)
+        field::of_pod(pod, &mut fields);
+        let mut texts = vec![
+            ("service.name", &*service),
+            ("process.executable.name", comm.as_str()),
+        ];
+        texts.extend(namespace.as_deref().map(|name| ("service.namespace", name)));
+        let known = |name: &str| texts.iter().any(|(known, _)| *known == name);
+        let told = |name: &str| fields.iter().any(|(known, _)| *known == name);
+        let shared = self.shared().into_iter();
+        let shared = shared.filter(|(name, _)| !known(name) && !told(name) && !is_sensors(name));
+        let shared: Vec<_> = shared.collect();
+        texts.extend(shared);
+        encoded(&texts, &fields)
     }
+}
+
+/// Whether a configured attribute is of the sensor's own pod, which the manifests name, and of nobody it watches.
+fn is_sensors(name: &str) -> bool {
+    let own = ["k8s.pod.", "k8s.container.", "k8s.daemonset.", "k8s.namespace."];
+    own.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn encoded(texts: &[(&str, &str)], fields: &Fields<'_>) -> Bytes {
@@ -100,4 +119,71 @@ fn encoded(texts: &[(&str, &str)], fields: &Fields<'_>) -> Bytes {
         wire::attribute(&mut out, 1, name, value);
     }
     out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use opentelemetry_proto::tonic::common::v1::any_value::Value as Told;
+    use opentelemetry_proto::tonic::resource::v1::Resource as Decoded;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::capture::Role;
+    use crate::export::sample;
+    use crate::kubernetes::Peers;
+
+    /// Texts of the resource of spans, each name once.
+    fn texts(call: &Summary) -> BTreeMap<String, String> {
+        let configured = [
+            "k8s.cluster.name",
+            "k8s.node.name",
+            "k8s.namespace.name",
+            "k8s.pod.name",
+        ];
+        let mut otlp = config::Otlp::default();
+        otlp.resource
+            .extend(configured.map(|name| (name.to_owned(), "configured".to_owned())));
+        let decoded = Decoded::decode(Resource::of(&otlp).of_watched(call)).unwrap();
+        let mut texts = BTreeMap::new();
+        for attribute in decoded.attributes {
+            let told = match attribute.value.unwrap().value.unwrap() {
+                Told::StringValue(text) => text,
+                other => format!("{other:?}"),
+            };
+            assert_eq!(texts.insert(attribute.key, told), None, "told twice");
+        }
+        texts
+    }
+
+    #[test]
+    fn spans_are_of_the_pods_service() {
+        let texts = texts(&sample::summary(Role::Server));
+        for (name, expected) in [
+            ("service.name", "shop"),
+            ("service.namespace", "shop"),
+            ("k8s.pod.name", "shop-7c9-x2v"),
+            ("k8s.namespace.name", "shop"),
+            ("k8s.node.name", "node-1"),
+            ("k8s.deployment.name", "shop"),
+            ("k8s.pod.label.tier", "web?[2J"),
+            ("k8s.cluster.name", "configured"),
+        ] {
+            assert_eq!(texts.get(name).map(String::as_str), Some(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_known_pod_the_sensors_own_is_not_told_instead() {
+        let mut call = sample::summary(Role::Server);
+        call.pods = Peers::default();
+        let texts = texts(&call);
+        let told = |name: &str| texts.get(name).map(String::as_str);
+        assert_eq!(told("service.name"), Some("unknown_service:curl"));
+        assert_eq!(told("k8s.node.name"), Some("configured"), "the node is the same");
+        for name in ["k8s.pod.name", "k8s.namespace.name", "service.namespace"] {
+            assert_eq!(told(name), None, "{name}");
+        }
+    }
 }

@@ -37,14 +37,23 @@ pub(super) fn schema() -> Value {
 
 fn event(name: &str, bit: u8, about: &str) -> Value {
     let has = ATTRIBUTES.iter().filter(|attribute| attribute.events & bit != 0);
-    let mut properties = front(name);
-    properties.extend(has.map(|attribute| (attribute.id.to_owned(), property(attribute))));
+    let (mut properties, mut patterns) = (front(name), Map::new());
+    for attribute in has {
+        match attribute.prefix() {
+            Some(prefix) => patterns.insert(format!("^{}", prefix.replace('.', "[.]")), property(attribute)),
+            None => properties.insert(attribute.id.to_owned(), property(attribute)),
+        };
+    }
     let always = ATTRIBUTES.iter().filter(|attribute| attribute.always & bit != 0);
     let required: Vec<&str> = ["type", "time"]
         .into_iter()
         .chain(always.map(|attribute| attribute.id))
         .collect();
-    object(about, &properties, &required)
+    let mut object = object(about, &properties, &required);
+    if !patterns.is_empty() {
+        object["patternProperties"] = patterns.into();
+    }
+    object
 }
 
 /// Counters only grow; names come and go with versions (docs/OPERATIONS.md).

@@ -2,9 +2,12 @@
 
 use super::Kind::{self, Count, Flag, Seconds, Text, Texts, Time};
 
+/// Last part of an id that stands for any text.
+const ANY: &str = ".KEY";
+
 /// A field, or an attribute of a metric.
 pub(super) struct Attribute {
-    /// Name.
+    /// Name; one that ends in `.KEY` stands for all that begin as it does.
     pub(super) id: &'static str,
     /// Type.
     pub(super) kind: Kind,
@@ -14,6 +17,20 @@ pub(super) struct Attribute {
     pub(super) always: u8,
     /// What it means, for whoever looks it up.
     pub(super) brief: &'static str,
+}
+
+impl Attribute {
+    /// What the names begin with that it stands for; `None` where it stands for one.
+    pub(super) fn prefix(&self) -> Option<&'static str> {
+        let end = self.id.len() - (ANY.len() - 1);
+        self.id.ends_with(ANY).then(|| self.id.get(..end)).flatten()
+    }
+
+    /// Whether a field of an event is of it.
+    pub(super) fn names(&self, field: &str) -> bool {
+        self.prefix()
+            .map_or(self.id == field, |prefix| field.starts_with(prefix))
+    }
 }
 
 /// `exchange`.
@@ -60,8 +77,19 @@ pub(super) const ATTRIBUTES: &[Attribute] = &[
     row("container.id", Text, EXCHANGE | FINDING, NONE, "Container of the process"),
     row("container.runtime.name", Text, EXCHANGE | FINDING, NONE, "Runtime of the container"),
     row("k8s.pod.uid", Text, EXCHANGE | FINDING, NONE, "Pod of the process"),
+    row("k8s.pod.name", Text, EXCHANGE | FINDING, NONE, "The pod, where the API server told of it"),
+    row("k8s.namespace.name", Text, EXCHANGE | FINDING, NONE, "The pod's namespace"),
+    row("k8s.node.name", Text, EXCHANGE | FINDING, NONE, "The pod's node"),
+    row("k8s.deployment.name", Text, EXCHANGE | FINDING, NONE, "What controls the pod, where it is a Deployment"),
+    row("k8s.replicaset.name", Text, EXCHANGE | FINDING, NONE, "What controls the pod, where it is a ReplicaSet of no Deployment"),
+    row("k8s.statefulset.name", Text, EXCHANGE | FINDING, NONE, "What controls the pod, where it is a StatefulSet"),
+    row("k8s.daemonset.name", Text, EXCHANGE | FINDING, NONE, "What controls the pod, where it is a DaemonSet"),
+    row("k8s.job.name", Text, EXCHANGE | FINDING, NONE, "What controls the pod, where it is a Job"),
+    row("k8s.pod.label.KEY", Text, EXCHANGE | FINDING, NONE, "A label of the pod that `kubernetes.labels` names"),
     row("log.record.uid", Text, FINDING | INCIDENT | HELD, FINDING | INCIDENT | HELD, "Of what is told and when; the same each time that it is sent"),
     row("api_sensor.process.comm", Text, EXCHANGE, EXCHANGE, "Command name of the process"),
+    row("api_sensor.peer.k8s.pod.name", Text, EXCHANGE, NONE, "Pod at the other end, by its address"),
+    row("api_sensor.peer.k8s.namespace.name", Text, EXCHANGE, NONE, "Namespace of the pod at the other end"),
     row("api_sensor.role", Text, EXCHANGE, EXCHANGE, "Which end of the connection the process is"),
     row("api_sensor.socket.evidence", Text, EXCHANGE, EXCHANGE, "How the socket of the stream was found"),
     row("api_sensor.socket.ambiguous", Flag, EXCHANGE, NONE, "Present when the evidence contradicts itself: addresses are not to be trusted"),
@@ -103,6 +131,7 @@ pub(super) const ATTRIBUTES: &[Attribute] = &[
     row("api_sensor.login.shape", Text, FINDING, NONE, "Shape of failed logins"),
     row("api_sensor.login.subject", Text, FINDING, NONE, "Keyed hash of the name that was tried, or of the address"),
     row("api_sensor.login.failures", Count, FINDING, NONE, "Failures in the window"),
+    row("api_sensor.login.put_off", Count, FINDING, NONE, "Tries in the window that were answered with 423 or 429"),
     row("api_sensor.login.successes", Count, FINDING, NONE, "Successes in the window"),
     row("api_sensor.login.names", Count, FINDING, NONE, "Names that were tried"),
     row("api_sensor.login.addresses", Count, FINDING, NONE, "Addresses that the failures came from"),

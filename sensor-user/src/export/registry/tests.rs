@@ -10,6 +10,7 @@ use crate::capture::Role;
 use crate::exchange::call::Messages;
 use crate::export::json::Line;
 use crate::export::{ClockOffset, Event, sample};
+use crate::kubernetes::{Pod, Workload};
 
 /// Where names of attributes are written down.
 const SOURCES: [&str; 6] = [
@@ -53,8 +54,23 @@ fn lines() -> Vec<Value> {
     let events = sample::events().into_iter().chain(sample::hostile());
     events
         .chain([Event::Exchange(odd)])
+        .chain(workloads())
         .map(|event| serde_json::to_value(Line::of(&event, ClockOffset::RECORDED)).unwrap())
         .collect()
+}
+
+/// An exchange and a finding for each kind of workload.
+fn workloads() -> impl Iterator<Item = Event> {
+    let [finding, ..] = sample::findings();
+    let call = sample::summary(Role::Server);
+    Workload::ALL.into_iter().flat_map(move |workload| {
+        let (mut finding, mut call) = (finding.clone(), call.clone());
+        let mut pod = Pod::clone(finding.pod.as_deref().unwrap());
+        pod.workload = Some((workload, "one".into()));
+        finding.pod = Some(Arc::new(pod));
+        call.pods.own.clone_from(&finding.pod);
+        [Event::Exchange(call), Event::Finding(Box::new(finding))]
+    })
 }
 
 /// What a value breaks, by the keywords that the schema uses.
@@ -106,6 +122,16 @@ fn check(value: &Value, by: &Value, whole: &Value) -> Result<(), String> {
                 }
                 true
             }
+            "patternProperties" => {
+                for (pattern, property) in wanted.as_object().unwrap() {
+                    for (name, member) in value.as_object().unwrap() {
+                        if is_like(name, pattern) {
+                            check(member, property, whole).map_err(|broken| format!("{name}: {broken}"))?;
+                        }
+                    }
+                }
+                true
+            }
             "additionalProperties" => others(value, by, wanted, whole)?,
             other => panic!("keyword {other}"),
         };
@@ -116,9 +142,17 @@ fn check(value: &Value, by: &Value, whole: &Value) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a name begins as a pattern says: the only pattern there is.
+fn is_like(name: &str, pattern: &str) -> bool {
+    name.starts_with(&pattern.trim_start_matches('^').replace("[.]", "."))
+}
+
 fn others(value: &Value, by: &Value, wanted: &Value, whole: &Value) -> Result<bool, String> {
     for (name, member) in value.as_object().into_iter().flatten() {
-        if by["properties"].get(name).is_some() {
+        let mut patterns = by["patternProperties"].as_object().into_iter().flatten();
+        let known =
+            by["properties"].get(name).is_some() || patterns.any(|(pattern, _)| is_like(name, pattern));
+        if known {
             continue;
         }
         if *wanted == Value::Bool(false) {
@@ -204,7 +238,9 @@ fn the_table_is_what_is_written() {
         let of_kind: Vec<&Value> = lines.iter().filter(|line| line["type"] == name).collect();
         for attribute in ATTRIBUTES.iter().filter(|attribute| attribute.events & bit != 0) {
             assert!(
-                of_kind.iter().any(|line| line.get(attribute.id).is_some()),
+                of_kind
+                    .iter()
+                    .any(|line| line.as_object().unwrap().keys().any(|key| attribute.names(key))),
                 "no {name} has {}",
                 attribute.id
             );

@@ -108,9 +108,9 @@ fn a_pod_with_more_than_was_measured_is_refused() {
 }
 
 #[test]
-fn a_role_that_reads_more_than_pods_is_refused() {
+fn a_role_that_reads_more_than_pods_and_namespaces_is_refused() {
     let role = |resources: Value| {
-        let rules = json!([{"apiGroups": [""], "resources": resources, "verbs": ["get", "list", "watch"]}]);
+        let rules = json!([{"apiGroups": [""], "resources": resources, "verbs": ["list", "watch"]}]);
         let role = json!({"kind": "ClusterRole", "metadata": {"name": "s"}, "rules": rules});
         check(
             "here",
@@ -119,8 +119,8 @@ fn a_role_that_reads_more_than_pods_is_refused() {
         )
         .len()
     };
-    assert_eq!(role(json!(["pods"])), 0);
-    assert_eq!(role(json!(["pods", "secrets"])), 1);
+    assert_eq!(role(json!(["namespaces", "pods"])), 0);
+    assert_eq!(role(json!(["namespaces", "pods", "secrets"])), 1);
 }
 
 #[test]
