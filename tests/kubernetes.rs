@@ -1,5 +1,10 @@
 //! The watch on pods against a real API server with its store: what the role grants is enough, changes arrive, and a
 //! server that is killed takes nothing away. `cargo xtask kube-apiserver` builds the server and runs this.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests panic with context, their parts included"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -223,7 +228,23 @@ fn a_real_api_server_tells_of_pods_and_takes_nothing_away_when_it_is_killed() {
     runtime.block_on(tell(&mut cluster, &program));
 }
 
+/// What is asked of, and what is told of it.
+struct Scene {
+    namespaces: Api<DynamicObject>,
+    pods: Api<DynamicObject>,
+    directory: Arc<Directory>,
+    /// The uid of the pod on this node.
+    here: String,
+}
+
 async fn tell(cluster: &mut Cluster, program: &Path) {
+    let scene = watched(cluster).await;
+    scene.changes_arrive().await;
+    scene.a_loss_takes_nothing_away(cluster, program).await;
+}
+
+/// Two pods, one of them on the node that is watched, and a directory that knows it.
+async fn watched(cluster: &Cluster) -> Scene {
     let admin = Client::try_from(cluster.config(ADMIN)).unwrap();
     grant(&admin).await;
     let namespaces = Api::all_with(admin.clone(), &resource("", "Namespace", "namespaces"));
@@ -261,45 +282,70 @@ async fn tell(cluster: &mut Cluster, program: &Path) {
     );
     assert_eq!(found.workload, Some((Workload::Deployment, "cart".into())));
     assert_eq!(directory.by_uid(&there), None, "of another node");
+    Scene {
+        namespaces,
+        pods,
+        directory,
+        here,
+    }
+}
 
-    let status = json!({"status": {"phase": "Running", "podIP": "10.1.0.7", "podIPs": [{"ip": "10.1.0.7"}]}});
-    let how = PatchParams::default();
-    pods.patch_status("here", &how, &Patch::Merge(status))
-        .await
-        .unwrap();
-    until("an address", || {
-        directory.by_address([10, 1, 0, 7].into()).is_some()
-    })
-    .await;
-    let marked = |mark: Value| json!({"metadata": {"annotations": {"api-sensor/watch": mark}}});
-    change(&namespaces, "shop", marked("false".into())).await;
-    until("the namespace's word", || {
-        directory.choice(&here) == Some(Choice::LeftAlone)
-    })
-    .await;
-    change(&pods, "here", marked("true".into())).await;
-    until("the pod's word", || {
-        directory.choice(&here) == Some(Choice::Chosen)
-    })
-    .await;
+impl Scene {
+    async fn changes_arrive(&self) {
+        let Self {
+            namespaces,
+            pods,
+            directory,
+            here,
+        } = self;
+        let status =
+            json!({"status": {"phase": "Running", "podIP": "10.1.0.7", "podIPs": [{"ip": "10.1.0.7"}]}});
+        let how = PatchParams::default();
+        pods.patch_status("here", &how, &Patch::Merge(status))
+            .await
+            .unwrap();
+        until("an address", || {
+            directory.by_address([10, 1, 0, 7].into()).is_some()
+        })
+        .await;
+        let marked = |mark: Value| json!({"metadata": {"annotations": {"api-sensor/watch": mark}}});
+        change(namespaces, "shop", marked("false".into())).await;
+        until("the namespace's word", || {
+            directory.choice(here) == Some(Choice::LeftAlone)
+        })
+        .await;
+        change(pods, "here", marked("true".into())).await;
+        until("the pod's word", || {
+            directory.choice(here) == Some(Choice::Chosen)
+        })
+        .await;
+    }
 
-    cluster.kill_server();
-    until("the loss", || directory.contact().contact() == Contact::Lost).await;
-    assert_eq!(
-        directory.choice(&here),
-        Some(Choice::Chosen),
-        "what was known stays"
-    );
-    cluster.start_server(program);
-    until("the server again", || {
-        directory.contact().contact() == Contact::InTouch
-    })
-    .await;
-    make(&pods, pod("late", "node-1")).await;
-    let late = uid(&pods, "late").await;
-    until("a pod after that", || directory.by_uid(&late).is_some()).await;
-    let at_once = DeleteParams::default().grace_period(0);
-    pods.delete("here", &at_once).await.unwrap();
-    until("a deleted pod", || directory.by_uid(&here).is_none()).await;
-    assert!(directory.by_address([10, 1, 0, 7].into()).is_none());
+    async fn a_loss_takes_nothing_away(&self, cluster: &mut Cluster, program: &Path) {
+        let Self {
+            pods,
+            directory,
+            here,
+            ..
+        } = self;
+        cluster.kill_server();
+        until("the loss", || directory.contact().contact() == Contact::Lost).await;
+        assert_eq!(
+            directory.choice(here),
+            Some(Choice::Chosen),
+            "what was known stays"
+        );
+        cluster.start_server(program);
+        until("the server again", || {
+            directory.contact().contact() == Contact::InTouch
+        })
+        .await;
+        make(pods, pod("late", "node-1")).await;
+        let late = uid(pods, "late").await;
+        until("a pod after that", || directory.by_uid(&late).is_some()).await;
+        let at_once = DeleteParams::default().grace_period(0);
+        pods.delete("here", &at_once).await.unwrap();
+        until("a deleted pod", || directory.by_uid(here).is_none()).await;
+        assert!(directory.by_address([10, 1, 0, 7].into()).is_none());
+    }
 }

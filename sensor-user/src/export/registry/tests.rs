@@ -103,9 +103,8 @@ fn check(value: &Value, by: &Value, whole: &Value) -> Result<(), String> {
                 other => panic!("type {other}"),
             },
             "items" => {
-                for item in value.as_array().into_iter().flatten() {
-                    check(item, wanted, whole)?;
-                }
+                let mut items = value.as_array().into_iter().flatten();
+                items.try_for_each(|item| check(item, wanted, whole))?;
                 true
             }
             "required" => {
@@ -123,13 +122,7 @@ fn check(value: &Value, by: &Value, whole: &Value) -> Result<(), String> {
                 true
             }
             "patternProperties" => {
-                for (pattern, property) in wanted.as_object().unwrap() {
-                    for (name, member) in value.as_object().unwrap() {
-                        if is_like(name, pattern) {
-                            check(member, property, whole).map_err(|broken| format!("{name}: {broken}"))?;
-                        }
-                    }
-                }
+                patterned(value, wanted, whole)?;
                 true
             }
             "additionalProperties" => others(value, by, wanted, whole)?,
@@ -137,6 +130,16 @@ fn check(value: &Value, by: &Value, whole: &Value) -> Result<(), String> {
         };
         if !holds {
             return Err(format!("{value} is not {keyword} {wanted}"));
+        }
+    }
+    Ok(())
+}
+
+fn patterned(value: &Value, patterns: &Value, whole: &Value) -> Result<(), String> {
+    for (pattern, property) in patterns.as_object().unwrap() {
+        let members = value.as_object().unwrap().iter();
+        for (name, member) in members.filter(|(name, _)| is_like(name, pattern)) {
+            check(member, property, whole).map_err(|broken| format!("{name}: {broken}"))?;
         }
     }
     Ok(())
