@@ -27,12 +27,12 @@ and stage these equations hold, in the product as in every live test; one that d
 | calls | `tls_calls + socket_calls = whole_calls + part_calls + cipher_calls + unknown_calls` |
 | bytes | `tls_bytes + socket_bytes = submitted_bytes + cipher_bytes + unknown_bytes + ring_full_bytes + fault_bytes + limit_bytes + iovec_bytes + unseen_bytes + no_stream_bytes` |
 | ring | `submitted_bytes = received_bytes` |
-| order | `received_bytes = ordered_bytes + late_bytes + held_bytes` |
+| order | `received_bytes = ordered_bytes + late_bytes + held_bytes + abandoned_bytes + left_out_bytes` |
 | parsing | `ordered_bytes = head_bytes + body_bytes + unrecognised_bytes + opaque_bytes + tunnel_bytes + skipped_bytes + rejected_bytes + cut_bytes + waiting_bytes` |
 | missing | the sum of `missing_...` is at most what the kernel object lost: a loss at the very end of a stream may never show |
 
 While bytes are under way the figures are read one after the other, so a running sensor checks processes that were at
-rest for a second, and all of them when it stops. The kernel object keeps an account for each of 4,096 processes; those
+rest for ten seconds, and all of them when it stops. The kernel object keeps an account for each of 4,096 processes; those
 of ended ones are taken out every second, and who finds no room shares the account of all others (`no_account_slot`).
 ";
 

@@ -11,6 +11,7 @@ use crate::capture::Comm;
 use crate::telemetry::Accounts;
 use crate::telemetry::apiserver::{ApiServer, Contact};
 use crate::telemetry::ledger::{Account, Key};
+use crate::telemetry::strain::{Cause, Strain};
 
 /// Processes with series of their own.
 pub(super) const MOST: usize = 20;
@@ -116,7 +117,21 @@ pub(super) fn write(page: &mut String, accounts: &Accounts) {
     for (state, count) in accounts.coverage.states() {
         sample(page, coverage, &format!("state=\"{state}\""), count);
     }
+    strain(page, accounts.sensor.strain());
     api_server(page, &accounts.apiserver);
+}
+
+fn strain(page: &mut String, strain: &Strain) {
+    let name = "api_sensor_strain_grade";
+    let help = "How much is left out for want of processor time or memory: 0 (nothing) to 3.";
+    head(page, name, help, "gauge");
+    let _infallible = writeln!(page, "{name} {}", strain.grade());
+    let name = "api_sensor_strain";
+    head(page, name, "Whether this is why.", "gauge");
+    for cause in Cause::ALL {
+        let labels = format!("cause=\"{}\"", cause.name());
+        sample(page, name, &labels, u8::from(strain.is_by(cause)));
+    }
 }
 
 /// Nothing where it is not asked.
@@ -176,11 +191,15 @@ mod tests {
         let mut page = String::new();
         write(&mut page, &accounts);
         assert!(!page.contains("kubernetes"), "nobody asks");
+        assert!(page.contains("\napi_sensor_strain_grade 0\n"), "{page}");
+        accounts.sensor.strain().set(2, Cause::Ring.bit());
         accounts.apiserver.set(Contact::InTouch);
         accounts.apiserver.pods(12);
         write(&mut page, &accounts);
         assert!(page.contains("\napi_sensor_kubernetes_up 1\n"), "{page}");
         assert!(page.contains("\napi_sensor_kubernetes_pods 12\n"), "{page}");
+        assert!(page.contains("\napi_sensor_strain_grade 2\n"), "{page}");
+        assert!(page.contains("\napi_sensor_strain{cause=\"ring\"} 1\n"), "{page}");
         assert!(
             page.contains("api_sensor_process_bytes{pid=\"29\",comm=\"a\\\"?\",stage=\"fired\"} 29"),
             "{page}"

@@ -416,7 +416,7 @@ mod tests {
             );
         }
         let metrics = page.lines().filter(|line| line.starts_with("# TYPE")).count();
-        assert_eq!(metrics, Metric::ALL.len() + Counter::ALL.len() + 6 + 3);
+        assert_eq!(metrics, Metric::ALL.len() + Counter::ALL.len() + 6 + 5);
     }
 
     #[test]

@@ -108,6 +108,11 @@ impl Strain {
         self.grade.store(grade, Ordering::Relaxed);
     }
 
+    /// A lower grade, for the causes of the higher.
+    pub fn lower(&self, grade: u8) {
+        self.grade.store(grade, Ordering::Relaxed);
+    }
+
     /// Whether a cause is one of the present grade's.
     pub fn is_by(&self, cause: Cause) -> bool {
         self.causes.load(Ordering::Relaxed) & cause.bit() != 0
@@ -234,7 +239,9 @@ mod tests {
         let strain = Strain::default();
         known(&strain, 1);
         strain.set(1, 0);
-        let left_out = (0..).find(|number| !strain.keeps(subject(1, *number))).unwrap();
+        let left_out = (0..1000)
+            .find(|number| !strain.keeps(subject(1, *number)))
+            .unwrap();
         strain.judged(subject(1, left_out), News::OfConnection);
         assert!(strain.keeps(subject(1, left_out)));
         assert!(kept(&strain, 1) < 300, "it was the connection's");

@@ -178,4 +178,12 @@ fn observe_processes(meter: &Meter, accounts: &Accounts) {
             }
         })
         .build();
+    let shared = accounts.clone();
+    let _registered = meter
+        .u64_observable_gauge("api_sensor.strain.grade")
+        .with_description("How much is left out for want of processor time or memory: 0 (nothing) to 3.")
+        .with_callback(move |observer| {
+            observer.observe(shared.sensor.strain().grade().into(), &[]);
+        })
+        .build();
 }

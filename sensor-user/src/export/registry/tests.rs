@@ -22,7 +22,7 @@ const SOURCES: [&str; 6] = [
     include_str!("../otlp/batch.rs"),
 ];
 /// Names of metrics and events there, and beginnings of some.
-const NO_ATTRIBUTES: [&str; 10] = [
+const NO_ATTRIBUTES: [&str; 11] = [
     "api_sensor.{}",
     "api_sensor.coverage",
     "api_sensor.finding",
@@ -32,6 +32,7 @@ const NO_ATTRIBUTES: [&str; 10] = [
     "api_sensor.messages",
     "api_sensor.process.bytes",
     "api_sensor.sensitive_data",
+    "api_sensor.strain.grade",
     "api_sensor.unanswered",
 ];
 
