@@ -21,9 +21,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::processes;
 use super::series::{DURATION_BOUNDS, Labels, MESSAGES, Series};
-use super::{Event, Exporter, Summary, field, wording};
+use super::{Event, Exporter, Summary, field, gauges, processes, wording};
 use crate::classify::{DataKind, Half};
 use crate::detect::Severity;
 use crate::telemetry::health::State;
@@ -112,6 +111,7 @@ impl Prometheus {
         }
         self.suppressed(&mut page);
         processes::write(&mut page, &self.accounts);
+        gauges::write(&mut page, &self.accounts);
         self.table
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -271,6 +271,11 @@ pub(super) fn escaped(text: &str) -> String {
 
 fn counter(page: &mut String, name: &str, help: &str, value: u64) {
     head(page, name, help, "counter");
+    alone(page, name, value);
+}
+
+/// A series that differs from no other.
+pub(super) fn alone(page: &mut String, name: &str, value: u64) {
     let _infallible = writeln!(page, "{name} {value}");
 }
 
@@ -416,7 +421,7 @@ mod tests {
             );
         }
         let metrics = page.lines().filter(|line| line.starts_with("# TYPE")).count();
-        assert_eq!(metrics, Metric::ALL.len() + Counter::ALL.len() + 6 + 3);
+        assert_eq!(metrics, Metric::ALL.len() + Counter::ALL.len() + 6 + 2);
     }
 
     #[test]

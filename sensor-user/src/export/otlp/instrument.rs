@@ -7,7 +7,7 @@ use sensor_common::counter;
 
 use crate::detect::Finding;
 use crate::export::series::{DURATION_BOUNDS, Labels, MESSAGES, Series};
-use crate::export::{Summary, field, processes, wording};
+use crate::export::{Summary, field, gauges, processes, wording};
 use crate::telemetry::{Accounts, Metric};
 
 /// What is measured.
@@ -138,6 +138,7 @@ fn observe(meter: &Meter, accounts: &Accounts) {
             .build();
     }
     observe_processes(meter, accounts);
+    observe_gauges(meter, accounts);
     for kernel in counter::Counter::ALL {
         let counters = std::sync::Arc::clone(&accounts.kernel);
         let _registered = meter
@@ -167,15 +168,23 @@ fn observe_processes(meter: &Meter, accounts: &Accounts) {
             }
         })
         .build();
-    let shared = accounts.clone();
-    let _registered = meter
-        .u64_observable_gauge("api_sensor.coverage")
-        .with_unit("{process}")
-        .with_description("Processes by what is seen of them.")
-        .with_callback(move |observer| {
-            for (state, count) in shared.coverage.states() {
-                observer.observe(count, &[KeyValue::new("api_sensor.coverage.state", state)]);
-            }
-        })
-        .build();
+}
+
+fn observe_gauges(meter: &Meter, accounts: &Accounts) {
+    for gauge in gauges::GAUGES {
+        let shared = accounts.clone();
+        let _registered = meter
+            .u64_observable_gauge(format!("api_sensor.{}", gauge.name))
+            .with_unit(gauge.unit)
+            .with_description(gauge.help)
+            .with_callback(move |observer| {
+                for (of, value) in (gauge.read)(&shared) {
+                    match gauge.by {
+                        Some(by) => observer.observe(value, &[KeyValue::new(by, of)]),
+                        None => observer.observe(value, &[]),
+                    }
+                }
+            })
+            .build();
+    }
 }
