@@ -111,6 +111,7 @@ pub struct Otlp {
     metrics: SdkMeterProvider,
     instruments: instrument::Instruments,
     resource: resource::Resource,
+    watched: resource::Watched,
     /// The resource of log records, encoded.
     own: Bytes,
     spans: bool,
@@ -177,6 +178,7 @@ impl Otlp {
             instruments,
             own: resource.of_sensor(),
             resource,
+            watched: resource::Watched::default(),
             spans,
             logs,
             sampler: Sampler::new(otlp),
@@ -207,8 +209,8 @@ impl Otlp {
         });
     }
 
-    fn span(&self, call: &Summary, ids: SpanIds) {
-        let resource = self.resource.of_watched(call);
+    fn span(&mut self, call: &Summary, ids: SpanIds) {
+        let resource = self.watched.of(&self.resource, call);
         let span = records::span(call, ids, self.clock);
         self.queue.add(Signal::Traces, &resource, &span);
     }

@@ -1,7 +1,7 @@
 //! `/metrics` in the Prometheus text format, `/healthz` and `/readyz`.
 //!
 //! Takes events (as an [`Exporter`]) and the sensor's accounts. Gives two pages over HTTP. Never holds more series than
-//! [`Series::MOST`] and a fixed number more.
+//! [`MOST`] and a fixed number more.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::series::{DURATION_BOUNDS, Labels, MESSAGES, Series};
+use super::series::{DURATION_BOUNDS, Labels, MESSAGES, MOST, Series};
 use super::{Event, Exporter, Summary, field, gauges, processes, wording};
 use crate::classify::{DataKind, Half};
 use crate::detect::Severity;
@@ -36,7 +36,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The series that come from events.
 #[derive(Debug)]
 struct Table {
-    series: Series,
+    series: Series<Labels>,
     durations: BTreeMap<Labels, Histogram>,
     unanswered: BTreeMap<Labels, u64>,
     parts: BTreeMap<Labels, u64>,
@@ -62,7 +62,7 @@ impl Prometheus {
     /// Without series.
     pub fn new(accounts: Accounts) -> Self {
         let table = Table {
-            series: Series::new(Series::MOST),
+            series: Series::new(MOST),
             durations: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             parts: BTreeMap::new(),
@@ -161,7 +161,7 @@ impl Exporter for Prometheus {
 
 impl Table {
     fn call(&mut self, call: &Summary) {
-        let labels = self.series.labels(call);
+        let labels = self.series.of(call, Labels::clone).clone();
         if call.part.is_some() {
             // No request: its duration would say nothing of the service.
             *self.parts.entry(labels).or_default() += 1;

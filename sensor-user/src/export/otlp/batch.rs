@@ -111,15 +111,21 @@ impl Open {
         let (records, groups) = (mem::take(&mut self.records), mem::take(&mut self.groups));
         self.bytes = 0;
         let (_, since_s) = self.since.take()?;
-        let mut request = Vec::new();
-        for (resource, records) in groups {
-            let mut scoped = Vec::with_capacity(records.len() + 64);
-            wire::bytes(&mut scoped, 1, &wire::scope());
-            scoped.extend_from_slice(&records);
-            let mut group = Vec::with_capacity(scoped.len() + resource.len() + 16);
-            wire::bytes(&mut group, 1, &resource);
-            wire::bytes(&mut group, 2, &scoped);
-            wire::bytes(&mut request, 1, &group);
+        let scope = wire::scope();
+        let lengths = groups.iter().map(|(resource, records)| {
+            let scoped = wire::delimited(1, scope.len()) + records.len();
+            let group = wire::delimited(1, resource.len()) + wire::delimited(2, scoped);
+            (scoped, group)
+        });
+        let lengths: Vec<_> = lengths.collect();
+        let all = lengths.iter().map(|(_, group)| wire::delimited(1, *group)).sum();
+        let mut request = Vec::with_capacity(all);
+        for ((resource, records), (scoped, group)) in groups.iter().zip(lengths) {
+            wire::length(&mut request, 1, group);
+            wire::bytes(&mut request, 1, resource);
+            wire::length(&mut request, 2, scoped);
+            wire::bytes(&mut request, 1, &scope);
+            request.extend_from_slice(records);
         }
         Some(Batch {
             signal: self.signal,
