@@ -184,10 +184,32 @@ fn start(container: &Container, image: &Path) -> Guard {
     Guard::start(&mut command).unwrap()
 }
 
+/// The sensor as a pod of the cluster, which watches these programs alone.
+fn watching(what: &str, mut command: Command, cluster: &Cluster, listen: &str) -> Option<Sensor> {
+    command.args(["run", "--output", "json", "--metrics-listen", listen]);
+    for name in IN_PODS.as_flattened() {
+        command.args(["--comm", name]);
+    }
+    let config = "[kubernetes]\nmode = \"on\"\nnode = \"node-1\"\n";
+    Sensor::start(what, cluster.inside(&command), config)
+}
+
+/// Whether there are some, each with the names of the pod.
+fn are_named(seen: &[Json], number: usize) {
+    assert!(seen.len() >= SOME, "{seen:#?}");
+    for line in seen {
+        assert_eq!(line["k8s.pod.uid"], uid(number), "{line:#}");
+        assert_eq!(line["k8s.pod.name"], NAMES[number], "{line:#}");
+        assert_eq!(line["k8s.namespace.name"], "shop", "{line:#}");
+        assert_eq!(line["k8s.node.name"], "node-1", "{line:#}");
+        assert_eq!(line["container.runtime.name"], "containerd", "{line:#}");
+    }
+}
+
 #[test]
 fn annotations_decide_whose_traffic_is_captured() {
     let what = "pods by annotation";
-    let Some(mut command) = root_command(what, &NEEDED) else {
+    let Some(command) = root_command(what, &NEEDED) else {
         return;
     };
     let image = image(&PrivateTls::new().unwrap());
@@ -202,12 +224,7 @@ fn annotations_decide_whose_traffic_is_captured() {
     let mut cluster = Cluster::start();
     cluster.say([Some("false"), None]);
     let listen = format!("127.0.0.1:{}", wait::free_port().unwrap());
-    command.args(["run", "--output", "json", "--metrics-listen", &listen]);
-    for name in IN_PODS.as_flattened() {
-        command.args(["--comm", name]);
-    }
-    let config = "[kubernetes]\nmode = \"on\"\nnode = \"node-1\"\n";
-    let Some(mut sensor) = Sensor::start(what, cluster.inside(&command), config) else {
+    let Some(mut sensor) = watching(what, command, &cluster, &listen) else {
         return;
     };
     let page = format!("http://{listen}");
@@ -254,14 +271,6 @@ fn annotations_decide_whose_traffic_is_captured() {
 
     assert_eq!(exchanges(&sensor, &left), Vec::<Json>::new(), "never watched");
     for (container, number) in [(&asked, 1), (&then, 0), (&no_more, 1)] {
-        let seen = exchanges(&sensor, container);
-        assert!(seen.len() >= SOME, "{seen:#?}");
-        for line in seen {
-            assert_eq!(line["k8s.pod.uid"], uid(number), "{line:#}");
-            assert_eq!(line["k8s.pod.name"], NAMES[number], "{line:#}");
-            assert_eq!(line["k8s.namespace.name"], "shop", "{line:#}");
-            assert_eq!(line["k8s.node.name"], "node-1", "{line:#}");
-            assert_eq!(line["container.runtime.name"], "containerd", "{line:#}");
-        }
+        are_named(&exchanges(&sensor, container), number);
     }
 }
