@@ -76,7 +76,7 @@ fn a_sensor_beyond_its_ceiling_leaves_connections_out_and_reads_them_again() {
     };
     // A process that was never judged before has news: its connections are left out from the second grade on.
     reaches(2..=3);
-    assert_eq!(gauge(&page, "api_sensor_strain{cause=\"cpu\"} "), 1);
+    assert_eq!(gauge(&page, "api_sensor_strain_active{cause=\"cpu\"} "), 1);
     assert!(gauge(&page, "api_sensor_streams_left_out_total ") > 0);
     let before = ticks(sensor.pid());
     std::thread::sleep(Duration::from_secs(3));

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use sensor_common::account::{Entry, Unit};
 use sensor_common::counter::Counter;
 
+use super::gauges::GAUGES;
 use crate::capture::coverage::State;
 use crate::telemetry::Metric;
 use crate::telemetry::ledger::Post;
@@ -105,6 +106,23 @@ pub fn counter_tables() -> String {
             let (unit, help) = (by_name(name), help.trim());
             let _infallible = writeln!(page, "| `{name}` | {unit} | {help} | {alert} | {to_do} |");
         }
+    }
+    page.push_str(
+        "\n### How things stand: gauges `api_sensor_NAME`, OTLP as in brackets\n\n\
+         | gauge | unit | meaning | alert | what then |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for gauge in GAUGES {
+        let name = gauge.in_prometheus();
+        let name = name.trim_start_matches("api_sensor_");
+        let by = gauge
+            .label()
+            .map_or(String::new(), |label| format!(", by `{label}`"));
+        let (unit, help) = (gauge.unit.trim_matches(['{', '}']), gauge.help);
+        let _infallible = writeln!(
+            page,
+            "| `{name}` (`{}`){by} | {unit} | {help} | {} | {} |",
+            gauge.name, gauge.alert, gauge.to_do
+        );
     }
     page
 }

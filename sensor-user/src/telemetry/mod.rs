@@ -3,10 +3,12 @@
 //! Every queue is bounded and every loss is named here. Labels are enum values, never text from outside.
 
 pub mod apiserver;
+pub mod contact;
 pub mod coverage;
 pub mod health;
 pub mod ledger;
 pub mod log;
+pub mod receiver;
 pub mod strain;
 
 use std::collections::BTreeMap;
@@ -271,6 +273,8 @@ pub struct Accounts {
     pub health: Arc<health::Health>,
     /// How things stand with the API server of Kubernetes.
     pub apiserver: Arc<apiserver::ApiServer>,
+    /// And with the OTLP receiver.
+    pub receiver: Arc<receiver::Receiver>,
 }
 
 impl Accounts {
