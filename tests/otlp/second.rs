@@ -129,7 +129,8 @@ fn a_second_reader_agrees_with_json_lines_over_mutual_tls() {
         names.contains("\"http.server.request.duration\"") && names.contains("\"api_sensor.otlp_sent\""),
         "{names:?}"
     );
-    turned_away(&reader, otlp);
+    turned_away(&reader, otlp.clone());
+    replaced(&reader, otlp);
 }
 
 /// Whoever does not show a certificate is turned away, and nothing is lost without being counted.
@@ -142,6 +143,33 @@ fn turned_away(reader: &Reader, mut otlp: config::Otlp) {
     sink.finish();
     assert_eq!(reader.records("logs").unwrap().len(), 300);
     assert_eq!(accounts.sensor.value(Metric::OtlpLostStop), 1);
+}
+
+/// A certificate that the receiver does not trust is replaced, in its file, by one that it does: nobody restarts the sensor.
+fn replaced(reader: &Reader, mut otlp: config::Otlp) {
+    let trusted = reader.certificate().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let own = Certificate::create(directory.path()).unwrap();
+    otlp.client_certificate_file = Some(own.certificate.clone());
+    otlp.client_key_file = Some(own.key.clone());
+    let accounts = Accounts::default();
+    let mut sink = Sink::new(Filter::default(), Arc::clone(&accounts.sensor));
+    sink.add(start(&otlp, None, &accounts), 64).unwrap();
+    sink.send(finding(0));
+    let deadline = || Deadline::after(Duration::from_secs(30));
+    wait::until("the refusal", deadline(), || {
+        Ok((accounts.sensor.value(Metric::OtlpRetries) > 0).then_some(()))
+    })
+    .unwrap();
+    // One after the other, as files are replaced: a certificate without its key is not used.
+    std::fs::copy(&trusted.certificate, &own.certificate).unwrap();
+    std::fs::copy(&trusted.key, &own.key).unwrap();
+    wait::until("the finding", deadline(), || {
+        Ok((accounts.sensor.value(Metric::OtlpSent) == 1).then_some(()))
+    })
+    .unwrap();
+    sink.finish();
+    assert_eq!(reader.records("logs").unwrap().len(), 301);
 }
 
 /// Bytes of the files below a directory.

@@ -81,10 +81,7 @@ pub(super) struct Governor {
 impl Governor {
     pub(super) fn new(limits: &config::Limits) -> Self {
         Self {
-            ceilings: Ceilings {
-                cpu: limits.cpu_percent.into(),
-                memory: limits.memory_bytes.0,
-            },
+            ceilings: ceilings(limits),
             grade: 0,
             looks: VecDeque::with_capacity(WINDOW + 1),
             changed_ns: 0,
@@ -94,6 +91,11 @@ impl Governor {
             fell: false,
             to_give: false,
         }
+    }
+
+    /// Other ceilings hold from now on. The grade follows as if the load had changed.
+    pub(super) fn limit(&mut self, limits: &config::Limits) {
+        self.ceilings = ceilings(limits);
     }
 
     /// A second has passed.
@@ -199,6 +201,13 @@ impl Governor {
             causes |= Cause::Ring.bit();
         }
         causes
+    }
+}
+
+fn ceilings(limits: &config::Limits) -> Ceilings {
+    Ceilings {
+        cpu: limits.cpu_percent.into(),
+        memory: limits.memory_bytes.0,
     }
 }
 

@@ -27,7 +27,7 @@ use crate::config::{AttachBackend, Config, Interval, ReturnProbes, TcpHooks, Wat
 use crate::export::{ClockOffset, Event, Snapshot};
 use crate::kubernetes::{self, Directory};
 use crate::pipeline::{Judge, Observed, Settings};
-use crate::telemetry::Accounts;
+use crate::telemetry::{Accounts, log};
 
 /// The reader looks at the rings at least this often: wake-ups are only for a filling ring, because one costs the
 /// observed program more than the copy.
@@ -83,6 +83,9 @@ pub fn run(config: &Config, duration: Option<Interval>, reread: Reread<'_>) -> R
         {
             judge.decide(alerts(&next));
             outputs.sink.filter(outputs::filter(&next));
+            governor.limit(&next.limits);
+            // Levels are checked where the configuration is read.
+            log::change(&next.output.log).ok();
             in_force = next;
         }
         match threads.observed.recv_timeout(TICK) {

@@ -8,9 +8,12 @@ use crate::config::Config;
 use crate::telemetry::{Counters, Metric};
 
 /// Settings that a running sensor takes over. All others are of threads, maps and connections that are made at the start.
-const TAKEN: [&str; 5] = [
+const TAKEN: [&str; 8] = [
     "alerts.critical_per_hour",
     "alerts.per_hour",
+    "limits.cpu_percent",
+    "limits.memory_bytes",
+    "output.log",
     "suppress",
     "watch.path",
     "watch.port",
@@ -46,6 +49,9 @@ pub(super) fn reload(in_force: &Config, reread: Reread<'_>, counters: &Counters)
     }
     let mut next = in_force.clone();
     next.alerts = read.alerts;
+    next.limits.cpu_percent = read.limits.cpu_percent;
+    next.limits.memory_bytes = read.limits.memory_bytes;
+    next.output.log = read.output.log;
     next.suppress = read.suppress;
     next.watch.path = read.watch.path;
     next.watch.port = read.watch.port;
@@ -64,9 +70,19 @@ mod tests {
         let mut read = in_force.clone();
         read.alerts.per_hour = 7;
         read.watch.port = vec![443];
+        read.limits.cpu_percent = 50;
+        read.output.log = "info".to_owned();
         read.limits.shards = 3;
         let next = reload(&in_force, &|| Ok(read.clone()), &counters).unwrap();
-        assert_eq!(next.differences(&in_force), ["alerts.per_hour", "watch.port"]);
+        assert_eq!(
+            next.differences(&in_force),
+            [
+                "alerts.per_hour",
+                "limits.cpu_percent",
+                "output.log",
+                "watch.port"
+            ]
+        );
         assert_eq!(next.differences(&read), ["limits.shards"], "said again next time");
         assert_eq!(counters.value(Metric::Reloads), 1);
     }

@@ -17,6 +17,7 @@ mod resource;
 mod sampler;
 mod sender;
 mod spool;
+mod tls;
 mod wire;
 
 use std::io;

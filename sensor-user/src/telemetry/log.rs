@@ -2,10 +2,12 @@
 
 mod journal;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::reload::Handle;
 
 use journal::Journal;
 pub use journal::error_text;
@@ -15,22 +17,49 @@ pub use journal::error_text;
 #[error("`{0}` is no log level")]
 pub struct BadLevel(String);
 
+/// Gives the running log another filter.
+static FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+
 /// Starts the log. `level` is `error` to `trace`, or pairs such as `warn,sensor_user=debug`. A second call is ignored.
 pub fn start(level: &str) -> Result<(), BadLevel> {
-    let filter =
-        EnvFilter::try_new(level).map_err(|_unreadable| BadLevel(level.escape_debug().to_string()))?;
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter(level)?)
         .with_writer(std::io::stderr);
-    let _already_started = if journal::is_stderr() {
-        log.with_ansi(false).event_format(Journal).try_init()
+    if journal::is_stderr() {
+        let log = log.with_ansi(false).event_format(Journal).with_filter_reloading();
+        let handle = log.reload_handle();
+        if log.try_init().is_ok() {
+            keep(handle);
+        }
     } else {
         let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-        log.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
+        let log = log
+            .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
             .with_target(false)
-            .try_init()
-    };
+            .with_filter_reloading();
+        let handle = log.reload_handle();
+        if log.try_init().is_ok() {
+            keep(handle);
+        }
+    }
     Ok(())
+}
+
+fn keep<S: 'static>(handle: Handle<EnvFilter, S>) {
+    let _already_set = FILTER.set(Box::new(move |filter| drop(handle.reload(filter))));
+}
+
+/// Goes on at another level.
+pub fn change(level: &str) -> Result<(), BadLevel> {
+    let filter = filter(level)?;
+    if let Some(change) = FILTER.get() {
+        change(filter);
+    }
+    Ok(())
+}
+
+fn filter(level: &str) -> Result<EnvFilter, BadLevel> {
+    EnvFilter::try_new(level).map_err(|_unreadable| BadLevel(level.escape_debug().to_string()))
 }
 
 /// Lets one message of a cause through per [`Repeat::PAUSE`] and counts the others.
@@ -59,7 +88,7 @@ impl Repeat {
         reason = "pacing of log lines; no stage depends on it"
     )]
     pub fn pass(&self) -> Option<u64> {
-        static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+        static START: OnceLock<Instant> = OnceLock::new();
         self.pass_at(START.get_or_init(Instant::now).elapsed())
     }
 
@@ -103,5 +132,6 @@ mod tests {
     #[test]
     fn a_bad_level_is_refused() {
         assert!(start("loud=very").is_err());
+        assert!(change("loud=very").is_err());
     }
 }

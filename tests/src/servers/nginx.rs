@@ -146,7 +146,7 @@ fn configuration(
         "daemon off; master_process on; worker_processes {workers}; pid {root}/nginx.pid;\n\
          events {{ worker_connections 1024; }}\n\
          http {{\n\
-         access_log off; sendfile off; keepalive_requests 1000000; keepalive_timeout 60s;\n\
+         access_log off; sendfile off; keepalive_requests 1000000000; keepalive_timeout 60s;\n\
          client_max_body_size 0; default_type application/octet-stream;\n"
     );
     // Every temporary directory, so that nothing is written outside and no user has to exist.

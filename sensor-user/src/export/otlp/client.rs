@@ -4,8 +4,6 @@
 //! Bounded by the timeout and by [`answer::LONGEST`].
 
 use std::io::Write as _;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,18 +11,16 @@ use flate2::write::GzEncoder;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, TE, USER_AGENT};
 use hyper::{Method, Request, Uri};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Hyper;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
 
 use super::answer::{self, Answer};
 use super::batch::{Batch, Signal};
-use super::{OtlpError, headers};
+use super::{OtlpError, headers, tls};
 use crate::config::{self, Compression, Protocol};
+use crate::telemetry::log::Repeat;
 
 /// Idle connections are closed before a receiver or what is between is likely to.
 const IDLE: Duration = Duration::from_secs(50);
@@ -33,10 +29,15 @@ const LEVEL: flate2::Compression = flate2::Compression::fast();
 /// Bytes before a message of gRPC: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
+/// Those that are open, and how new ones are made.
+type Connections = Hyper<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
 /// Sends to the receivers that a configuration names.
 #[derive(Debug)]
 pub(super) struct Client {
-    hyper: Hyper<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    hyper: Connections,
+    otlp: config::Otlp,
+    files: tls::Files,
     /// Where each signal goes; `None`: it is not sent.
     to: [Option<Uri>; 3],
     protocol: Protocol,
@@ -51,18 +52,9 @@ impl Client {
         otlp: &config::Otlp,
         environment: &headers::Environment<'_>,
     ) -> Result<Self, OtlpError> {
-        let builder = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(otlp)?)
-            .https_or_http();
-        let connector = match otlp.protocol {
-            Protocol::Grpc => builder.enable_http2().build(),
-            Protocol::HttpProtobuf => builder.enable_http1().build(),
-        };
-        let mut client = Hyper::builder(TokioExecutor::new());
-        client
-            .pool_timer(hyper_util::rt::TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .http2_only(otlp.protocol == Protocol::Grpc);
+        // Before they are read: what changes meanwhile is seen as changed.
+        let files = tls::Files::of(otlp);
+        let hyper = connections(otlp)?;
         let mut to = [None, None, None];
         for (to, signal) in to.iter_mut().zip(Signal::ALL) {
             *to = address(otlp, signal)?;
@@ -70,13 +62,35 @@ impl Client {
         let headers = headers::Headers::of(otlp, environment);
         headers.read()?;
         Ok(Self {
-            hyper: client.build(connector),
+            hyper,
+            files,
             to,
             protocol: otlp.protocol,
             gzip: otlp.compression == Compression::Gzip,
             timeout: otlp.timeout.0,
             headers,
+            otlp: otlp.clone(),
         })
+    }
+
+    /// Reads certificates and key again when their files are others than before, as headers are for each request. Goes on
+    /// with those before while the new ones cannot be used.
+    pub(super) fn refresh(&mut self) {
+        if !self.files.have_changed() {
+            return;
+        }
+        match connections(&self.otlp) {
+            Ok(hyper) => {
+                self.hyper = hyper;
+                tracing::info!("the OTLP certificates were read again");
+            }
+            Err(error) => {
+                static UNFIT: Repeat = Repeat::new();
+                if let Some(repeats) = UNFIT.pass() {
+                    tracing::warn!(%error, repeats, "the OTLP certificates that were replaced cannot be used; those before stay");
+                }
+            }
+        }
     }
 
     /// Whether a signal has a receiver.
@@ -185,8 +199,25 @@ impl Client {
     }
 }
 
+/// None yet.
+fn connections(otlp: &config::Otlp) -> Result<Connections, OtlpError> {
+    let builder = HttpsConnectorBuilder::new()
+        .with_tls_config(tls::config(otlp)?)
+        .https_or_http();
+    let connector = match otlp.protocol {
+        Protocol::Grpc => builder.enable_http2().build(),
+        Protocol::HttpProtobuf => builder.enable_http1().build(),
+    };
+    let mut client = Hyper::builder(TokioExecutor::new());
+    client
+        .pool_timer(hyper_util::rt::TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .http2_only(otlp.protocol == Protocol::Grpc);
+    Ok(client.build(connector))
+}
+
 /// An error and what it comes from: that of a client says little by itself.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -229,66 +260,4 @@ const fn service(signal: Signal) -> &'static str {
         Signal::Traces => "opentelemetry.proto.collector.trace.v1.TraceService/Export",
         Signal::Metrics => "opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     }
-}
-
-/// TLS as the configuration has it. Only what is used is read: without an `https://` address no roots.
-fn tls(otlp: &config::Otlp) -> Result<ClientConfig, OtlpError> {
-    let unfit = |what: &'static str, error: &dyn std::error::Error| OtlpError::Tls {
-        what,
-        why: causes(error),
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| unfit("TLS", &error))?;
-    let endpoints = [
-        &otlp.endpoint,
-        &otlp.logs_endpoint,
-        &otlp.traces_endpoint,
-        &otlp.metrics_endpoint,
-    ];
-    let used = endpoints
-        .into_iter()
-        .flatten()
-        .any(|endpoint| endpoint.starts_with("https://"));
-    let builder = match &otlp.ca_file {
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(path)? {
-                roots
-                    .add(certificate)
-                    .map_err(|error| unfit("otlp.ca_file", &error))?;
-            }
-            builder.with_root_certificates(roots)
-        }
-        None if used => builder
-            .with_native_roots()
-            .map_err(|error| unfit("the system's certificates", &error))?,
-        None => builder.with_root_certificates(RootCertStore::empty()),
-    };
-    match (&otlp.client_certificate_file, &otlp.client_key_file) {
-        (Some(certificate), Some(key)) => {
-            let key =
-                PrivateKeyDer::from_pem_file(key).map_err(|error| unfit("otlp.client_key_file", &error))?;
-            builder
-                .with_client_auth_cert(certificates(certificate)?, key)
-                .map_err(|error| unfit("otlp.client_certificate_file", &error))
-        }
-        _ => Ok(builder.with_no_client_auth()),
-    }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, OtlpError> {
-    let unreadable = |why: String| OtlpError::File {
-        path: path.to_owned(),
-        why,
-    };
-    let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
-        .map_err(|error| unreadable(error.to_string()))?
-        .collect();
-    let read = read.map_err(|error| unreadable(error.to_string()))?;
-    if read.is_empty() {
-        return Err(unreadable("no certificate in it".to_owned()));
-    }
-    Ok(read)
 }

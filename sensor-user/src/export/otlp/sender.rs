@@ -116,6 +116,7 @@ impl Sender {
     }
 
     async fn send(&mut self, batch: Batch, from: From) {
+        self.client.refresh();
         let queue = Arc::clone(&self.queue);
         let answer = {
             let Self {
