@@ -106,3 +106,17 @@ fn the_process_is_looked_at() {
     }
     assert!(resident() > 1 << 20, "{}", resident());
 }
+
+#[test]
+fn other_ceilings_hold_from_the_next_look_on() {
+    let mut process = Process::new(0, 0);
+    assert!(process.runs(20, 60, 0).is_empty());
+    let limits = |cpu_percent| config::Limits {
+        cpu_percent,
+        ..config::Limits::default()
+    };
+    process.governor.limit(&limits(50));
+    assert_eq!(process.runs(1, 60, 0), [1]);
+    process.governor.limit(&limits(0));
+    assert_eq!(process.runs(100, 60, 0), [0], "there is no ceiling any more");
+}

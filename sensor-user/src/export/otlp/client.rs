@@ -201,12 +201,16 @@ impl Client {
 
 /// None yet.
 fn connections(otlp: &config::Otlp) -> Result<Connections, OtlpError> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    // A request is several writes of HTTP/2, the last of which would wait for the receiver's delayed acknowledgement.
+    tcp.set_nodelay(true);
     let builder = HttpsConnectorBuilder::new()
         .with_tls_config(tls::config(otlp)?)
         .https_or_http();
     let connector = match otlp.protocol {
-        Protocol::Grpc => builder.enable_http2().build(),
-        Protocol::HttpProtobuf => builder.enable_http1().build(),
+        Protocol::Grpc => builder.enable_http2().wrap_connector(tcp),
+        Protocol::HttpProtobuf => builder.enable_http1().wrap_connector(tcp),
     };
     let mut client = Hyper::builder(TokioExecutor::new());
     client
