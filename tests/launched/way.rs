@@ -46,23 +46,25 @@ pub(crate) enum Way {
     Systemd,
 }
 
-/// Whether systemd runs a machine of the tests' own, as `sd_booted(3)` tells it; else skips, aloud: on a machine of
-/// others no unit is installed.
-pub(crate) fn systemd_runs(what: &str) -> bool {
-    let runs = programs::is_guest() && Path::new(UNITS).is_dir();
-    if !runs {
-        programs::skipped(
-            what,
-            &"systemd does not run a machine of our own here: cargo xtask vm",
-        );
+impl Way {
+    /// Those that are not plain root, on this machine.
+    pub(crate) fn confined() -> Vec<Self> {
+        let mut ways = vec![Self::Unit, Self::Pod];
+        ways.extend(systemd_runs().then_some(Self::Systemd));
+        ways
     }
-    runs
+}
+
+/// Whether systemd runs a machine of the tests' own, as `sd_booted(3)` tells it. On a machine of others no unit is
+/// installed.
+pub(crate) fn systemd_runs() -> bool {
+    programs::is_guest() && Path::new(UNITS).is_dir()
 }
 
 /// The binary, where everything that launches it is here; else skips, aloud.
 pub(crate) fn sensor(what: &str, further: &[Program]) -> Option<PathBuf> {
-    let needed = NEEDED.iter().chain(further);
-    if let Some(absent) = needed.filter_map(|program| program.find().err()).next() {
+    let mut needed = NEEDED.iter().chain(further);
+    if let Some(absent) = needed.find_map(|program| program.find().err()) {
         programs::skipped(what, &absent);
         return None;
     }

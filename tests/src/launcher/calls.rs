@@ -50,10 +50,20 @@ pub(super) struct Calls {
     refused_groups: BTreeSet<String>,
     pub(super) errno: i32,
     pub(super) families: Vec<i32>,
-    pub(super) no_namespaces: bool,
-    pub(super) no_realtime: bool,
-    pub(super) no_set_ids: bool,
-    pub(super) no_write_and_execute: bool,
+    restrictions: BTreeSet<Restriction>,
+}
+
+/// What some calls pass without only.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Restriction {
+    /// `RestrictNamespaces=`.
+    Namespaces,
+    /// `RestrictRealtime=`.
+    RealTime,
+    /// `RestrictSUIDSGID=`.
+    SetIds,
+    /// `MemoryDenyWriteExecute=`.
+    WriteAndExecute,
 }
 
 impl Calls {
@@ -63,10 +73,7 @@ impl Calls {
             refused_groups: BTreeSet::new(),
             errno: EPERM,
             families: Vec::new(),
-            no_namespaces: false,
-            no_realtime: false,
-            no_set_ids: false,
-            no_write_and_execute: false,
+            restrictions: BTreeSet::new(),
         }
     }
 
@@ -97,6 +104,11 @@ impl Calls {
         Ok(())
     }
 
+    /// Lets some calls pass with harmless arguments only.
+    pub(super) fn restrict(&mut self, restriction: Restriction) {
+        self.restrictions.insert(restriction);
+    }
+
     /// The filter.
     pub(super) fn config(&self) -> Result<Value> {
         ensure!(!self.allowed.is_empty(), "the unit has no list of system calls");
@@ -118,15 +130,16 @@ impl Calls {
 
     /// Moves calls that pass with some arguments only from `plain` into rules.
     fn conditions(&self, plain: &mut BTreeSet<&str>, rules: &mut Vec<Value>) {
+        let has = |restriction| self.restrictions.contains(&restriction);
         let mut only = |call: &str, conditions: &[Value]| {
             if plain.remove(call) {
                 rules.extend(conditions.iter().map(|condition| allow_if(call, condition)));
             }
         };
-        if self.no_namespaces {
+        if has(Restriction::Namespaces) {
             only("clone", &[masked(0, NEW_NAMESPACES, 0)]);
         }
-        if self.no_write_and_execute {
+        if has(Restriction::WriteAndExecute) {
             let not_both =
                 [0, libc::PROT_WRITE, libc::PROT_EXEC].map(|found| masked(2, WRITE_AND_EXECUTE, found));
             only("mmap", &not_both);
@@ -135,13 +148,13 @@ impl Calls {
             }
             only("shmat", &[masked(2, libc::SHM_EXEC, 0)]);
         }
-        if self.no_realtime {
+        if has(Restriction::RealTime) {
             only(
                 "sched_setscheduler",
                 &ORDINARY_POLICIES.map(|policy| compare(1, "EQ", policy)),
             );
         }
-        if self.no_set_ids {
+        if has(Restriction::SetIds) {
             for (call, index) in WITH_MODE {
                 only(call, &[masked(index, SET_IDS, 0)]);
             }
@@ -153,7 +166,10 @@ impl Calls {
             self.socket(rules);
         }
         // Calls whose flags are in memory, which no filter sees: programs take the older call when told that there is none.
-        for (is_wanted, call) in [(self.no_namespaces, "clone3"), (self.no_set_ids, "openat2")] {
+        for (is_wanted, call) in [
+            (has(Restriction::Namespaces), "clone3"),
+            (has(Restriction::SetIds), "openat2"),
+        ] {
             if is_wanted && plain.remove(call) {
                 rules.push(refuse(call, libc::ENOSYS, None));
             }
@@ -269,9 +285,9 @@ mod tests {
     #[test]
     fn restrictions_become_conditions_and_a_call_that_is_not_allowed_stays_so() {
         let mut calls = calls(&["clone clone3 mmap mprotect openat socket"]);
-        calls.no_namespaces = true;
-        calls.no_set_ids = true;
-        calls.no_write_and_execute = true;
+        calls.restrict(Restriction::Namespaces);
+        calls.restrict(Restriction::SetIds);
+        calls.restrict(Restriction::WriteAndExecute);
         calls.families = vec![libc::AF_INET6, libc::AF_UNIX, libc::AF_INET];
         let config = calls.config().unwrap();
         assert_eq!(rules(&config, "clone")[0]["args"][0]["value"], 2_114_060_288_u32);

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::calls::{self, Calls};
+use super::calls::{self, Calls, Restriction};
 use super::{bind, temporary};
 
 /// The first user of those that `DynamicUser=` takes (systemd.exec(5)).
@@ -181,7 +181,7 @@ impl<'a> Service<'a> {
                 self.user = Some(DYNAMIC_USER);
                 // These come with it (systemd.exec(5)).
                 self.no_new_privileges = true;
-                self.filter.no_set_ids = true;
+                self.filter.restrict(Restriction::SetIds);
             }
             "AmbientCapabilities" => extend(&mut self.ambient, value),
             "CapabilityBoundingSet" => extend(&mut self.bounding, value),
@@ -268,10 +268,10 @@ impl<'a> Service<'a> {
             }
             _ => {
                 match key {
-                    "RestrictNamespaces" => filter.no_namespaces = true,
-                    "RestrictRealtime" => filter.no_realtime = true,
-                    "RestrictSUIDSGID" => filter.no_set_ids = true,
-                    "MemoryDenyWriteExecute" => filter.no_write_and_execute = true,
+                    "RestrictNamespaces" => filter.restrict(Restriction::Namespaces),
+                    "RestrictRealtime" => filter.restrict(Restriction::RealTime),
+                    "RestrictSUIDSGID" => filter.restrict(Restriction::SetIds),
+                    "MemoryDenyWriteExecute" => filter.restrict(Restriction::WriteAndExecute),
                     "LockPersonality" => filter.refuse("personality")?,
                     "ProtectClock" => {
                         self.dropped.extend(["CAP_SYS_TIME", "CAP_WAKE_ALARM"]);
