@@ -22,7 +22,7 @@ use sensor_tests::wait::{self, Deadline, STARTING};
 use sensor_user::config::WatchedPods;
 use sensor_user::kubernetes::directory::Limits;
 use sensor_user::kubernetes::{Access, Choice, Directory, Workload, run};
-use sensor_user::telemetry::apiserver::Contact;
+use sensor_user::telemetry::contact::Contact;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -329,7 +329,7 @@ impl Scene {
             ..
         } = self;
         cluster.kill_server();
-        until("the loss", || directory.contact().contact() == Contact::Lost).await;
+        until("the loss", || directory.contact().line.contact() == Contact::Lost).await;
         assert_eq!(
             directory.choice(here),
             Some(Choice::Chosen),
@@ -337,7 +337,7 @@ impl Scene {
         );
         cluster.start_server(program);
         until("the server again", || {
-            directory.contact().contact() == Contact::InTouch
+            directory.contact().line.contact() == Contact::InTouch
         })
         .await;
         make(pods, pod("late", "node-1")).await;

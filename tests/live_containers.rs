@@ -1,5 +1,5 @@
 //! Containers by a real runtime (crun), with root file systems of their own over one image: their traffic is captured,
-//! carries their ids, and the two are told apart.
+//! carries their ids, and the two are told apart. Those of pods are watched, or not, as annotations say (`pods`).
 //!
 //! crun of Debian 12 refuses hosts with control groups of both kinds, as some test machines have, so that it sees a
 //! unified hierarchy alone, in a mount namespace. What Podman adds to it is the name of the control group.
@@ -13,6 +13,10 @@
 #[expect(dead_code, reason = "shared with live_privacy, which uses all of it")]
 #[path = "privacy/sensor.rs"]
 mod sensor;
+
+mod containers {
+    pub(crate) mod pods;
+}
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -37,6 +41,8 @@ const NEEDED: [Program; 5] = [
 ];
 /// At most 15 bytes, and no other program's name.
 const NAME: &str = "apicontained";
+/// Programs of containers in pods: two pods, each before a change of annotations and after.
+const IN_PODS: [[&str; 2]; 2] = [["apipodleft", "apipodasked"], ["apipodthen", "apipodnomore"]];
 /// Longer than one record of TLS.
 const ANSWER: u64 = 30_000;
 
@@ -57,7 +63,9 @@ fn image(tls: &PrivateTls) -> TempDir {
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         fs::copy(&file, &place).unwrap();
     }
-    fs::copy(&curl, image.path().join(NAME)).unwrap();
+    for name in IN_PODS.as_flattened().iter().chain([&NAME]) {
+        fs::copy(&curl, image.path().join(name)).unwrap();
+    }
     for name in ["dev", "proc", "tmp", "tls"] {
         fs::create_dir(image.path().join(name)).unwrap();
     }
@@ -72,22 +80,22 @@ fn image(tls: &PrivateTls) -> TempDir {
     image
 }
 
-/// A bundle of the runtime specification: one call of `url`.
+/// A bundle of the runtime specification: `curl` under some name.
 struct Container {
     directory: TempDir,
     id: String,
 }
 
 impl Container {
-    fn new(number: u64, url: &str) -> Self {
+    /// One in a control group that a runtime names after its id.
+    fn new(number: u64, group: impl FnOnce(&str) -> String, program: &str, arguments: &[&str]) -> Self {
         let directory = TempDir::with_prefix("api-sensor-bundle-").unwrap();
         for name in ["upper", "work", "root", "run"] {
             fs::create_dir(directory.path().join(name)).unwrap();
         }
         let id = format!("{:064x}", (number << 60) + u64::from(std::process::id()));
-        let program = format!("/{NAME}");
-        let arguments = [
-            &program,
+        let program = format!("/{program}");
+        let usual = [
             "-sk",
             "--http1.1",
             "--max-time",
@@ -96,11 +104,11 @@ impl Container {
             "*",
             "-X",
             "POST",
+            "--data",
+            "inside",
         ];
-        let arguments: Vec<_> = arguments
-            .into_iter()
-            .chain(["--data", "inside", "-o", "/tmp/answer", url])
-            .collect();
+        let usual = [program.as_str()].into_iter().chain(usual);
+        let arguments: Vec<_> = usual.chain(arguments.iter().copied()).collect();
         let namespaces: Vec<_> = ["mount", "pid", "ipc", "uts"]
             .map(|kind| json!({ "type": kind }))
             .into();
@@ -114,7 +122,7 @@ impl Container {
                 "args": arguments,
                 "env": ["PATH=/usr/bin", "LD_LIBRARY_PATH=/tls"],
             },
-            "linux": { "cgroupsPath": format!("/libpod-{id}.scope"), "namespaces": namespaces },
+            "linux": { "cgroupsPath": group(&id), "namespaces": namespaces },
         });
         fs::write(directory.path().join("config.json"), config.to_string()).unwrap();
         Self { directory, id }
@@ -140,7 +148,8 @@ fn two_containers_of_one_image_are_captured_and_told_apart() {
     let api = PythonApi::start(&PrivateTls::new().unwrap(), Transport::Tls).unwrap();
     let run = |number: u64| {
         let url = Transport::Tls.url(api.port(), &format!("/echo/c{number}c?seed=9&length={ANSWER}"));
-        let container = Container::new(number, &url);
+        let group = |id: &str| format!("/libpod-{id}.scope");
+        let container = Container::new(number, group, NAME, &["-o", "/tmp/answer", &url]);
         let output = guard::finish(&mut container.command(image.path()), soon()).unwrap();
         (container.id, output)
     };

@@ -22,3 +22,5 @@ mod sensor;
 mod short_lived;
 #[path = "faults/stopped.rs"]
 mod stopped;
+#[path = "faults/strain.rs"]
+mod strain;

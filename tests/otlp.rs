@@ -8,16 +8,17 @@ mod otlp {
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sensor_tests::receiver::{self, Receiver};
 use sensor_user::capture::{Comm, ProcessKey, Role, Source, StreamKey};
 use sensor_user::classify::{Confidence, DataKind, Half, Label, Masked, Part, Place};
-use sensor_user::config::{self, Protocol, Sampler};
+use sensor_user::config::{self, Compression, Protocol, Sampler};
 use sensor_user::detect::{Evidence, Finding, RuleId, RuleMeta, Severity};
 use sensor_user::exchange::{CallerHash, Connection, Method};
 use sensor_user::export::otlp::Otlp;
 use sensor_user::export::sink::{Filter, Sink};
-use sensor_user::export::{ClockOffset, Event, Summary};
+use sensor_user::export::{ClockOffset, Event, Exporter as _, Summary};
 use sensor_user::inventory::{Endpoint, EndpointRef};
 use sensor_user::kubernetes::Peers;
 use sensor_user::telemetry::{Accounts, Metric};
@@ -197,6 +198,60 @@ fn everything_arrives(receiver: &Receiver, protocol: Protocol) {
         [0; 4],
         "{protocol:?}"
     );
+}
+
+/// Prints what the whole sender sustains: half findings, half spans, gzip, as fast as they can be told, all of them taken.
+/// `cargo test -p sensor-tests --release --test otlp -- --ignored --nocapture what_is_sustained`
+#[test]
+#[ignore = "figures for docs/decisions/otlp.md; nothing is asserted about time"]
+#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+fn what_is_sustained_with_nothing_lost() {
+    const EACH: u32 = 200_000;
+    /// Records that wait for the receiver at most: several batches of each signal.
+    const AHEAD: u64 = 8_192;
+    let program = receiver::install(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
+    for (protocol, compression) in [
+        (Protocol::Grpc, Compression::Gzip),
+        (Protocol::HttpProtobuf, Compression::Gzip),
+        (Protocol::Grpc, Compression::None),
+        (Protocol::HttpProtobuf, Compression::None),
+    ] {
+        let receiver = Receiver::start_quiet(&program).unwrap();
+        let address = if protocol == Protocol::Grpc {
+            receiver.grpc
+        } else {
+            receiver.http
+        };
+        let accounts = Accounts::default();
+        let otlp = config::Otlp {
+            compression,
+            ..settings(format!("http://{address}"), protocol)
+        };
+        let mut exporter = start(&otlp, None, &accounts);
+        let (call, found) = (
+            Arc::new(exchange(Role::Server, Some(1_000_000))),
+            Arc::new(finding(0)),
+        );
+        let sent = || accounts.sensor.value(Metric::OtlpSent);
+        let begin = Instant::now();
+        for number in 0..EACH {
+            exporter.export(&call).unwrap();
+            exporter.export(&found).unwrap();
+            while 2 * u64::from(number + 1) > sent() + AHEAD {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        }
+        while sent() < 2 * u64::from(EACH) {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        let seconds = begin.elapsed().as_secs_f64();
+        exporter.finish();
+        assert_eq!(accounts.sensor.value(Metric::OtlpLostMemory), 0);
+        println!(
+            "{protocol:?} {compression:?}: {:.0} records/s",
+            f64::from(2 * EACH) / seconds
+        );
+    }
 }
 
 #[test]

@@ -16,12 +16,13 @@ use crate::detect::{Engine, Finding, Observation};
 use crate::exchange::credentials::Clients;
 use crate::exchange::{Conversations, Ends, Exchange, Outcome, Patience, View};
 use crate::export::{ClockOffset, Event};
-use crate::flow::{FlowEvent, FlowTable};
+use crate::flow::{FlowEvent, FlowTable, subject};
 use crate::incident::alerts::Alerts;
 use crate::inventory::Inventory;
 use crate::inventory::schema::{self, Schemas};
 use crate::kubernetes::Directory;
 use crate::store::{Remembered, Store};
+use crate::telemetry::strain::News;
 use crate::telemetry::{Counters, Metric};
 use crate::{detect, incident, inventory};
 
@@ -420,11 +421,29 @@ impl Bench {
         self.counters
             .add(Metric::ExchangesPartial, u64::from(summary.partial));
         let now_ns = summary.time_ns;
+        let status = summary.status;
         sink(Event::Exchange(summary));
+        let mut has_told = false;
         self.alerts
             .take(now_ns, self.engine.marks(), &mut self.findings, &mut |told| {
+                has_told = true;
                 sink(tell::event(told));
             });
+        // Who looks for what is not there finds no endpoints.
+        let is_first = identity.is_some() && history.exchanges == 0;
+        self.counters.strain().judged(
+            subject(&observed.exchange.connection.stream),
+            news(is_first || has_told, status),
+        );
+    }
+}
+
+/// What an exchange brings: an endpoint or a finding that was not known, an error or a refusal, or nothing.
+const fn news(is_new: bool, status: u16) -> News {
+    match status {
+        _ if is_new => News::OfProcess,
+        401 | 403 | 500.. => News::OfConnection,
+        _ => News::None,
     }
 }
 

@@ -16,10 +16,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sensor_user::callers::Callers;
 use sensor_user::capture::{Data, Direction, Origin, ProcessKey, Record, Source, StreamKey};
+use sensor_user::config;
 use sensor_user::exchange::secret::HashKey;
-use sensor_user::export::Event;
+use sensor_user::export::otlp::Otlp;
+use sensor_user::export::{ClockOffset, Event, Exporter as _};
 use sensor_user::pipeline::{Judge, Settings, Shard};
-use sensor_user::telemetry::Counters;
+use sensor_user::telemetry::{Accounts, Counters};
 
 /// Counts what this thread asks for, while it is told to.
 struct Counting;
@@ -223,6 +225,70 @@ fn nothing_is_asked_for_by_field_or_member() {
             places(&large)
         );
     }
+}
+
+/// Making a record for OTLP of an exchange or a finding, whose names are written and not copied.
+const SPAN: u64 = 10;
+const FINDING: u64 = 22;
+
+/// Nobody takes what is made.
+fn exporter() -> Otlp {
+    let otlp = config::Otlp {
+        endpoint: Some("http://127.0.0.1:9".to_owned()),
+        sampler: config::Sampler::AlwaysOn,
+        spans_per_second: u32::MAX,
+        ..config::Otlp::default()
+    };
+    let accounts = Accounts::default();
+    Otlp::start(&otlp, None, &accounts, ClockOffset::RECORDED, &|_name| None).unwrap()
+}
+
+/// What a hundred exports of an event ask for each, the growth of batches included.
+fn exported(exporter: &mut Otlp, event: &Arc<Event>) -> (u64, u64) {
+    let mut all = (0, 0);
+    for number in 0..200 {
+        let (done, asked) = counted(|| exporter.export(event));
+        done.unwrap();
+        if number >= 100 {
+            all = (all.0 + asked.0, all.1 + asked.1);
+        }
+    }
+    (all.0.div_ceil(100), all.1.div_ceil(100))
+}
+
+#[test]
+fn what_is_exported_asks_for_little() {
+    let settings = settings();
+    let (mut shard, mut judge) = (Shard::new(&settings), Judge::new(&settings));
+    let (mut out, mut told) = (Vec::new(), Vec::new());
+    let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 33\r\n\r\n\
+                  {\"iban\":\"DE89370400440532013000\"}";
+    for (direction, message) in [
+        (
+            Direction::Read,
+            "GET /orders/17 HTTP/1.1\r\nHost: api.example.com\r\n\r\n",
+        ),
+        (Direction::Write, answer),
+    ] {
+        shard.push(record(direction, 0, message.as_bytes(), 1_000), &mut out);
+    }
+    shard.tick(1_000_000_000, &mut out);
+    for observed in out.drain(..) {
+        judge.judge(&observed, &mut |event| told.push(Arc::new(event)));
+    }
+    let mut exporter = exporter();
+    for event in &told {
+        let most = match **event {
+            Event::Exchange(_) => SPAN,
+            Event::Finding(_) => FINDING,
+            _ => continue,
+        };
+        let asked = exported(&mut exporter, event);
+        assert!(asked.0 <= most, "{asked:?} {event:?}");
+    }
+    let is_there = |kind: fn(&Event) -> bool| told.iter().any(|event| kind(event));
+    assert!(is_there(|event| matches!(event, Event::Exchange(_))));
+    assert!(is_there(|event| matches!(event, Event::Finding(_))));
 }
 
 /// Callers known to the judge, by what they send.

@@ -14,6 +14,8 @@ use sensor_user::config::{self, ByteSize, Protocol};
 use sensor_user::export::ClockOffset;
 use sensor_user::export::json::JsonLines;
 use sensor_user::export::sink::{Filter, Sink};
+use sensor_user::telemetry::contact::Contact;
+use sensor_user::telemetry::receiver::now_s;
 use sensor_user::telemetry::{Accounts, Metric};
 use serde_json::Value as Json;
 
@@ -154,6 +156,43 @@ fn size(directory: &Path) -> u64 {
     sizes.sum()
 }
 
+/// What the gauges said at most, and what of the receiver.
+#[derive(Default, Debug)]
+struct Told {
+    bytes: u64,
+    records: u64,
+    age_s: u64,
+    contacts: BTreeSet<bool>,
+}
+
+impl Told {
+    fn look(&mut self, accounts: &Accounts) {
+        let logs = &accounts.receiver.logs;
+        self.bytes = self.bytes.max(logs.spool.bytes());
+        self.records = self.records.max(logs.spool.records());
+        self.age_s = self.age_s.max(logs.spool.age_s(now_s()));
+        if logs.line.contact() != Contact::Starting {
+            self.contacts.insert(logs.line.contact() == Contact::InTouch);
+        }
+    }
+
+    /// They rose with the spool, and fell when all of it was sent.
+    fn check(&self, accounts: &Accounts, most: u64) {
+        let spooled = accounts.sensor.value(Metric::OtlpSpooled);
+        assert!(self.bytes > 0 && self.bytes <= most, "{self:?}");
+        assert!(self.records > 0 && self.records <= spooled, "{self:?}");
+        // The receiver was gone for a second at a time, and what waits for it is older than that.
+        assert!((1..60).contains(&self.age_s), "{self:?}");
+        assert_eq!(self.contacts.len(), 2, "it was away, and back: {self:?}");
+        let logs = &accounts.receiver.logs;
+        for waiting in [&logs.queue, &logs.spool] {
+            let all = (waiting.bytes(), waiting.records(), waiting.age_s(now_s()));
+            assert_eq!(all, (0, 0, 0));
+        }
+        assert_eq!(logs.line.contact(), Contact::InTouch);
+    }
+}
+
 #[test]
 fn a_receiver_that_is_killed_under_load_gets_every_finding_at_least_once() {
     const ROUNDS: usize = 60;
@@ -171,7 +210,7 @@ fn a_receiver_that_is_killed_under_load_gets_every_finding_at_least_once() {
     let mut sink = Sink::new(Filter::default(), Arc::clone(&accounts.sensor));
     sink.add(start(&otlp, Some(state.path()), &accounts), 65_536)
         .unwrap();
-    let mut most = 0;
+    let (mut most, mut told) = (0, Told::default());
     for round in 0..ROUNDS {
         // Killed with requests under way, gone for a while, back at the same port: three times.
         match round % 20 {
@@ -184,6 +223,7 @@ fn a_receiver_that_is_killed_under_load_gets_every_finding_at_least_once() {
         }
         std::thread::sleep(Duration::from_millis(100));
         most = most.max(size(state.path()));
+        told.look(&accounts);
     }
     let all = (ROUNDS * EACH) as u64;
     let sent = || accounts.sensor.value(Metric::OtlpSent);
@@ -206,6 +246,7 @@ fn a_receiver_that_is_killed_under_load_gets_every_finding_at_least_once() {
     assert_eq!((ids.len() as u64, sent()), (all, all));
     assert!(spooled > 0, "the receiver was gone");
     assert!(most <= 8 << 20, "the spool is bounded");
+    told.check(&accounts, most);
     let lost = [
         Metric::ExportDropped,
         Metric::OtlpLostMemory,

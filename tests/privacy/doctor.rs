@@ -8,8 +8,7 @@ use sensor_tests::servers::{PythonApi, Transport};
 use sensor_tests::{Guard, PrivateTls, guard, wait};
 use serde_json::Value as Json;
 
-use crate::outputs::fetch;
-use crate::sensor::{Sensor, root_command, soon};
+use crate::sensor::{Sensor, fetch, root_command, soon};
 
 /// Columns and lines of a terminal; `doctor` on one process is read at once.
 const COLUMNS: usize = 160;

@@ -8,13 +8,13 @@ use sensor_tests::held::Held;
 use sensor_tests::programs::{self, Program};
 use sensor_tests::receiver::{self, Receiver};
 use sensor_tests::servers::Certificate;
-use sensor_tests::{Guard, PrivateTls, guard, wait};
+use sensor_tests::{Guard, PrivateTls, wait};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
 use crate::calls::{self, Call, LAST};
 use crate::leaks::Forbidden;
-use crate::sensor::{Sensor, lines, root_command, script, soon};
+use crate::sensor::{Sensor, fetch, lines, root_command, script, soon};
 use crate::tap::Tap;
 
 const NEEDED: [Program; 3] = [Program::Curl, Program::Openssl, Program::Python];
@@ -163,12 +163,6 @@ fn run(what: &str, form: &str, collector: Collector) -> Option<(Vec<Call>, Given
         state: sensor.state(),
     };
     Some((stage.calls, given))
-}
-
-pub(crate) fn fetch(url: &str) -> String {
-    let mut curl = Command::new(Program::Curl.find().unwrap());
-    curl.args(["-q", "--silent", "--fail", "--noproxy", "*", url]);
-    guard::run(&mut curl, soon()).unwrap()
 }
 
 fn assert_private(calls: &[Call], protocol: &str, given: &Given) {

@@ -8,7 +8,7 @@ use sensor_tests::guard::SIGTERM;
 use sensor_tests::programs::{self, Program};
 use sensor_tests::servers::fixture;
 use sensor_tests::wait::{self, DEADLINE, Deadline, STARTING};
-use sensor_tests::{Guard, PrivateTls};
+use sensor_tests::{Guard, PrivateTls, guard};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -175,6 +175,13 @@ impl Sensor {
         assert!(!errors.contains("the accounts do not add up"), "{errors}");
         status
     }
+}
+
+/// What a page of the sensor says.
+pub(crate) fn fetch(url: &str) -> String {
+    let mut curl = Command::new(Program::Curl.find().unwrap());
+    curl.args(["-q", "--silent", "--fail", "--noproxy", "*", url]);
+    guard::run(&mut curl, soon()).unwrap()
 }
 
 /// Lines of JSON output, whole ones only.

@@ -69,27 +69,31 @@ impl Receiver {
         Self::start_at(program, free_port()?, free_port()?)
     }
 
+    /// Starts `program` on free ports, to take as much as it can: it prints nothing of what it takes.
+    pub fn start_quiet(program: &Path) -> anyhow::Result<Self> {
+        Self::start_with(program, free_port()?, free_port()?, &[])
+    }
+
     /// Starts `program` at these addresses, where another one was, and waits until it listens.
     pub fn start_at(program: &Path, grpc: SocketAddr, http: SocketAddr) -> anyhow::Result<Self> {
+        let arguments = ["--debug-log-verbosity", "detailed"].into_iter();
+        let signals = ["logs", "metrics", "traces"].into_iter();
+        let arguments = arguments.chain(signals.flat_map(|signal| ["--debug-log", signal]));
+        Self::start_with(program, grpc, http, &arguments.collect::<Vec<_>>())
+    }
+
+    fn start_with(
+        program: &Path,
+        grpc: SocketAddr,
+        http: SocketAddr,
+        arguments: &[&str],
+    ) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let log = directory.path().join("log");
         let output = File::create(&log)?;
         let child = Command::new(program)
-            .args([
-                "start",
-                "--exporter",
-                "blackhole",
-                "--debug-log-verbosity",
-                "detailed",
-            ])
-            .args([
-                "--debug-log",
-                "logs",
-                "--debug-log",
-                "metrics",
-                "--debug-log",
-                "traces",
-            ])
+            .args(["start", "--exporter", "blackhole"])
+            .args(arguments)
             .args([
                 "--otlp-grpc-endpoint",
                 &grpc.to_string(),

@@ -147,6 +147,8 @@ impl Checks {
         let directory = self.deploy.join("systemd");
         let problems = unit::capabilities(&directory, &self.measured)?;
         self.told("deploy/systemd: no more privileges than measured", problems);
+        let problems = unit::ceilings(&directory)?;
+        self.told("deploy/systemd: the sensor is told its limits", problems);
         // Nothing of the sensor is built yet.
         let stand_in = Path::new("/bin/true");
         let (unit, drop_in) = (directory.join(unit::UNIT), directory.join(unit::DROP_IN));

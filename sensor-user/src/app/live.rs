@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::announce::announce;
 use super::books::Books;
+use super::governor::Governor;
 use super::judge::GuardedJudge;
 use super::names::Names;
 use super::shard::Guarded;
@@ -64,6 +65,7 @@ pub fn run(config: &Config, duration: Option<Interval>, reread: Reread<'_>) -> R
     let mut in_force = config.clone();
     announce(config, settings.pods.as_ref(), &source);
     let mut books = Books::new(&source, &accounts);
+    let mut governor = Governor::new(&config.limits);
     let stop = Arc::new(AtomicBool::new(false));
     let threads = start_threads(config, &settings, source, &stop)?;
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));
@@ -99,6 +101,7 @@ pub fn run(config: &Config, duration: Option<Interval>, reread: Reread<'_>) -> R
         if now >= next_refresh {
             next_refresh = now.saturating_add(nanoseconds(REFRESH));
             books.refresh(now);
+            governor.look(&accounts, now);
         }
     }
     judge.finish(&mut |event| outputs.sink.send(event));

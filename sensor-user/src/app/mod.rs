@@ -14,6 +14,8 @@ mod books;
 mod descriptors;
 #[cfg(feature = "kernel")]
 mod doctor;
+#[cfg(feature = "kernel")]
+mod governor;
 #[cfg(any(feature = "kernel", test))]
 mod judge;
 #[cfg(feature = "kernel")]

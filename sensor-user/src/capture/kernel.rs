@@ -462,16 +462,17 @@ fn tell(event: &ProcessEvent, notice: Notice) {
     }
 }
 
-/// Gives back what the start took and freed: reading the kernel's types takes tens of megabytes once.
+/// Gives freed memory back to the system: after the start, which reads the kernel's types and takes tens of megabytes
+/// once, and when much was let go of.
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "the allocator's own function has no safe wrapper")]
-fn give_back() {
+pub(crate) fn give_back() {
     // SAFETY: malloc_trim takes a number and may be called at any time.
     unsafe { libc::malloc_trim(0) };
 }
 
 #[cfg(not(target_env = "gnu"))]
-const fn give_back() {}
+pub(crate) const fn give_back() {}
 
 /// The monotonic clock, the clock of the kernel object's records.
 pub fn monotonic_ns() -> u64 {

@@ -383,6 +383,13 @@ impl fmt::Debug for Comm {
     }
 }
 
+impl ProcessKey {
+    /// A number to spread processes by.
+    pub const fn spread(&self) -> u64 {
+        (self.start_ns ^ ((self.pid as u64) << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+    }
+}
+
 impl StreamKey {
     /// A number to spread streams over threads by. Addresses and inodes are multiples of small powers of two, so
     /// the product's upper half is taken (2^64 divided by the golden ratio).

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use super::{ByteSize, Config, HeaderSource};
 
+/// Twice what the sensor takes without traffic: a ceiling below would leave everything out for ever.
+const LEAST_MEMORY: u64 = 128 << 20;
+
 /// Where a setting came from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Place {
@@ -449,6 +452,18 @@ impl Checker<'_> {
             "limits.queue",
             "outside 16 to 1048576",
             "8192 suits most hosts",
+        );
+        self.require(
+            limits.cpu_percent <= 100_000,
+            "limits.cpu_percent",
+            "more than a thousand processors",
+            "give what the sensor's quota is, 100 for one processor",
+        );
+        self.require(
+            limits.memory_bytes.0 == 0 || limits.memory_bytes.0 >= LEAST_MEMORY,
+            "limits.memory_bytes",
+            "less than what the sensor takes without traffic",
+            "give what the sensor's limit is, 128MiB or more",
         );
     }
 }

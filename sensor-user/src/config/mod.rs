@@ -305,6 +305,11 @@ section! {
         streams: u32 = 65_536, Number, "";
         /// Events waiting for one output.
         queue: u32 = 8_192, Number, "";
+        /// Percent of one processor beyond which connections are left out, those that repeat what is known first
+        /// (`docs/OPERATIONS.md`, Under strain); 0 for no ceiling.
+        cpu_percent: u32 = 0, Number, "";
+        /// Bytes in memory beyond which connections are left out in the same way, 128MiB or more; 0 for no ceiling.
+        memory_bytes: ByteSize = ByteSize(0), Text, "";
     }
 }
 

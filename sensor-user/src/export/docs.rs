@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use sensor_common::account::{Entry, Unit};
 use sensor_common::counter::Counter;
 
+use super::gauges::GAUGES;
 use crate::capture::coverage::State;
 use crate::telemetry::Metric;
 use crate::telemetry::ledger::Post;
@@ -27,12 +28,12 @@ and stage these equations hold, in the product as in every live test; one that d
 | calls | `tls_calls + socket_calls = whole_calls + part_calls + cipher_calls + unknown_calls` |
 | bytes | `tls_bytes + socket_bytes = submitted_bytes + cipher_bytes + unknown_bytes + ring_full_bytes + fault_bytes + limit_bytes + iovec_bytes + unseen_bytes + no_stream_bytes` |
 | ring | `submitted_bytes = received_bytes` |
-| order | `received_bytes = ordered_bytes + late_bytes + held_bytes` |
+| order | `received_bytes = ordered_bytes + late_bytes + held_bytes + abandoned_bytes + left_out_bytes` |
 | parsing | `ordered_bytes = head_bytes + body_bytes + unrecognised_bytes + opaque_bytes + tunnel_bytes + skipped_bytes + rejected_bytes + cut_bytes + waiting_bytes` |
 | missing | the sum of `missing_...` is at most what the kernel object lost: a loss at the very end of a stream may never show |
 
 While bytes are under way the figures are read one after the other, so a running sensor checks processes that were at
-rest for a second, and all of them when it stops. The kernel object keeps an account for each of 4,096 processes; those
+rest for ten seconds, and all of them when it stops. The kernel object keeps an account for each of 4,096 processes; those
 of ended ones are taken out every second, and who finds no room shares the account of all others (`no_account_slot`).
 ";
 
@@ -105,6 +106,23 @@ pub fn counter_tables() -> String {
             let (unit, help) = (by_name(name), help.trim());
             let _infallible = writeln!(page, "| `{name}` | {unit} | {help} | {alert} | {to_do} |");
         }
+    }
+    page.push_str(
+        "\n### How things stand: gauges `api_sensor_NAME`, OTLP as in brackets\n\n\
+         | gauge | unit | meaning | alert | what then |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for gauge in GAUGES {
+        let name = gauge.in_prometheus();
+        let name = name.trim_start_matches("api_sensor_");
+        let by = gauge
+            .label()
+            .map_or(String::new(), |label| format!(", by `{label}`"));
+        let (unit, help) = (gauge.unit.trim_matches(['{', '}']), gauge.help);
+        let _infallible = writeln!(
+            page,
+            "| `{name}` (`{}`){by} | {unit} | {help} | {} | {} |",
+            gauge.name, gauge.alert, gauge.to_do
+        );
     }
     page
 }

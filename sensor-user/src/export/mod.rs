@@ -5,6 +5,7 @@
 
 pub mod docs;
 pub mod field;
+mod gauges;
 mod incident;
 pub mod json;
 pub mod openapi;

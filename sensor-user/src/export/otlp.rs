@@ -34,7 +34,8 @@ use super::field::{self, Fields};
 use super::{ClockOffset, Event, Exporter, Summary};
 use crate::config::{self, Signal};
 use crate::detect::{Finding, Severity};
-use crate::telemetry::{Accounts, Counters, Metric};
+use crate::telemetry::contact::Contact;
+use crate::telemetry::{self, Accounts, Counters, Metric};
 
 use records::Told;
 use sampler::{Choice, Sampler, SpanIds};
@@ -110,6 +111,7 @@ pub struct Otlp {
     metrics: SdkMeterProvider,
     instruments: instrument::Instruments,
     resource: resource::Resource,
+    watched: resource::Watched,
     /// The resource of log records, encoded.
     own: Bytes,
     spans: bool,
@@ -139,14 +141,22 @@ impl Otlp {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, OtlpError> {
         let counters = Arc::clone(&accounts.sensor);
+        let receiver = Arc::clone(&accounts.receiver);
         let client = client::Client::new(otlp, environment)?;
+        for signal in Signal::ALL.into_iter().filter(|signal| client.sends(*signal)) {
+            told_of(&receiver, signal).line.set(Contact::Starting);
+        }
         let (logs, spans) = (client.sends(Signal::Logs), client.sends(Signal::Traces));
         let spools = match state.filter(|_| otlp.spool_bytes.0 > 0) {
-            Some(state) => spools(state, otlp.spool_bytes.0, &counters)?,
+            Some(state) => spools(state, otlp.spool_bytes.0, accounts)?,
             None => Vec::new(),
         };
         let queue_bytes = usize::try_from(otlp.queue_bytes.0).unwrap_or(usize::MAX);
-        let queue = Arc::new(queue::Queue::new(queue_bytes, Arc::clone(&counters)));
+        let queue = Arc::new(queue::Queue::new(
+            queue_bytes,
+            Arc::clone(&counters),
+            Arc::clone(&receiver),
+        ));
         let resource = resource::Resource::of(otlp);
         let metrics = provider(otlp, &resource, &queue, client.sends(Signal::Metrics));
         let scope = InstrumentationScope::builder("api-sensor")
@@ -158,6 +168,7 @@ impl Otlp {
             client,
             spools,
             counters: Arc::clone(&counters),
+            receiver,
             state: sender::State::default(),
         };
         Ok(Self {
@@ -167,6 +178,7 @@ impl Otlp {
             instruments,
             own: resource.of_sensor(),
             resource,
+            watched: resource::Watched::default(),
             spans,
             logs,
             sampler: Sampler::new(otlp),
@@ -197,8 +209,8 @@ impl Otlp {
         });
     }
 
-    fn span(&self, call: &Summary, ids: SpanIds) {
-        let resource = self.resource.of_watched(call);
+    fn span(&mut self, call: &Summary, ids: SpanIds) {
+        let resource = self.watched.of(&self.resource, call);
         let span = records::span(call, ids, self.clock);
         self.queue.add(Signal::Traces, &resource, &span);
     }
@@ -309,17 +321,24 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn spools(state: &Path, most: u64, counters: &Counters) -> Result<Vec<(Signal, spool::Spool)>, OtlpError> {
+/// Where it is told how things stand with a signal.
+const fn told_of(receiver: &telemetry::receiver::Receiver, signal: Signal) -> &telemetry::receiver::Signal {
+    match signal {
+        Signal::Logs => &receiver.logs,
+        Signal::Traces => &receiver.traces,
+        Signal::Metrics => &receiver.metrics,
+    }
+}
+
+fn spools(state: &Path, most: u64, accounts: &Accounts) -> Result<Vec<(Signal, spool::Spool)>, OtlpError> {
     let spans = most / SPANS_SHARE;
     let mut spools = Vec::new();
     for (signal, most) in [(Signal::Logs, most - spans), (Signal::Traces, spans)] {
         let path = state.join(SPOOL).join(signal.name());
         let mut spool =
             spool::Spool::open(&path, most).map_err(|source| OtlpError::Spool { path, source })?;
-        let lost = spool.take_lost();
-        counters.add(Metric::OtlpLostSpool, lost.crowded);
-        counters.add(Metric::OtlpLostDamaged, lost.damaged);
-        counters.add(Metric::OtlpRecovered, spool.records());
+        sender::tell_spool(signal, &mut spool, (&accounts.sensor, &accounts.receiver));
+        accounts.sensor.add(Metric::OtlpRecovered, spool.records());
         if spool.records() > 0 {
             let (records, bytes) = (spool.records(), spool.bytes());
             tracing::info!(

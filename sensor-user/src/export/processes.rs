@@ -1,15 +1,12 @@
-//! The ledger and the coverage report as metrics: few series, however many processes there are.
+//! The ledger as metrics: few series, however many processes there are.
 //!
 //! Takes the accounts. Gives the [`MOST`] processes that moved most bytes by name and id, and the rest as one.
-
-use std::fmt::Write as _;
 
 use sensor_common::account::Entry;
 
 use super::prometheus::{escaped, head, sample};
 use crate::capture::Comm;
 use crate::telemetry::Accounts;
-use crate::telemetry::apiserver::{ApiServer, Contact};
 use crate::telemetry::ledger::{Account, Key};
 
 /// Processes with series of their own.
@@ -111,41 +108,6 @@ pub(super) fn write(page: &mut String, accounts: &Accounts) {
         let labels = format!("pid=\"{}\",comm=\"{}\"", process.pid, escaped(&process.comm));
         sample(page, calls, &labels, process.calls);
     }
-    let coverage = "api_sensor_coverage";
-    head(page, coverage, "Processes by what is seen of them.", "gauge");
-    for (state, count) in accounts.coverage.states() {
-        sample(page, coverage, &format!("state=\"{state}\""), count);
-    }
-    api_server(page, &accounts.apiserver);
-}
-
-/// Nothing where it is not asked.
-fn api_server(page: &mut String, server: &ApiServer) {
-    let contact = server.contact();
-    if contact == Contact::Off {
-        return;
-    }
-    let rows = [
-        (
-            "api_sensor_kubernetes_up",
-            "Whether the API server answers.",
-            u64::from(contact == Contact::InTouch),
-        ),
-        (
-            "api_sensor_kubernetes_up_changed_seconds",
-            "Time since that changed.",
-            server.since().as_secs(),
-        ),
-        (
-            "api_sensor_kubernetes_pods",
-            "Pods that the directory knows.",
-            server.known_pods(),
-        ),
-    ];
-    for (name, help, value) in rows {
-        head(page, name, help, "gauge");
-        let _infallible = writeln!(page, "{name} {value}");
-    }
 }
 
 #[cfg(test)]
@@ -172,21 +134,10 @@ mod tests {
         assert_eq!((figures[0].pid, figures[MOST - 1].pid), (29, 10));
         let rest = figures.last().unwrap();
         assert_eq!((rest.pid, rest.calls, rest.bytes[0]), (0, 10, 45 + 30));
-        accounts.coverage.show("{}".to_owned(), vec![("captured", 3)]);
         let mut page = String::new();
         write(&mut page, &accounts);
-        assert!(!page.contains("kubernetes"), "nobody asks");
-        accounts.apiserver.set(Contact::InTouch);
-        accounts.apiserver.pods(12);
-        write(&mut page, &accounts);
-        assert!(page.contains("\napi_sensor_kubernetes_up 1\n"), "{page}");
-        assert!(page.contains("\napi_sensor_kubernetes_pods 12\n"), "{page}");
         assert!(
             page.contains("api_sensor_process_bytes{pid=\"29\",comm=\"a\\\"?\",stage=\"fired\"} 29"),
-            "{page}"
-        );
-        assert!(
-            page.contains("api_sensor_coverage{state=\"captured\"} 3"),
             "{page}"
         );
     }

@@ -1,7 +1,7 @@
 //! `/metrics` in the Prometheus text format, `/healthz` and `/readyz`.
 //!
 //! Takes events (as an [`Exporter`]) and the sensor's accounts. Gives two pages over HTTP. Never holds more series than
-//! [`Series::MOST`] and a fixed number more.
+//! [`MOST`] and a fixed number more.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -21,9 +21,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::processes;
-use super::series::{DURATION_BOUNDS, Labels, MESSAGES, Series};
-use super::{Event, Exporter, Summary, field, wording};
+use super::series::{DURATION_BOUNDS, Labels, MESSAGES, MOST, Series};
+use super::{Event, Exporter, Summary, field, gauges, processes, wording};
 use crate::classify::{DataKind, Half};
 use crate::detect::Severity;
 use crate::telemetry::health::State;
@@ -37,7 +36,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The series that come from events.
 #[derive(Debug)]
 struct Table {
-    series: Series,
+    series: Series<Labels>,
     durations: BTreeMap<Labels, Histogram>,
     unanswered: BTreeMap<Labels, u64>,
     parts: BTreeMap<Labels, u64>,
@@ -63,7 +62,7 @@ impl Prometheus {
     /// Without series.
     pub fn new(accounts: Accounts) -> Self {
         let table = Table {
-            series: Series::new(Series::MOST),
+            series: Series::new(MOST),
             durations: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             parts: BTreeMap::new(),
@@ -112,6 +111,7 @@ impl Prometheus {
         }
         self.suppressed(&mut page);
         processes::write(&mut page, &self.accounts);
+        gauges::write(&mut page, &self.accounts);
         self.table
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -161,7 +161,7 @@ impl Exporter for Prometheus {
 
 impl Table {
     fn call(&mut self, call: &Summary) {
-        let labels = self.series.labels(call);
+        let labels = self.series.of(call, Labels::clone).clone();
         if call.part.is_some() {
             // No request: its duration would say nothing of the service.
             *self.parts.entry(labels).or_default() += 1;
@@ -271,6 +271,11 @@ pub(super) fn escaped(text: &str) -> String {
 
 fn counter(page: &mut String, name: &str, help: &str, value: u64) {
     head(page, name, help, "counter");
+    alone(page, name, value);
+}
+
+/// A series that differs from no other.
+pub(super) fn alone(page: &mut String, name: &str, value: u64) {
     let _infallible = writeln!(page, "{name} {value}");
 }
 
@@ -416,7 +421,7 @@ mod tests {
             );
         }
         let metrics = page.lines().filter(|line| line.starts_with("# TYPE")).count();
-        assert_eq!(metrics, Metric::ALL.len() + Counter::ALL.len() + 6 + 3);
+        assert_eq!(metrics, Metric::ALL.len() + Counter::ALL.len() + 6 + 4);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod tests;
 use crate::capture::coverage::State;
 use crate::capture::{Evidence as Binding, Role, Runtime};
 use crate::classify::{DataKind, Half};
+use crate::config::Signal;
 use crate::detect::baseline::TellsBy;
 use crate::detect::objects::Shows;
 use crate::detect::{AttackShape, Function, Privilege, Severity, TokenFlaw};
@@ -18,6 +19,7 @@ use crate::exchange::call::CallKind;
 use crate::exchange::{AuthScheme, Method, PartKind};
 use crate::export::{field, processes, wording};
 use crate::incident::Stage;
+use crate::telemetry::strain::Cause;
 
 /// Type of a field.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,6 +88,8 @@ fn values(id: &str) -> Vec<&'static str> {
             .into(),
         "api_sensor.half" => [Half::Request, Half::Response].map(wording::half_name).into(),
         "api_sensor.stage" => processes::STAGES.into(),
+        "api_sensor.signal" => Signal::ALL.map(Signal::name).into(),
+        "api_sensor.strain.cause" => Cause::ALL.map(Cause::name).into(),
         "api_sensor.coverage.state" => State::ALL.map(State::name).into(),
         _ => Vec::new(),
     }

@@ -1,6 +1,7 @@
 //! Which label values metrics may have: a bounded set, so that no peer can make the sensor remember without end.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Summary, wording};
 use crate::capture::Role;
@@ -43,28 +44,32 @@ pub const MESSAGES: &str = "Messages of WebSockets and server-sent events.";
 /// What makes a series: side, endpoint, status, kind of call, part.
 type Key = (bool, EndpointRef, u16, Option<CallKind>, Option<PartKind>);
 
-/// Admits series up to a bound.
+/// Series at most, overflow excepted. The OpenTelemetry SDK itself folds everything beyond 2,000 into one.
+pub const MOST: usize = 1_500;
+
+/// What an output keeps of each series, up to a bound.
 #[derive(Debug)]
-pub struct Series {
-    known: HashSet<Key>,
+pub struct Series<T> {
+    known: HashMap<Key, T>,
+    /// Of those beyond the bound: at most eighty.
+    others: BTreeMap<Labels, T>,
     most: usize,
 }
 
-impl Series {
-    /// Series at most, overflow excepted. The OpenTelemetry SDK itself folds everything beyond 2,000 into one.
-    pub const MOST: usize = 1_500;
-
+impl<T> Series<T> {
     /// Admits up to `most` series.
     pub fn new(most: usize) -> Self {
         Self {
-            known: HashSet::new(),
+            known: HashMap::new(),
+            others: BTreeMap::new(),
             most,
         }
     }
 
-    /// Labels of a call: its own while there is room, else [`OTHER`] without a status. At most eighty of those exist.
-    /// A process whose end is not known counts as a server, because requests arrive at more processes than send any.
-    pub fn labels(&mut self, call: &Summary) -> Labels {
+    /// What is kept of the series of a call, made when it is new. Its labels are the call's own while there is room, else
+    /// [`OTHER`] without a status. A process whose end is not known counts as a server, because requests arrive at more
+    /// processes than send any.
+    pub fn of(&mut self, call: &Summary, make: impl FnOnce(&Labels) -> T) -> &mut T {
         let server = call.connection.role != Role::Client;
         let kind = call.calls.first().map(|call| call.kind);
         let key = (
@@ -75,21 +80,24 @@ impl Series {
             call.part,
         );
         let method = call.endpoint.method;
-        if self.known.contains(&key) || self.known.len() < self.most {
-            self.known.insert(key);
-            let text = |text: &str| wording::clean(text).into();
-            let (host, route) = (text(&call.endpoint.host), text(&call.endpoint.template));
-            return Labels {
-                server,
-                method,
-                host,
-                route,
-                status: call.status,
-                call: kind,
-                part: call.part,
-            };
+        let has_room = self.known.len() < self.most;
+        match self.known.entry(key) {
+            Entry::Occupied(known) => return known.into_mut(),
+            Entry::Vacant(place) if has_room => {
+                let text = |text: &str| wording::clean(text).into();
+                return place.insert(make(&Labels {
+                    server,
+                    method,
+                    host: text(&call.endpoint.host),
+                    route: text(&call.endpoint.template),
+                    status: call.status,
+                    call: kind,
+                    part: call.part,
+                }));
+            }
+            Entry::Vacant(_) => {}
         }
-        Labels {
+        let labels = Labels {
             server,
             method,
             host: OTHER.into(),
@@ -97,7 +105,8 @@ impl Series {
             status: 0,
             call: None,
             part: call.part,
-        }
+        };
+        self.others.entry(labels).or_insert_with_key(make)
     }
 }
 
@@ -118,7 +127,7 @@ mod tests {
         let mut of = |template: &str, status| {
             call.endpoint = sample::endpoint("h", template);
             call.status = status;
-            series.labels(&call)
+            series.of(&call, Labels::clone).clone()
         };
         assert_eq!(&*of("/a", 200).route, "/a");
         assert_eq!(&*of("/a", 500).route, "/a");

@@ -387,6 +387,10 @@ pub(crate) const fn part_name(part: Part) -> &'static str {
 /// The same text with control and direction-changing characters replaced: hosts, templates and names come from the
 /// network, and a terminal obeys what it is sent.
 pub fn clean(text: &str) -> Cow<'_, str> {
+    // Almost all of it is ASCII, which is looked at many bytes at a time.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
     if text.chars().any(is_hostile) {
         Cow::Owned(
             text.chars()

@@ -4,6 +4,7 @@
 //! each other without overlap. Never looks at payload. Bounded by [`Limits`].
 
 mod bind;
+mod left_out;
 mod stream;
 mod table;
 
@@ -16,6 +17,7 @@ use crate::capture::{
     StreamKey,
 };
 
+pub use left_out::subject;
 pub use table::FlowTable;
 
 /// One step of a stream. Chunks and gaps of a direction arrive in the order of their positions.

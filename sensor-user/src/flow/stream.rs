@@ -50,7 +50,7 @@ pub(super) enum Content {
 }
 
 impl Piece {
-    fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         match &self.content {
             Content::Bytes(Payload(bytes), _) => bytes.len() as u64,
             Content::Missing(missing, _) => *missing,
@@ -133,6 +133,32 @@ impl Stream {
         self.drain(sink, tally);
     }
 
+    /// Gives up what waits: it is not to be looked at. What it waits for may be on its way, and is not missing.
+    pub(super) fn let_go(&mut self, tally: &mut Tally) {
+        while let Some(piece) = self.held.pop_front() {
+            tally.held -= piece.weight().cast_signed();
+            self.books.shift(Post::HeldBytes, piece.weight(), 0);
+            self.books.add(Post::LeftOutBytes, piece.weight() as u64);
+            self.skip(&piece);
+        }
+    }
+
+    /// Takes a piece that is not to be looked at.
+    pub(super) fn pass_over(&mut self, piece: &Piece) {
+        if matches!(piece.content, Content::Bytes(..)) {
+            self.books.add(Post::ReceivedRecords, 1);
+            self.books.add(Post::ReceivedBytes, piece.len());
+            self.books.add(Post::LeftOutBytes, piece.len());
+        }
+        self.skip(piece);
+    }
+
+    fn skip(&mut self, piece: &Piece) {
+        let end = piece.position.saturating_add(piece.len());
+        let next = self.expected(piece).max(end);
+        self.move_on(piece.direction, next);
+    }
+
     /// Pieces that wait for an earlier one.
     pub(super) fn held(&self) -> usize {
         self.held.len()
@@ -201,6 +227,14 @@ impl Stream {
         }
     }
 
+    fn move_on(&mut self, direction: Direction, to: u64) {
+        let [read, write] = &mut self.next;
+        match direction {
+            Direction::Read => *read = to,
+            Direction::Write => *write = to,
+        }
+    }
+
     /// Hands on what of `piece` is new. Its position is at or before the expected one.
     fn deliver(&mut self, mut piece: Piece, sink: Sink<'_>, tally: &mut Tally) {
         let expected = self.expected(&piece);
@@ -213,12 +247,7 @@ impl Stream {
             self.books.add(Post::LateBytes, late);
             piece.drop_front(known);
         }
-        let end = expected + piece.len();
-        let [read, write] = &mut self.next;
-        match piece.direction {
-            Direction::Read => *read = end,
-            Direction::Write => *write = end,
-        }
+        self.move_on(piece.direction, expected + piece.len());
         if piece.len() == 0 {
             return;
         }

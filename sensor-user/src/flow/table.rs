@@ -21,9 +21,9 @@ use crate::telemetry::{Counters, Metric};
 #[derive(Debug)]
 pub struct FlowTable {
     limits: Limits,
-    counters: Arc<Counters>,
+    pub(super) counters: Arc<Counters>,
     index: FxHashMap<StreamKey, u32>,
-    entries: Vec<Option<Entry>>,
+    pub(super) entries: Vec<Option<Entry>>,
     free: Vec<u32>,
     /// Where the search for a stream to forget goes on.
     hand: usize,
@@ -34,18 +34,22 @@ pub struct FlowTable {
     held_bytes: usize,
     timers: VecDeque<Timer>,
     /// Time of the latest record.
-    now_ns: u64,
+    pub(super) now_ns: u64,
+    /// Of the strain, as it was last looked at.
+    pub(super) grade: u8,
 }
 
 #[derive(Debug)]
-struct Entry {
-    stream: Stream,
+pub(super) struct Entry {
+    pub(super) stream: Stream,
     /// Used since the hand last passed.
     touched: bool,
     /// When it was first heard of.
     since_ns: u64,
     /// Its end was announced.
     ending: bool,
+    /// Nothing of it is handed on while the sensor is under strain.
+    pub(super) left_out: bool,
     /// Neighbours in the list of its process.
     before: Option<u32>,
     after: Option<u32>,
@@ -67,7 +71,7 @@ enum Due {
     Exit(ProcessEvent),
 }
 
-type Sink<'a> = &'a mut dyn FnMut(FlowEvent);
+pub(super) type Sink<'a> = &'a mut dyn FnMut(FlowEvent);
 
 impl FlowTable {
     /// A table without streams.
@@ -84,6 +88,7 @@ impl FlowTable {
             held_bytes: 0,
             timers: VecDeque::new(),
             now_ns: 0,
+            grade: 0,
         }
     }
 
@@ -144,6 +149,10 @@ impl FlowTable {
 
     /// Lets time pass: what was held too long is declared, ends are believed.
     pub fn tick(&mut self, now_ns: u64, sink: Sink<'_>) {
+        let grade = self.counters.strain().grade();
+        if std::mem::replace(&mut self.grade, grade) < grade {
+            self.leave_out(sink);
+        }
         while self.timers.front().is_some_and(|timer| timer.due_ns <= now_ns) {
             if let Some(timer) = self.timers.pop_front() {
                 self.fire(timer.due, now_ns, sink);
@@ -200,11 +209,20 @@ impl FlowTable {
         let (time_ns, mut tally) = (piece.time_ns, Tally::default());
         let max_held = self.limits.held_records;
         let crowded = self.held_bytes.saturating_add(piece.weight()) > self.limits.held_bytes;
-        let Some(entry) = self.entry_or_new(key, time_ns, sink) else {
+        let is_kept = self.keeps(&key);
+        let Some(slot) = self.slot_or_new(key, time_ns, sink) else {
             return;
         };
+        if self.at(Some(slot)).is_some_and(|entry| entry.left_out == is_kept) {
+            self.turn(slot, is_kept, sink);
+        }
+        let Some(entry) = self.at(Some(slot)) else { return };
         entry.touched = true;
         let stream = &mut entry.stream;
+        if !is_kept {
+            stream.pass_over(&piece);
+            return self.counters.add(Metric::BytesLeftOut, piece.weight() as u64);
+        }
         let held_before = stream.held();
         stream.push(piece, sink, &mut tally);
         while stream.held() > max_held || (crowded && stream.held() > 0) {
@@ -218,9 +236,8 @@ impl FlowTable {
     }
 
     fn bind(&mut self, key: StreamKey, binding: Binding, time_ns: u64, sink: Sink<'_>) {
-        let Some(entry) = self.entry_or_new(key, time_ns, sink) else {
-            return;
-        };
+        let slot = self.slot_or_new(key, time_ns, sink);
+        let Some(entry) = self.at(slot) else { return };
         entry.touched = true;
         let changed = match &mut entry.stream.binding {
             Some(known) => known.merge(binding),
@@ -229,7 +246,7 @@ impl FlowTable {
                 true
             }
         };
-        if changed {
+        if changed && !entry.left_out {
             announce(&entry.stream, sink);
         }
         let believed = entry.stream.binding.map_or(0, |binding| binding.socket.inode);
@@ -346,7 +363,7 @@ impl FlowTable {
         }
     }
 
-    fn account(&mut self, tally: Tally) {
+    pub(super) fn account(&mut self, tally: Tally) {
         if tally == Tally::default() {
             return;
         }
@@ -360,12 +377,11 @@ impl FlowTable {
         self.entries.get_mut(slot as usize)?.as_mut()
     }
 
-    fn entry_or_new(&mut self, key: StreamKey, time_ns: u64, sink: Sink<'_>) -> Option<&mut Entry> {
-        let slot = match self.index.get(&key) {
-            Some(slot) => *slot,
-            None => self.insert(key, time_ns, sink)?,
-        };
-        self.entries.get_mut(slot as usize)?.as_mut()
+    fn slot_or_new(&mut self, key: StreamKey, time_ns: u64, sink: Sink<'_>) -> Option<u32> {
+        match self.index.get(&key) {
+            Some(slot) => Some(*slot),
+            None => self.insert(key, time_ns, sink),
+        }
     }
 
     fn insert(&mut self, key: StreamKey, time_ns: u64, sink: Sink<'_>) -> Option<u32> {
@@ -385,6 +401,7 @@ impl FlowTable {
             touched: true,
             since_ns: time_ns,
             ending: false,
+            left_out: false,
             before: None,
             after,
         };
@@ -447,7 +464,7 @@ impl FlowTable {
         }
     }
 
-    fn at(&mut self, slot: Option<u32>) -> Option<&mut Entry> {
+    pub(super) fn at(&mut self, slot: Option<u32>) -> Option<&mut Entry> {
         self.entries.get_mut(slot? as usize)?.as_mut()
     }
 
@@ -460,7 +477,7 @@ impl FlowTable {
     }
 }
 
-fn announce(stream: &Stream, sink: Sink<'_>) {
+pub(super) fn announce(stream: &Stream, sink: Sink<'_>) {
     if let Some(binding) = stream.binding {
         sink(FlowEvent::Bound {
             stream: stream.key,

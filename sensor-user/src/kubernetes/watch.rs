@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use super::directory::{Directory, Limits, Step};
 use super::pod::{Served, cut, marked};
 use crate::config::{Kubernetes, KubernetesMode, WatchedPods};
-use crate::telemetry::apiserver::Contact;
+use crate::telemetry::contact::Contact;
 use crate::telemetry::{Accounts, Metric};
 
 /// Where kubelet puts the token.
@@ -110,7 +110,7 @@ pub fn start(settings: &Kubernetes, runtime: &Handle, accounts: &Accounts) -> Op
         Arc::clone(&accounts.apiserver),
         Arc::clone(&accounts.sensor),
     ));
-    directory.contact().set(Contact::Starting);
+    directory.contact().line.set(Contact::Starting);
     runtime.spawn(run(access, Arc::clone(&directory)));
     Some(directory)
 }
@@ -261,14 +261,14 @@ fn is_refused(error: &watcher::Error) -> bool {
 }
 
 fn in_touch(directory: &Directory) {
-    if directory.contact().set(Contact::InTouch) {
+    if directory.contact().line.set(Contact::InTouch) {
         tracing::info!("the API server answers");
     }
 }
 
 fn lost(directory: &Directory, error: &dyn std::error::Error) {
     directory.counters().add(Metric::KubernetesFailures, 1);
-    if directory.contact().set(Contact::Lost) {
+    if directory.contact().line.set(Contact::Lost) {
         // It may hold text of the server's.
         let error: String = error.to_string().chars().take(MAX_ERROR).collect();
         let error = error.escape_debug().to_string();

@@ -1,3 +1,5 @@
+mod left_out;
+
 use super::*;
 use crate::capture::Container;
 use crate::classify;

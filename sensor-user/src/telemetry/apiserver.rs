@@ -1,78 +1,23 @@
 //! How things stand with the API server of Kubernetes.
 //!
-//! Takes answers and failures. Gives a state and since when it holds. Bounded: four numbers.
+//! Takes answers and failures of the watch, and how many pods are known. Bounded: four numbers.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// State of the watch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum Contact {
-    /// Nobody asks.
-    Off,
-    /// It was asked and has not answered yet.
-    Starting,
-    /// Its last answer was a good one.
-    InTouch,
-    /// It did not answer, or refused.
-    Lost,
-}
+use super::contact::{Contact, Line};
 
 /// The state, shared by reference.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub struct ApiServer {
-    start: Instant,
-    contact: AtomicU8,
-    since_ms: AtomicU64,
+    /// Whether it answers the watch.
+    pub line: Line,
     pods: AtomicU64,
 }
 
-impl Default for ApiServer {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "since when a server is away is no matter of the traffic's clock"
-    )]
-    fn default() -> Self {
-        Self {
-            start: Instant::now(),
-            contact: AtomicU8::new(Contact::Off as u8),
-            since_ms: AtomicU64::new(0),
-            pods: AtomicU64::new(0),
-        }
-    }
-}
-
 impl ApiServer {
-    /// Takes the state over; whether it is another than before.
-    pub fn set(&self, contact: Contact) -> bool {
-        let changed = self.contact.swap(contact as u8, Ordering::AcqRel) != contact as u8;
-        if changed {
-            self.since_ms.store(self.now_ms(), Ordering::Relaxed);
-        }
-        changed
-    }
-
-    /// The state.
-    pub fn contact(&self) -> Contact {
-        let state = self.contact.load(Ordering::Acquire);
-        let all = [Contact::Off, Contact::Starting, Contact::InTouch, Contact::Lost];
-        all.into_iter()
-            .find(|contact| *contact as u8 == state)
-            .unwrap_or(Contact::Off)
-    }
-
-    /// How long it holds.
-    pub fn since(&self) -> Duration {
-        Duration::from_millis(
-            self.now_ms()
-                .saturating_sub(self.since_ms.load(Ordering::Relaxed)),
-        )
-    }
-
     /// Whether what is not known yet may come to be known.
     pub fn may_answer(&self) -> bool {
-        matches!(self.contact(), Contact::Starting | Contact::InTouch)
+        matches!(self.line.contact(), Contact::Starting | Contact::InTouch)
     }
 
     /// Pods that are known.
@@ -84,10 +29,6 @@ impl ApiServer {
     pub fn known_pods(&self) -> u64 {
         self.pods.load(Ordering::Relaxed)
     }
-
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
 }
 
 #[cfg(test)]
@@ -95,13 +36,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_holds_until_another_is_told() {
+    fn nothing_is_waited_for_while_it_is_away() {
         let server = ApiServer::default();
-        assert_eq!(server.contact(), Contact::Off);
-        assert!(server.set(Contact::Starting) && server.may_answer());
-        assert!(server.set(Contact::Lost) && !server.may_answer());
-        assert!(!server.set(Contact::Lost), "the same again");
-        assert_eq!(server.contact(), Contact::Lost);
-        assert!(server.set(Contact::InTouch) && server.may_answer());
+        assert!(!server.may_answer());
+        for (contact, may) in [
+            (Contact::Starting, true),
+            (Contact::Lost, false),
+            (Contact::InTouch, true),
+        ] {
+            server.line.set(contact);
+            assert_eq!(server.may_answer(), may, "{contact:?}");
+        }
     }
 }

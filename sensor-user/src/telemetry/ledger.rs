@@ -67,6 +67,8 @@ posts! {
     HeldBytes = "held_bytes",
     /// Bytes that waited for earlier ones when a parsing thread failed.
     AbandonedBytes = "abandoned_bytes",
+    /// Bytes of connections that were left out, because the sensor was under strain.
+    LeftOutBytes = "left_out_bytes",
     /// Bytes of streams forgotten before their end, to make room or by a fault: what follows seems to miss them.
     ForgottenBytes = "forgotten_bytes",
     /// Bytes missing because of the policy's limit.
@@ -255,6 +257,7 @@ impl Account {
                     Post::LateBytes,
                     Post::HeldBytes,
                     Post::AbandonedBytes,
+                    Post::LeftOutBytes,
                 ]),
             ),
             Equation::Parsing => (self.user(Post::OrderedBytes), self.sum(&FATES)),

@@ -3,10 +3,13 @@
 //! Every queue is bounded and every loss is named here. Labels are enum values, never text from outside.
 
 pub mod apiserver;
+pub mod contact;
 pub mod coverage;
 pub mod health;
 pub mod ledger;
 pub mod log;
+pub mod receiver;
+pub mod strain;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,6 +65,10 @@ metrics! {
     /// Connections of which everything that waited was given up, because the connections of a shard held too much: what
     /// follows on them is read as on one joined in its middle.
     ConnectionsShed = "connections_shed",
+    /// Connections that are left out, whole, while the sensor is under strain; each time that one is counts.
+    StreamsLeftOut = "streams_left_out",
+    /// Bytes of connections that are left out while the sensor is under strain.
+    BytesLeftOut = "bytes_left_out",
     /// Exchanges completed.
     Exchanges = "exchanges",
     /// Exchanges seen from the client as well as from the server, of which only the server's view is told.
@@ -174,6 +181,7 @@ pub struct Counters {
     /// By rule: a closed set.
     suppressed: Mutex<BTreeMap<&'static str, u64>>,
     ledger: Ledger,
+    strain: strain::Strain,
 }
 
 impl Default for Counters {
@@ -182,6 +190,7 @@ impl Default for Counters {
             sums: std::array::from_fn(|_| AtomicU64::new(0)),
             suppressed: Mutex::default(),
             ledger: Ledger::default(),
+            strain: strain::Strain::default(),
         }
     }
 }
@@ -190,6 +199,11 @@ impl Counters {
     /// The accounts of each process.
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// How much is taken on.
+    pub const fn strain(&self) -> &strain::Strain {
+        &self.strain
     }
 
     /// Counts a finding of a rule that the configuration suppresses.
@@ -259,6 +273,8 @@ pub struct Accounts {
     pub health: Arc<health::Health>,
     /// How things stand with the API server of Kubernetes.
     pub apiserver: Arc<apiserver::ApiServer>,
+    /// And with the OTLP receiver.
+    pub receiver: Arc<receiver::Receiver>,
 }
 
 impl Accounts {

@@ -116,6 +116,13 @@ fn pod(title: &str, value: &Value, expected: &Set) -> Vec<String> {
                     "{title} has no limit of {name}; set resources.limits.{name}"
                 ));
             }
+            let field = format!("limits.{name}");
+            let mut variables = container["env"].as_array().into_iter().flatten();
+            if !variables.any(|one| one["valueFrom"]["resourceFieldRef"]["resource"] == *field) {
+                found.push(format!(
+                    "{title} does not tell the sensor its limit of {name}; add a variable API_SENSOR_LIMITS_... from {field}"
+                ));
+            }
         }
     }
     found

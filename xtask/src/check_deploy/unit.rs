@@ -52,6 +52,32 @@ fn set(text: &str, setting: &str) -> Set {
     set
 }
 
+/// Where the unit tells the sensor other limits than its own.
+pub(super) fn ceilings(directory: &Path) -> Result<Vec<String>> {
+    let text = read(&directory.join(UNIT))?;
+    let value = |front: &str| {
+        let rest = text.split_once(front).map(|(_, rest)| rest);
+        rest.and_then(|rest| rest.split_whitespace().next())
+    };
+    let pairs = [
+        ("\nCPUQuota=", "%", "API_SENSOR_LIMITS_CPU_PERCENT=", ""),
+        // What systemd calls G is 2^30.
+        ("\nMemoryMax=", "G", "API_SENSOR_LIMITS_MEMORY_BYTES=", "GiB"),
+    ];
+    let mut found = Vec::new();
+    for (limit, unit, variable, size) in pairs {
+        let number = value(limit).and_then(|text| text.strip_suffix(unit));
+        let told = value(variable).and_then(|text| text.strip_suffix(size));
+        if number.is_none() || number != told {
+            found.push(format!(
+                "deploy/systemd/{UNIT}: {variable} is {told:?}, {} {number:?}",
+                limit.trim()
+            ));
+        }
+    }
+    Ok(found)
+}
+
 /// What systemd-analyze says of the unit, without and with the drop-in, with another program in place of the installed
 /// one; or why it cannot be asked.
 pub(crate) fn verify(unit: &Path, drop_in: &Path, program: &Path) -> Result<Result<Vec<String>, String>> {

@@ -7,7 +7,7 @@ use crate::capture::{Comm, Origin, ProcessKey};
 use crate::config::WatchedPods;
 use crate::kubernetes::directory::{Limits, Step};
 use crate::kubernetes::pod::Served;
-use crate::telemetry::apiserver::Contact;
+use crate::telemetry::contact::Contact;
 
 const UID: &str = "1f0c9f6e-2a8b-4c5d-9e7f-0123456789ab";
 
@@ -20,7 +20,7 @@ fn waiting() -> Waiting {
         Arc::default(),
     );
     directory.without_namespaces();
-    directory.contact().set(Contact::InTouch);
+    directory.contact().line.set(Contact::InTouch);
     Waiting::new(Arc::new(directory))
 }
 
@@ -75,7 +75,7 @@ fn nobody_waits_longer_than_the_bound() {
 fn nobody_waits_for_an_api_server_that_is_lost() {
     let mut waiting = waiting();
     assert_eq!(waiting.ask(&start(7), UID, 0), Answer::Wait);
-    waiting.directory.contact().set(Contact::Lost);
+    waiting.directory.contact().line.set(Contact::Lost);
     assert_eq!(pids(&waiting.due(1)), [7]);
     assert_eq!(waiting.ask(&start(8), UID, 1), Answer::Judge);
     assert_eq!(unjudged(&waiting), 2);

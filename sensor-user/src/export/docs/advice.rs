@@ -61,6 +61,8 @@ const ROWS: &[(&[&str], Alert, &str)] = &[
         "nothing: the exchanges say that their addresses are not to be trusted"),
     (&["streams_evicted"], Alert::Steady,
         "raise `limits.streams`"),
+    (&["streams_left_out", "bytes_left_out", "left_out_bytes"], Alert::Steady,
+        "see `api_sensor_strain_active` for the cause: give more CPU or memory and raise `limits.cpu_percent` and `limits.memory_bytes`, or watch fewer processes"),
     (&["connections_shed"], Alert::Steady,
         "give more memory and more `limits.shards`, or watch fewer processes: somebody keeps many long messages unfinished"),
     (&["exchanges_twice"], Alert::Never,

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::wire;
 pub(super) use crate::config::Signal;
+use crate::telemetry::receiver::now_s;
 
 /// Records in a request: the specification's default for batches (`OTEL_BLRP_MAX_EXPORT_BATCH_SIZE`).
 pub(super) const RECORDS: u32 = 512;
@@ -39,6 +40,8 @@ pub(super) struct Batch {
     pub(super) signal: Signal,
     /// Records inside: what is lost when it is.
     pub(super) records: u32,
+    /// When its first record came, in seconds since 1970.
+    pub(super) since_s: u64,
     pub(super) bytes: Bytes,
 }
 
@@ -50,7 +53,8 @@ pub(super) struct Open {
     groups: Vec<(Bytes, Vec<u8>)>,
     records: u32,
     bytes: usize,
-    since: Option<Instant>,
+    /// When its first record came: for whom it waits, and in seconds since 1970.
+    since: Option<(Instant, u64)>,
 }
 
 impl Open {
@@ -76,14 +80,24 @@ impl Open {
         }
         self.records += 1;
         self.bytes += record.len();
-        self.since.get_or_insert(now);
+        self.since.get_or_insert_with(|| (now, now_s()));
         let full = self.records >= RECORDS || self.bytes >= BYTES || self.groups.len() >= RESOURCES;
         if full { self.seal() } else { None }
     }
 
     /// When its first record came.
-    pub(super) const fn since(&self) -> Option<Instant> {
-        self.since
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.since.map(|(since, _)| since)
+    }
+
+    /// The same in seconds since 1970.
+    pub(super) fn since_s(&self) -> Option<u64> {
+        self.since.map(|(_, since_s)| since_s)
+    }
+
+    /// Its records.
+    pub(super) const fn records(&self) -> u32 {
+        self.records
     }
 
     /// Bytes of its records.
@@ -95,23 +109,28 @@ impl Open {
     /// resource or scope 1, what is inside 2.
     pub(super) fn seal(&mut self) -> Option<Batch> {
         let (records, groups) = (mem::take(&mut self.records), mem::take(&mut self.groups));
-        (self.bytes, self.since) = (0, None);
-        if records == 0 {
-            return None;
-        }
-        let mut request = Vec::new();
-        for (resource, records) in groups {
-            let mut scoped = Vec::with_capacity(records.len() + 64);
-            wire::bytes(&mut scoped, 1, &wire::scope());
-            scoped.extend_from_slice(&records);
-            let mut group = Vec::with_capacity(scoped.len() + resource.len() + 16);
-            wire::bytes(&mut group, 1, &resource);
-            wire::bytes(&mut group, 2, &scoped);
-            wire::bytes(&mut request, 1, &group);
+        self.bytes = 0;
+        let (_, since_s) = self.since.take()?;
+        let scope = wire::scope();
+        let lengths = groups.iter().map(|(resource, records)| {
+            let scoped = wire::delimited(1, scope.len()) + records.len();
+            let group = wire::delimited(1, resource.len()) + wire::delimited(2, scoped);
+            (scoped, group)
+        });
+        let lengths: Vec<_> = lengths.collect();
+        let all = lengths.iter().map(|(_, group)| wire::delimited(1, *group)).sum();
+        let mut request = Vec::with_capacity(all);
+        for ((resource, records), (scoped, group)) in groups.iter().zip(lengths) {
+            wire::length(&mut request, 1, group);
+            wire::bytes(&mut request, 1, resource);
+            wire::length(&mut request, 2, scoped);
+            wire::bytes(&mut request, 1, &scope);
+            request.extend_from_slice(records);
         }
         Some(Batch {
             signal: self.signal,
             records,
+            since_s,
             bytes: request.into(),
         })
     }

@@ -6,14 +6,30 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use sensor_common::counter;
 
 use crate::detect::Finding;
-use crate::export::series::{DURATION_BOUNDS, Labels, MESSAGES, Series};
-use crate::export::{Summary, field, processes, wording};
+use crate::export::series::{DURATION_BOUNDS, Labels, MESSAGES, MOST, Series};
+use crate::export::{Summary, field, gauges, processes, wording};
 use crate::telemetry::{Accounts, Metric};
+
+/// A series: which histogram, and the attributes, made once.
+#[derive(Debug)]
+struct Measured {
+    server: bool,
+    attributes: Vec<KeyValue>,
+}
+
+impl Measured {
+    fn of(labels: &Labels) -> Self {
+        Self {
+            server: labels.server,
+            attributes: attributes(labels),
+        }
+    }
+}
 
 /// What is measured.
 #[derive(Debug)]
 pub(super) struct Instruments {
-    series: Series,
+    series: Series<Measured>,
     server: Histogram<f64>,
     client: Histogram<f64>,
     unanswered: Counter<u64>,
@@ -39,7 +55,7 @@ impl Instruments {
                 .build()
         };
         Self {
-            series: Series::new(Series::MOST),
+            series: Series::new(MOST),
             server: duration(
                 "http.server.request.duration",
                 "Duration of HTTP server requests.",
@@ -69,13 +85,13 @@ impl Instruments {
 
     /// Counts a call.
     pub(super) fn call(&mut self, call: &Summary) {
-        let labels = self.series.labels(call);
-        let histogram = if labels.server { &self.server } else { &self.client };
+        let Measured { server, attributes } = self.series.of(call, Measured::of);
+        let histogram = if *server { &self.server } else { &self.client };
         match call.duration_ns {
             // No request: its duration would say nothing of the service.
-            _ if call.part.is_some() => self.parts.add(1, &attributes(&labels)),
-            Some(ns) => histogram.record(field::seconds(ns), &attributes(&labels)),
-            None => self.unanswered.add(1, &attributes(&labels)),
+            _ if call.part.is_some() => self.parts.add(1, attributes),
+            Some(ns) => histogram.record(field::seconds(ns), attributes),
+            None => self.unanswered.add(1, attributes),
         }
         for (half, kind, count) in &call.data {
             let half = KeyValue::new("api_sensor.half", wording::half_name(*half));
@@ -138,6 +154,7 @@ fn observe(meter: &Meter, accounts: &Accounts) {
             .build();
     }
     observe_processes(meter, accounts);
+    observe_gauges(meter, accounts);
     for kernel in counter::Counter::ALL {
         let counters = std::sync::Arc::clone(&accounts.kernel);
         let _registered = meter
@@ -167,15 +184,23 @@ fn observe_processes(meter: &Meter, accounts: &Accounts) {
             }
         })
         .build();
-    let shared = accounts.clone();
-    let _registered = meter
-        .u64_observable_gauge("api_sensor.coverage")
-        .with_unit("{process}")
-        .with_description("Processes by what is seen of them.")
-        .with_callback(move |observer| {
-            for (state, count) in shared.coverage.states() {
-                observer.observe(count, &[KeyValue::new("api_sensor.coverage.state", state)]);
-            }
-        })
-        .build();
+}
+
+fn observe_gauges(meter: &Meter, accounts: &Accounts) {
+    for gauge in gauges::GAUGES {
+        let shared = accounts.clone();
+        let _registered = meter
+            .u64_observable_gauge(format!("api_sensor.{}", gauge.name))
+            .with_unit(gauge.unit)
+            .with_description(gauge.help)
+            .with_callback(move |observer| {
+                for (of, value) in (gauge.read)(&shared) {
+                    match gauge.by {
+                        Some(by) => observer.observe(value, &[KeyValue::new(by, of)]),
+                        None => observer.observe(value, &[]),
+                    }
+                }
+            })
+            .build();
+    }
 }

@@ -14,6 +14,7 @@ use prost::Message as _;
 
 use super::batch::{Batch, Signal};
 use super::queue::Queue;
+use crate::telemetry::receiver::now_s;
 
 /// Puts batches of metrics into the queue.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ impl PushMetricExporter for ToQueue {
         self.0.metrics(Batch {
             signal: Signal::Metrics,
             records: 1,
+            since_s: now_s(),
             bytes: request.encode_to_vec().into(),
         });
         Ok(())

@@ -2,15 +2,20 @@
 //!
 //! Takes the configuration and connections. Gives resources, encoded. Bounded by the configuration.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource as Sdk;
 
 use super::wire;
+use crate::capture::{Comm, Container, ProcessKey};
 use crate::config;
 use crate::export::Summary;
 use crate::export::field::{self, Fields, Value};
 use crate::export::wording::clean;
+use crate::kubernetes::Pod;
 
 /// The sensor's own attributes, and those that its host shares with whom it watches.
 #[derive(Debug)]
@@ -104,6 +109,48 @@ impl Resource {
     }
 }
 
+/// Resources of processes, encoded, as long as they are the same.
+#[derive(Default, Debug)]
+pub(super) struct Watched(HashMap<ProcessKey, Encoded>);
+
+/// One, and what it was made of.
+#[derive(Debug)]
+struct Encoded {
+    comm: Comm,
+    container: Option<Arc<Container>>,
+    pod: Option<Arc<Pod>>,
+    bytes: Bytes,
+}
+
+impl Watched {
+    /// Processes known at a time: all are forgotten when one more comes, which costs making them again.
+    const MOST: usize = 1024;
+
+    /// As [`Resource::of_watched`].
+    pub(super) fn of(&mut self, resource: &Resource, call: &Summary) -> Bytes {
+        let (connection, pod) = (&*call.connection, &call.pods.own);
+        if let Some(known) = self.0.get(&connection.process)
+            && known.comm == connection.comm
+            && known.container == connection.container
+            && known.pod == *pod
+        {
+            return known.bytes.clone();
+        }
+        if self.0.len() >= Self::MOST {
+            self.0.clear();
+        }
+        let bytes = resource.of_watched(call);
+        let encoded = Encoded {
+            comm: connection.comm,
+            container: connection.container.clone(),
+            pod: pod.clone(),
+            bytes: bytes.clone(),
+        };
+        self.0.insert(connection.process, encoded);
+        bytes
+    }
+}
+
 /// Whether a configured attribute is of the sensor's own pod, which the manifests name, and of nobody it watches.
 fn is_sensors(name: &str) -> bool {
     let own = ["k8s.pod.", "k8s.container.", "k8s.daemonset.", "k8s.namespace."];
@@ -155,6 +202,25 @@ mod tests {
             assert_eq!(texts.insert(attribute.key, told), None, "told twice");
         }
         texts
+    }
+
+    #[test]
+    fn what_is_known_of_a_process_holds_while_it_is_the_same() {
+        let resource = Resource::of(&config::Otlp::default());
+        let mut watched = Watched::default();
+        let mut call = sample::summary(Role::Server);
+        let first = watched.of(&resource, &call);
+        assert_eq!(first, resource.of_watched(&call));
+        let pod = call.pods.own.take();
+        assert_eq!(watched.of(&resource, &call), resource.of_watched(&call), "no pod");
+        call.pods.own = pod;
+        let mut connection = sample::connection(Role::Server);
+        connection.comm = Comm(*b"another\0\0\0\0\0\0\0\0\0");
+        call.connection = Arc::new(connection);
+        let renamed = watched.of(&resource, &call);
+        assert_eq!(renamed, resource.of_watched(&call));
+        assert_ne!(renamed, first);
+        assert_eq!(watched.0.len(), 1, "one process");
     }
 
     #[test]

@@ -15,7 +15,10 @@ use super::batch::{Batch, Signal};
 use super::client::Client;
 use super::queue::Queue;
 use super::spool::Spool;
+use super::told_of;
+use crate::telemetry::contact::Contact;
 use crate::telemetry::log::Repeat;
+use crate::telemetry::receiver::Receiver;
 use crate::telemetry::{Counters, Metric};
 
 /// How long a spool whose directory refused is left alone.
@@ -31,6 +34,7 @@ pub(super) struct Sender {
     /// Of findings, and of spans.
     pub(super) spools: Vec<(Signal, Spool)>,
     pub(super) counters: Arc<Counters>,
+    pub(super) receiver: Arc<Receiver>,
     pub(super) state: State,
 }
 
@@ -107,7 +111,7 @@ impl Sender {
             .spools
             .iter_mut()
             .find_map(|(signal, spool)| Some((spool.front()?, From::Spool(*signal))));
-        self.count_lost();
+        self.tell_spools();
         found
     }
 
@@ -118,6 +122,7 @@ impl Sender {
                 client,
                 spools,
                 counters,
+                receiver,
                 state,
                 ..
             } = self;
@@ -129,7 +134,7 @@ impl Sender {
                     () = queue.wake.notified() => {
                         queue.seal();
                         if queue.is_crowded() && from == From::Memory {
-                            spool_all(&queue, spools, counters, state);
+                            spool_all(&queue, spools, (counters, receiver), state);
                         }
                     }
                     () = sleep_until(until.into()), if queue.until().is_some() => {
@@ -144,21 +149,25 @@ impl Sender {
     fn settle(&mut self, batch: Batch, from: From, answer: Answer) {
         let records = u64::from(batch.records);
         let signal = batch.signal;
+        let line = &told_of(&self.receiver, signal).line;
         match answer {
             Answer::Taken { rejected, why } => {
+                line.set(Contact::InTouch);
                 self.state.backoff.reset();
                 self.state.rest = None;
                 let rejected = rejected.min(records);
                 self.refused(signal, rejected, &why);
                 self.count(signal, Metric::OtlpSent, records - rejected);
-                self.done(from);
+                self.done(signal, from);
             }
             Answer::Refused { why } => {
+                line.set(Contact::InTouch);
                 self.refused(signal, records, &why);
-                self.done(from);
+                self.done(signal, from);
             }
             Answer::Later { after, why } => {
                 static LATER: Repeat = Repeat::new();
+                line.set(Contact::Lost);
                 if let Some(repeats) = LATER.pass() {
                     tracing::warn!(
                         signal = signal.name(),
@@ -172,21 +181,22 @@ impl Sender {
                 let delay = self.state.backoff.next(random, after);
                 self.state.rest = Some(super::now() + delay);
                 if from == From::Memory {
-                    if signal == Signal::Metrics {
-                        self.queue.metrics_again(batch);
-                    } else {
-                        self.queue.again(batch);
-                    }
+                    self.queue.settled(signal, Some(batch));
                 }
             }
         }
     }
 
-    fn done(&mut self, from: From) {
-        if let From::Spool(signal) = from
-            && let Some((_, spool)) = self.spools.iter_mut().find(|(known, _)| *known == signal)
-        {
-            spool.pop();
+    fn done(&mut self, signal: Signal, from: From) {
+        match from {
+            From::Memory => self.queue.settled(signal, None),
+            From::Spool(of) => {
+                let mut spools = self.spools.iter_mut();
+                if let Some((_, spool)) = spools.find(|(known, _)| *known == of) {
+                    spool.pop();
+                }
+                self.tell_spools();
+            }
         }
     }
 
@@ -217,12 +227,13 @@ impl Sender {
     }
 
     fn put_away(&mut self) {
-        spool_all(&self.queue, &mut self.spools, &self.counters, &mut self.state);
+        let told = (&*self.counters, &*self.receiver);
+        spool_all(&self.queue, &mut self.spools, told, &mut self.state);
     }
 
-    fn count_lost(&mut self) {
-        for (_, spool) in &mut self.spools {
-            count_lost(spool, &self.counters);
+    fn tell_spools(&mut self) {
+        for (signal, spool) in &mut self.spools {
+            tell_spool(*signal, spool, (&self.counters, &self.receiver));
         }
     }
 
@@ -245,24 +256,24 @@ impl Sender {
 }
 
 /// Moves what waits in memory to disk.
-fn spool_all(queue: &Queue, spools: &mut [(Signal, Spool)], counters: &Counters, state: &mut State) {
+fn spool_all(queue: &Queue, spools: &mut [(Signal, Spool)], told: Told<'_>, state: &mut State) {
     if spools.is_empty() || state.spool_rest.is_some_and(|rest| super::now() < rest) {
         return;
     }
     while let Some(batch) = queue.take_records() {
-        let Some((_, spool)) = spools.iter_mut().find(|(signal, _)| *signal == batch.signal) else {
+        let Some((signal, spool)) = spools.iter_mut().find(|(signal, _)| *signal == batch.signal) else {
             return queue.again(batch);
         };
         let pushed = spool.push(&batch);
-        count_lost(spool, counters);
+        tell_spool(*signal, spool, told);
         match pushed {
-            Ok(()) => counters.add(Metric::OtlpSpooled, batch.records.into()),
+            Ok(()) => told.0.add(Metric::OtlpSpooled, batch.records.into()),
             Err(error) => {
                 static FAILED: Repeat = Repeat::new();
                 if let Some(repeats) = FAILED.pass() {
                     tracing::warn!(%error, repeats, "cannot write to the spool; what waits stays in memory");
                 }
-                counters.add(Metric::OtlpSpoolFailed, 1);
+                told.0.add(Metric::OtlpSpoolFailed, 1);
                 state.spool_rest = Some(super::now() + SPOOL_REST);
                 return queue.again(batch);
             }
@@ -270,7 +281,13 @@ fn spool_all(queue: &Queue, spools: &mut [(Signal, Spool)], counters: &Counters,
     }
 }
 
-fn count_lost(spool: &mut Spool, counters: &Counters) {
+/// Where it is told what becomes of records.
+type Told<'a> = (&'a Counters, &'a Receiver);
+
+/// Tells what waits in a spool, and counts what it lost.
+pub(super) fn tell_spool(signal: Signal, spool: &mut Spool, (counters, receiver): Told<'_>) {
+    let waiting = &told_of(receiver, signal).spool;
+    waiting.set(spool.bytes(), spool.records(), spool.since_s());
     let lost = spool.take_lost();
     counters.add(Metric::OtlpLostSpool, lost.crowded);
     counters.add(Metric::OtlpLostDamaged, lost.damaged);

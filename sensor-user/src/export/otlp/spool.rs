@@ -16,8 +16,8 @@ use rustix::fs::FlockOperation;
 
 use super::batch::{Batch, Signal};
 
-/// Bytes before a batch: its length, its records, its signal and a checksum.
-const HEAD: usize = 28;
+/// Bytes before a batch: its length, its records, when the first came, its signal and a checksum.
+const HEAD: usize = 36;
 /// Of these, the checksum: the front of BLAKE3 over the rest of the head and the batch.
 const SUM: usize = 16;
 /// Longest batch that is read back: what is longer is a damaged length.
@@ -74,6 +74,8 @@ struct Kept {
     end: u64,
     /// Records between them.
     records: u64,
+    /// When the first of them came, in seconds since 1970; once some were taken, of the last that was looked at.
+    since_s: u64,
 }
 
 /// What is before a batch.
@@ -81,6 +83,7 @@ struct Kept {
 struct Head {
     length: u32,
     records: u32,
+    since_s: u64,
     signal: Signal,
     sum: [u8; SUM],
 }
@@ -93,6 +96,7 @@ impl Head {
         let mut head = Self {
             length,
             records: batch.records,
+            since_s: batch.since_s,
             signal: batch.signal,
             sum: [0; SUM],
         };
@@ -115,7 +119,8 @@ impl Head {
             .length
             .to_le_bytes()
             .into_iter()
-            .chain(self.records.to_le_bytes());
+            .chain(self.records.to_le_bytes())
+            .chain(self.since_s.to_le_bytes());
         let all = numbers.chain([self.signal.number()]);
         front.iter_mut().zip(all).for_each(|(to, from)| *to = from);
         front
@@ -131,10 +136,12 @@ impl Head {
     fn parse(bytes: &[u8; HEAD]) -> Option<Self> {
         let (length, rest) = bytes.split_first_chunk()?;
         let (records, rest) = rest.split_first_chunk()?;
+        let (since_s, rest) = rest.split_first_chunk()?;
         let ([signal, _, _, _], sum) = rest.split_first_chunk()?;
         Some(Self {
             length: u32::from_le_bytes(*length),
             records: u32::from_le_bytes(*records),
+            since_s: u64::from_le_bytes(*since_s),
             signal: Signal::of_number(*signal)?,
             sum: sum.try_into().ok()?,
         })
@@ -188,6 +195,11 @@ impl Spool {
         self.files.iter().map(|file| file.records).sum()
     }
 
+    /// When the oldest of them came, in seconds since 1970.
+    pub(super) fn since_s(&self) -> Option<u64> {
+        self.files.front().map(|file| file.since_s)
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.files.is_empty()
@@ -227,6 +239,9 @@ impl Spool {
             }
             return Err(error);
         }
+        if file.at == file.end {
+            file.since_s = batch.since_s;
+        }
         file.end += head.all();
         file.records += u64::from(batch.records);
         Ok(())
@@ -237,6 +252,7 @@ impl Spool {
         while let Some(file) = self.files.front() {
             if file.at < file.end {
                 if let Some((head, batch)) = self.read() {
+                    self.looked_at(head.since_s);
                     self.shown = Some((head.all(), head.records));
                     return Some(batch);
                 }
@@ -273,6 +289,7 @@ impl Spool {
             at: 0,
             end: 0,
             records: 0,
+            since_s: 0,
         });
         Ok(())
     }
@@ -286,12 +303,16 @@ impl Spool {
             at: 0,
             end: 0,
             records: 0,
+            since_s: 0,
         };
         while file.end < whole {
             let Some(head) = head(&mut source)?.filter(|head| file.end + head.all() <= whole) else {
                 self.lost.damaged += 1;
                 break;
             };
+            if file.end == 0 {
+                file.since_s = head.since_s;
+            }
             file.end += head.all();
             file.records += u64::from(head.records);
             source.seek(SeekFrom::Start(file.end))?;
@@ -313,9 +334,16 @@ impl Spool {
         let batch = Batch {
             signal: head.signal,
             records: head.records,
+            since_s: head.since_s,
             bytes: Bytes::from(bytes),
         };
         (head.checksum(&batch.bytes) == head.sum).then_some((head, batch))
+    }
+
+    fn looked_at(&mut self, since_s: u64) {
+        if let Some(file) = self.files.front_mut() {
+            file.since_s = since_s;
+        }
     }
 
     /// The rest of the oldest file cannot be read.

@@ -89,13 +89,13 @@ const fn signed(count: u64) -> u64 {
     }
 }
 
-fn length(out: &mut Bytes, tag: u32, length: usize) {
+pub(super) fn length(out: &mut Bytes, tag: u32, length: usize) {
     encode_key(tag, WireType::LengthDelimited, out);
     encode_varint(length as u64, out);
 }
 
 /// Bytes of something with a length before it.
-fn delimited(tag: u32, length: usize) -> usize {
+pub(super) fn delimited(tag: u32, length: usize) -> usize {
     key_len(tag) + encoded_len_varint(length as u64) + length
 }
 

@@ -203,5 +203,7 @@ pub(super) const ATTRIBUTES: &[Attribute] = &[
     row("api_sensor.told", Count, HELD, HELD, "Findings and incidents that were told"),
     row("api_sensor.half", Text, NONE, NONE, "Half of an exchange that sensitive data was in (metrics)"),
     row("api_sensor.stage", Text, NONE, NONE, "What became of a process's bytes (metrics)"),
+    row("api_sensor.signal", Text, NONE, NONE, "What waits for the receiver, or is taken (metrics)"),
+    row("api_sensor.strain.cause", Text, NONE, NONE, "Why connections are left out (metrics)"),
     row("api_sensor.coverage.state", Text, NONE, NONE, "What is seen of a process (metrics)"),
 ];

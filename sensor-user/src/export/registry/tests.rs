@@ -13,8 +13,9 @@ use crate::export::{ClockOffset, Event, sample};
 use crate::kubernetes::{Pod, Workload};
 
 /// Where names of attributes are written down.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     include_str!("../field.rs"),
+    include_str!("../gauges.rs"),
     include_str!("../incident.rs"),
     include_str!("../otlp.rs"),
     include_str!("../otlp/instrument.rs"),
@@ -22,9 +23,8 @@ const SOURCES: [&str; 6] = [
     include_str!("../otlp/batch.rs"),
 ];
 /// Names of metrics and events there, and beginnings of some.
-const NO_ATTRIBUTES: [&str; 10] = [
+const NO_ATTRIBUTES: [&str; 9] = [
     "api_sensor.{}",
-    "api_sensor.coverage",
     "api_sensor.finding",
     "api_sensor.findings_by_rule",
     "api_sensor.incident",

@@ -60,7 +60,7 @@ fn follow(server: &Server, watch: WatchedPods) -> Arc<Directory> {
         Arc::default(),
         Arc::default(),
     ));
-    directory.contact().set(Contact::Starting);
+    directory.contact().line.set(Contact::Starting);
     let uri: hyper::Uri = format!("http://{}", server.address()).parse().unwrap();
     let access = Access {
         config: Box::new(move || Ok(Config::new(uri.clone()))),
@@ -88,7 +88,7 @@ fn knows(directory: &Directory, uid: &str) -> bool {
 }
 
 fn is(directory: &Directory, contact: Contact) -> bool {
-    directory.contact().contact() == contact
+    directory.contact().line.contact() == contact
 }
 
 #[tokio::test]

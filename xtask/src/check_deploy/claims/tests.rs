@@ -42,6 +42,10 @@ fn daemon_set() -> Value {
                         "startupProbe": {"httpGet": {"port": "metrics"}},
                         "livenessProbe": {"httpGet": {"port": "metrics"}},
                         "readinessProbe": {"httpGet": {"port": "metrics"}},
+                        "env": [
+                            {"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+                            {"name": "B", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}}
+                        ],
                         "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
                         "securityContext": {
                             "allowPrivilegeEscalation": false,
@@ -103,6 +107,7 @@ fn a_pod_with_more_than_was_measured_is_refused() {
         1
     );
     assert_eq!(with("/resources/limits/memory", Value::Null).len(), 1);
+    assert_eq!(with("/env", Value::Null).len(), 2);
     // Wherever it stands.
     assert_eq!(with("/volumeMounts", json!([{"privileged": true}])).len(), 1);
 }

@@ -8,6 +8,7 @@ fn batch(number: u32, length: usize) -> Batch {
     Batch {
         signal,
         records: number + 1,
+        since_s: 1_795_000_000 + u64::from(number),
         bytes: vec![byte; length].into(),
     }
 }
@@ -35,6 +36,7 @@ fn what_is_kept_comes_back_in_order_also_after_a_restart() {
         first.push(batch).unwrap();
     }
     assert_eq!(first.records(), (1..=40).sum::<u64>());
+    assert_eq!(first.since_s(), Some(1_795_000_000));
     let fronts: Vec<_> = (0..3)
         .map(|_| {
             let front = first.front().unwrap();
@@ -50,12 +52,15 @@ fn what_is_kept_comes_back_in_order_also_after_a_restart() {
     );
     drop(first);
     let mut second = spool(&directory, 16 << 20);
+    assert_eq!(second.since_s(), Some(1_795_000_000), "the file begins with it");
+    second.front().unwrap();
     let again = taken(&mut second);
     assert!(
         all.ends_with(&again) && again.len() >= all.len() - 3,
         "at least once"
     );
     assert!(second.is_empty() && second.bytes() == 0 && second.records() == 0);
+    assert_eq!(second.since_s(), None);
     assert_eq!(second.take_lost(), Lost::default());
     assert!(numbers(&directory).unwrap().is_empty(), "nothing is left on disk");
 }
@@ -75,6 +80,12 @@ fn the_oldest_make_room_and_are_counted() {
     let lost = spool.take_lost();
     assert!(lost.crowded > 0 && lost.damaged == 0);
     assert_eq!(lost.crowded + spool.records(), pushed);
+    let since_s = spool.since_s();
+    assert_eq!(
+        since_s,
+        spool.front().map(|batch| batch.since_s),
+        "of what is left"
+    );
     let rest = taken(&mut spool);
     let left: u64 = rest.iter().map(|batch| u64::from(batch.records)).sum();
     assert_eq!(lost.crowded + left, pushed);
