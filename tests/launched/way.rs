@@ -120,12 +120,29 @@ pub(crate) fn with_each_set(test: impl Fn()) {
     if !programs::is_guest() || !unit::is_older_kernel().unwrap() {
         return;
     }
-    let found = fs::read_to_string(PARANOIA).unwrap();
-    fs::write(PARANOIA, USUAL_PARANOIA).unwrap();
+    let _found = Paranoia::set(USUAL_PARANOIA);
     if !unit::is_older_kernel().unwrap() {
         test();
     }
-    fs::write(PARANOIA, found.trim()).unwrap();
+}
+
+/// What was found there, and is again when this goes.
+struct Paranoia(String);
+
+impl Paranoia {
+    fn set(value: &str) -> Self {
+        let found = fs::read_to_string(PARANOIA).unwrap();
+        fs::write(PARANOIA, value).unwrap();
+        Self(found)
+    }
+}
+
+impl Drop for Paranoia {
+    fn drop(&mut self) {
+        if let Err(error) = fs::write(PARANOIA, self.0.trim()) {
+            eprintln!("{PARANOIA} is not as it was: {error}");
+        }
+    }
 }
 
 /// A sensor that was started.
@@ -185,7 +202,8 @@ impl Sensor {
         }
     }
 
-    /// Installs the unit, in a machine of the tests' own, and has systemd start it; `more` is a drop-in's text beside where its output goes.
+    /// Installs the unit, in a machine of the tests' own, and has systemd start it; `more` is a drop-in's text beside
+    /// where its output goes.
     pub(crate) fn service(sensor: &Path, settings: &[(&str, &str)], more: &str) -> Self {
         let directory = TempDir::with_prefix("api-sensor-launched-").unwrap();
         // Nothing of an earlier run, such as findings that were told.

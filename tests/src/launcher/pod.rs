@@ -92,7 +92,7 @@ impl Pod {
             "process": {
                 "user": { "uid": user["runAsUser"], "gid": user["runAsGroup"] },
                 "args": arguments,
-                "env": environment(&container["env"]),
+                "env": environment(container)?,
                 "noNewPrivileges": context["allowPrivilegeEscalation"] == false,
                 "capabilities": {
                     "bounding": self.capabilities,
@@ -134,12 +134,19 @@ impl Pod {
     }
 }
 
-/// Variables with a value; those of the pod's own fields have one made up, and are put in where another names them.
-fn environment(variables: &Value) -> Vec<String> {
+/// Variables with a value; those of the container's limits have what these say, and those of the pod's own fields one
+/// made up. They are put in where a later one names them.
+fn environment(container: &Value) -> Result<Vec<String>> {
+    let limits = &container["resources"]["limits"];
     let mut values: Vec<(&str, String)> = Vec::new();
-    for variable in items(variables) {
+    for variable in items(&container["env"]) {
         let name = variable["name"].as_str().unwrap_or_default();
-        let mut value = variable["value"].as_str().unwrap_or("made-up").to_owned();
+        let resource = &variable["valueFrom"]["resourceFieldRef"];
+        let mut value = if resource.is_object() {
+            limit(resource, limits).with_context(|| format!("{name} of {resource}"))?
+        } else {
+            variable["value"].as_str().unwrap_or("made-up").to_owned()
+        };
         for (earlier, its) in &values {
             value = value.replace(&format!("$({earlier})"), its);
         }
@@ -147,7 +154,33 @@ fn environment(variables: &Value) -> Vec<String> {
     }
     let search = "PATH=/usr/bin".to_owned();
     let variables = values.iter().map(|(name, value)| format!("{name}={value}"));
-    variables.chain([search]).collect()
+    Ok(variables.chain([search]).collect())
+}
+
+/// A limit in units of its divisor, rounded up, as the kubelet gives it.
+fn limit(resource: &Value, limits: &Value) -> Result<String> {
+    let name = resource["resource"].as_str().unwrap_or_default();
+    let name = name.strip_prefix("limits.").context("no limit")?;
+    let whole = thousandths(limits[name].as_str().context("the container has none")?)?;
+    let divisor = thousandths(resource["divisor"].as_str().unwrap_or("1"))?;
+    Ok(whole.div_ceil(divisor).to_string())
+}
+
+/// A quantity of Kubernetes, in thousandths.
+fn thousandths(quantity: &str) -> Result<u64> {
+    let digits = quantity.trim_end_matches(char::is_alphabetic);
+    let factor = match quantity.strip_prefix(digits).unwrap_or_default() {
+        "m" => 1,
+        "" => 1000,
+        "Ki" => 1000 << 10,
+        "Mi" => 1000 << 20,
+        "Gi" => 1000 << 30,
+        other => bail!("{other} is not known here"),
+    };
+    let number: u64 = digits
+        .parse()
+        .with_context(|| format!("{quantity} is no quantity"))?;
+    number.checked_mul(factor).context("too much")
 }
 
 /// Capabilities by their full names.
@@ -182,6 +215,9 @@ spec:
           env:
             - { name: NODE, valueFrom: {} }
             - { name: SAYS, value: on $(NODE) }
+            - { name: CPU, valueFrom: { resourceFieldRef: { resource: limits.cpu, divisor: 10m } } }
+            - { name: MEMORY, valueFrom: { resourceFieldRef: { resource: limits.memory } } }
+          resources: { limits: { cpu: 1500m, memory: 1Gi } }
           securityContext:
             allowPrivilegeEscalation: false
             readOnlyRootFilesystem: true
@@ -205,6 +241,8 @@ spec:
         let process = &config["process"];
         assert_eq!(process["args"], json!([INSTALLED, "run"]));
         assert_eq!(process["env"][1], "SAYS=on made-up");
+        assert_eq!(process["env"][2], "CPU=150");
+        assert_eq!(process["env"][3], "MEMORY=1073741824");
         assert_eq!(process["noNewPrivileges"], true);
         assert_eq!(
             process["capabilities"]["bounding"],
@@ -229,6 +267,7 @@ spec:
             ("hostPID: true", "hostPID: false"),
             ("drop: [ALL]", "drop: []"),
             ("DirectoryOrCreate", "Socket"),
+            ("memory: 1Gi", "memory: 1Q"),
         ] {
             assert!(config(&MANIFEST.replace(from, to)).is_err(), "{to}");
         }

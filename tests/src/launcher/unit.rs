@@ -190,6 +190,14 @@ impl<'a> Service<'a> {
                 self.no_new_privileges = true;
             }
             "UMask" => self.umask = octal(value)?,
+            "Environment" => {
+                ensure!(
+                    !value.contains(['"', '\'', '\\', '%']),
+                    "only plain words are known here"
+                );
+                self.environment
+                    .extend(value.split_whitespace().map(str::to_owned));
+            }
             "LimitNOFILE" => self.limit("RLIMIT_NOFILE", value)?,
             "LimitCORE" => self.limit("RLIMIT_CORE", value)?,
             "PrivateIPC" => {
@@ -381,7 +389,7 @@ mod tests {
 
     const UNIT: &str = "[Unit]\nDescription=x\n[Service]\nExecStart=/usr/bin/x run\nDynamicUser=yes\nUMask=0077\n\
                         AmbientCapabilities=CAP_BPF CAP_SYSLOG\nCapabilityBoundingSet=CAP_BPF CAP_SYSLOG\n\
-                        LimitCORE=0\nProtectSystem=strict\nProtectKernelLogs=yes\nPrivateUsers=no\n\
+                        LimitCORE=0\nEnvironment=A=1 B=2\nProtectSystem=strict\nProtectKernelLogs=yes\nPrivateUsers=no\n\
                         SystemCallFilter=read syslog\n[Install]\nWantedBy=y\n";
 
     fn config(texts: &[&str]) -> Result<Value> {
@@ -395,6 +403,11 @@ mod tests {
         assert_eq!(process["args"], json!(["/usr/bin/x", "run"]));
         assert_eq!(process["user"]["uid"], DYNAMIC_USER);
         assert_eq!(process["user"]["umask"], 0o077);
+        let environment = process["env"].as_array().unwrap();
+        assert!(
+            environment.ends_with(&[json!("A=1"), json!("B=2")]),
+            "{environment:?}"
+        );
         assert_eq!(process["noNewPrivileges"], true);
         // CAP_SYSLOG and the call are taken away by ProtectKernelLogs.
         assert_eq!(process["capabilities"]["ambient"], json!(["CAP_BPF"]));
@@ -428,6 +441,7 @@ mod tests {
             "PrivateUsers=yes",
             "ProtectHome=read-only",
             "UMask=x",
+            "Environment=A=\"1 2\"",
         ] {
             let error = config(&[&UNIT.replace("UMask=0077", line)]).unwrap_err();
             let key = line.split('=').next().unwrap();
