@@ -13,6 +13,7 @@ pub mod golang;
 pub mod guard;
 pub mod held;
 pub mod judges;
+pub mod launcher;
 pub mod payload;
 pub mod peer;
 pub mod private;

@@ -118,7 +118,9 @@ pub fn page(rows: &[Row]) -> String {
         "# Privileges\n\n\
          Which capabilities the sensor needs, measured: the sensor runs as an ordinary user with exactly these \
          capabilities (ambient, inheritable and bounding), and watches an nginx of another user over TLS and plain. \
-         Written by `cargo xtask privileges`; the test `live_privileges` keeps the running kernel's table true.\n\n\
+         Written by `cargo xtask privileges`; the test `live_privileges` keeps the running kernel's table true. The \
+         test `live_launched` tries unit and manifests whole, with their mounts and lists of system calls, here and \
+         in guests.\n\n\
          *load*: maps and programs. *tracefs formats*: `events/*/format` below a directory that only root may enter. \
          *others' processes*: `/proc/PID/{maps,exe,root,fd}` of another user. *TLS seen*, *plain seen*: a request \
          made then is in the sensor's output. `kernel.perf_event_paranoid` is 3 on a fresh Debian; 2 is the kernel's \

@@ -60,6 +60,10 @@ programs! {
     Unshare "unshare" of "util-linux";
     /// crun, a runtime of containers.
     Crun "crun" of "crun";
+    /// systemd-analyze, which says what a unit's groups of system calls are.
+    SystemdAnalyze "systemd-analyze" of "systemd";
+    /// systemctl, which asks systemd.
+    Systemctl "systemctl" of "systemd";
     /// Apache httpd with its modules.
     Apache "apache2" of "apache2-bin";
     /// The proxy `HAProxy`.

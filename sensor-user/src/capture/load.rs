@@ -32,7 +32,7 @@ pub static OBJECT: &[u8] = include_bytes_aligned!(env!("SENSOR_EBPF_OBJECT"));
 /// `PROC_PID_INIT_INO` of the kernel, `include/linux/proc_ns.h`.
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
+pub(super) const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
 /// Why the kernel object could not be loaded.
 #[derive(Debug, thiserror::Error)]

@@ -2,10 +2,13 @@
 //!
 //! Takes the error and what this process holds. Gives names. The table of docs/PRIVILEGES.md, measured, is its source.
 
+use std::fs;
+
 use super::attach::AttachError;
+use super::btf::Btf;
 use super::coverage::{Abilities, Privilege};
 use super::kernel::KernelError;
-use super::load::LoadError;
+use super::load::{BTF_PATH, LoadError};
 
 /// What the sensor needs everywhere; more is asked for by kernels before 6.6.
 pub const ALWAYS: [&str; 4] = ["CAP_BPF", "CAP_PERFMON", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"];
@@ -45,16 +48,45 @@ impl KernelError {
         if names.is_empty() {
             return None;
         }
-        let mut text = format!(
-            "run as root, or grant what this process lacks: {}",
-            names.join(", ")
-        );
-        let paranoia = Abilities::read().perf_event_paranoid.unwrap_or(USUAL_PARANOIA);
-        if names.contains(&ADMIN) && paranoia > USUAL_PARANOIA {
-            text.push_str("; or in place of the last `sysctl kernel.perf_event_paranoid=2`");
-        }
-        Some(text + "; `api-sensor doctor` says what each is for")
+        let host = Abilities::read();
+        let paranoia = host.perf_event_paranoid.unwrap_or(USUAL_PARANOIA);
+        Some(advise(names, paranoia > USUAL_PARANOIA, has_links_for_many()))
     }
+}
+
+/// What the kernel object and its probes take.
+const LOADING: [&str; 2] = ["CAP_BPF", "CAP_PERFMON"];
+
+/// How to come by these capabilities.
+fn advise(mut names: Vec<&'static str>, is_paranoid: bool, links_for_many: bool) -> String {
+    let is_loading = names.iter().any(|name| LOADING.contains(name));
+    // Whatever else is held: single probes take it, and it stands for both.
+    if is_loading && !links_for_many {
+        names.retain(|name| !LOADING.contains(name) && *name != ADMIN);
+        names.insert(0, ADMIN);
+    }
+    let mut text = format!(
+        "run as root, or grant what this process lacks: {}",
+        names.join(", ")
+    );
+    if is_paranoid && links_for_many {
+        text.push_str(if names.contains(&ADMIN) {
+            "; or in place of CAP_SYS_ADMIN `sysctl kernel.perf_event_paranoid=2`"
+        } else if is_loading {
+            ", and `sysctl kernel.perf_event_paranoid=2`; or CAP_SYS_ADMIN in place of CAP_BPF, CAP_PERFMON and that"
+        } else {
+            ""
+        });
+    }
+    text + "; `api-sensor doctor` says what each is for"
+}
+
+/// Whether the kernel attaches many probes by one link (Linux 6.6), as its types tell; nothing is said of a kernel whose
+/// types cannot be read.
+fn has_links_for_many() -> bool {
+    let types = fs::read(BTF_PATH).unwrap_or_default();
+    let found = Btf::parse(&types).and_then(|btf| btf.enumerator("BPF_LINK_TYPE_UPROBE_MULTI"));
+    !matches!(found, Ok(None))
 }
 
 const ADMIN: &str = "CAP_SYS_ADMIN";
@@ -78,5 +110,36 @@ const fn wanted(
         }
         KernelError::Library(_) => (&["CAP_DAC_READ_SEARCH"], &[]),
         _ => (&[], &[]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Held against docs/PRIVILEGES.md: 6.18 and 6.12 as the kernel starts, 6.12 as Debian starts it, 6.1.
+    #[test]
+    fn what_to_grant_is_what_was_measured_as_enough() {
+        let said = |names: &[&'static str], paranoid, many| advise(names.to_vec(), paranoid, many);
+        let both = ["CAP_BPF", "CAP_PERFMON", "CAP_SYS_PTRACE"];
+        let usual = said(&both, false, true);
+        assert!(
+            usual.contains("lacks: CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE;"),
+            "{usual}"
+        );
+        assert!(!usual.contains("CAP_SYS_ADMIN"), "{usual}");
+        let paranoid = said(&both, true, true);
+        assert!(
+            paranoid.contains("perf_event_paranoid=2`; or CAP_SYS_ADMIN"),
+            "{paranoid}"
+        );
+        assert!(said(&[ADMIN], true, true).contains("in place of CAP_SYS_ADMIN `sysctl"));
+        for paranoid in [false, true] {
+            let older = said(&both, paranoid, false);
+            assert!(older.contains("lacks: CAP_SYS_ADMIN, CAP_SYS_PTRACE;"), "{older}");
+            assert!(!older.contains("paranoid"), "it would not help: {older}");
+        }
+        let other = said(&["CAP_SYS_PTRACE"], true, true);
+        assert!(other.contains("lacks: CAP_SYS_PTRACE; `api"), "{other}");
     }
 }

@@ -75,6 +75,7 @@ impl Guest {
             "var/lib/nginx",
             "etc",
             "root",
+            "home",
         ] {
             fs::create_dir_all(root.join(directory))?;
         }
@@ -170,6 +171,12 @@ impl Guest {
         self.libraries_of(from)
     }
 
+    /// Writes a file.
+    pub(crate) fn text(&self, to: &Path, text: &str) -> Result<()> {
+        fs::write(self.place(to)?, text)?;
+        Ok(())
+    }
+
     /// Copies a file.
     pub(crate) fn file(&self, from: &Path, to: &Path) -> Result<()> {
         let target = self.place(to)?;
@@ -181,8 +188,8 @@ impl Guest {
 
     /// Writes a script.
     pub(crate) fn script(&self, to: &Path, text: &str) -> Result<()> {
+        self.text(to, text)?;
         let target = self.place(to)?;
-        fs::write(&target, text)?;
         fs::set_permissions(&target, fs::Permissions::from_mode(0o755))?;
         Ok(())
     }

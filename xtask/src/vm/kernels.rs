@@ -23,13 +23,26 @@ pub(crate) struct Kernel {
     pub(crate) ci: bool,
 }
 
+/// A test program, and what of it is run.
+#[derive(Clone, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tests {
+    /// The program.
+    pub(crate) program: String,
+    /// Parts of the names of its tests; every test without.
+    pub(crate) names: Vec<String>,
+    /// What `.ci/run` has the time for; nothing without.
+    pub(crate) ci: Option<Vec<String>>,
+    /// Whether systemd runs the guest.
+    #[serde(default)]
+    pub(crate) systemd: bool,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
-    /// Parts of the names of the tests that every kernel runs.
-    pub(crate) tests: Vec<String>,
-    /// Of these, what `.ci/run` has the time for.
-    pub(crate) ci_tests: Vec<String>,
+    /// What every kernel runs.
+    pub(crate) tests: Vec<Tests>,
     /// Oldest first.
     pub(crate) kernel: Vec<Kernel>,
 }
@@ -105,6 +118,7 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), kernels.len());
         assert!(kernels.iter().any(|kernel| kernel.ci));
+        assert!(file().unwrap().tests.iter().any(|tests| tests.ci.is_some()));
     }
 
     #[test]
@@ -127,8 +141,7 @@ mod tests {
 
     #[test]
     fn a_pattern_without_its_star_is_refused() {
-        let text =
-            "tests=[]\nci_tests=[]\n[[kernel]]\nname='1'\nsuite='a'\npackage='b'\nimage='c*'\nci=true\n";
+        let text = "[[tests]]\nprogram='a'\nnames=[]\n[[kernel]]\nname='1'\nsuite='a'\npackage='b'\nimage='c*'\nci=true\n";
         assert!(parse(text).is_err());
         assert!(parse(&text.replace("'b'", "'b*'")).is_ok());
     }

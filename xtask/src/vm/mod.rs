@@ -8,6 +8,7 @@ mod guest;
 mod kernels;
 mod outcome;
 mod report;
+mod systemd;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -19,11 +20,11 @@ use serde_json::Value;
 use crate::{setup, shell};
 use boot::Machine;
 use guest::Guest;
-use kernels::Kernel;
+use kernels::{Kernel, Tests};
 use outcome::Verdict;
 use report::Run;
 
-/// The test program whose tests kernels.toml names.
+/// The test program, where only names of tests are given.
 const LIVE: &str = "live_kernel";
 
 /// How long one kernel's tests may take.
@@ -45,9 +46,9 @@ pub(crate) struct Arguments {
     /// Show the kernels and boot none.
     #[arg(long)]
     list: bool,
-    /// The test program.
-    #[arg(long, default_value = LIVE)]
-    test: String,
+    /// The test program, instead of those that kernels.toml names.
+    #[arg(long)]
+    test: Option<String>,
     /// Seconds per kernel.
     #[arg(long, default_value_t = 1800)]
     patience: u64,
@@ -59,6 +60,7 @@ pub(crate) struct Arguments {
 /// Boots each kernel and shows what its tests said; fails when one failed.
 pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
     let file = kernels::file()?;
+    let all = all_tests(arguments, &file.tests);
     let kernels = chosen(arguments, file.kernel)?;
     if arguments.list {
         for kernel in &kernels {
@@ -66,66 +68,87 @@ pub(crate) fn vm(arguments: &Arguments) -> Result<()> {
         }
         return Ok(());
     }
-    let named = arguments.filter.is_empty() && arguments.test == LIVE;
-    let filter = match (named, arguments.ci) {
-        (true, true) => &file.ci_tests,
-        (true, false) => &file.tests,
-        (false, _) => &arguments.filter,
-    };
-    let runs = boot(
-        &kernels,
-        &arguments.test,
-        filter,
-        Duration::from_secs(arguments.patience),
-    )?;
-    report::table(&runs);
-    let bad = runs.iter().filter(|run| !run.outcome.is_good()).count();
-    if bad > 0 {
-        bail!(
-            "{bad} of {} kernels failed; logs: {}",
-            runs.len(),
-            work(&arguments.test).display()
-        );
+    let mut bad = Vec::new();
+    for tests in &all {
+        let runs = boot(&kernels, tests, Duration::from_secs(arguments.patience))?;
+        report::table(&runs);
+        let failed = runs.iter().filter(|run| !run.outcome.is_good());
+        bad.extend(failed.map(|run| work(&tests.program).join(&run.kernel).display().to_string()));
+    }
+    if !bad.is_empty() {
+        bail!("{} runs failed; logs: {}", bad.len(), bad.join(", "));
     }
     Ok(())
 }
 
-/// Every kernel and every test of the file: how many tests passed and failed there, and what was skipped.
+/// What is run: what the arguments name, else what the file does.
+fn all_tests(arguments: &Arguments, all: &[Tests]) -> Vec<Tests> {
+    let is_named = arguments.test.is_some() || !arguments.filter.is_empty();
+    if is_named {
+        return vec![named_tests(
+            arguments.test.as_deref().unwrap_or(LIVE),
+            &arguments.filter,
+            all,
+        )];
+    }
+    let mut chosen = all.to_vec();
+    if arguments.ci {
+        chosen.retain_mut(|tests| {
+            let names = tests.ci.take();
+            let is_wanted = names.is_some();
+            tests.names = names.unwrap_or_default();
+            is_wanted
+        });
+    }
+    chosen
+}
+
+/// A test program with other names, in a guest as the file has it.
+fn named_tests(program: &str, names: &[String], all: &[Tests]) -> Tests {
+    let known = all.iter().find(|tests| tests.program == program);
+    Tests {
+        program: program.to_owned(),
+        names: names.to_owned(),
+        ci: None,
+        systemd: known.is_some_and(|tests| tests.systemd),
+    }
+}
+
+/// Every kernel and all tests of the file: how many tests passed and failed there, and what was skipped.
 pub(crate) fn long() -> Result<(u32, u32, Vec<String>)> {
     let file = kernels::file()?;
-    let runs = boot(&file.kernel, LIVE, &file.tests, LONG_PATIENCE)?;
-    report::table(&runs);
-    let count = |wanted| {
-        let verdicts = runs.iter().flat_map(|run| run.outcome.tests.values());
-        u32::try_from(verdicts.filter(|verdict| **verdict == wanted).count()).unwrap_or(u32::MAX)
-    };
-    let mut failed = count(Verdict::Fail);
-    if failed == 0 {
-        // A guest that did not come to its end failed without a test that did.
-        failed = u32::try_from(runs.iter().filter(|run| !run.outcome.is_good()).count()).unwrap_or(u32::MAX);
+    let (mut passed, mut failed, mut skipped) = (0, 0, Vec::new());
+    for tests in &file.tests {
+        let runs = boot(&file.kernel, tests, LONG_PATIENCE)?;
+        report::table(&runs);
+        let count = |wanted| {
+            let verdicts = runs.iter().flat_map(|run| run.outcome.tests.values());
+            u32::try_from(verdicts.filter(|verdict| **verdict == wanted).count()).unwrap_or(u32::MAX)
+        };
+        passed += count(Verdict::Pass);
+        failed += match count(Verdict::Fail) {
+            // A guest that did not come to its end failed without a test that did.
+            0 => u32::try_from(runs.iter().filter(|run| !run.outcome.is_good()).count()).unwrap_or(u32::MAX),
+            some => some,
+        };
+        let absent = file
+            .kernel
+            .iter()
+            .filter(|kernel| !runs.iter().any(|run| run.kernel == kernel.name));
+        skipped.extend(absent.map(|kernel| format!("kernel {}: it cannot be had", kernel.name)));
+        for Run { kernel, outcome, .. } in &runs {
+            skipped.extend(outcome.skipped.iter().map(|line| format!("on {kernel}: {line}")));
+        }
     }
-    let mut skipped: Vec<String> = file
-        .kernel
-        .iter()
-        .filter(|kernel| !runs.iter().any(|run| run.kernel == kernel.name))
-        .map(|kernel| format!("kernel {}: it cannot be had", kernel.name))
-        .collect();
-    for run in &runs {
-        skipped.extend(
-            run.outcome
-                .skipped
-                .iter()
-                .map(|line| format!("on {}: {line}", run.kernel)),
-        );
-    }
-    Ok((count(Verdict::Pass), failed, skipped))
+    Ok((passed, failed, skipped))
 }
 
 /// Rows that a test program prints, of the kernels named or of every one; fails when one of them did, since its rows
 /// would be missing.
 pub(crate) fn rows(test: &str, names: &[String]) -> Result<Vec<String>> {
-    let kernels = named(names, kernels::file()?.kernel)?;
-    let runs = boot(&kernels, test, &[], ROWS_PATIENCE)?;
+    let file = kernels::file()?;
+    let tests = named_tests(test, &[], &file.tests);
+    let runs = boot(&named(names, file.kernel)?, &tests, ROWS_PATIENCE)?;
     report::table(&runs);
     if let Some(bad) = runs.iter().find(|run| !run.outcome.is_good()) {
         bail!("no rows of {}; logs: {}", bad.kernel, work(test).display());
@@ -139,9 +162,13 @@ fn work(test: &str) -> PathBuf {
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long each kernel took is told")]
-fn boot(kernels: &[Kernel], test: &str, filter: &[String], patience: Duration) -> Result<Vec<Run>> {
+fn boot(kernels: &[Kernel], tests: &Tests, patience: Duration) -> Result<Vec<Run>> {
+    let test = &tests.program;
     setup::emulator(&guest::PROGRAMS)?;
-    let archive = build_guest(&work(test), test, filter)?;
+    if tests.systemd {
+        setup::emulator(&systemd::PROGRAMS)?;
+    }
+    let archive = build_guest(&work(test), tests)?;
     let mut runs = Vec::new();
     for kernel in kernels {
         let started = std::time::Instant::now();
@@ -195,8 +222,8 @@ const TEST: &str = "/guest/deps/tests";
 const SENSOR: &str = "/guest/api-sensor";
 
 /// Builds the programs and packs them.
-fn build_guest(work: &Path, test: &str, filter: &[String]) -> Result<PathBuf> {
-    let test = test_program(test)?;
+fn build_guest(work: &Path, tests: &Tests) -> Result<PathBuf> {
+    let test = test_program(&tests.program)?;
     shell::run(shell::cargo().args(["build", "--package", "sensor-user", "--bin", "api-sensor"]))?;
     std::fs::create_dir_all(work)?;
     let guest = Guest::create(&work.join("root"))?;
@@ -204,15 +231,34 @@ fn build_guest(work: &Path, test: &str, filter: &[String]) -> Result<PathBuf> {
     guest.stripped(&shell::target_dir().join("debug/api-sensor"), Path::new(SENSOR))?;
     // Tests name their fixtures by the path they were built at.
     guest.tree(&shell::root().join("tests/fixtures/programs"), &[])?;
-    guest.script(Path::new("/init"), &init(filter))?;
+    if tests.systemd {
+        systemd::install(&guest, &commands(&tests.names))?;
+    } else {
+        guest.script(Path::new("/init"), &init(&tests.names))?;
+    }
     let archive = work.join("guest.cpio");
     guest.pack(&archive)?;
     Ok(archive)
 }
 
-/// The guest's first program. Everything the tests say goes to the second serial line, so that nothing of the kernel's
-/// stands between.
+/// The guest's first program.
 fn init(filter: &[String]) -> String {
+    let tests = commands(filter);
+    format!(
+        "#!/bin/sh\n\
+         /bin/busybox --install -s /bin\n\
+         mount -t proc proc /proc\n\
+         mount -t sysfs sys /sys\n\
+         mount -t devtmpfs dev /dev\n\
+         mkdir -p /dev/shm /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup\n\
+         ip link set lo up\n\
+         {tests}"
+    )
+}
+
+/// Runs the tests, says how they ended, and ends the machine. Everything they say goes to the second serial line, so
+/// that nothing of the kernel's stands between.
+fn commands(filter: &[String]) -> String {
     let quoted: Vec<String> = filter
         .iter()
         .map(|word| format!("'{}'", word.replace('\'', "")))
@@ -220,16 +266,9 @@ fn init(filter: &[String]) -> String {
     let filter = quoted.join(" ");
     let end = outcome::END;
     format!(
-        "#!/bin/sh\n\
-         /bin/busybox --install -s /bin\n\
-         export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root RUST_BACKTRACE=1 SENSOR_TEST_GUEST=1 \
+        "export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root RUST_BACKTRACE=1 SENSOR_TEST_GUEST=1 \
          SENSOR_TEST_PATIENCE=6\n\
-         mount -t proc proc /proc\n\
-         mount -t sysfs sys /sys\n\
-         mount -t devtmpfs dev /dev\n\
          mount -t tracefs nodev /sys/kernel/tracing\n\
-         mkdir -p /dev/shm /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup\n\
-         ip link set lo up\n\
          exec >/dev/ttyS1 2>&1\n\
          echo GUEST-KERNEL $(uname -r)\n\
          {TEST} --test-threads=1 --show-output {filter}\n\
