@@ -26,42 +26,21 @@ pub(crate) struct Machine<'a> {
     pub(crate) patience: Duration,
 }
 
-/// The two serial lines.
-pub(crate) struct Logs {
-    /// What the kernel said.
-    pub(crate) console: PathBuf,
-    /// What the tests said.
-    pub(crate) results: PathBuf,
+/// What the two serial lines said: the kernel, and the tests.
+pub(crate) fn logs(directory: &Path) -> [PathBuf; 2] {
+    ["console.log", "tests.log"].map(|name| directory.join(name))
 }
 
 impl Machine<'_> {
-    /// Boots and waits until the guest powers off. Gives what the tests said, however it ended. Once in many boots a
-    /// processor of the emulator stands still where the kernel has patched its own code (the switch of a tracepoint, seen
-    /// in `syscall_trace_enter`): then it is booted once more, and says so.
-    pub(crate) fn run(&self) -> Result<(Outcome, Logs)> {
-        let (outcome, logs) = self.boot()?;
-        let stands_still = || -> Result<bool> {
-            let console = fs::read(&logs.console)?;
-            Ok(String::from_utf8_lossy(&console).contains("soft lockup"))
-        };
-        if outcome.is_good() || !stands_still()? {
-            return Ok((outcome, logs));
-        }
-        println!("a processor of the emulator stood still (soft lockup); booting once more");
-        fs::copy(&logs.console, logs.console.with_extension("first.log"))?;
-        self.boot()
-    }
-
-    fn boot(&self) -> Result<(Outcome, Logs)> {
+    /// Boots and waits until the guest powers off. Gives what the tests said, however it ended.
+    pub(crate) fn run(&self) -> Result<Outcome> {
         fs::create_dir_all(self.logs)?;
-        let logs = Logs {
-            console: self.logs.join("console.log"),
-            results: self.logs.join("tests.log"),
-        };
+        let [console, results] = logs(self.logs);
         let mut qemu = Command::new("qemu-system-x86_64");
         // Hardware acceleration is not asked for: it hangs where this runs inside another machine. One thread by turns:
-        // with one for each processor, QEMU runs an `int3` of the kernel's text patching that is no longer there
-        // ("Oops: int3" in syscall_trace_enter, as tracepoints are attached and detached).
+        // with one for each processor, once in many boots, a processor stood still or came upon an `int3` that was no
+        // longer there ("Oops: int3") where another had the kernel patch its own code (the switch of a tracepoint, in
+        // `syscall_trace_enter`). The tests take as long.
         qemu.args([
             "-accel",
             "tcg,thread=single",
@@ -85,7 +64,7 @@ impl Machine<'_> {
             "console=ttyS0 panic=-1 oops=panic softlockup_panic=1 watchdog_thresh=60 loglevel=5 no_timer_check \
              rdinit=/init mitigations=off",
         ]);
-        for log in [&logs.console, &logs.results] {
+        for log in [&console, &results] {
             fs::write(log, "")?;
             qemu.arg("-serial").arg(format!("file:{}", log.display()));
         }
@@ -95,11 +74,11 @@ impl Machine<'_> {
         let mut guard = Guard::start(&mut qemu).context("Debian package qemu-system-x86")?;
         let ended = guard.wait(Deadline::after(self.patience));
         drop(guard);
-        let said = fs::read(&logs.results)?;
+        let said = fs::read(&results)?;
         let mut outcome = Outcome::read(&String::from_utf8_lossy(&said));
         if ended.is_err() {
             outcome.problem = Some(format!("no end within {} s", self.patience.as_secs()));
         }
-        Ok((outcome, logs))
+        Ok(outcome)
     }
 }

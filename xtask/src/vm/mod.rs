@@ -161,7 +161,7 @@ fn work(test: &str) -> PathBuf {
     shell::target_dir().join("vm").join(test)
 }
 
-#[expect(clippy::disallowed_methods, reason = "how long each kernel took is told")]
+/// Boots the kernels, as many at a time as there are processors: an emulator takes one.
 fn boot(kernels: &[Kernel], tests: &Tests, patience: Duration) -> Result<Vec<Run>> {
     let test = &tests.program;
     setup::emulator(&guest::PROGRAMS)?;
@@ -169,35 +169,54 @@ fn boot(kernels: &[Kernel], tests: &Tests, patience: Duration) -> Result<Vec<Run
         setup::emulator(&systemd::PROGRAMS)?;
     }
     let archive = build_guest(&work(test), tests)?;
-    let mut runs = Vec::new();
+    let mut images = Vec::new();
     for kernel in kernels {
-        let started = std::time::Instant::now();
-        let image = match kernel.fetch() {
-            Ok(image) => image,
-            Err(error) => {
-                println!("SKIPPED kernel {}: {error:#}", kernel.name);
-                continue;
-            }
-        };
-        println!("\nbooting {} ({})", kernel.name, image.display());
-        let machine = Machine {
-            image: &image,
-            archive: &archive,
-            logs: &work(test).join(&kernel.name),
-            patience,
-        };
-        let (outcome, logs) = machine.run()?;
-        if !outcome.is_good() {
-            report::show(&logs.console)?;
-            report::show(&logs.results)?;
+        match kernel.fetch() {
+            Ok(image) => images.push((kernel.name.as_str(), image)),
+            Err(error) => println!("SKIPPED kernel {}: {error:#}", kernel.name),
         }
-        runs.push(Run {
-            kernel: kernel.name.clone(),
-            outcome,
-            seconds: started.elapsed().as_secs(),
+    }
+    let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut runs = Vec::new();
+    for group in images.chunks(at_once) {
+        let ended: Vec<Result<Run>> = std::thread::scope(|scope| {
+            let booted: Vec<_> = group
+                .iter()
+                .map(|(kernel, image)| scope.spawn(|| run(kernel, image, &archive, &work(test), patience)))
+                .collect();
+            let ended = booted.into_iter().map(std::thread::ScopedJoinHandle::join);
+            ended
+                .map(|ended| ended.unwrap_or_else(|_panic| bail!("the thread of a boot panicked")))
+                .collect()
         });
+        for ended in ended {
+            let run = ended?;
+            if !run.outcome.is_good() {
+                for log in boot::logs(&work(test).join(&run.kernel)) {
+                    report::show(&log)?;
+                }
+            }
+            runs.push(run);
+        }
     }
     Ok(runs)
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long each kernel took is told")]
+fn run(kernel: &str, image: &Path, archive: &Path, work: &Path, patience: Duration) -> Result<Run> {
+    let started = std::time::Instant::now();
+    println!("booting {kernel} ({})", image.display());
+    let machine = Machine {
+        image,
+        archive,
+        logs: &work.join(kernel),
+        patience,
+    };
+    Ok(Run {
+        outcome: machine.run().with_context(|| format!("kernel {kernel}"))?,
+        kernel: kernel.to_owned(),
+        seconds: started.elapsed().as_secs(),
+    })
 }
 
 fn chosen(arguments: &Arguments, all: Vec<Kernel>) -> Result<Vec<Kernel>> {
