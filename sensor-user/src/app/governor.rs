@@ -44,7 +44,7 @@ struct Ceilings {
 #[derive(Clone, Copy, Debug)]
 struct Look {
     now_ns: u64,
-    /// Processor time of all threads, nanoseconds.
+    /// Processor time of all threads but the one that attaches, nanoseconds.
     cpu_ns: u64,
     /// Bytes in memory.
     resident: u64,
@@ -65,6 +65,8 @@ enum Step {
 #[derive(Debug)]
 pub(super) struct Governor {
     ceilings: Ceilings,
+    /// The thread that attaches.
+    attaching: Option<i32>,
     grade: u8,
     looks: VecDeque<Look>,
     changed_ns: u64,
@@ -79,9 +81,11 @@ pub(super) struct Governor {
 }
 
 impl Governor {
-    pub(super) fn new(limits: &config::Limits) -> Self {
+    /// What the thread `attaching` takes does not count: leaving connections out spares nothing of it.
+    pub(super) fn new(limits: &config::Limits, attaching: Option<i32>) -> Self {
         Self {
             ceilings: ceilings(limits),
+            attaching,
             grade: 0,
             looks: VecDeque::with_capacity(WINDOW + 1),
             changed_ns: 0,
@@ -104,7 +108,7 @@ impl Governor {
         strain.second();
         let look = Look {
             now_ns,
-            cpu_ns: processor_ns(),
+            cpu_ns: processor_ns().saturating_sub(self.attaching.map_or(0, thread_ns)),
             resident: resident(),
             lost: accounts.kernel.value(Counter::RingFullRecords),
         };
@@ -217,6 +221,14 @@ fn processor_ns() -> u64 {
     let seconds = u64::try_from(used.tv_sec).unwrap_or(0);
     let rest = u64::try_from(used.tv_nsec).unwrap_or(0);
     seconds.saturating_mul(SECOND).saturating_add(rest)
+}
+
+/// Processor time of one thread of this process (`/proc/PID/task/TID/schedstat`, first field, which goes on while the
+/// thread runs); 0 when it cannot be read.
+fn thread_ns(id: i32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/self/task/{id}/schedstat")).unwrap_or_default();
+    let time = stat.split_whitespace().next();
+    time.and_then(|time| time.parse().ok()).unwrap_or(0)
 }
 
 /// Bytes of this process in memory (`proc_pid_statm(5)`, second field); 0 when it cannot be read.

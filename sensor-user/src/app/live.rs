@@ -65,7 +65,7 @@ pub fn run(config: &Config, duration: Option<Interval>, reread: Reread<'_>) -> R
     let mut in_force = config.clone();
     announce(config, settings.pods.as_ref(), &source);
     let mut books = Books::new(&source, &accounts);
-    let mut governor = Governor::new(&config.limits);
+    let mut governor = Governor::new(&config.limits, source.attaching_thread());
     let stop = Arc::new(AtomicBool::new(false));
     let threads = start_threads(config, &settings, source, &stop)?;
     let end = duration.map(|Interval(duration)| monotonic_ns().saturating_add(nanoseconds(duration)));

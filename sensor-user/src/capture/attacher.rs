@@ -11,7 +11,7 @@ mod tests;
 mod worker;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -68,6 +68,8 @@ struct Shared {
     looks: AtomicU64,
     scans: AtomicU64,
     cpu_ns: AtomicU64,
+    /// The thread's id; 0 before it runs.
+    thread: AtomicI32,
     overflow: AtomicBool,
     stopping: AtomicBool,
     blind: Mutex<Vec<String>>,
@@ -153,6 +155,11 @@ impl Attacher {
             scans: shared.scans.load(Ordering::Relaxed),
             cpu_ns: shared.cpu_ns.load(Ordering::Relaxed),
         }
+    }
+
+    /// Id of the thread, once it runs.
+    pub(super) fn thread(&self) -> Option<i32> {
+        Some(self.shared.thread.load(Ordering::Relaxed)).filter(|id| *id != 0)
     }
 
     /// Waits until every process asked about so far was looked at once, at most [`SETTLE`].

@@ -397,6 +397,11 @@ impl KernelSource {
         self.attacher.as_ref().map(Attacher::effort).unwrap_or_default()
     }
 
+    /// Id of the thread that attaches, once it runs.
+    pub fn attaching_thread(&self) -> Option<i32> {
+        self.attacher.as_ref().and_then(Attacher::thread)
+    }
+
     fn look_at(&self, pid: u32) {
         if let Some(attacher) = &self.attacher {
             attacher.look_at(pid);

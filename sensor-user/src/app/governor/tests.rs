@@ -15,7 +15,7 @@ impl Process {
             ..config::Limits::default()
         };
         Self {
-            governor: Governor::new(&limits),
+            governor: Governor::new(&limits, None),
             look: Look {
                 now_ns: 1000 * SECOND,
                 cpu_ns: 0,
@@ -119,4 +119,15 @@ fn other_ceilings_hold_from_the_next_look_on() {
     assert_eq!(process.runs(1, 60, 0), [1]);
     process.governor.limit(&limits(0));
     assert_eq!(process.runs(100, 60, 0), [0], "there is no ceiling any more");
+}
+
+#[test]
+fn what_a_thread_took_is_read_while_it_runs() {
+    let own = rustix::thread::gettid().as_raw_nonzero().get();
+    let before = thread_ns(own);
+    while thread_ns(own) < before + 20_000_000 {
+        std::hint::spin_loop();
+    }
+    assert!(processor_ns() > thread_ns(own) / 2);
+    assert_eq!(thread_ns(-1), 0, "there is none");
 }

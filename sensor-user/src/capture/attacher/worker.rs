@@ -78,6 +78,8 @@ impl Worker {
     }
 
     pub(super) fn run(mut self, inbox: &Receiver<Request>) {
+        let thread = rustix::thread::gettid().as_raw_nonzero().get();
+        self.shared.thread.store(thread, Ordering::Relaxed);
         loop {
             match inbox.recv_timeout(self.wait()) {
                 Ok(Request::LookAt(pid)) => self.schedule.ask(pid, monotonic_ns()),
