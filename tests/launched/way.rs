@@ -140,7 +140,7 @@ impl Paranoia {
 impl Drop for Paranoia {
     fn drop(&mut self) {
         if let Err(error) = fs::write(PARANOIA, self.0.trim()) {
-            eprintln!("{PARANOIA} is not as it was: {error}");
+            programs::seen(&format_args!("{PARANOIA} is not as it was: {error}"));
         }
     }
 }

@@ -16,6 +16,7 @@ use super::books::Books;
 use super::governor::Governor;
 use super::judge::GuardedJudge;
 use super::names::Names;
+use super::outputs::Outputs;
 use super::shard::Guarded;
 use super::{Error, Reread, alerts, installation_key, outputs, reload, settings, stored};
 use crate::capture::attach::Backend;
@@ -81,11 +82,7 @@ pub fn run(config: &Config, duration: Option<Interval>, reread: Reread<'_>) -> R
         if hung_up.swap(false, Ordering::Relaxed)
             && let Some(next) = reload::reload(&in_force, reread, &accounts.sensor)
         {
-            judge.decide(alerts(&next));
-            outputs.sink.filter(outputs::filter(&next));
-            governor.limit(&next.limits);
-            // Levels are checked where the configuration is read.
-            log::change(&next.output.log).ok();
+            take_over(&next, &mut judge, &mut outputs, &mut governor);
             in_force = next;
         }
         match threads.observed.recv_timeout(TICK) {
@@ -116,6 +113,15 @@ pub fn run(config: &Config, duration: Option<Interval>, reread: Reread<'_>) -> R
     ))));
     outputs.sink.finish();
     if whole { Ok(()) } else { Err(Error::Panicked) }
+}
+
+/// What a running sensor takes of a configuration that was read again.
+fn take_over(next: &Config, judge: &mut GuardedJudge, outputs: &mut Outputs, governor: &mut Governor) {
+    judge.decide(alerts(next));
+    outputs.sink.filter(outputs::filter(next));
+    governor.limit(&next.limits);
+    // Levels are checked where the configuration is read.
+    log::change(&next.output.log).ok();
 }
 
 /// Writes what is captured, in plaintext, to a new file.
