@@ -12,6 +12,8 @@
 
 #[path = "launched/refused.rs"]
 mod refused;
+#[path = "launched/runtimes.rs"]
+mod runtimes;
 #[path = "launched/same.rs"]
 mod same;
 #[path = "launched/way.rs"]

@@ -12,9 +12,9 @@ use serde_json::Value as Json;
 
 use super::way::{Sensor, Way, by_pod, by_unit, sensor, the_pod, the_unit, with_each_set};
 
-const NEEDED: [Program; 3] = [Program::Nginx, Program::Curl, Program::Openssl];
+pub(crate) const NEEDED: [Program; 3] = [Program::Nginx, Program::Curl, Program::Openssl];
 /// The sensor's exit code for missing privileges or kernel features.
-const UNSUPPORTED: i32 = 3;
+pub(crate) const UNSUPPORTED: i32 = 3;
 /// Between a call and a look at what was told.
 const BETWEEN: Duration = Duration::from_millis(200);
 /// A call of this path only lets the library be probed, which on a slow machine comes after the sensor's start.
@@ -34,13 +34,13 @@ const OF_THE_RUN: [&str; 8] = [
 const COMPLAINTS: [&str; 5] = ["CAP_", "lacks", "cannot", "denied", "not permitted"];
 
 /// A server, and calls to it.
-struct Stage {
+pub(crate) struct Stage {
     tls: PrivateTls,
     nginx: Nginx,
 }
 
 impl Stage {
-    fn set() -> Self {
+    pub(crate) fn set() -> Self {
         let tls = PrivateTls::new().unwrap();
         let nginx = Nginx::start(
             &tls,
@@ -59,7 +59,7 @@ impl Stage {
         stage
     }
 
-    fn settings(&self) -> String {
+    pub(crate) fn settings(&self) -> String {
         let worker = self.nginx.workers().unwrap()[0];
         format!("[watch]\npid = [{worker}]\n[output]\nformat = \"json\"\n[metrics]\nlisten = \"off\"\n")
     }
@@ -123,9 +123,8 @@ fn lines(stdout: &str) -> Vec<String> {
     lines
 }
 
-/// Starts it, shows it the calls, stops it. Gives what it said at the start and what it told.
-fn watched(stage: &Stage, way: Way, binary: &Path) -> (String, Vec<String>) {
-    let mut sensor = Sensor::start(way, binary, &stage.settings()).ready();
+/// Shows it the calls, stops it. Gives what it said at the start and what it told.
+pub(crate) fn watched(stage: &Stage, way: Way, mut sensor: Sensor) -> (String, Vec<String>) {
     let told = stage.show(&sensor);
     let code = sensor.stop();
     let said = sensor.stderr();
@@ -140,9 +139,10 @@ fn watched(stage: &Stage, way: Way, binary: &Path) -> (String, Vec<String>) {
 /// Shows the calls to a sensor that root started, and to one of each other way.
 fn compare(binary: &Path) {
     let stage = Stage::set();
-    let (announced, told) = watched(&stage, Way::Root, binary);
+    let start = |way| Sensor::start(way, binary, &stage.settings()).ready();
+    let (announced, told) = watched(&stage, Way::Root, start(Way::Root));
     for way in Way::confined() {
-        let (also_announced, also_told) = watched(&stage, way, binary);
+        let (also_announced, also_told) = watched(&stage, way, start(way));
         assert_eq!(also_announced, announced, "{way:?}");
         for (also, line) in also_told.iter().zip(&told) {
             assert_eq!(also, line, "{way:?}, and root");

@@ -94,12 +94,21 @@ pub(crate) fn the_unit() -> Unit {
 
 /// The manifest, with the chart's values where those apply.
 pub(crate) fn the_pod() -> Pod {
-    let pod = Pod::read(MANIFEST, PROFILE).unwrap();
     if unit::is_older_kernel().unwrap() {
-        pod.with_values(OLDER_VALUES).unwrap()
+        older()
     } else {
-        pod
+        usual()
     }
+}
+
+/// The manifest as it is, with our list of system calls.
+pub(crate) fn usual() -> Pod {
+    Pod::read(MANIFEST, PROFILE).unwrap()
+}
+
+/// The manifest with the chart's values for older kernels.
+pub(crate) fn older() -> Pod {
+    usual().with_values(OLDER_VALUES).unwrap()
 }
 
 /// The sensor as a unit says.

@@ -66,6 +66,9 @@ impl KernelError {
 
     /// Whether more privileges would help.
     pub fn is_privilege(&self) -> bool {
+        if !privilege::refused_calls().is_empty() {
+            return true;
+        }
         // The verifier refuses with the same number, but what it says is about the program.
         if matches!(self, Self::Attach(AttachError::Load { .. })) {
             let lacks = self.lacks();

@@ -37,8 +37,15 @@ impl KernelError {
         if lacking.is_empty() { lacks(then) } else { lacking }
     }
 
-    /// What to do for want of privileges; nothing when every capability is there.
+    /// What to do for want of privileges; nothing when every capability is there, and no list of system calls in the way.
     pub fn advice(&self) -> Option<String> {
+        let refused = refused_calls();
+        if !refused.is_empty() {
+            return Some(format!(
+                "the list of system calls (seccomp) of this process refuses {}: give it one that allows them, such as deploy/seccomp.json (Helm: seccomp.localhostProfile), or CAP_SYS_ADMIN beside CAP_BPF and CAP_PERFMON, to which runtimes allow them",
+                refused.join(", ")
+            ));
+        }
         let mut names = self.lacks();
         for privilege in lacking() {
             if !names.contains(&privilege.name) {
@@ -79,6 +86,43 @@ fn advise(mut names: Vec<&'static str>, is_paranoid: bool, links_for_many: bool)
         });
     }
     text + "; `api-sensor doctor` says what each is for"
+}
+
+/// Calls that the sensor lives by and that a list of system calls refuses. Of a process without the capabilities for them it
+/// is not told apart what refuses them, and nothing is said.
+pub(super) fn refused_calls() -> Vec<&'static str> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mode = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
+    let lacks = lacking();
+    let lacks = |name: &str| lacks.iter().any(|privilege| privilege.name == name);
+    if mode.is_none_or(|mode| mode.trim() != FILTERED) {
+        return Vec::new();
+    }
+    let calls = [
+        ("bpf", "CAP_BPF", libc::SYS_bpf),
+        ("perf_event_open", "CAP_PERFMON", libc::SYS_perf_event_open),
+    ];
+    let refused = calls
+        .into_iter()
+        .filter(|(_, capability, call)| !lacks(capability) && is_refused(*call));
+    refused.map(|(name, ..)| name).collect()
+}
+
+/// `SECCOMP_MODE_FILTER`, as `/proc/PID/status` has it (`proc_pid_status(5)`).
+const FILTERED: &str = "2";
+
+/// Whether a call does not get to where its arguments are looked at, which are wrong: of bpf(2) the size, of
+/// `perf_event_open`(2) address and flags.
+#[expect(
+    unsafe_code,
+    reason = "calls without a wrapper, and arguments that none would take"
+)]
+fn is_refused(call: libc::c_long) -> bool {
+    let wrong: libc::c_long = -1;
+    // SAFETY: neither call reads or writes memory at an address that it refuses, and both refuse these arguments.
+    let answer = unsafe { libc::syscall(call, 0, wrong, wrong, wrong, wrong) };
+    let refusals = [libc::EPERM, libc::EACCES, libc::ENOSYS].map(Some);
+    answer == -1 && refusals.contains(&std::io::Error::last_os_error().raw_os_error())
 }
 
 /// Whether the kernel attaches many probes by one link (Linux 6.6), as its types tell; nothing is said of a kernel whose

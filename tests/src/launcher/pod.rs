@@ -33,6 +33,13 @@ const FIXED: [&str; 5] = [
     "/proc/sysrq-trigger",
 ];
 
+/// This machine, as Go and as libseccomp name it.
+const MACHINE: (&str, &str) = if cfg!(target_arch = "aarch64") {
+    ("arm64", "SCMP_ARCH_AARCH64")
+} else {
+    ("amd64", "SCMP_ARCH_X86_64")
+};
+
 /// The manifest, and the profile that its nodes have.
 #[derive(Clone, Debug)]
 pub struct Pod {
@@ -61,10 +68,23 @@ impl Pod {
         Ok(self)
     }
 
+    /// With another profile, such as the one that a runtime has by default.
+    pub fn with_profile(mut self, profile: &str) -> Result<Self> {
+        self.profile = serde_json::from_str(profile).context("the profile is no JSON")?;
+        Ok(self)
+    }
+
     /// The same without a capability.
     #[must_use]
     pub fn without(mut self, capability: &str) -> Self {
         self.capabilities.retain(|name| name != capability);
+        self
+    }
+
+    /// The same with one capability more.
+    #[must_use]
+    pub fn with(mut self, capability: &str) -> Self {
+        self.capabilities.push(capability.to_owned());
         self
     }
 
@@ -104,7 +124,7 @@ impl Pod {
             "mounts": self.mounts(state, settings)?,
             "linux": {
                 "namespaces": namespaces,
-                "seccomp": self.profile,
+                "seccomp": resolved(&self.profile, &self.capabilities),
                 "maskedPaths": HIDDEN,
                 "readonlyPaths": FIXED,
             },
@@ -132,6 +152,52 @@ impl Pod {
         }
         Ok(mounts)
     }
+}
+
+/// A profile as Docker's and the containers project's files have it, for a container with these capabilities: a runtime is
+/// given what is left of its conditions. A profile without conditions is as it is.
+fn resolved(profile: &Value, capabilities: &[String]) -> Value {
+    let Some(map) = profile["archMap"].as_array() else {
+        return profile.clone();
+    };
+    let names = |list: &Value| -> Vec<String> { names(list).unwrap_or_default() };
+    let of_machine = map.iter().find(|one| one["architecture"] == MACHINE.1);
+    let mut architectures = vec![MACHINE.1.to_owned()];
+    architectures.extend(of_machine.map_or_else(Vec::new, |one| names(&one["subArchitectures"])));
+    let holds = |condition: &Value, all: bool| {
+        let (caps, arches) = (names(&condition["caps"]), names(&condition["arches"]));
+        let held = |name: &String| capabilities.contains(name);
+        let here = arches.iter().any(|name| name == MACHINE.0);
+        // Each kernel that the sensor runs on is newer than any that these files name.
+        if all {
+            caps.iter().all(held) && (arches.is_empty() || here)
+        } else {
+            caps.iter().any(held) || here || condition["minKernel"].is_string()
+        }
+    };
+    let rules = items(&profile["syscalls"]).iter();
+    let rules = rules.filter(|rule| holds(&rule["includes"], true) && !holds(&rule["excludes"], false));
+    let rules: Vec<Value> = rules
+        .map(|rule| {
+            let mut left = rule.clone();
+            if let Some(fields) = left.as_object_mut() {
+                fields.retain(|name, value| {
+                    matches!(name.as_str(), "names" | "action" | "args" | "errnoRet") && !value.is_null()
+                });
+            }
+            left
+        })
+        .collect();
+    let mut profile = json!({
+        "defaultAction": profile["defaultAction"],
+        "defaultErrnoRet": profile["defaultErrnoRet"],
+        "architectures": architectures,
+        "syscalls": rules,
+    });
+    if let Some(fields) = profile.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    profile
 }
 
 /// Variables with a value; those of the container's limits have what these say, and those of the pod's own fields one
@@ -252,6 +318,36 @@ spec:
         assert_eq!(config["mounts"][0]["source"], "/settings");
         assert_eq!(config["mounts"][1]["options"], json!(["rw", "bind"]));
         assert_eq!(config["linux"]["seccomp"]["defaultAction"], "SCMP_ACT_ERRNO");
+    }
+
+    #[test]
+    fn conditions_of_a_profile_are_resolved_for_the_container() {
+        let profile = json!({
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "archMap": [
+                { "architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"] },
+                { "architecture": "SCMP_ARCH_AARCH64", "subArchitectures": ["SCMP_ARCH_X86"] },
+            ],
+            "syscalls": [
+                { "names": ["read"], "action": "SCMP_ACT_ALLOW", "args": null, "comment": "x" },
+                { "names": ["bpf"], "action": "SCMP_ACT_ALLOW", "includes": { "caps": ["CAP_BPF", "CAP_PERFMON"] } },
+                { "names": ["bpf"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "excludes": { "caps": ["CAP_BPF", "CAP_X"] } },
+                { "names": ["mount"], "action": "SCMP_ACT_ALLOW", "includes": { "arches": ["s390x"] } },
+            ],
+        });
+        let names = |capabilities: &[&str]| {
+            let capabilities: Vec<String> = capabilities.iter().map(|&name| name.to_owned()).collect();
+            let resolved = resolved(&profile, &capabilities);
+            assert_eq!(resolved["architectures"].as_array().unwrap().len(), 2);
+            assert!(resolved.get("defaultErrnoRet").is_none());
+            resolved["syscalls"].clone()
+        };
+        let read = json!({ "names": ["read"], "action": "SCMP_ACT_ALLOW" });
+        let allowed = json!({ "names": ["bpf"], "action": "SCMP_ACT_ALLOW" });
+        let refused = json!({ "names": ["bpf"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1 });
+        assert_eq!(names(&[]), json!([read, refused]));
+        assert_eq!(names(&["CAP_BPF"]), json!([read]));
+        assert_eq!(names(&["CAP_BPF", "CAP_PERFMON"]), json!([read, allowed]));
     }
 
     #[test]
