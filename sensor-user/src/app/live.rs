@@ -80,8 +80,9 @@ pub fn run(config: &Config, duration: Option<Interval>, reread: Reread<'_>) -> R
             stop.store(true, Ordering::Relaxed);
         }
         if hung_up.swap(false, Ordering::Relaxed)
-            && let Some(next) = reload::reload(&in_force, reread, &accounts.sensor)
+            && let Some((next, schema)) = reload::reload(&in_force, reread, &accounts.sensor)
         {
+            settings.schema.replace(schema);
             take_over(&next, &mut judge, &mut outputs, &mut governor);
             in_force = next;
         }

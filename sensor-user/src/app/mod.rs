@@ -234,7 +234,9 @@ fn settings(
         clock,
         pods: None,
         trusted_proxies: config.identity.trusted_proxies.clone(),
-        schema: Arc::new(descriptors::load(&config.protocol.grpc_descriptors)?),
+        schema: Arc::new(classify::Types::new(descriptors::load(
+            &config.protocol.grpc_descriptors,
+        )?)),
         key,
         counters: Arc::clone(counters),
     })

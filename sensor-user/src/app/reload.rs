@@ -3,24 +3,29 @@
 //! Takes what is in force and what was read anew. Gives what changes now, and names what does not. Never loses what was
 //! learnt: only decisions on what is told change. Bounded by the number of settings.
 
-use super::Reread;
+use std::error::Error as _;
+
+use super::{Reread, descriptors};
 use crate::config::Config;
+use crate::protocol::protobuf::Schema;
 use crate::telemetry::{Counters, Metric};
 
 /// Settings that a running sensor takes over. All others are of threads, maps and connections that are made at the start.
-const TAKEN: [&str; 8] = [
+const TAKEN: [&str; 9] = [
     "alerts.critical_per_hour",
     "alerts.per_hour",
     "limits.cpu_percent",
     "limits.memory_bytes",
     "output.log",
+    "protocol.grpc_descriptors",
     "suppress",
     "watch.path",
     "watch.port",
 ];
 
-/// Reads the configuration again. Gives the one that is in force from now on, if it is another.
-pub(super) fn reload(in_force: &Config, reread: Reread<'_>, counters: &Counters) -> Option<Config> {
+/// Reads the configuration again, and the descriptor sets that it names, whether or not it changed. Gives what is in force
+/// from now on.
+pub(super) fn reload(in_force: &Config, reread: Reread<'_>, counters: &Counters) -> Option<(Config, Schema)> {
     let read = match reread() {
         Ok(read) => read,
         Err(problems) => {
@@ -31,6 +36,19 @@ pub(super) fn reload(in_force: &Config, reread: Reread<'_>, counters: &Counters)
             let mistakes = problems.len();
             tracing::error!(
                 mistakes,
+                "the configuration was not taken over; the one before stays in force"
+            );
+            return None;
+        }
+    };
+    let schema = match descriptors::load(&read.protocol.grpc_descriptors) {
+        Ok(schema) => schema,
+        Err(error) => {
+            counters.add(Metric::ReloadsRefused, 1);
+            tracing::error!(
+                what = %error,
+                why = error.source().map(ToString::to_string),
+                to_do = error.remedy(),
                 "the configuration was not taken over; the one before stays in force"
             );
             return None;
@@ -52,10 +70,11 @@ pub(super) fn reload(in_force: &Config, reread: Reread<'_>, counters: &Counters)
     next.limits.cpu_percent = read.limits.cpu_percent;
     next.limits.memory_bytes = read.limits.memory_bytes;
     next.output.log = read.output.log;
+    next.protocol = read.protocol;
     next.suppress = read.suppress;
     next.watch.path = read.watch.path;
     next.watch.port = read.watch.port;
-    Some(next)
+    Some((next, schema))
 }
 
 #[cfg(test)]
@@ -73,7 +92,7 @@ mod tests {
         read.limits.cpu_percent = 50;
         read.output.log = "info".to_owned();
         read.limits.shards = 3;
-        let next = reload(&in_force, &|| Ok(read.clone()), &counters).unwrap();
+        let (next, _) = reload(&in_force, &|| Ok(read.clone()), &counters).unwrap();
         assert_eq!(
             next.differences(&in_force),
             [
@@ -96,8 +115,11 @@ mod tests {
             remedy: "correct it".to_owned(),
         };
         let read = || Err(vec![problem.clone()]);
-        assert_eq!(reload(&Config::default(), &read, &counters), None);
-        assert_eq!(counters.value(Metric::ReloadsRefused), 1);
+        assert!(reload(&Config::default(), &read, &counters).is_none());
+        let mut absent = Config::default();
+        absent.protocol.grpc_descriptors = vec!["/nowhere/shop.binpb".into()];
+        assert!(reload(&Config::default(), &|| Ok(absent.clone()), &counters).is_none());
+        assert_eq!(counters.value(Metric::ReloadsRefused), 2);
     }
 
     /// The list above is what the code does.

@@ -16,7 +16,7 @@ use super::outline::record::Recorder;
 use super::scan::{Scanner, Value, is_worth_a_look};
 use super::sink::Sink;
 use super::validate::jwt;
-use super::{BlindSpot, Confidence, DataKind, Half, Labels, Limits, Part};
+use super::{BlindSpot, Confidence, DataKind, Half, Labels, Limits, Part, Types};
 use crate::classify::validate::Hit;
 use crate::exchange::credentials::{Collector, Handover, Role};
 use crate::exchange::secret::HashKey;
@@ -27,7 +27,6 @@ use crate::protocol::document::{Document, Documents, Format, Walked};
 use crate::protocol::form::{self, Plus};
 use crate::protocol::grpc;
 use crate::protocol::inflate::Ended;
-use crate::protocol::protobuf::Schema;
 use crate::protocol::walk::Ending;
 
 /// Finds sensitive data. Reused from exchange to exchange, so that nothing is allocated when nothing is found.
@@ -97,7 +96,7 @@ impl Classifier {
     }
 
     /// Prepares the scanner; gRPC messages are named by these types, and values hashed with this key.
-    pub fn with_schema(limits: Limits, schema: Arc<Schema>, key: &HashKey) -> Self {
+    pub fn with_schema(limits: Limits, types: Arc<Types>, key: &HashKey) -> Self {
         Self {
             limits,
             scanner: Scanner::new(),
@@ -105,7 +104,7 @@ impl Classifier {
             documents: Documents::new(limits.value_bytes),
             scratch: Scratch::default(),
             joined: Joined::default(),
-            messages: messages::Messages::new(schema),
+            messages: messages::Messages::new(types),
             outline: Recorder::new(ValueKey::of(key)),
             is_part: false,
             step: 0,

@@ -14,12 +14,14 @@ mod place;
 mod scan;
 pub mod shape;
 mod sink;
+mod types;
 mod validate;
 
 use smallvec::SmallVec;
 
 pub use calls::{ShownCall, ShownOperation};
 pub use classifier::Classifier;
+pub use types::Types;
 
 use crate::protocol::Anomaly;
 

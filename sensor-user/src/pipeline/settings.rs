@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::classify::Types;
 use crate::config::Network;
 use crate::exchange::secret::HashKey;
 use crate::export::ClockOffset;
 use crate::kubernetes::Directory;
-use crate::protocol::protobuf::Schema;
 use crate::telemetry::Counters;
 use crate::{callers, classify, exchange, flow, incident, inventory};
 
@@ -24,7 +24,7 @@ pub struct Settings {
     /// Of the inventory.
     pub inventory: inventory::Limits,
     /// Types of gRPC messages.
-    pub schema: Arc<Schema>,
+    pub schema: Arc<Types>,
     /// What is told, and what is not.
     pub alerts: incident::Settings,
     /// From the clock of the records to the calendar, by which everything from the judge on goes: what is learnt outlives

@@ -3,15 +3,17 @@
 //! Takes a body. Gives what its messages hold to the sink. Never copies a message that came in one piece. Bounded by
 //! the body that was kept, and for compressed messages by the capped decompressor.
 
+use std::sync::Arc;
+
 use crate::classify::body::BodyVisitor;
 use crate::classify::sink::Sink;
-use crate::classify::{BlindSpot, Half, outline};
+use crate::classify::{BlindSpot, Half, Types, outline};
 use crate::exchange::{Exchange, Head};
 use crate::protocol::Anomaly;
 use crate::protocol::document::{Document, Format};
 use crate::protocol::grpc::{self, Carrier, Event, Frame, Media, Unframer};
 use crate::protocol::inflate::{self, Codings, Ended};
-use crate::protocol::protobuf::{Message, Schema};
+use crate::protocol::protobuf::Message;
 use crate::protocol::walk::{Ending, Refusal};
 
 use super::Classifier;
@@ -19,7 +21,7 @@ use super::Classifier;
 /// Buffers of messages, and what is known of their types.
 #[derive(Default)]
 pub(super) struct Messages {
-    schema: std::sync::Arc<Schema>,
+    types: Arc<Types>,
     /// A message that came in more than one piece.
     joined: Vec<u8>,
     /// A message that was compressed.
@@ -34,9 +36,9 @@ impl std::fmt::Debug for Messages {
 }
 
 impl Messages {
-    pub(super) fn new(schema: std::sync::Arc<Schema>) -> Self {
+    pub(super) fn new(types: Arc<Types>) -> Self {
         Self {
-            schema,
+            types,
             joined: Vec::new(),
             inflated: Vec::new(),
         }
@@ -70,7 +72,7 @@ impl Classifier {
             (Half::Response, Some(response)) => (&response.head, &response.body),
             (Half::Response, None) => return,
         };
-        let schema = std::sync::Arc::clone(&self.messages.schema);
+        let schema = self.messages.types.current();
         let method = grpc::method(exchange.request.target().expose()).and_then(|name| schema.method(name));
         let typed = method.and_then(|method| match half {
             Half::Request => method.request,

@@ -4,6 +4,7 @@ use super::*;
 use crate::classify::{DataKind, Limits};
 use crate::exchange::secret::HashKey;
 use crate::exchange::test_support::Builder;
+use crate::protocol::protobuf::Schema;
 
 fn delimited(number: u8, content: &[u8]) -> Vec<u8> {
     [
@@ -79,10 +80,14 @@ fn names_come_from_the_descriptors_of_the_method() {
     ]
     .concat();
     let schema = Schema::parse(&delimited(1, &file)).unwrap();
-    let mut classifier = Classifier::with_schema(Limits::default(), Arc::new(schema), &HashKey::new([0; 32]));
+    let types = Arc::new(Types::new(schema));
+    let mut classifier =
+        Classifier::with_schema(Limits::default(), Arc::clone(&types), &HashKey::new([0; 32]));
     let body = frame(0, &delimited(1, b"alice@example.com"));
-    let found = found(&mut classifier, "application/grpc", &[&body]);
-    assert_eq!(found, [(DataKind::Email, "contact".to_owned())]);
+    let mut found = || found(&mut classifier, "application/grpc", &[&body]);
+    assert_eq!(found(), [(DataKind::Email, "contact".to_owned())]);
+    types.replace(Schema::default());
+    assert_eq!(found(), [(DataKind::Email, "1".to_owned())], "its number");
 }
 
 #[test]
