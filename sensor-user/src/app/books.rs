@@ -45,7 +45,11 @@ impl Books {
     /// Reads the figures, and checks those of processes at rest.
     pub(super) fn refresh(&mut self, now_ns: u64) {
         self.read();
-        tell(&self.accounts, &self.accounts.sensor.ledger().check(), "at rest");
+        tell(
+            &self.accounts,
+            &self.accounts.sensor.ledger().check(now_ns),
+            "at rest",
+        );
         if now_ns >= self.next_report {
             self.next_report = now_ns.saturating_add(REPORT_NS);
             self.report(now_ns);

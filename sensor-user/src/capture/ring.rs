@@ -86,6 +86,10 @@ impl RingReader {
         } else {
             self.fresh.last().map_or(0, |record| record.origin().time_ns)
         };
+        // At the end nothing is at rest before everything is.
+        if now_ns != u64::MAX {
+            counters.ledger().emptied(reached_ns);
+        }
         out.append(&mut self.fresh);
         let settled = reached_ns.saturating_sub(SETTLE_NS);
         let ready = self

@@ -294,9 +294,9 @@ struct Row {
     /// Of processes that made room, in the row of all others.
     folded: Option<[u64; ENTRIES]>,
     ended: bool,
-    /// As it was at the last check, and how many checks it has been so.
+    /// As it was at the last check, and since when it has been so.
     checked: Option<([u64; ENTRIES], [u64; POSTS])>,
-    rest: u32,
+    since_ns: u64,
     /// Told of already.
     told: bool,
 }
@@ -320,18 +320,25 @@ impl Row {
 /// Names remembered: of every process that has an account, and of as many that may get one when they are read next.
 const NAMES: usize = 2 * PROCESSES;
 
-/// Checks after which a process is at rest, a second each. Where the sensor is behind, what a process sent before it
-/// ended waits in the ring for seconds.
-const REST: u32 = 10;
+/// After so long a process is at rest, by the time of what was taken from the ring: where the sensor is behind, what a
+/// process sent before it ended waits there, and then a while for its shard.
+const REST_NS: u64 = 10_000_000_000;
 
 /// The accounts of all processes.
 #[derive(Debug, Default)]
 pub struct Ledger {
     rows: Mutex<FxHashMap<Key, Row>>,
     names: Mutex<FxHashMap<Key, [u8; 16]>>,
+    /// Monotonic time up to which the ring was emptied.
+    emptied_ns: AtomicU64,
 }
 
 impl Ledger {
+    /// Everything that was captured up to that time, by the monotonic clock, was taken from the ring.
+    pub fn emptied(&self, until_ns: u64) {
+        self.emptied_ns.store(until_ns, Ordering::Relaxed);
+    }
+
     /// The posts of a process, for a stream to keep.
     pub fn tally(&self, process: Key) -> Arc<Tally> {
         let mut rows = self.rows();
@@ -392,16 +399,18 @@ impl Ledger {
         self.accounts().iter().find_map(Account::unbalanced)
     }
 
-    /// Equations that do not hold of processes that have been at rest for [`REST`] checks. Each process is told of once.
+    /// Equations that do not hold of processes that have been at rest for [`REST_NS`]. Each process is told of once.
     /// While bytes are under way, the figures are read one after the other and need not agree.
-    pub fn check(&self) -> Vec<Imbalance> {
+    pub fn check(&self, now_ns: u64) -> Vec<Imbalance> {
+        let emptied_ns = self.emptied_ns.load(Ordering::Relaxed);
         let mut found = Vec::new();
         for (process, row) in self.rows().iter_mut() {
             let now = (row.kernel.unwrap_or_default(), row.user.values());
-            let same = row.checked.as_ref() == Some(&now);
-            row.rest = if same { row.rest.saturating_add(1) } else { 0 };
-            row.checked = Some(now);
-            if row.rest >= REST
+            if row.checked.as_ref() != Some(&now) {
+                row.checked = Some(now);
+                row.since_ns = now_ns;
+            }
+            if emptied_ns.saturating_sub(row.since_ns) >= REST_NS
                 && !row.told
                 && let Some(imbalance) = row.account(*process).unbalanced()
             {

@@ -101,14 +101,18 @@ fn each_equation_notices_one_byte_or_call_too_many() {
 fn a_running_check_waits_for_rest_and_tells_once() {
     let ledger = filled();
     ledger.tally(PROCESS).add(Post::BodyBytes, 1);
-    assert_eq!(ledger.check(), [], "never at first sight");
+    let at = |emptied_ns, now_ns| {
+        ledger.emptied(emptied_ns);
+        ledger.check(now_ns)
+    };
+    assert_eq!(at(1_000, 1_000), [], "never at first sight");
     ledger.tally(PROCESS).add(Post::BodyBytes, 1);
-    assert_eq!(ledger.check(), [], "bytes are under way");
-    for _ in 1..REST {
-        assert_eq!(ledger.check(), [], "they may wait in the ring");
-    }
-    assert_eq!(ledger.check().len(), 1);
-    assert_eq!(ledger.check(), [], "told once");
+    let since = 2 * REST_NS;
+    assert_eq!(at(since, since), [], "bytes are under way");
+    let late = since + 100 * REST_NS;
+    assert_eq!(at(since + REST_NS - 1, late), [], "they may wait in the ring");
+    assert_eq!(at(since + REST_NS, late).len(), 1);
+    assert_eq!(at(late, late), [], "told once");
 }
 
 #[test]
